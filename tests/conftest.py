@@ -1,0 +1,24 @@
+"""Fixtures that every test folder uses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cvgl.lake import Lake
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real imagery, weights and golden values; beside the checkout or at $CVGL_SHARED."""
+    root = Path(os.environ.get("CVGL_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+    if not (root / "golden").is_dir():
+        pytest.skip(f"needs the real imagery and golden values, which are not at {root} (set CVGL_SHARED)")
+    return root
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.at(tmp_path / "lake")

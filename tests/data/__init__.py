@@ -1,0 +1,1 @@
+"""Generators of small data in the real layouts."""
