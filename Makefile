@@ -1,0 +1,60 @@
+# Two commands do everything: `make demo` and `make test`. The environment is made once, in .venv, and made again
+# whenever pyproject.toml or constraints.txt change.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LAKE ?= .cvgl
+SUITE ?= quick
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fmt ui bench constraints clean
+
+help: ## list what can be made
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY) ## make the environment in .venv (a prerequisite of everything else)
+
+$(READY): pyproject.toml constraints.txt
+	@echo "==> setting up $(VENV) (once; downloads several GB of packages the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cvgl needs Python 3.11 or newer; this is %s. Try: make PYTHON=python3.11 setup" % sys.version.split()[0])'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[pipeline,dev]'
+	@touch $@
+
+demo: $(READY) ## the whole pipeline on the built-in world, offline, in minutes
+	@echo "==> running the whole pipeline on the built-in world (lake: $(LAKE))"
+	@$(BIN)/cvgl demo --lake $(LAKE)
+
+test: $(READY) ## the quick tests; SUITE=all adds the slow ones
+	@echo "==> running the $(SUITE) tests"
+	@$(BIN)/python -m pytest $(if $(filter all,$(SUITE)),,-m "not slow")
+
+check: $(READY) ## lint, format, types, import contracts
+	@echo "==> ruff, mypy --strict, import contracts"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fmt: $(READY) ## format the code and mend what can be mended
+	@echo "==> formatting"
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+ui: $(READY) ## Prefect's and MLflow's pages for the lake
+	@echo "==> starting the pages of $(LAKE); Ctrl-C ends them"
+	@$(BIN)/cvgl ui --lake $(LAKE)
+
+bench: $(READY) ## speed and memory, as ratios measured in one run
+	@echo "==> measuring; figures go to docs/benchmarks.md"
+	@$(BIN)/python -m benchmarks
+
+constraints: ## resolve constraints.txt anew from pyproject.toml (needs uv)
+	@echo "==> resolving constraints.txt"
+	@uv pip compile pyproject.toml --extra pipeline --extra dev --universal --upgrade --no-header --no-annotate --no-emit-index-url -o constraints.txt
+
+clean: ## remove the environment, caches and the demo's lake
+	@echo "==> removing $(VENV), caches and $(LAKE)"
+	@rm -rf $(VENV) $(LAKE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
