@@ -50,6 +50,9 @@ class IngestConfig(Settings):
     source: str = Field(description="folder of pictures, or a CSV/Parquet manifest")
     dataset: DatasetName = Field(description="name of the dataset in the lake")
     layout: Layout = Field(Layout.AUTO, description="how the source is laid out; auto looks at it")
+    root: str | None = Field(
+        None, description="folder that a manifest's paths start from and that none may leave; default: the manifest's own"
+    )
     max_pixels: int = Field(
         178_956_970,
         ge=1,
@@ -130,10 +133,23 @@ class ExtractConfig(Settings):
     part_rows: int = Field(256, ge=1, description="rows of a Parquet part: what a killed process loses at most")
 
 
+class InputNormalisation(StrEnum):
+    """What happens to frozen descriptors before the adapter, with statistics of unlabelled training rows only."""
+
+    NONE = "none"  # L2 alone, as printed in the paper
+    CENTRED = "centred"  # minus their own view's mean, then L2
+    STANDARDISED = "standardised"  # minus their own view's mean, over its own deviation, then L2
+
+
 class AdaptConfig(Settings):
     """The adapter's training (Li et al. 2024, Section III-F and IV-B). Defaults are the paper's where it gives one."""
 
     recipe: Literal["paper"] = "paper"
+    normalisation: InputNormalisation = Field(
+        InputNormalisation.STANDARDISED,
+        description="of frozen descriptors before the adapter, per view, on top of L2 (not in the paper; measured in "
+        "docs/adaptation.md: without it the pseudo-labels follow the views' offsets)",
+    )
     dimension: int | None = Field(2048, ge=1, le=16384, description="d of the adapted space (paper: 2048); none: d0")
     iterations: int = Field(60, ge=0, description="T (paper: 60; 10 for CVUSA and CVACT)")
     query_samples: int = Field(700, ge=1, description="queries drawn each iteration (paper: 700; 1,500 for CVUSA and CVACT)")

@@ -72,6 +72,8 @@ METRICS = pa.schema(
         pa.field("value", pa.float64(), nullable=False),  # rates are fractions in [0, 1]
         pa.field("n_queries", pa.int64(), nullable=False),
         pa.field("n_gallery", pa.int64(), nullable=False),
+        pa.field("rows_digest", pa.string()),  # figures with different ones answer different questions
+        pa.field("notes", pa.list_(pa.string())),  # what to know before believing the value
     ]
 )
 

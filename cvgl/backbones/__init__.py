@@ -1,0 +1,33 @@
+"""The frozen model f0: pictures in, one global descriptor each out (Li et al. 2024, Section III-C).
+
+`load` is the only way in. It gives an object that follows `cvgl.types.Embedder` and says, in `identity`, everything that
+changes its descriptors.
+"""
+
+from __future__ import annotations
+
+from cvgl.config import BackboneConfig, Device, Precision
+from cvgl.types import Embedder
+
+__all__ = ["load"]
+
+
+def load(config: BackboneConfig, device: Device = Device.AUTO, precision: Precision = Precision.FLOAT32) -> Embedder:
+    """Loads the frozen model that the settings name.
+
+    Args:
+        config: which model, which weights, and which of its activations become the descriptor.
+        device: auto takes the first CUDA device, and the CPU where there is none.
+        precision: of the forward pass. The weight-free 'gist' always computes in float32 on the CPU.
+
+    Raises:
+        ConfigError: the settings contradict each other or the machine (no CUDA device, image size that does not fit).
+        ModelError: unknown model, or weights that cannot be read, downloaded or fitted.
+    """
+    if config.name == "gist":
+        from cvgl.backbones.gist import GistEmbedder
+
+        return GistEmbedder.from_config(config)
+    from cvgl.backbones.timm_embedder import load_timm
+
+    return load_timm(config, device, precision)

@@ -1,0 +1,9 @@
+"""The lake as SQL views (DuckDB, in memory, read-only). See docs/queries.md for the views and examples."""
+
+from __future__ import annotations
+
+from cvgl.catalog.formats import to_csv, to_json, to_table
+from cvgl.catalog.query import Result, connect, run_query
+from cvgl.catalog.views import VIEWS, View
+
+__all__ = ["VIEWS", "Result", "View", "connect", "run_query", "to_csv", "to_json", "to_table"]

@@ -1,0 +1,9 @@
+"""Descriptors: how pictures become them, and where they are kept."""
+
+from __future__ import annotations
+
+from cvgl.features.description import describe
+from cvgl.features.fingerprints import fingerprint
+from cvgl.features.store import FeatureStore
+
+__all__ = ["FeatureStore", "describe", "fingerprint"]

@@ -1,0 +1,51 @@
+"""The two learned maps: the adapter f_theta and the reverter f_phi (Li et al. 2024, Sections III-D, III-E and IV-B).
+
+Both are bare matrices, d0 x d and d x d0: no bias, no normalisation layer. One adapter serves both views, as the paper
+writes f_theta for Z^Q and Z^R alike (Algorithm 1) and counts d0 * d parameters (Table I).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class LinearMap(nn.Module):
+    """x -> x W, with W of size (inputs, outputs).
+
+    Args:
+        weight: float32 (inputs, outputs), where the map starts.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight.clone())
+
+    def forward(self, features: Tensor) -> Tensor:
+        """float32 (n, inputs) -> float32 (n, outputs)."""
+        return features @ self.weight
+
+
+def initial_maps(d0: int, d: int, generator: torch.Generator) -> tuple[LinearMap, LinearMap]:
+    """The adapter and the reverter before the first iteration.
+
+    The paper does not say how they start. Here the adapter is a random matrix with orthonormal rows (columns when
+    d < d0) and the reverter its transpose. For d >= d0 every inner product of the frozen features survives such a map, so
+    the first E-step sees exactly the similarities of the foundation model, and the reconstruction starts at no error.
+
+    Args:
+        d0: dimension of the frozen features.
+        d: dimension of the adapted features.
+        generator: source of all randomness.
+    """
+    tall = torch.randn(max(d0, d), min(d0, d), generator=generator, dtype=torch.float64)
+    # float64, then rounded: the factor does not depend on how many threads share the factorisation.
+    orthonormal = torch.linalg.qr(tall).Q.to(torch.float32)
+    weight = (orthonormal if d0 >= d else orthonormal.T).contiguous()
+    return LinearMap(weight), LinearMap(weight.T.contiguous())
+
+
+def unit_rows(features: Tensor) -> Tensor:
+    """L2-normalises rows, so that inner products are cosines (Section III-C); a row of zeros stays zero."""
+    return F.normalize(features, dim=1)

@@ -1,0 +1,93 @@
+"""A training that was interrupted goes on where it stopped, to the same bytes. Safetensors only: reading runs no code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from cvgl.adaptation.record import IterationMetrics
+from cvgl.errors import LakeError
+from cvgl.lake import write_bytes
+
+if TYPE_CHECKING:
+    from cvgl.adaptation.em import TrainingState
+
+_FIX = "delete the file; the training then starts from its first iteration"
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+def save(state: TrainingState, path: Path, identity: str) -> None:
+    """Writes the whole state as one file, at once.
+
+    Args:
+        state: after any finished iteration.
+        path: of the checkpoint.
+        identity: hash of the rows and settings that this training is about.
+    """
+    from safetensors.torch import save as to_bytes
+
+    tensors = {name: tensor.detach().contiguous() for name, tensor in _tensors(state).items()}
+    header = {"identity": identity, "history": [entry.model_dump() for entry in state.history]}
+    write_bytes(path, to_bytes(tensors, metadata={"state": json.dumps(header)}))
+
+
+def restore(state: TrainingState, path: Path, identity: str) -> bool:
+    """Overwrites a fresh state with the checkpoint's.
+
+    Args:
+        state: as made by `cvgl.adaptation.em.start` with the same settings; changed in place.
+        path: of the checkpoint.
+        identity: as given to `save`.
+
+    Returns:
+        Whether there was a checkpoint.
+
+    Raises:
+        LakeError: it is damaged, or belongs to other rows or settings.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        return False
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["state"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict: keys() is its only way
+        history = [IterationMetrics.model_validate(entry) for entry in header["history"]]
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise LakeError(f"a checkpoint is damaged: {error}", where=path, fix=_FIX) from error
+    if header["identity"] != identity:
+        raise LakeError("a checkpoint belongs to other rows or settings", where=path, fix=_FIX)
+    _fill(state, tensors, history)
+    return True
+
+
+def _tensors(state: TrainingState) -> dict[str, torch.Tensor]:
+    tensors = {
+        "adapter": state.adapter.weight,
+        "reverter": state.reverter.weight,
+        "generator": state.generator.get_state(),
+        "last_labels": state.last_labels,
+    }
+    for index, moments in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"adam.{index}.{name}": moments[name] for name in _MOMENTS}
+    return tensors
+
+
+def _fill(state: TrainingState, tensors: dict[str, torch.Tensor], history: list[IterationMetrics]) -> None:
+    with torch.no_grad():
+        state.adapter.weight.copy_(tensors["adapter"])
+        state.reverter.weight.copy_(tensors["reverter"])
+    state.generator.set_state(tensors["generator"])
+    state.last_labels.copy_(tensors["last_labels"])
+    optimizer: dict[str, Any] = state.optimizer.state_dict()
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("adam."):
+            _, index, moment = name.split(".")
+            moments.setdefault(int(index), {})[moment] = tensor
+    state.optimizer.load_state_dict({**optimizer, "state": moments})
+    state.history[:] = history

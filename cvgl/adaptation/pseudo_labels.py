@@ -1,0 +1,52 @@
+"""The E-step: which reference each query shows, according to the adapter as it stands (Li et al. 2024, Section III-D)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+NO_LABEL = -1
+
+
+@dataclass(frozen=True, slots=True)
+class PseudoLabels:
+    """One label per query.
+
+    Attributes:
+        reference: int64 (M,), the chosen reference's index, or `NO_LABEL` where the similarity is too low.
+        similarity: float32 (M,), of the best reference, chosen or not.
+        mutual: bool (M,), whether the labelled query is also the best query of its reference among these queries.
+    """
+
+    reference: Tensor
+    similarity: Tensor
+    mutual: Tensor
+
+    @property
+    def labelled(self) -> Tensor:
+        """bool (M,)."""
+        return self.reference != NO_LABEL
+
+    def matrix(self, n_references: int) -> Tensor:
+        """s of Eq. 5 as bool (M, N): at most one true entry a row, any number a column."""
+        columns = torch.arange(n_references, device=self.reference.device)
+        return self.reference[:, None] == columns[None, :]
+
+
+@torch.no_grad()
+def estimate(similarities: Tensor, threshold: float) -> PseudoLabels:
+    """Assigns each query its most similar reference, if more similar than the threshold (Eq. 5).
+
+    The argmax takes the first of equal references, so the result does not depend on chance.
+
+    Args:
+        similarities: float32 (M, N), inner products of adapted unit rows.
+        threshold: cosine in [-1, 1] (paper: 0.1).
+    """
+    similarity, best = similarities.max(dim=1)
+    labelled = similarity > threshold
+    favourite_query = similarities.argmax(dim=0)
+    mutual = labelled & (favourite_query[best] == torch.arange(len(best), device=best.device))
+    return PseudoLabels(reference=torch.where(labelled, best, NO_LABEL), similarity=similarity, mutual=mutual)

@@ -1,0 +1,64 @@
+"""What is written beside an adapter's tensors: how it was made, from what, and how the training went. No heavy imports."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from cvgl.config import AdaptConfig, Settings
+from cvgl.types import View
+
+ALGORITHM_VERSION = "1"
+"""Raised whenever the same settings and rows would give another adapter."""
+
+
+class IterationMetrics(Settings):
+    """One EM iteration as seen without any label. Shares are fractions in [0, 1]."""
+
+    iteration: int = Field(ge=1, description="1 for the first")
+    losses: dict[str, float] = Field(description="loss terms by name, unweighted, and their weighted total")
+    labelled_share: float = Field(description="of the drawn queries, those with a pseudo-label")
+    mutual_share: float = Field(description="of the drawn queries, those whose reference prefers them among the drawn")
+    chosen_share: float = Field(description="of the references, those that at least one drawn query chose")
+    mean_top_similarity: float = Field(description="cosine between a drawn query and its most similar reference")
+    changed_share: float | None = Field(
+        description="of the drawn queries that were drawn before, those whose pseudo-label differs; none: none was"
+    )
+
+    def scalars(self) -> dict[str, float]:
+        """All figures by a flat name, for a tracking server; what is undefined is left out."""
+        shares = self.model_dump(exclude={"iteration", "losses"}, exclude_none=True)
+        return {**{f"loss_{name}": value for name, value in self.losses.items()}, **shares}
+
+
+class TrainingRows(Settings):
+    """The rows that an adapter has learned from."""
+
+    n_queries: int = Field(ge=1)
+    n_references: int = Field(ge=1)
+    query_ids_digest: str | None = Field(None, description="hash over the sorted image ids; none: ids were not given")
+    reference_ids_digest: str | None = None
+
+
+class Origin(Settings):
+    """Where in a lake an adapter comes from; all none when it was made from arrays."""
+
+    run: str | None = None
+    dataset: str | None = None
+    features: str | None = Field(None, description="fingerprint of the frozen model and its settings")
+    query_view: View | None = None
+
+
+class AdapterRecord(Origin):
+    """The content of adapter.json."""
+
+    format: Literal[1] = 1
+    algorithm: str = ALGORITHM_VERSION
+    d0: int = Field(ge=1, description="dimension of the frozen features")
+    d: int = Field(ge=1, description="dimension of the adapted features")
+    config: AdaptConfig
+    training: TrainingRows
+    history: tuple[IterationMetrics, ...]
+    versions: dict[str, str]
+    tensors_sha256: str = Field(description="hash of adapter.safetensors, which this file belongs to")

@@ -1,0 +1,163 @@
+"""A finished adaptation: maps descriptors, saves itself, and is read back with every doubt checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from pydantic import ValidationError
+
+from cvgl.adaptation.descriptors import in_blocks, unit_rows
+from cvgl.adaptation.record import AdapterRecord, IterationMetrics, Origin, TrainingRows
+from cvgl.adaptation.standardise import Standardised, Statistics
+from cvgl.errors import LakeError
+from cvgl.hashing import sha256_bytes
+from cvgl.lake import read_json, write_bytes, write_json
+
+if TYPE_CHECKING:
+    from cvgl.types import Float32Array
+
+TENSORS_FILE = "adapter.safetensors"
+RECORD_FILE = "adapter.json"
+ADAPTER, REVERTER = "adapter.weight", "reverter.weight"
+QUERY_MEAN, QUERY_DEVIATION = "query.mean", "query.deviation"
+REFERENCE_MEAN, REFERENCE_DEVIATION = "reference.mean", "reference.deviation"
+_FIX = "delete the folder and adapt again"
+
+
+@dataclass(frozen=True, eq=False)
+class Adaptation:
+    """What `cvgl.adaptation.adapt` returns.
+
+    Attributes:
+        adapter: float32 (d0, d), theta.
+        reverter: float32 (d, d0), phi; not used in retrieval (Section III-F), kept for looking into what was learned.
+        statistics: what each view's descriptors go through before the adapter.
+        record: how it was made.
+    """
+
+    adapter: Float32Array
+    reverter: Float32Array
+    statistics: Standardised
+    record: AdapterRecord
+
+    @property
+    def history(self) -> tuple[IterationMetrics, ...]:
+        """One entry per EM iteration."""
+        return self.record.history
+
+    def transform_query(self, features: Any) -> Float32Array:
+        """(n, d0) descriptors of the drone or ground view -> float32 (n, d) unit rows.
+
+        Raises:
+            DataError: another dimension than d0, or values that are not finite.
+        """
+        return in_blocks(features, "query features", self.record.d0, self.record.d, self._adapt_query)
+
+    def transform_reference(self, features: Any) -> Float32Array:
+        """(n, d0) descriptors of the satellite view -> float32 (n, d) unit rows; see `transform_query`."""
+        return in_blocks(features, "reference features", self.record.d0, self.record.d, self._adapt_reference)
+
+    def _adapt_query(self, block: Float32Array) -> Float32Array:
+        return unit_rows(self.statistics.query.standardise(block) @ self.adapter)
+
+    def _adapt_reference(self, block: Float32Array) -> Float32Array:
+        return unit_rows(self.statistics.reference.standardise(block) @ self.adapter)
+
+    def save(self, folder: str | Path, origin: Origin | None = None, rows: TrainingRows | None = None) -> None:
+        """Writes adapter.safetensors, then adapter.json, each at once; a folder with the second file is complete.
+
+        Args:
+            folder: made when missing.
+            origin: which run of which dataset this is.
+            rows: replaces the record's training rows, to add hashes of image ids.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        changes: dict[str, Any] = dict(origin or {})
+        if rows is not None:
+            changes["training"] = rows
+        write_bytes(Path(folder) / TENSORS_FILE, tensor_bytes(self.adapter, self.reverter, self.statistics))
+        write_json(Path(folder) / RECORD_FILE, self.record.model_copy(update=changes).model_dump(mode="json"))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            LakeError: a file is missing, damaged, of another version, or the two do not belong together.
+        """
+        record = read_record(Path(folder))
+        path = Path(folder) / TENSORS_FILE
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise LakeError("an adapter's tensors are missing", where=path, fix=_FIX) from error
+        if sha256_bytes(data) != record.tensors_sha256:
+            raise LakeError("an adapter's tensors are damaged or belong to another record", where=path, fix=_FIX)
+        tensors = _read_tensors(data, path)
+        for name, shape in _shapes(record.d0, record.d).items():
+            if name not in tensors:
+                raise LakeError(f"an adapter's file lacks the tensor '{name}'", where=path, fix=_FIX)
+            if tensors[name].shape != shape or tensors[name].dtype != np.float32:
+                found = f"{tensors[name].dtype} {tensors[name].shape}"
+                raise LakeError(f"the tensor '{name}' is {found}; the record says float32 {shape}", where=path, fix=_FIX)
+            if not np.isfinite(tensors[name]).all():
+                raise LakeError(f"the tensor '{name}' holds NaN or infinite values", where=path, fix=_FIX)
+        statistics = Standardised(
+            query=Statistics(mean=tensors[QUERY_MEAN], deviation=tensors[QUERY_DEVIATION]),
+            reference=Statistics(mean=tensors[REFERENCE_MEAN], deviation=tensors[REFERENCE_DEVIATION]),
+        )
+        return cls(adapter=tensors[ADAPTER], reverter=tensors[REVERTER], statistics=statistics, record=record)
+
+
+def _shapes(d0: int, d: int) -> dict[str, tuple[int, ...]]:
+    """The tensors of adapter.safetensors."""
+    vectors = (QUERY_MEAN, QUERY_DEVIATION, REFERENCE_MEAN, REFERENCE_DEVIATION)
+    return {ADAPTER: (d0, d), REVERTER: (d, d0), **dict.fromkeys(vectors, (d0,))}
+
+
+def tensor_bytes(adapter: Float32Array, reverter: Float32Array, statistics: Standardised) -> bytes:
+    """The content of adapter.safetensors; equal tensors give equal bytes."""
+    from safetensors.numpy import save
+
+    tensors = {
+        ADAPTER: adapter,
+        REVERTER: reverter,
+        QUERY_MEAN: statistics.query.mean,
+        QUERY_DEVIATION: statistics.query.deviation,
+        REFERENCE_MEAN: statistics.reference.mean,
+        REFERENCE_DEVIATION: statistics.reference.deviation,
+    }
+    # safetensors writes the raw buffer, whatever its strides say.
+    data: bytes = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
+    return data
+
+
+def read_record(folder: Path) -> AdapterRecord:
+    """Reads and validates adapter.json alone.
+
+    Raises:
+        LakeError: missing, not JSON, or not a record that this version understands.
+    """
+    path = folder / RECORD_FILE
+    try:
+        return AdapterRecord.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise LakeError(f"an adapter's record is not valid: {field}: {first['msg']}", where=path, fix=_FIX) from error
+
+
+def _read_tensors(data: bytes, path: Path) -> dict[str, Float32Array]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        tensors: dict[str, Float32Array] = load(data)
+    except SafetensorError as error:
+        raise LakeError(f"an adapter's tensors cannot be read: {error}", where=path, fix=_FIX) from error
+    return tensors

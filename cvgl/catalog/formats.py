@@ -1,0 +1,92 @@
+"""Answers of the catalogue for people (a table), spreadsheets (CSV) and programs (JSON)."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import decimal
+import io
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from cvgl.catalog.query import Result
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_WIDEST_CELL = 60
+
+
+def to_table(result: Result, title: str | None = None) -> Table:
+    """A rich table: numbers to the right, long values shortened, nulls dimmed; content is never read as markup."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title) if title else None, title_justify="left", header_style="bold")
+    for number, name in enumerate(result.columns):
+        numeric = any(_is_number(row[number]) for row in result.rows)
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+    for row in result.rows:
+        table.add_row(*(Text("—", style="dim") if value is None else Text(_cell(value)) for value in row))
+    if result.truncated:
+        table.caption = f"the first {len(result.rows)} rows; there are more"
+    return table
+
+
+def to_csv(result: Result) -> str:
+    """CSV with a header (RFC 4180, newline ends); lists and structs as JSON, null as an empty field."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(result.columns)
+    for row in result.rows:
+        writer.writerow(["" if value is None else _field(value) for value in row])
+    return buffer.getvalue()
+
+
+def to_json(result: Result) -> str:
+    """A JSON array with one object a row. NaN and infinities become null: JSON has no word for them."""
+    rows = [dict(zip(_distinct(result.columns), map(_plain, row), strict=True)) for row in result.rows]
+    return json.dumps(rows, ensure_ascii=False, allow_nan=False)
+
+
+def _distinct(columns: tuple[str, ...]) -> list[str]:
+    """``SELECT a, a`` has two columns of one name; an object has room for one."""
+    names: list[str] = []
+    for column in columns:
+        name, number = column, 2
+        while name in names:
+            name, number = f"{column}_{number}", number + 1
+        names.append(name)
+    return names
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | decimal.Decimal) and not isinstance(value, bool)
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else _field(value)
+    return text if len(text) <= _WIDEST_CELL else text[: _WIDEST_CELL - 1] + "…"
+
+
+def _field(value: Any) -> str:
+    plain = _plain(value)
+    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """A value of DuckDB as one of JSON's."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float | decimal.Decimal):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value)  # UUID, interval and the like

@@ -1,0 +1,180 @@
+"""What the lake holds, as Arrow sources that DuckDB scans without touching the file system itself.
+
+Parquet folders become lazy Arrow datasets (columns and filters are pushed down to the files); the small JSON records of
+models and runs become tables. Every source has the declared schema even when the lake holds nothing yet.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.fs as fs
+
+from cvgl import schemas
+from cvgl.errors import LakeError
+from cvgl.lake import Lake, read_json
+
+_DATASET, _MODEL = pa.field("dataset", pa.string()), pa.field("model", pa.string())
+_BATCH = pa.field("batch", pa.string())  # the file's name: of two batches the later name is the newer word
+
+# Descriptors of all models in one column: lists of any length, float16 widened, because DuckDB has no half-precision type.
+FEATURES = pa.schema([pa.field("image_id", pa.string()), pa.field("descriptor", pa.list_(pa.float32()))])
+
+MODELS = pa.schema(
+    [
+        pa.field("model", pa.string(), nullable=False),  # the fingerprint
+        pa.field("backbone", pa.string()),
+        pa.field("dimension", pa.int64()),
+        pa.field("query_crop", pa.float64()),
+        pa.field("reference_rotations", pa.int64()),
+        pa.field("identity", pa.string()),  # JSON: everything about the model that changes a descriptor
+    ]
+)
+
+RUNS = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),
+        pa.field("dataset", pa.string()),
+        pa.field("recipe", pa.string()),
+        pa.field("seed", pa.int64()),
+        pa.field("model", pa.string()),  # the features' fingerprint
+        pa.field("query_view", pa.string()),
+        pa.field("d0", pa.int64()),
+        pa.field("d", pa.int64()),
+        pa.field("n_queries", pa.int64()),
+        pa.field("n_references", pa.int64()),
+        pa.field("iterations", pa.int64()),
+        pa.field("final", pa.map_(pa.string(), pa.float64())),  # the last iteration's metrics by name
+        pa.field("config", pa.string()),  # JSON of AdaptConfig
+    ]
+)
+
+TRAINING = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),
+        pa.field("iteration", pa.int64(), nullable=False),
+        pa.field("metric", pa.string(), nullable=False),
+        pa.field("value", pa.float64()),
+    ]
+)
+
+
+def parquet_sources(lake: Lake) -> dict[str, Any]:
+    """One lazy Arrow source a Parquet table of the lake, with the folders' `dataset=` and `model=` as columns."""
+    root = lake.root
+    return {
+        "images": _folder(root / "images", "dataset=*/*.parquet", schemas.IMAGES, [_DATASET, _BATCH]),
+        "ground_truth": _folder(root / "ground_truth", "dataset=*/*.parquet", schemas.GROUND_TRUTH, [_DATASET, _BATCH]),
+        "quarantine": _folder(root / "quarantine", "dataset=*/*.parquet", schemas.QUARANTINE, [_DATASET, _BATCH]),
+        "failures": _folder(root / "quarantine", "dataset=*/extract/*.parquet", schemas.QUARANTINE, [_DATASET, _BATCH]),
+        "features": _folder(root / "features", "model=*/dataset=*/*.parquet", FEATURES, [_MODEL, _DATASET, _BATCH]),
+        "metrics": _folder(root / "evaluations", "*/metrics.parquet", schemas.METRICS, []),
+        "queries": _folder(root / "evaluations", "*/queries.parquet", schemas.QUERIES, []),
+    }
+
+
+def record_sources(lake: Lake) -> dict[str, pa.Table]:
+    """The JSON records of the lake as tables: models, runs, and the training history of every run.
+
+    Raises:
+        LakeError: a record is not JSON or not an object.
+    """
+    adapters = list(_records(lake.root / "adapters", "*/adapter.json"))
+    return {
+        "models": pa.Table.from_pylist(
+            [_model(*record) for record in _records(lake.root / "features", "*/model.json")], MODELS
+        ),
+        "runs": pa.Table.from_pylist([_run(*record) for record in adapters], RUNS),
+        "training": pa.Table.from_pylist([row for record in adapters for row in _history(*record)], TRAINING),
+    }
+
+
+def _folder(root: Path, pattern: str, schema: pa.Schema, named: list[pa.Field]) -> Any:
+    """The files of one table; columns in `named` come from the names of folders and files."""
+    # A name that starts with a dot is a file that somebody is still writing.
+    files = [path.relative_to(root) for path in sorted(root.glob(pattern)) if not _is_hidden(path.relative_to(root))]
+    whole = pa.schema([*(field for field in schema if field.name not in pa.schema(named).names), *named])
+    if not files:
+        return whole.empty_table()
+    file_format, disk = ds.ParquetFileFormat(), fs.SubTreeFileSystem(str(root), fs.LocalFileSystem())
+    fragments = [file_format.make_fragment(str(file), disk, _names(file, named)) for file in files]
+    return ds.FileSystemDataset(fragments, whole, file_format, disk)
+
+
+def _names(file: Path, named: list[pa.Field]) -> Any:
+    """What the name of a file says about its rows, as an Arrow expression."""
+    values = dict(part.split("=", 1) for part in file.parts if "=" in part) | {"batch": file.stem}
+    expression = ds.scalar(True)
+    for field in named:
+        expression &= ds.field(field.name) == values[field.name]
+    return expression
+
+
+def _records(root: Path, pattern: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for path in sorted(root.glob(pattern)):
+        if _is_hidden(path.relative_to(root)):
+            continue
+        record = read_json(path)
+        if not isinstance(record, dict):
+            raise LakeError("a record of the lake is not a JSON object", where=path, fix="delete it and run again")
+        yield path.parent.name, record
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _model(folder: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    extract = _object(record, "extract")
+    alignment = _object(extract, "alignment")
+    return {
+        "model": folder.removeprefix("model="),
+        "backbone": _object(extract, "backbone").get("name"),
+        "dimension": record.get("dimension"),
+        "query_crop": alignment.get("query_crop"),
+        "reference_rotations": alignment.get("reference_rotations"),
+        "identity": json.dumps(record.get("identity"), sort_keys=True, ensure_ascii=False),
+    }
+
+
+def _run(folder: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    config, training = _object(record, "config"), _object(record, "training")
+    history = record.get("history") or []
+    return {
+        "run": folder,
+        "dataset": record.get("dataset"),
+        "recipe": config.get("recipe"),
+        "seed": config.get("seed"),
+        "model": record.get("features"),
+        "query_view": record.get("query_view"),
+        "d0": record.get("d0"),
+        "d": record.get("d"),
+        "n_queries": training.get("n_queries"),
+        "n_references": training.get("n_references"),
+        "iterations": len(history),
+        "final": sorted(_numbers(history[-1]).items()) if history else [],
+        "config": json.dumps(config, sort_keys=True, ensure_ascii=False),
+    }
+
+
+def _history(folder: str, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for number, entry in enumerate(record.get("history") or []):
+        iteration = int(entry.get("iteration", number))
+        for metric, value in sorted(_numbers(entry).items()):
+            yield {"run": folder, "iteration": iteration, "metric": metric, "value": value}
+
+
+def _numbers(entry: Mapping[str, Any]) -> dict[str, float]:
+    """The figures of one iteration by a flat name; the terms of a nested `losses` become loss_<term>."""
+    flat = {**entry, **{f"loss_{name}": value for name, value in _object(entry, "losses").items()}}
+    return {key: float(value) for key, value in flat.items() if key != "iteration" and isinstance(value, int | float)}
+
+
+def _object(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = record.get(key)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,158 @@
+"""The views of the catalogue: what each is for, and its SQL over the sources (named with a leading underscore).
+
+Order matters: a view may use the ones before it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class View(NamedTuple):
+    """One view of the catalogue."""
+
+    name: str
+    purpose: str
+    sql: str
+
+
+VIEWS: tuple[View, ...] = (
+    View(
+        "images",
+        "one row per picture of a dataset: where its file is, its view and subsets, the position of satellite pictures",
+        # The newest word about a picture counts, and a file that holds another picture now no longer holds this one.
+        """
+        SELECT * FROM _images
+        QUALIFY row_number() OVER (PARTITION BY dataset, image_id ORDER BY batch DESC) = 1
+            AND row_number() OVER (PARTITION BY dataset, uri ORDER BY batch DESC) = 1
+        """,
+    ),
+    View(
+        "ground_truth",
+        "which place a picture shows, and where it was really taken; read for evaluation only",
+        """
+        WITH newest AS (
+            SELECT * FROM _ground_truth QUALIFY row_number() OVER (PARTITION BY dataset, image_id ORDER BY batch DESC) = 1
+        )
+        SELECT * EXCLUDE batch
+        FROM newest
+        WHERE coalesce(location_id, crs) IS NOT NULL OR coalesce(latitude, longitude, x, y) IS NOT NULL
+        """,
+    ),
+    View(
+        "quarantine",
+        "pictures that are left out at present, and why: refused at ingestion, or not described by a model",
+        """
+        WITH newest AS (
+            SELECT * FROM _quarantine QUALIFY row_number() OVER (PARTITION BY dataset, uri ORDER BY batch DESC) = 1
+        )
+        SELECT dataset, uri, reason, detail, 'ingest' AS stage, NULL::VARCHAR AS model FROM newest WHERE reason <> 'resolved'
+        UNION ALL
+        SELECT dataset, uri, reason, detail, 'extract', batch FROM _failures
+        """,
+    ),
+    View(
+        "scenes",
+        "one row per place: pictures per view and position; without ground truth every satellite picture is a place",
+        """
+        SELECT
+            i.dataset,
+            coalesce(g.location_id, i.image_id) AS location_id,
+            bool_or(g.location_id IS NOT NULL) AS labelled,
+            count(*) AS n_images,
+            count(*) FILTER (i.view = 'drone') AS n_drone,
+            count(*) FILTER (i.view = 'ground') AS n_ground,
+            count(*) FILTER (i.view = 'satellite') AS n_satellite,
+            avg(i.latitude) AS latitude,
+            avg(i.longitude) AS longitude,
+            avg(i.x) AS x,
+            avg(i.y) AS y,
+            any_value(i.crs) AS crs
+        FROM images i LEFT JOIN ground_truth g USING (dataset, image_id)
+        WHERE g.location_id IS NOT NULL OR i.view = 'satellite'
+        GROUP BY ALL
+        """,
+    ),
+    View("models", "the frozen models whose features are stored, by fingerprint", "SELECT * FROM _models"),
+    View(
+        "features",
+        "descriptors of the frozen models; cast to FLOAT[d] (d: models.dimension) for array_cosine_similarity",
+        # Two processes may have described the same picture; the later part by name counts, as in the feature store.
+        """
+        SELECT image_id, model, dataset, descriptor
+        FROM _features f ANTI JOIN (SELECT image_id, model, dataset, batch FROM _features) other
+            ON f.image_id = other.image_id AND f.model = other.model AND f.dataset = other.dataset AND f.batch < other.batch
+        """,
+    ),
+    View("runs", "one row per adapter: settings, sizes, and the metrics of its last iteration", "SELECT * FROM _runs"),
+    View("training", "the history of every adapter: one row per iteration and metric", "SELECT * FROM _training"),
+    View("metrics", "one row per run, stage, direction, protocol and metric; rates are fractions", "SELECT * FROM _metrics"),
+    View(
+        "queries",
+        "one row per run, stage, direction, protocol and query: rank, average precision, top answers, metres",
+        "SELECT * FROM _queries",
+    ),
+    View(
+        "predictions",
+        "the top answers of `queries`, one row each, with its position in the list and whether it is right",
+        """
+        SELECT
+            run, dataset, stage, direction, protocol, image_id, location_id,
+            unnest(range(1, len(top_ids) + 1)) AS position,
+            unnest(top_ids) AS reference_id,
+            unnest(top_scores) AS score,
+            -- Without a known place an answer is neither right nor wrong.
+            unnest(
+                CASE WHEN location_id IS NULL THEN list_transform(top_correct, lambda x: NULL) ELSE top_correct END
+            ) AS correct
+        FROM queries
+        """,
+    ),
+    View(
+        "hardest_scenes",
+        "places by how badly their queries do (worst first), and which place they are taken for",
+        """
+        WITH answers AS (
+            SELECT q.*, coalesce(g.location_id, q.top_ids[1]) AS answered
+            FROM queries q
+            LEFT JOIN ground_truth g ON g.dataset = q.dataset AND g.image_id = q.top_ids[1]
+        )
+        SELECT
+            run, dataset, stage, direction, protocol, location_id,
+            count(*) AS n_queries,
+            avg((coalesce("rank", 0) = 1)::DOUBLE) AS recall_at_1,
+            avg(average_precision) AS average_precision,
+            median("rank") AS median_rank,
+            median(distance_m) AS median_m,
+            mode(answered) FILTER (answered <> location_id) AS mistaken_for
+        FROM answers
+        WHERE location_id IS NOT NULL
+        GROUP BY ALL
+        ORDER BY average_precision NULLS FIRST, median_rank DESC NULLS FIRST, run, stage, direction, protocol, location_id
+        """,
+    ),
+    View(
+        "hub_references",
+        "references that come first for many queries (most wrong answers first): hubs of the descriptor space",
+        """
+        WITH counts AS (
+            SELECT
+                run, dataset, stage, direction, protocol, reference_id,
+                count(*) FILTER (position = 1) AS n_top1,
+                count(*) FILTER (position = 1 AND NOT correct) AS n_wrong,
+                count(*) AS n_listed
+            FROM predictions
+            GROUP BY ALL
+        )
+        SELECT *, n_top1 / sum(n_top1) OVER (PARTITION BY run, dataset, stage, direction, protocol) AS share_top1
+        FROM counts
+        QUALIFY n_top1 > 1
+        ORDER BY n_wrong DESC, n_top1 DESC, run, stage, direction, protocol, reference_id
+        """,
+    ),
+)
+
+
+def list_of_views() -> str:
+    """The names, for messages."""
+    return ", ".join(view.name for view in VIEWS)

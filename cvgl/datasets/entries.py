@@ -1,0 +1,149 @@
+"""What a layout finds in a source: pictures to look at, and names that it refuses at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from cvgl.config import Layout
+from cvgl.types import Subset, View
+
+
+class Reason(StrEnum):
+    """Why something was refused; one word for counting. `docs/ingestion.md` says what to do about each."""
+
+    EMPTY = "empty"
+    NOT_A_PICTURE = "not_a_picture"
+    DAMAGED = "damaged"
+    TRUNCATED = "truncated"
+    TOO_LARGE = "too_large"
+    UNREADABLE = "unreadable"
+    NOT_A_FILE = "not_a_file"
+    MISSING = "missing"
+    CHANGING = "changing"
+    OUTSIDE_ROOT = "outside_root"
+    BAD_NAME = "bad_name"
+    DUPLICATE = "duplicate"
+    CONFLICTING_VIEW = "conflicting_view"
+    CONFLICTING_LOCATION = "conflicting_location"
+    BAD_POSITION = "bad_position"
+    BAD_TIME = "bad_time"
+    BAD_ROW = "bad_row"
+    UNKNOWN_VIEW = "unknown_view"
+    UNKNOWN_SUBSET = "unknown_subset"
+    UNKNOWN_FOLDER = "unknown_folder"
+    MISPLACED = "misplaced"
+    # Not a refusal: what was refused under this name earlier has been mended, accepted or taken away since.
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row of the quarantine."""
+
+    uri: str
+    reason: Reason
+    detail: str
+
+
+class RefusedError(Exception):
+    """Ends the treatment of one picture or row; turned into a `Refusal` by whoever knows its name."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Degrees (WGS 84), or x east and y north in a CRS, or both."""
+
+    latitude: float | None = None
+    longitude: float | None = None
+    x: float | None = None
+    y: float | None = None
+    crs: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorldFile:
+    """Six numbers that place a picture's pixels on a map: x = a column + b row + c, y = d column + e row + f."""
+
+    a: float
+    d: float
+    b: float
+    e: float
+    c: float
+    f: float
+    crs: str
+
+    def centre(self, width: int, height: int) -> tuple[float, float]:
+        """x and y of the middle of a picture; (c, f) is the middle of its first pixel."""
+        column, row = (width - 1) / 2, (height - 1) / 2
+        return self.a * column + self.b * row + self.c, self.d * column + self.e * row + self.f
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A picture as its layout describes it, before anybody has looked inside.
+
+    Attributes:
+        path: absolute; not resolved, so that it is the name that the user gave.
+        subsets: empty where the layout does not say; see `with_default_subsets`.
+        from_camera: whether the position and time in the picture's EXIF count where the layout gives none.
+        label: how to name this entry in a refusal when the path alone would be ambiguous.
+    """
+
+    path: Path
+    view: View
+    subsets: tuple[Subset, ...] = ()
+    location_id: str | None = None
+    position: Position | None = None
+    world_file: WorldFile | None = None
+    captured_at: datetime | None = None
+    sequence: str | None = None
+    from_camera: bool = False
+    label: str = ""
+
+
+@dataclass(slots=True)
+class Listing:
+    """Everything that a layout found. `notes` are for a person: what was ignored, and how the source was understood."""
+
+    layout: Layout
+    source: Path
+    entries: list[Entry] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def refuse(self, name: Path | str, reason: Reason, detail: str) -> None:
+        self.refusals.append(Refusal(printable(name), reason, detail))
+
+
+def printable(name: Path | str) -> str:
+    """A name as text that every file format can hold: bytes that are not UTF-8 are written as escapes."""
+    return str(name).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def with_default_subsets(entries: Iterable[Entry]) -> list[Entry]:
+    """Gives a role to each picture whose layout names none.
+
+    References are searched and everything else is asked for; all of it serves adaptation, which needs no labels. Where
+    labels say which pictures belong together, the other direction is evaluated as well: labelled queries are searched,
+    and references that some query shows are asked for.
+    """
+    entries = list(entries)
+    asked = {entry.location_id for entry in entries if not entry.view.is_reference} - {None}
+
+    def roles(entry: Entry) -> tuple[Subset, ...]:
+        if entry.subsets:
+            return entry.subsets
+        if entry.location_id in asked:
+            return (Subset.GALLERY, Subset.QUERY, Subset.TRAIN)
+        return (Subset.GALLERY if entry.view.is_reference else Subset.QUERY, Subset.TRAIN)
+
+    return [replace(entry, subsets=roles(entry)) for entry in entries]

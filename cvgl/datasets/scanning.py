@@ -1,0 +1,114 @@
+"""Looking inside pictures: content hash, size, EXIF, and whether the last row decodes. Each file is read once."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from cvgl import pictures
+from cvgl.datasets.entries import Reason, RefusedError
+from cvgl.datasets.exif import read_exif
+from cvgl.datasets.scan_cache import Scan, ScanCache
+from cvgl.hashing import IMAGE_ID_LENGTH
+from cvgl.types import Progress, silent
+
+CHUNK = 256  # pictures between two writes of the cache: what a killed process loses at most
+_REASONS: Mapping[type[pictures.PictureError], Reason] = {
+    pictures.NotAPictureError: Reason.NOT_A_PICTURE,
+    pictures.TooLargePictureError: Reason.TOO_LARGE,
+    pictures.TruncatedPictureError: Reason.TRUNCATED,
+    pictures.DamagedPictureError: Reason.DAMAGED,
+}
+
+
+def scan(paths: Sequence[Path], cache: ScanCache, max_pixels: int, progress: Progress = silent) -> dict[Path, Scan]:
+    """Scans files, in threads; those that the cache knows by name, size and time are not opened.
+
+    Args:
+        paths: absolute paths; each is looked at once.
+        max_pixels: pictures with more are refused by their header.
+
+    Returns:
+        A scan for each path: a picture's id and size, or the reason why it is none.
+    """
+    scans: dict[Path, Scan] = {}
+    unknown: list[Path] = []
+    for path in dict.fromkeys(paths):
+        known = cache.find(path)
+        if known is not None and known.width * known.height <= max_pixels:
+            scans[path] = known
+        else:
+            unknown.append(path)
+    total = len(scans) + len(unknown)
+    progress(len(scans), total, "reading pictures")
+    for chunk in _scanned_chunks(unknown, max_pixels):
+        cache.add(chunk.values())
+        scans.update(chunk)
+        progress(len(scans), total, "reading pictures")
+    return scans
+
+
+def _scanned_chunks(paths: Sequence[Path], max_pixels: int) -> Iterator[dict[Path, Scan]]:
+    # Decoding releases the interpreter's lock; a few threads more than cores hide a slow disk.
+    with ThreadPoolExecutor(min(16, (os.cpu_count() or 1) + 2), thread_name_prefix="scan") as threads:
+        for start in range(0, len(paths), CHUNK):
+            chunk = paths[start : start + CHUNK]
+            yield dict(zip(chunk, threads.map(lambda path: scan_file(path, max_pixels), chunk), strict=True))
+
+
+def scan_file(path: Path, max_pixels: int) -> Scan:
+    """Reads one file. Never raises for anything that a file can do: the reason is in the scan."""
+    try:
+        with _open(path) as stream:
+            before = os.fstat(stream.fileno())
+            found = _look_inside(stream, before, path, max_pixels)
+            after = os.fstat(stream.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise RefusedError(Reason.CHANGING, "the file was being written while it was read; ingest again")
+    except RefusedError as refused:
+        return Scan(uri=str(path), reason=refused.reason, detail=refused.detail)
+    except OSError as error:
+        return Scan(uri=str(path), reason=Reason.UNREADABLE, detail=f"the file cannot be read: {error.strerror or error}")
+    return found
+
+
+def _open(path: Path) -> io.BufferedReader:
+    """Opens a regular file only: opening a pipe would wait for ever, and opening a device may do anything."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RefusedError(Reason.MISSING, "the file does not exist") from error
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
+        raise RefusedError(Reason.NOT_A_FILE, f"this is {kind}, not a file")
+    # O_NONBLOCK in case that the file became a pipe in between.
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+
+
+def _look_inside(stream: io.BufferedReader, status: os.stat_result, path: Path, max_pixels: int) -> Scan:
+    place = {"uri": str(path), "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    if status.st_size == 0:
+        return Scan(**place, reason=Reason.EMPTY, detail="the file has no bytes")
+    try:
+        picture = pictures.decode(stream, max_pixels, path)
+    except pictures.PictureError as error:
+        reason = _REASONS[type(error)]
+        # The verdict "too large" is about a setting, so it is not kept: without size and time it matches no file.
+        return Scan(**({"uri": str(path)} if reason is Reason.TOO_LARGE else place), reason=reason, detail=error.what)
+    position, captured_at = read_exif(picture)
+    stream.seek(0)
+    return Scan(
+        **place,
+        image_id=hashlib.file_digest(stream, "sha256").hexdigest()[:IMAGE_ID_LENGTH],
+        width=picture.width,
+        height=picture.height,
+        turned=pictures.is_turned(picture),
+        latitude=position[0] if position else None,
+        longitude=position[1] if position else None,
+        captured_at=captured_at,
+    )

@@ -1,0 +1,84 @@
+"""Walking through folders that somebody else has filled: links, loops, devices and odd names included."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from cvgl.datasets.entries import Listing, Reason, printable
+
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp", ".bmp", ".dib", ".gif", ".avif"}
+    | {".jp2", ".j2k", ".j2c", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm"}
+)
+# What operating systems and archivers leave in folders; not worth a word.
+_LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "__macosx", "@eadir", "lost+found"})
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file or folder is hidden or an operating system's own, and is passed over without a word."""
+    return name.startswith(".") or name.lower() in _LITTER
+
+
+def is_inside(path: Path, root: Path) -> bool:
+    """Whether `path` lies in `root` after all links are followed. `root` is resolved already."""
+    return path.resolve().is_relative_to(root)
+
+
+def files_below(folder: Path, root: Path, listing: Listing) -> Iterator[Path]:
+    """All files below `folder`, in the order of their names; folders in between are entered.
+
+    Links are followed as long as they stay inside `root` and do not lead back to a folder above themselves. What cannot
+    be entered or leaves the root is refused in `listing`.
+    """
+    yield from _files_below(folder, root, listing, (folder.resolve(),))
+
+
+def _files_below(folder: Path, root: Path, listing: Listing, above: tuple[Path, ...]) -> Iterator[Path]:
+    for entry in entries_of(folder, root, listing):
+        path = Path(entry.path)
+        if not entry.is_dir():
+            yield path
+            continue
+        target = path.resolve() if entry.is_symlink() else above[-1] / entry.name
+        if any(folder_above.is_relative_to(target) for folder_above in above):
+            listing.refuse(path, Reason.UNREADABLE, "the link leads back to a folder above itself")
+            continue
+        found = False
+        for file in _files_below(path, root, listing, (*above, target)):
+            found = True
+            yield file
+        if not found and path.suffix.lower() in PICTURE_SUFFIXES:
+            listing.refuse(path, Reason.NOT_A_FILE, "the name is a picture's, but this is a folder")
+
+
+def entries_of(folder: Path, root: Path, listing: Listing) -> list[os.DirEntry[str]]:
+    """What lies directly in `folder`, by name, without litter and without what leaves the root or has no printable name."""
+    try:
+        with os.scandir(folder) as scan:
+            entries = sorted(scan, key=lambda entry: entry.name)
+    except OSError as error:
+        listing.refuse(folder, Reason.UNREADABLE, f"the folder cannot be listed: {error.strerror}")
+        return []
+    return [entry for entry in entries if not is_litter(entry.name) and _is_usable(entry, root, listing)]
+
+
+def _is_usable(entry: os.DirEntry[str], root: Path, listing: Listing) -> bool:
+    if printable(entry.name) != entry.name:
+        listing.refuse(entry.path, Reason.BAD_NAME, "the name is not valid UTF-8; rename the file")
+        return False
+    if not entry.is_symlink():
+        return True
+    try:
+        inside = is_inside(Path(entry.path), root)
+        entry.stat()
+    except FileNotFoundError:
+        listing.refuse(entry.path, Reason.MISSING, "the link leads nowhere")
+        return False
+    except (OSError, RuntimeError) as error:
+        listing.refuse(entry.path, Reason.UNREADABLE, f"the link cannot be followed: {error}")
+        return False
+    if not inside:
+        listing.refuse(entry.path, Reason.OUTSIDE_ROOT, f"the link leaves {root}; copy the picture into the source")
+    return inside

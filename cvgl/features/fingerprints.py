@@ -1,0 +1,29 @@
+"""One short name for everything that changes a descriptor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cvgl.config import AlignmentConfig
+from cvgl.features.alignment import IMPLEMENTATION
+from cvgl.hashing import digest_json
+
+
+def fingerprint(
+    identity: Mapping[str, str | int | float], alignment: AlignmentConfig | None = None, half_storage: bool = False
+) -> str:
+    """Names the descriptors of one model under one set of settings.
+
+    What does not change a descriptor beyond rounding (batch size, threads, device, where a checkpoint lies) is left out,
+    so work that began on one machine goes on on another.
+
+    Args:
+        identity: `Embedder.identity`.
+        alignment: crop and rotations; default: none.
+        half_storage: whether float16 is stored.
+    """
+    aligned = (alignment or AlignmentConfig()).model_dump(mode="json")
+    storage = "float16" if half_storage else "float32"
+    return digest_json(
+        {"model": dict(identity), "alignment": {**aligned, "implementation": IMPLEMENTATION}, "storage": storage}
+    )

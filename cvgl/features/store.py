@@ -1,0 +1,161 @@
+"""The Parquet feature store: one folder for one model on one dataset, in parts that are never changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from cvgl import schemas
+from cvgl.errors import LakeError
+from cvgl.hashing import SHORT
+from cvgl.lake import parquet_files, read_parquet, write_parquet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from cvgl.types import Float32Array
+
+    Stored: TypeAlias = NDArray[Any]  # float16 or float32 (n, d0)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureStore:
+    """Reads and adds parts. Making one touches nothing on disk.
+
+    A part's name is the hash of its ids and descriptors, so a part that bears its name is whole.
+    """
+
+    folder: Path
+
+    def parts(self) -> list[Path]:
+        return parquet_files(self.folder)
+
+    def ids(self) -> list[str]:
+        """Ids of all pictures that have a descriptor, sorted, each once.
+
+        Raises:
+            LakeError: a part is damaged.
+        """
+        return sorted(self._index())
+
+    def read(self, image_ids: Sequence[str]) -> Float32Array:
+        """Descriptors in the order asked for.
+
+        Returns:
+            float32 (n, d0), unit rows (float16 storage is scaled back to unit length).
+
+        Raises:
+            LakeError: pictures without a descriptor (they are listed), or a damaged part.
+        """
+        index = self._index()
+        missing = [one for one in image_ids if one not in index]
+        if missing:
+            shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            raise LakeError(
+                f"{len(missing)} of {len(image_ids)} pictures have no descriptor ({shown})",
+                where=self.folder,
+                fix="run `cvgl extract` for this dataset with the same settings",
+            )
+        wanted: dict[Path, list[tuple[int, int]]] = {}
+        for position, one in enumerate(image_ids):
+            part, row = index[one]
+            wanted.setdefault(part, []).append((position, row))
+        found: Float32Array | None = None
+        for part, places in wanted.items():
+            rows = descriptors(read_parquet(part, ["descriptor"]), part)
+            if found is None:
+                found = np.empty((len(image_ids), rows.shape[1]), dtype=np.float32)
+            positions, sources = np.asarray(places).T
+            found[positions] = rows[sources]
+        return found if found is not None else np.zeros((0, self.dimension()), dtype=np.float32)
+
+    def dimension(self) -> int:
+        """d0; 0 for an empty store."""
+        parts = self.parts()
+        return int(read_parquet(parts[0], ["descriptor"]).schema.field("descriptor").type.list_size) if parts else 0
+
+    def metadata(self) -> dict[str, str]:
+        """What is written into each part's schema: backbone, weights_sha256, facet, layer, ...; empty for an empty store."""
+        parts = self.parts()
+        found = (read_parquet(parts[0], ["image_id"]).schema.metadata or {}) if parts else {}
+        return {key.decode(): value.decode() for key, value in found.items()}
+
+    def add(self, image_ids: Sequence[str], rows: Float32Array, metadata: Mapping[str, str], *, half: bool = False) -> Path:
+        """Writes one part.
+
+        Args:
+            image_ids: sorted.
+            rows: float32 (n, d0).
+            metadata: goes into the schema.
+            half: store float16.
+        """
+        import pyarrow as pa
+
+        stored = np.ascontiguousarray(rows, dtype=np.float16 if half else np.float32)
+        column = pa.FixedSizeListArray.from_arrays(pa.array(stored.ravel()), rows.shape[1])
+        table = pa.table([pa.array(image_ids, pa.string()), column], schema=schemas.features(rows.shape[1], half=half))
+        path = self.folder / f"part-{_content_hash(image_ids, stored)}.parquet"
+        write_parquet(path, table, metadata)
+        return path
+
+    def remove_damaged(self) -> list[Path]:
+        """Deletes parts whose content is not what their name says; their pictures then count as missing."""
+        damaged = [path for path in self.parts() if not _is_whole(path)]
+        for path in damaged:
+            path.unlink(missing_ok=True)
+        return damaged
+
+    def _index(self) -> dict[str, tuple[Path, int]]:
+        """Id -> part and row. Where an id is in two parts, the last part by name counts: both were right when written."""
+        index: dict[str, tuple[Path, int]] = {}
+        for part in self.parts():
+            for row, one in enumerate(read_parquet(part, ["image_id"]).column("image_id").to_pylist()):
+                index[one] = (part, row)
+        return index
+
+
+def descriptors(table: pa.Table, where: Path) -> Float32Array:
+    """The descriptor column as float32 (n, d0), unit rows.
+
+    Raises:
+        LakeError: the column is not a list of fixed size.
+    """
+    stored = _stored(table, where)
+    rows: Float32Array = stored.astype(np.float32)
+    if stored.dtype == np.float32:
+        return rows
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return rows
+
+
+def _stored(table: pa.Table, where: Path) -> Stored:
+    import pyarrow as pa
+
+    column = table.column("descriptor")
+    if not pa.types.is_fixed_size_list(column.type):
+        raise LakeError(f"descriptors are stored as {column.type}", where=where, fix="delete the file and extract again")
+    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    rows: Stored = values.reshape(len(column), column.type.list_size)
+    return rows
+
+
+def _content_hash(image_ids: Sequence[str], stored: Stored) -> str:
+    digest = hashlib.sha256("\n".join(image_ids).encode())
+    digest.update(f"\n{stored.dtype} {stored.shape}\n".encode())
+    digest.update(np.ascontiguousarray(stored).data)
+    return digest.hexdigest()[:SHORT]
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        table = read_parquet(path, ["image_id", "descriptor"])
+        ids = table.column("image_id").to_pylist()
+        return path.stem == f"part-{_content_hash(ids, _stored(table, path))}"
+    except (LakeError, KeyError, ValueError, TypeError):
+        return False

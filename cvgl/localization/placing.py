@@ -1,0 +1,96 @@
+"""Placing descriptors on a map of references (Li et al. 2024, Section III-C): the most similar reference says where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cvgl.errors import DataError
+from cvgl.localization.placement import FROZEN, Answer, Placement, Position
+from cvgl.retrieval import search
+
+if TYPE_CHECKING:
+    from cvgl.types import Float32Array
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One reference picture of the map."""
+
+    image_id: str
+    uri: str
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceIndex:
+    """What is searched. Reading it changes nothing.
+
+    Attributes:
+        references: one a row.
+        descriptors: float32 (N, d), unit rows, in the space of the queries.
+    """
+
+    references: tuple[Reference, ...]
+    descriptors: Float32Array
+
+    def __post_init__(self) -> None:
+        if len(self.references) != len(self.descriptors):
+            raise DataError(
+                f"{len(self.references)} references have {len(self.descriptors)} descriptors",
+                where="reference index",
+                fix="pass one descriptor a reference",
+            )
+
+
+def locate(
+    pictures: Sequence[str],
+    descriptors: Float32Array,
+    index: ReferenceIndex,
+    top_k: int = 5,
+    *,
+    adapter: str = FROZEN,
+    backend: search.Backend = "auto",
+) -> list[Placement]:
+    """Places pictures by the references that are most similar to them.
+
+    Args:
+        pictures: names, one a descriptor.
+        descriptors: float32 (Q, d), unit rows.
+        index: the map.
+        top_k: answers a picture; all references when there are fewer.
+        adapter: what the descriptors went through, for the record.
+        backend: see `cvgl.retrieval.search.top_k`.
+
+    Raises:
+        DataError: the map is empty, or shapes do not fit.
+        ConfigError: `top_k` below 1.
+    """
+    if not index.references:
+        raise DataError("the map has no references", where="reference index", fix="ingest satellite pictures and extract them")
+    if len(pictures) != len(descriptors):
+        raise DataError(
+            f"{len(pictures)} pictures have {len(descriptors)} descriptors", where="locate", fix="pass one descriptor a picture"
+        )
+    # Two answers are looked for even where one is wanted: the margin needs them.
+    found = search.top_k(descriptors, index.descriptors, 2 if top_k == 1 else top_k, backend)
+    return [
+        _placement(picture, [index.references[row] for row in rows], scores, top_k, adapter)
+        for picture, rows, scores in zip(pictures, found.index.tolist(), found.score.tolist(), strict=True)
+    ]
+
+
+def _placement(picture: str, references: Sequence[Reference], scores: Sequence[float], top_k: int, adapter: str) -> Placement:
+    answers = [
+        Answer(image_id=reference.image_id, uri=reference.uri, score=score, **reference.position.model_dump())
+        for reference, score in zip(references, scores, strict=True)
+    ]
+    return Placement(
+        picture=picture,
+        **references[0].position.model_dump(),
+        score=scores[0],
+        margin=scores[0] - scores[1] if len(scores) > 1 else None,
+        top_k=tuple(answers[:top_k]),
+        adapter=adapter,
+    )

@@ -1,0 +1,136 @@
+"""The report of one run as one HTML file that needs nothing but itself.
+
+`Document` holds what is said; the template beside this module says it. Everything that comes from outside (file names,
+dataset names, addresses) is text to the template, which escapes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from cvgl import __version__
+from cvgl.errors import require
+from cvgl.reporting.gallery import Example, Tile, thumbnail_uri
+from cvgl.reporting.results import ResultTable
+from cvgl.reporting.theme import data_uri
+
+_SAFE_SCHEMES = {"http", "https", "file"}
+VERDICT, REASON = "verdict", "reason"  # keys of `links` that are the gate's words, not addresses
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure in both colour schemes.
+
+    Attributes:
+        title: heading.
+        caption: what to see in it.
+        alt: what it shows, for those who cannot see it.
+        light: SVG.
+        dark: SVG.
+    """
+
+    title: str
+    caption: str
+    alt: str
+    light: bytes
+    dark: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Pictures of queries and their answers, in one direction."""
+
+    title: str
+    caption: str
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A plain table."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The pictures that ingestion refused: all by reason, and the first of them one by one."""
+
+    total: int
+    reasons: tuple[tuple[str, int], ...]
+    entries: tuple[tuple[str, str, str], ...]  # file, reason, detail
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Everything that a report says, in its order."""
+
+    run: str
+    dataset: str
+    headlines: Sequence[str]
+    results: tuple[ResultTable, ...]
+    unlabelled_reason: str
+    figures: tuple[Picture, ...]
+    examples: tuple[Gallery, ...]
+    hardest: tuple[Gallery, ...]
+    counts: Grid
+    refused: Refused
+    settings: Mapping[str, Mapping[str, str]]
+    fingerprints: Mapping[str, str]
+    commands: Sequence[str]
+    links: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def render(document: Document) -> str:
+    """The document as HTML: no scripts, no outside address is fetched, light and dark, screen and paper.
+
+    Raises:
+        MissingDependencyError: jinja2 is not installed.
+    """
+    jinja2: Any = require("jinja2", extra="pipeline", purpose="write the HTML report")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("cvgl.reporting"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["svg_uri"] = lambda data: data_uri(data, "image/svg+xml")
+    template = environment.get_template("report.html.j2")
+    text: str = template.render(
+        document=document,
+        verdict=document.links.get(VERDICT, ""),
+        reason=document.links.get(REASON, ""),
+        links=_addresses(document.links),
+        thumbnails=_thumbnails([*document.examples, *document.hardest]),
+        version=__version__,
+    )
+    return text
+
+
+def _addresses(links: Mapping[str, str]) -> list[tuple[str, str, bool]]:
+    """(name, address, whether it may be followed): only web pages and files, so that no address can run anything."""
+    return [
+        (name, address, urlsplit(address).scheme.lower() in _SAFE_SCHEMES)
+        for name, address in links.items()
+        if name not in (VERDICT, REASON) and address
+    ]
+
+
+def _thumbnails(galleries: Sequence[Gallery]) -> dict[str, str]:
+    """File -> data URI of every picture that can still be read; each is decoded once."""
+    tiles: list[Tile] = []
+    for gallery in galleries:
+        for example in gallery.examples:
+            tiles += [example.query, *(answer for strip in example.strips for answer in strip.answers)]
+            tiles += [example.truth] if example.truth else []
+    files = dict.fromkeys(tile.picture for tile in tiles if tile.picture is not None)
+    found = {str(file): thumbnail_uri(file) for file in files}
+    return {file: uri for file, uri in found.items() if uri is not None}

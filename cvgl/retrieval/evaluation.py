@@ -1,0 +1,216 @@
+"""How well a gallery answers queries whose places are known.
+
+The only part of the library that takes labels. What it returns never flows back into training, selection or search.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from cvgl.errors import DataError
+from cvgl.retrieval import metrics, protocols
+from cvgl.retrieval.protocols import Protocol
+from cvgl.retrieval.search import best, check_pair, score_blocks
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import ArrayLike, NDArray
+
+    from cvgl.types import Float32Array
+
+Label: TypeAlias = str | int | None
+Labels: TypeAlias = "Sequence[Label] | NDArray[np.generic]"
+
+JUNK = -1  # a gallery label in this field: neither right nor wrong, the picture is left out of every ranking
+_UNKNOWN = -2  # codes of labels: known places count from 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueryOutcomes:
+    """One entry a query, in the order given.
+
+    Attributes:
+        rank: int64 (Q,), 1-based rank of the first right answer; 0 where the gallery has none or the place is unknown.
+        average_precision: float64 (Q,), of the protocol's kind; NaN where rank is 0.
+        labelled: bool (Q,), whether the query's place is known, so that it counts.
+        top_index: int64 (Q, K), rows of the references as given, best first; K = min(top_k, gallery).
+        top_score: float32 (Q, K).
+        top_correct: bool (Q, K).
+    """
+
+    rank: NDArray[np.int64]
+    average_precision: NDArray[np.float64]
+    labelled: NDArray[np.bool_]
+    top_index: NDArray[np.int64]
+    top_score: Float32Array
+    top_correct: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Figures of one ranking under one protocol. All rates are fractions; NaN when no query's place is known.
+
+    Attributes:
+        recall: R@k for 1, 5, 10 and ``"1%"``.
+        ap: mean average precision, of the protocol's kind.
+        per_query: what the figures are means of.
+        protocol: name of the protocol.
+        protocol_hash: hash of its rules.
+        n_queries: queries with a known place; what the rates divide by.
+        n_gallery: references ranked.
+    """
+
+    recall: dict[int | str, float]
+    ap: float
+    per_query: QueryOutcomes
+    protocol: str
+    protocol_hash: str
+    n_queries: int
+    n_gallery: int
+
+
+def evaluate(
+    z_q: ArrayLike,
+    query_ids: Labels,
+    z_r: ArrayLike,
+    reference_ids: Labels,
+    protocol: str | Protocol = protocols.GENERIC,
+    *,
+    top_k: int = 10,
+) -> Evaluation:
+    """Ranks all references for each query by inner product and measures where the right ones stand.
+
+    Args:
+        z_q: float (Q, d), unit rows.
+        query_ids: Q place labels, all strings or all integers; None or -1: unknown, the query is not counted.
+        z_r: float (N, d), unit rows.
+        reference_ids: N place labels; several references may show one place. None: some place that no query shows;
+            -1: junk, left out of the ranking.
+        protocol: name of a protocol, or a protocol.
+        top_k: answers kept for each query in `per_query`.
+
+    Raises:
+        DataError: no queries or no references, counts or shapes that do not fit, NaN, or labels of two types.
+        ConfigError: unknown protocol.
+    """
+    rules = protocols.get(protocol) if isinstance(protocol, str) else protocol
+    q, r = check_pair(z_q, z_r)
+    query_codes, reference_codes = _encode(query_ids, len(q), reference_ids, len(r))
+    kept = np.flatnonzero(_ranked(query_codes, reference_codes, rules))
+    if not len(q) or not len(kept):
+        raise DataError(
+            f"nothing to evaluate: {len(q)} queries, {len(kept)} of {len(r)} references ranked under {rules.name}",
+            where="evaluate",
+            fix="check the subsets of the data set, and that query and reference labels name the same places",
+        )
+    outcomes = _rank(q, query_codes, r if len(kept) == len(r) else r[kept], reference_codes[kept], rules, top_k)
+    outcomes.top_index[:] = kept[outcomes.top_index]
+    return _summarise(outcomes, rules, n_gallery=len(kept), n_references=len(r))
+
+
+def _encode(
+    query_ids: Labels, n_queries: int, reference_ids: Labels, n_references: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Labels of both sides -> whole numbers; equal labels get equal codes."""
+    sides = []
+    for side, labels, expected in (("query_ids", query_ids, n_queries), ("reference_ids", reference_ids, n_references)):
+        values = [_plain(label, side) for label in (labels.tolist() if isinstance(labels, np.ndarray) else labels)]
+        if len(values) != expected:
+            raise DataError(f"{len(values)} labels for {expected} descriptors", where=side, fix="give one label a descriptor")
+        sides.append(values)
+    kinds = [{type(label) for label in side} - {type(None)} for side in sides]
+    if len(kinds[0] | kinds[1]) > 1:
+        raise DataError("some labels are text and some are whole numbers", where="query_ids, reference_ids", fix="use one type")
+    codes: dict[Label, int] = {None: _UNKNOWN, JUNK: JUNK, str(JUNK): JUNK}
+    for label in (*sides[1], *sides[0]):
+        codes.setdefault(label, len(codes))
+    query, reference = (np.fromiter((codes[label] for label in side), np.int64, len(side)) for side in sides)
+    query[query == JUNK] = _UNKNOWN
+    return query, reference
+
+
+def _plain(label: object, side: str) -> Label:
+    if label is None or (isinstance(label, float) and math.isnan(label)):
+        return None
+    if isinstance(label, str | int | np.integer) and not isinstance(label, bool):
+        return label if isinstance(label, str) else int(label)
+    raise DataError(f"a label is {label!r}", where=side, fix="labels are text, whole numbers, or None where unknown")
+
+
+def _ranked(query: NDArray[np.int64], reference: NDArray[np.int64], rules: Protocol) -> NDArray[np.bool_]:
+    ranked = np.asarray(reference != JUNK)
+    if rules.gallery == "with_query":
+        ranked &= np.isin(reference, query[query >= 0])
+    return ranked
+
+
+def _rank(
+    q: Float32Array, query: NDArray[np.int64], r: Float32Array, reference: NDArray[np.int64], rules: Protocol, top_k: int
+) -> QueryOutcomes:
+    import torch
+
+    k = min(top_k, len(r))
+    outcomes = QueryOutcomes(
+        rank=np.zeros(len(q), np.int64),
+        average_precision=np.full(len(q), np.nan),
+        labelled=query >= 0,
+        top_index=np.empty((len(q), k), np.int64),
+        top_score=np.empty((len(q), k), np.float32),
+        top_correct=np.empty((len(q), k), np.bool_),
+    )
+    right_answers = RightAnswers(reference)
+    precision = {
+        "trapezoid": metrics.average_precision_trapezoid,
+        "standard": metrics.average_precision_standard,
+    }[rules.average_precision]
+    for block, scores in score_blocks(q, r):
+        values, columns = best(scores, k)
+        outcomes.top_index[block], outcomes.top_score[block] = columns.numpy(), values.numpy()
+        outcomes.top_correct[block] = (reference[columns.numpy()] == query[block, None]) & (query[block, None] >= 0)
+        positives, valid = right_answers.of(query[block])
+        has_answer = valid.any(1)
+        ranks = metrics.positive_ranks(scores, positives, valid)
+        average = precision(ranks, valid.sum(1))
+        outcomes.rank[block] = torch.where(has_answer, ranks[:, 0] + 1, 0).numpy()
+        outcomes.average_precision[block] = torch.where(has_answer, average, math.nan).numpy()
+    return outcomes
+
+
+class RightAnswers:
+    """Looks up which references show a place, for many queries at once."""
+
+    def __init__(self, reference: NDArray[np.int64]) -> None:
+        """Args: codes of the references' places, int64 (N,); below 0 where unknown."""
+        self._order = np.argsort(reference, kind="stable")
+        self._places, self._first, self._count = np.unique(reference[self._order], return_index=True, return_counts=True)
+
+    def of(self, query: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes (B,) -> rows of the right references int64 (B, P) and which of the entries count (B, P); P is at least 1."""
+        import torch
+
+        at = np.searchsorted(self._places, query).clip(max=len(self._places) - 1)
+        count = np.where((self._places[at] == query) & (query >= 0), self._count[at], 0)
+        offset = np.arange(max(1, int(count.max(initial=0))))
+        valid = offset < count[:, None]
+        rows = self._order[np.where(valid, self._first[at][:, None] + offset, 0)]
+        return torch.from_numpy(rows), torch.from_numpy(valid)
+
+
+def _summarise(outcomes: QueryOutcomes, rules: Protocol, n_gallery: int, n_references: int) -> Evaluation:
+    ranks = outcomes.rank[outcomes.labelled]
+    precisions = np.nan_to_num(outcomes.average_precision[outcomes.labelled])  # no right answer: AP 0, yet counted
+    depths: dict[int | str, int] = {1: 1, 5: 5, 10: 10, "1%": rules.one_percent_depth(n_references)}
+    return Evaluation(
+        recall={key: metrics.recall_at_k(ranks, depth) if len(ranks) else math.nan for key, depth in depths.items()},
+        ap=float(precisions.mean()) if len(ranks) else math.nan,
+        per_query=outcomes,
+        protocol=rules.name,
+        protocol_hash=rules.hash,
+        n_queries=len(ranks),
+        n_gallery=n_gallery,
+    )

@@ -1,0 +1,167 @@
+"""Stage `adapt`: frozen features of the training pictures in, an adapter out (Li et al. 2024, Algorithm 1).
+
+What it may learn from: rows of the images table whose subsets hold `train`, and their features. No label is read here, and
+none can be: the ground truth is a table that this module does not import.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cvgl.adaptation.record import ALGORITHM_VERSION, IterationMetrics, Origin, TrainingRows
+from cvgl.config import AdaptConfig
+from cvgl.datasets import tables
+from cvgl.errors import ConfigError, DataError
+from cvgl.features import FeatureStore
+from cvgl.hashing import digest_json, digest_lines
+from cvgl.lake import Lake, sweep
+from cvgl.types import ArtifactRef, Progress, Subset, View, silent
+
+RUN_DIGEST_LENGTH = 12
+_ABANDONED_AFTER_S = 600.0  # a temporary file that old belongs to no living writer
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptOutcome:
+    """What the stage has done.
+
+    Attributes:
+        ref: the adapter.
+        skipped: everything was already there.
+        run: name of the adapter, a function of the training rows, the frozen model and the settings.
+        iterations: EM iterations that the adapter has behind it.
+    """
+
+    ref: ArtifactRef
+    skipped: bool
+    run: str
+    iterations: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Image ids of the two sides, each sorted."""
+
+    query_view: View
+    queries: tuple[str, ...]
+    references: tuple[str, ...]
+
+    def record(self) -> TrainingRows:
+        return TrainingRows(
+            n_queries=len(self.queries),
+            n_references=len(self.references),
+            query_ids_digest=digest_lines(self.queries),
+            reference_ids_digest=digest_lines(self.references),
+        )
+
+
+def adapt(
+    features: ArtifactRef,
+    config: AdaptConfig,
+    lake: Lake,
+    progress: Progress = silent,
+    on_iteration: Callable[[IterationMetrics], None] | None = None,
+) -> AdaptOutcome:
+    """Learns an adapter from the training rows of a dataset, or finds that it is there already.
+
+    Args:
+        features: of one dataset under one frozen model.
+        config: the settings.
+        lake: where everything is.
+        progress: told how many iterations are done.
+        on_iteration: told every iteration's metrics; not called when the adapter is there already.
+
+    Raises:
+        ConfigError: the dataset has several query views and the settings do not say which.
+        DataError: no training rows on one of the sides.
+        LakeError: something in the lake is missing or damaged.
+    """
+    from cvgl.adaptation import Adaptation, read_record
+    from cvgl.adaptation import adapt as learn
+    from cvgl.adaptation.transforms import RECORD_FILE
+
+    store = FeatureStore(features.path)
+    rows = _training_rows(lake, features.name, store.ids(), config.query_view)
+    settings = config.model_copy(update={"query_view": rows.query_view})
+    run = run_name(features, rows.record(), settings)
+    folder = lake.adapter(run)
+    if (folder / RECORD_FILE).exists():
+        adaptation = Adaptation.load(folder)
+        return _outcome(folder, run, adaptation.record.tensors_sha256, len(adaptation.history), skipped=True)
+
+    def report(metrics: IterationMetrics) -> None:
+        progress(metrics.iteration, settings.iterations, f"labelled {metrics.labelled_share:.0%}")
+        if on_iteration is not None:
+            on_iteration(metrics)
+
+    adaptation = learn(
+        store.read(rows.queries),
+        store.read(rows.references),
+        config=settings,
+        on_iteration=report,
+        checkpoint=folder / "checkpoint.safetensors",
+    )
+    origin = Origin(run=run, dataset=features.name, features=features.digest, query_view=rows.query_view)
+    adaptation.save(folder, origin, rows.record())
+    sweep(folder, is_stale=_is_abandoned)
+    return _outcome(folder, run, read_record(folder).tensors_sha256, len(adaptation.history), skipped=False)
+
+
+def run_name(features: ArtifactRef, rows: TrainingRows, config: AdaptConfig) -> str:
+    """DATASET-RECIPE-DIGEST: equal names mean equal training."""
+    # How often the state is saved does not change the adapter.
+    settings = config.model_dump(mode="json", exclude={"checkpoint_every"})
+    digest = digest_json([features.digest, rows.model_dump(mode="json"), settings, ALGORITHM_VERSION])
+    return f"{features.name}-{config.recipe}-{digest[:RUN_DIGEST_LENGTH]}"
+
+
+def _outcome(folder: Path, run: str, digest: str, iterations: int, *, skipped: bool) -> AdaptOutcome:
+    ref = ArtifactRef(kind="adapter", path=folder, digest=digest, name=run)
+    return AdaptOutcome(ref=ref, skipped=skipped, run=run, iterations=iterations)
+
+
+def _training_rows(lake: Lake, dataset: str, embedded: Sequence[str], wanted: View | None) -> _Rows:
+    """The training pictures that have features (a picture that could not be decoded has none), by side."""
+    images = tables.read_images(lake, dataset).select(["image_id", "view", "subsets"]).to_pylist()
+    available = set(embedded)
+    by_view: dict[View, list[str]] = {}
+    for image in images:
+        if Subset.TRAIN in image["subsets"] and image["image_id"] in available:
+            by_view.setdefault(View(image["view"]), []).append(image["image_id"])
+    references = by_view.pop(View.SATELLITE, [])
+    view = _query_view(by_view, wanted, dataset)
+    if not references:
+        raise DataError(
+            f"the dataset '{dataset}' has no satellite picture with features to learn from",
+            where=dataset,
+            fix="ingest satellite pictures in the subset 'train' and extract their features",
+        )
+    return _Rows(query_view=view, queries=tuple(sorted(by_view[view])), references=tuple(sorted(references)))
+
+
+def _query_view(by_view: dict[View, list[str]], wanted: View | None, dataset: str) -> View:
+    if wanted is not None and wanted.is_reference:
+        raise ConfigError(
+            f"query_view is '{wanted}', which is the reference side", where="AdaptConfig.query_view", fix="drone or ground"
+        )
+    if wanted is None and len(by_view) > 1:
+        raise ConfigError(
+            f"the dataset '{dataset}' has several query views: {', '.join(sorted(by_view))}",
+            where="AdaptConfig.query_view",
+            fix="say which of them is to be adapted",
+        )
+    views = [view for view in by_view if wanted in (None, view)]
+    if not views:
+        raise DataError(
+            f"the dataset '{dataset}' has no {wanted or 'drone or ground'} picture with features to learn from",
+            where=dataset,
+            fix="ingest such pictures in the subset 'train' and extract their features",
+        )
+    return views[0]
+
+
+def _is_abandoned(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S

@@ -1,0 +1,258 @@
+"""Stage `evaluate`: an adapter and the ground truth in, figures and a per-query table out.
+
+Frozen, standardised and adapted descriptors answer the same questions, in both directions, under every protocol asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from cvgl import schemas
+from cvgl.config import EvaluateConfig
+from cvgl.datasets.tables import layout_of
+from cvgl.errors import LakeError
+from cvgl.hashing import digest_json, digest_lines, sha256_file
+from cvgl.lake import Lake, read_parquet, sweep, write_parquet
+from cvgl.retrieval import protocols
+from cvgl.retrieval.protocols import Protocol
+from cvgl.stages.questions import EvaluationRows, Question, Side, distances_m, read_rows
+from cvgl.summary import MetricSummary, metrics_table, summaries_from
+from cvgl.types import ArtifactRef, Progress, Stage, View, silent
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cvgl.adaptation import Adaptation
+    from cvgl.adaptation.standardise import DescriptorTransform
+    from cvgl.features import FeatureStore
+    from cvgl.retrieval import Evaluation
+    from cvgl.types import Float32Array
+
+EVALUATION_VERSION = "1"
+"""Raised whenever the same rows and descriptors would give other figures or other columns."""
+
+METRICS_FILE, QUERIES_FILE = "metrics.parquet", "queries.parquet"
+_INPUTS = "inputs"
+_ABANDONED_AFTER_S = 600.0  # a temporary file that old belongs to no living writer
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOutcome:
+    """What the stage has done.
+
+    Attributes:
+        ref: the evaluation's folder.
+        skipped: the figures were there already, measured on the same inputs.
+        metrics: one entry a stage, direction and protocol; empty when no query's place is known.
+    """
+
+    ref: ArtifactRef
+    skipped: bool
+    metrics: list[MetricSummary]
+
+
+def evaluate(adapter: ArtifactRef, config: EvaluateConfig, lake: Lake, progress: Progress = silent) -> EvaluateOutcome:
+    """Measures an adapter beside the frozen and the standardised descriptors, or finds that it has been measured.
+
+    Args:
+        adapter: a finished run of this lake.
+        config: protocols, radii and how many answers to keep.
+        lake: where everything is.
+        progress: told how many of the rankings are done.
+
+    Raises:
+        LakeError: something in the lake is missing or damaged, or the adapter comes from no data set of it.
+        ConfigError: an unknown protocol.
+        DataError: positions that cannot be compared, or descriptors that are not numbers.
+    """
+    from cvgl.adaptation import Adaptation, read_record
+    from cvgl.features import FeatureStore
+
+    record = read_record(adapter.path)
+    if record.dataset is None or record.features is None or record.query_view is None:
+        raise LakeError(
+            "this adapter does not say which data set and features it was made from",
+            where=adapter.path,
+            fix="adapt through the lake (cvgl adapt), or evaluate its descriptors with cvgl.evaluate",
+        )
+    store = FeatureStore(lake.features(record.features, record.dataset))
+    rows = read_rows(lake, record.dataset, store.ids())
+    rules = protocols.resolve(config.protocols, layout_of(lake, record.dataset))
+    inputs = _inputs_digest(adapter, record.features, rows, rules, config)
+    folder = lake.evaluation(adapter.name)
+    ref = ArtifactRef(kind="evaluation", path=folder, digest=inputs, name=adapter.name)
+    finished = _finished(ref)
+    if finished is not None:
+        return EvaluateOutcome(ref, skipped=True, metrics=finished)
+
+    sweep(folder, is_stale=_is_abandoned)
+    measurement = _Measurement(adapter.name, record.dataset, config, rows, store)
+    work = measurement.questions(record.query_view, rules)
+    stages = _transforms(Adaptation.load(adapter.path), rows, store, record.query_view) if work else iter(())
+    total = len(Stage) * len(work)
+    for stage, transform in stages:
+        for question, protocol in work:
+            progress(measurement.done, total, f"{stage}, {question.direction}, {protocol.name}")
+            measurement.add(stage, transform, question, protocol)
+    progress(total, total, "measured")
+    # metrics.parquet is written last: where it names the inputs, the other file is complete, too.
+    write_parquet(folder / QUERIES_FILE, measurement.queries_table(), {_INPUTS: inputs})
+    write_parquet(folder / METRICS_FILE, metrics_table(adapter.name, record.dataset, measurement.summaries), {_INPUTS: inputs})
+    return EvaluateOutcome(ref, skipped=False, metrics=measurement.summaries)
+
+
+def _inputs_digest(
+    adapter: ArtifactRef, features: str, rows: EvaluationRows, rules: Sequence[Protocol], config: EvaluateConfig
+) -> str:
+    """Hash over everything that changes a figure."""
+    return digest_json(
+        {
+            "version": EVALUATION_VERSION,
+            "adapter": sha256_file(adapter.path / "adapter.safetensors"),
+            "features": features,
+            "rows": digest_lines(rows.lines()),
+            "protocols": [protocol.hash for protocol in rules],
+            "config": config.model_dump(mode="json"),
+        }
+    )
+
+
+def _finished(ref: ArtifactRef) -> list[MetricSummary] | None:
+    """The figures on disk when they were measured on these inputs; None when they have to be measured."""
+    for name in (QUERIES_FILE, METRICS_FILE):
+        if not (ref.path / name).exists():
+            return None
+        try:
+            table = read_parquet(ref.path / name, columns=None if name == METRICS_FILE else [])
+        except LakeError:
+            return None  # damaged: both files can be made again from what is there
+        if (table.schema.metadata or {}).get(_INPUTS.encode()) != ref.digest.encode():
+            return None
+    return summaries_from(table)
+
+
+def _transforms(
+    adaptation: Adaptation, rows: EvaluationRows, store: FeatureStore, query_view: View
+) -> Iterator[tuple[Stage, DescriptorTransform]]:
+    from cvgl.adaptation import standardise
+
+    yield Stage.FROZEN, standardise.frozen(adaptation.record.d0)
+    training = [store.read(rows.training_ids(view)) for view in (query_view, View.SATELLITE)]
+    standardised = standardise.fit(*training)
+    del training  # a hundred thousand descriptors that only their means are needed of
+    yield Stage.STANDARDISED, standardised
+    yield Stage.ADAPTED, adaptation
+
+
+class _Measurement:
+    """Collects the figures and the per-query rows of one evaluation."""
+
+    def __init__(self, run: str, dataset: str, config: EvaluateConfig, rows: EvaluationRows, store: FeatureStore) -> None:
+        self._run, self._dataset, self._config, self._rows, self._store = run, dataset, config, rows, store
+        self._frozen: dict[tuple[str, ...], Float32Array] = {}
+        self._tables: list[pa.Table] = []
+        self.done = 0
+        self.summaries: list[MetricSummary] = []
+
+    def questions(self, query_view: View, rules: Sequence[Protocol]) -> list[tuple[Question, Protocol]]:
+        by_truth = {protocol.truth: self._rows.questions(query_view, protocol.truth) for protocol in rules}
+        return [(question, protocol) for protocol in rules for question in by_truth[protocol.truth]]
+
+    def add(self, stage: Stage, transform: DescriptorTransform, question: Question, protocol: Protocol) -> None:
+        """Ranks, and keeps the figures (when the place of any query is known) and one row a query."""
+        from cvgl.retrieval import evaluate as rank
+
+        evaluation = rank(
+            self._descriptors(transform, question.queries),
+            question.queries.places,
+            self._descriptors(transform, question.gallery),
+            question.gallery.places,
+            protocol,
+            top_k=self._config.top_k,
+        )
+        distance = distances_m(question, evaluation.per_query.top_index)
+        self._tables.append(self._query_rows(stage, question, evaluation, distance))
+        if evaluation.n_queries:
+            self.summaries.append(_summary(stage, question, evaluation, distance, self._config.radii_m))
+        self.done += 1
+
+    def _descriptors(self, transform: DescriptorTransform, side: Side) -> Float32Array:
+        if side.image_ids not in self._frozen:
+            self._frozen[side.image_ids] = self._store.read(side.image_ids)
+        frozen = self._frozen[side.image_ids]
+        return transform.transform_reference(frozen) if side.view.is_reference else transform.transform_query(frozen)
+
+    def _query_rows(self, stage: Stage, question: Question, evaluation: Evaluation, distance: NDArray[np.float64]) -> pa.Table:
+        outcomes, n = evaluation.per_query, len(question.queries.image_ids)
+        offsets = pa.array(np.arange(n + 1) * outcomes.top_index.shape[1], pa.int32())
+        top_ids = pa.array(question.gallery.image_ids, pa.string()).take(pa.array(outcomes.top_index.ravel()))
+        columns = {
+            "run": pa.array([self._run] * n),
+            "dataset": pa.array([self._dataset] * n),
+            "stage": pa.array([str(stage)] * n),
+            "direction": pa.array([str(question.direction)] * n),
+            "protocol": pa.array([evaluation.protocol] * n),
+            "image_id": pa.array(question.queries.image_ids),
+            "location_id": pa.array(question.queries.places, pa.string()),
+            "rank": pa.array(outcomes.rank, mask=outcomes.rank == 0),
+            "average_precision": pa.array(outcomes.average_precision, mask=outcomes.rank == 0),
+            "top_ids": pa.ListArray.from_arrays(offsets, top_ids),
+            "top_scores": pa.ListArray.from_arrays(offsets, pa.array(outcomes.top_score.ravel())),
+            "top_correct": pa.ListArray.from_arrays(offsets, pa.array(outcomes.top_correct.ravel())),
+            "distance_m": pa.array(distance, mask=np.isnan(distance)),
+        }
+        return pa.table(columns, schema=schemas.QUERIES)
+
+    def queries_table(self) -> pa.Table:
+        return pa.concat_tables(self._tables).combine_chunks() if self._tables else schemas.QUERIES.empty_table()
+
+
+def _summary(
+    stage: Stage,
+    question: Question,
+    evaluation: Evaluation,
+    distance: NDArray[np.float64],
+    radii_m: Sequence[float],
+) -> MetricSummary:
+    metres = distance[evaluation.per_query.labelled & np.isfinite(distance)]
+    return MetricSummary(
+        stage=stage,
+        direction=str(question.direction),
+        protocol=evaluation.protocol,
+        protocol_hash=evaluation.protocol_hash,
+        recall={str(depth): value for depth, value in evaluation.recall.items()},
+        ap=evaluation.ap,
+        median_m=float(np.median(metres)) if len(metres) else None,
+        within_m={f"{radius:g}": float(np.mean(metres <= radius)) for radius in radii_m} if len(metres) else {},
+        n_queries=evaluation.n_queries,
+        n_gallery=evaluation.n_gallery,
+        rows_digest=question.digest,
+        notes=_notes(question, evaluation),
+    )
+
+
+def _notes(question: Question, evaluation: Evaluation) -> tuple[str, ...]:
+    """What a reader should know before believing the figures."""
+    notes: list[str] = []
+    outcomes = evaluation.per_query
+    ranked_places = {place for place in question.gallery.places if place is not None}
+    if evaluation.recall[1] == 1.0 and len(ranked_places) > 1:
+        notes.append("suspicious: every first answer is right; check that queries and gallery are not copies of one another")
+    if unlabelled := int((~outcomes.labelled).sum()):
+        notes.append(f"{unlabelled} queries without a known place are not counted")
+    if unmatched := int((outcomes.labelled & (outcomes.rank == 0)).sum()):
+        notes.append(f"{unmatched} queries have no right answer in the gallery and count as misses")
+    if question.left_out:
+        notes.append(f"{question.left_out} pictures without a descriptor are left out")
+    return tuple(notes)
+
+
+def _is_abandoned(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S

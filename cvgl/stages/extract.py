@@ -1,0 +1,255 @@
+"""Stage `extract`: pictures in, frozen descriptors in the feature store out (Li et al. 2024, Section III-C).
+
+Pictures are worked through in the order of their ids, and a part is written whenever `part_rows` of them are described. So
+a run that was killed goes on at a part's edge with the very batches that an undisturbed run would have formed, and ends in
+the same bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from cvgl import __version__, backbones
+from cvgl.config import ExtractConfig
+from cvgl.datasets import tables
+from cvgl.errors import DataError, ModelError
+from cvgl.features import FeatureStore, fingerprint
+from cvgl.features.batches import BatchSize
+from cvgl.features.decoding import ahead
+from cvgl.features.description import describe_prepared
+from cvgl.features.locks import exclusive
+from cvgl.lake import Lake, read_json, sweep, write_json
+from cvgl.stages.extract_reading import Failure, Prepared, Row, read_and_prepare, record_failures
+from cvgl.types import ArtifactRef, Embedder, Progress, silent
+
+logger = logging.getLogger(__name__)
+
+_DESCRIBED_BY = ("backbone", "weights_sha256", "facet", "layer", "pooling", "height", "width", "precision", "implementation")
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractOutcome:
+    """What the stage has done.
+
+    Attributes:
+        ref: the features; `digest` is the fingerprint of the model and its settings.
+        skipped: everything was already there.
+        embedded: pictures described now.
+        known: pictures that were described before.
+        failed: pictures of the dataset without a descriptor.
+        dimension: d0.
+        images_per_second: of this run, decoding included; 0 when nothing was embedded.
+        failures: which pictures failed, and why; also under the dataset's quarantine.
+    """
+
+    ref: ArtifactRef
+    skipped: bool
+    embedded: int
+    known: int
+    failed: int
+    dimension: int
+    images_per_second: float
+    failures: tuple[Failure, ...] = ()
+
+
+def extract(images: ArtifactRef, config: ExtractConfig, lake: Lake, progress: Progress = silent) -> ExtractOutcome:
+    """Describes the pictures of a dataset that have no descriptor under these settings yet.
+
+    A picture whose file has gone, changed since it was ingested or no longer decodes is left out and listed; the others go
+    through.
+
+    Args:
+        images: the dataset (its name counts).
+        config: the model, the alignment and how to run it.
+        lake: where everything is.
+        progress: told how many of the missing pictures are done, how fast, and how long the rest takes.
+
+    Raises:
+        ConfigError, ModelError: the model cannot be loaded, or gives nothing finite.
+        DataError: no picture of the dataset can be described.
+        LakeError: the dataset has not been ingested.
+    """
+    rows = [Row(**row) for row in tables.read_images(lake, images.name).select(list(Row.COLUMNS)).to_pylist()]
+    embedder = backbones.load(config.backbone, config.device, config.precision)
+    name = fingerprint(embedder.identity, config.alignment, config.half_storage)
+    folder = lake.features(name, images.name)
+    store = FeatureStore(folder)
+
+    def say_waiting() -> None:
+        progress(0, len(rows), "waiting for another process that extracts the same features")
+
+    with exclusive(lake.root / "locks" / f"features-{name}-{images.name}.lock", say_waiting):
+        sweep(folder)
+        for part in store.remove_damaged():
+            logger.warning("%s was damaged and has been removed; its pictures are described again", part)
+        present = set(store.ids())
+        missing = [row for row in rows if row.image_id not in present]
+        _write_model(folder.parent / "model.json", config, embedder)
+        run = _Run(embedder, config, store, _metadata(embedder, name), _Meter(len(missing), progress))
+        if missing:
+            with _device_lock(config, progress, len(missing)):
+                run.describe(missing)
+        record_failures(lake.quarantine(images.name) / "extract" / f"{name}.parquet", run.failures)
+
+    known = len(rows) - len(missing)
+    if not known and not run.embedded:
+        raise DataError(
+            f"none of the {len(rows)} pictures of '{images.name}' can be described; the first: {run.first_failure()}",
+            where=lake.images(images.name),
+            fix="bring the pictures back to where they were ingested from, or ingest again",
+        )
+    return ExtractOutcome(
+        ref=ArtifactRef("features", folder, name, images.name),
+        skipped=run.embedded == 0,
+        embedded=run.embedded,
+        known=known,
+        failed=len(run.failures),
+        dimension=embedder.dimension,
+        images_per_second=run.meter.rate() if run.embedded else 0.0,
+        failures=tuple(run.failures),
+    )
+
+
+@dataclass(slots=True)
+class _Run:
+    """One pass over the missing pictures."""
+
+    embedder: Embedder
+    config: ExtractConfig
+    store: FeatureStore
+    metadata: Mapping[str, str]
+    meter: _Meter
+    embedded: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    _ids: list[str] = field(default_factory=list)  # of the part that is being filled
+    _blocks: list[np.ndarray[tuple[int, int], np.dtype[np.float32]]] = field(default_factory=list)
+
+    def describe(self, missing: Sequence[Row]) -> None:
+        self.meter.start()
+        batch_size = BatchSize(self.config.batch_size)
+        batch: list[Prepared] = []
+        for prepared in self._prepared(missing):
+            batch.append(prepared)
+            room = self.config.part_rows - len(self._ids)
+            if len(batch) >= min(self.config.batch_size, room):
+                self._describe_batch(batch, batch_size)
+                batch = []
+            if len(self._ids) >= self.config.part_rows:
+                self._write_part()
+        if batch:
+            self._describe_batch(batch, batch_size)
+        self._write_part()
+
+    def first_failure(self) -> str:
+        return f"{self.failures[0].uri}: {self.failures[0].detail}" if self.failures else "there are none"
+
+    def _prepared(self, missing: Sequence[Row]) -> Iterator[Prepared]:
+        """Pictures ready for the model, in order; decoded in threads while the model works on those before them."""
+
+        def prepare(row: Row) -> Prepared | Failure:
+            return read_and_prepare(row, self.embedder, self.config.alignment)
+
+        window = self.config.batch_size + 2 * self.config.workers
+        for result in ahead(prepare, missing, workers=self.config.workers, window=window):
+            if isinstance(result, Failure):
+                self._fail(result)
+            else:
+                yield result
+
+    def _describe_batch(self, batch: Sequence[Prepared], batch_size: BatchSize) -> None:
+        rows = describe_prepared(
+            [one.values for one in batch], [one.view for one in batch], self.embedder, self.config.alignment, batch_size
+        )
+        usable = np.isfinite(rows[:, 0])  # `describe_prepared` makes a row all NaN or none of it
+        if not usable.any() and not self.embedded:
+            raise ModelError(
+                f"the model gives no finite descriptor for any of the first {len(batch)} pictures",
+                where=batch[0].uri,
+                fix="try --precision float32; if it stays, the weights are damaged",
+            )
+        for one, is_usable in zip(batch, usable.tolist(), strict=True):
+            if is_usable:
+                self._ids.append(one.image_id)
+            else:
+                self._fail(Failure(one.uri, "no_descriptor", "the model gives no finite descriptor for this picture"))
+        self._blocks.append(rows[usable])
+        self.embedded += int(usable.sum())
+        self.meter.report(self.embedded, len(self.failures))
+
+    def _fail(self, failure: Failure) -> None:
+        logger.warning("not described: %s: %s", failure.uri, failure.detail)
+        self.failures.append(failure)
+        self.meter.report(self.embedded, len(self.failures))
+
+    def _write_part(self) -> None:
+        if self._ids:
+            self.store.add(self._ids, np.concatenate(self._blocks), self.metadata, half=self.config.half_storage)
+        self._ids, self._blocks = [], []
+
+
+class _Meter:
+    """Speed and remaining time."""
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        self._total, self._progress, self._started, self._embedded = total, progress, time.perf_counter(), 0
+
+    def start(self) -> None:
+        self._started = time.perf_counter()
+        self.report(0, 0)
+
+    def rate(self) -> float:
+        """Pictures embedded a second since the start, decoding included."""
+        return self._embedded / max(time.perf_counter() - self._started, 1e-9)
+
+    def report(self, embedded: int, failed: int) -> None:
+        self._embedded = embedded
+        done = embedded + failed
+        parts = []
+        if embedded:
+            left = round((self._total - done) / self.rate())
+            parts.append(f"{self.rate():.1f} images/s, {left // 60}:{left % 60:02d} min left")
+        if failed:
+            parts.append(f"{failed} failed")
+        self._progress(done, self._total, ", ".join(parts))
+
+
+def _write_model(path: Path, config: ExtractConfig, embedder: Embedder) -> None:
+    """Records how to build the embedder again. How it was run (device, batches, threads) is of no consequence and left out."""
+    backbone = config.backbone
+    if backbone.checkpoint is not None:
+        absolute = Path(backbone.checkpoint).expanduser().resolve()
+        backbone = backbone.model_copy(update={"checkpoint": str(absolute)})
+    lasting = ExtractConfig(
+        backbone=backbone, alignment=config.alignment, precision=config.precision, half_storage=config.half_storage
+    )
+    record = {"extract": lasting.model_dump(mode="json"), "identity": dict(embedder.identity), "dimension": embedder.dimension}
+    # The same weights may lie elsewhere today; the record follows them.
+    if not path.is_file() or read_json(path) != record:
+        write_json(path, record)
+
+
+def _metadata(embedder: Embedder, name: str) -> dict[str, str]:
+    described = {key: str(value) for key, value in embedder.identity.items() if key in _DESCRIBED_BY}
+    size = f"{described.pop('width', '')}x{described.pop('height', '')}"
+    return {**described, "image_size": size, "code_version": f"cvgl {__version__}", "fingerprint": name}
+
+
+def _device_lock(config: ExtractConfig, progress: Progress, total: int) -> AbstractContextManager[None]:
+    """Keeps a second process off a GPU that is in use; the lock dies with its process."""
+    if config.backbone.name == "gist":
+        return nullcontext()
+    from cvgl.backbones.device import device_lock_name
+
+    name = device_lock_name(config.device)
+    if name is None:
+        return nullcontext()
+    path = Path(tempfile.gettempdir()) / f"cvgl-{name}.lock"
+    return exclusive(path, lambda: progress(0, total, "waiting for another process on this GPU"))

@@ -1,0 +1,87 @@
+"""Reading the pictures that `extract` describes, and the record of those that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import pyarrow as pa
+
+from cvgl import schemas
+from cvgl.config import AlignmentConfig
+from cvgl.errors import DataError
+from cvgl.features.description import prepare
+from cvgl.hashing import image_id
+from cvgl.lake import write_parquet
+from cvgl.pictures import MAX_PIXELS, open_rgb
+from cvgl.types import Embedder, View
+
+if TYPE_CHECKING:
+    from cvgl.types import Float32Array
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the images table says about a picture, as far as it matters here."""
+
+    COLUMNS: ClassVar[tuple[str, ...]] = ("image_id", "uri", "view", "width", "height")
+
+    image_id: str
+    uri: str
+    view: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A picture that is ready for the model."""
+
+    image_id: str
+    uri: str
+    view: View
+    values: Float32Array
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A picture without a descriptor.
+
+    Attributes:
+        reason: missing, unreadable, changed, undecodable or no_descriptor.
+        detail: a sentence for a person.
+    """
+
+    uri: str
+    reason: str
+    detail: str
+
+
+def read_and_prepare(row: Row, embedder: Embedder, alignment: AlignmentConfig) -> Prepared | Failure:
+    """Reads a file once, proves that it still is the ingested picture, and makes the model's input of it."""
+    try:
+        data = Path(row.uri).read_bytes()
+    except FileNotFoundError:
+        return Failure(row.uri, "missing", "the file has gone since it was ingested")
+    except OSError as error:
+        return Failure(row.uri, "unreadable", f"the file cannot be read: {error.strerror or error}")
+    if image_id(data) != row.image_id:
+        return Failure(row.uri, "changed", "the file has changed since it was ingested; ingest the source again")
+    try:
+        # Its size was accepted when it was ingested, and the content is the same.
+        picture = open_rgb(data, max_pixels=max(MAX_PIXELS, row.width * row.height))
+    except DataError as error:
+        return Failure(row.uri, "undecodable", error.what)
+    view = View(row.view)
+    return Prepared(row.image_id, row.uri, view, prepare(picture, embedder, view, alignment))
+
+
+def record_failures(path: Path, failures: Sequence[Failure]) -> None:
+    """Writes the failures of the latest extraction, sorted, or removes the record when there are none."""
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    rows = sorted((asdict(failure) for failure in failures), key=lambda row: row["uri"])
+    write_parquet(path, pa.Table.from_pylist(rows, schema=schemas.QUARANTINE))

@@ -1,0 +1,216 @@
+"""Stage 1: from a source of pictures to the lake's tables of images, ground truth and quarantine.
+
+Doing it twice adds nothing; killing it at any moment and doing it again ends in the same bytes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cvgl import schemas
+from cvgl.config import IngestConfig
+from cvgl.datasets.detection import list_source
+from cvgl.datasets.entries import Listing, Position, Reason, Refusal
+from cvgl.datasets.ground_truth import add_truth, newest_truth, truth_rows
+from cvgl.datasets.merging import Picture, unite
+from cvgl.datasets.scan_cache import ScanCache
+from cvgl.datasets.scanning import scan
+from cvgl.datasets.tables import add_batch, images_ref, quarantine_of_source, read_images
+from cvgl.errors import DataError
+from cvgl.lake import Lake, parquet_files, sweep
+from cvgl.types import ArtifactRef, Progress, Subset, View, silent
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOutcome:
+    """What an ingestion did.
+
+    Attributes:
+        ref: the images of the dataset.
+        skipped: nothing was written, everything was already there.
+        new: pictures that the dataset did not hold.
+        updated: pictures of which something else is said than before.
+        known: pictures of the source that the dataset already held just so.
+        quarantined: what this source has in quarantine now.
+        total: pictures that the dataset holds now.
+        notes: what a person should know about how the source was understood.
+    """
+
+    ref: ArtifactRef
+    skipped: bool
+    new: int
+    updated: int
+    known: int
+    quarantined: int
+    total: int
+    notes: tuple[str, ...] = ()
+
+
+def ingest(config: IngestConfig, lake: Lake, progress: Progress = silent) -> IngestOutcome:
+    """Takes in a source.
+
+    Args:
+        config: what, and under which name.
+        progress: told about every few hundred files.
+
+    Raises:
+        DataError: the source is missing, laid out in no known way, or holds nothing that can be used.
+        LakeError: the lake is damaged.
+    """
+    listing = list_source(config)
+    with _alone(lake, config.dataset):
+        _sweep(lake, config.dataset)
+        scans = scan([e.path for e in listing.entries], ScanCache(lake.scans(config.dataset)), config.max_pixels, progress)
+        current = _current_images(lake, config.dataset)
+        truth = newest_truth(lake, config.dataset)
+        elsewhere = _from_elsewhere(current, truth, {str(entry.path) for entry in listing.entries})
+        pictures, refused = unite(listing.entries, scans, elsewhere)
+        refusals = {refusal.uri: refusal for refusal in (*refused, *listing.refusals)}
+        wrote = _write_quarantine(lake, config.dataset, listing, refusals)
+        _check_usable(listing, pictures, current, refusals, lake.quarantine(config.dataset))
+        rows = _changed_images(pictures.values(), current)
+        source, layout = str(listing.source), listing.layout
+        wrote |= add_truth(lake, config.dataset, truth_rows(pictures.values(), truth), layout, source)
+        # Images come last: what they name has its ground truth already, whenever the process dies.
+        wrote |= add_batch(lake.images(config.dataset), rows, schemas.IMAGES, layout, source) is not None
+    new = sum(row["image_id"] not in current for row in rows)
+    outcome = IngestOutcome(
+        ref=images_ref(lake, config.dataset),
+        skipped=not wrote,
+        new=new,
+        updated=len(rows) - new,
+        known=len(pictures) - len(rows),
+        quarantined=len(refusals),
+        total=len(_current_images(lake, config.dataset)),
+        notes=tuple(dict.fromkeys(listing.notes)),
+    )
+    _tell(outcome, config.dataset)
+    return outcome
+
+
+@contextmanager
+def _alone(lake: Lake, dataset: str) -> Iterator[None]:
+    """Waits until no other process ingests into the dataset. The lock dies with its process."""
+    path = lake.root / "cache" / "locks" / f"ingest-{dataset}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _sweep(lake: Lake, dataset: str) -> None:
+    for folder in (lake.images(dataset), lake.ground_truth(dataset), lake.quarantine(dataset), lake.scans(dataset)):
+        sweep(folder)
+
+
+def _current_images(lake: Lake, dataset: str) -> dict[str, Mapping[str, Any]]:
+    if not parquet_files(lake.images(dataset)):
+        return {}
+    return {row["image_id"]: row for row in read_images(lake, dataset).to_pylist()}
+
+
+def _from_elsewhere(
+    current: Mapping[str, Mapping[str, Any]], truth: Mapping[str, Mapping[str, Any]], own: set[str]
+) -> dict[str, Picture]:
+    """Pictures that the dataset has under names outside of this source, where the file is still there."""
+    others = (row for row in current.values() if row["uri"] not in own and Path(row["uri"]).is_file())
+    return {row["image_id"]: _picture(row, truth.get(row["image_id"], {})) for row in others}
+
+
+def _picture(row: Mapping[str, Any], truth: Mapping[str, Any]) -> Picture:
+    view = View(row["view"])
+    stated = row if view.is_reference else truth
+    position = Position(*(stated.get(name) for name in ("latitude", "longitude", "x", "y", "crs")))
+    return Picture(
+        image_id=row["image_id"],
+        uri=row["uri"],
+        view=view,
+        subsets=tuple(Subset(name) for name in row["subsets"]),
+        width=row["width"],
+        height=row["height"],
+        location_id=truth.get("location_id"),
+        position=None if position == Position() else position,
+        captured_at=row["captured_at"],
+        sequence=row["sequence"],
+    )
+
+
+def _changed_images(pictures: Iterable[Picture], current: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    rows: list[Mapping[str, Any]] = []
+    for picture in sorted(pictures, key=lambda picture: picture.image_id):
+        # Where a query was taken is what has to be found: it is ground truth and not in this table.
+        position = picture.position if picture.view.is_reference else None
+        row = {
+            "image_id": picture.image_id,
+            "uri": picture.uri,
+            "view": str(picture.view),
+            "subsets": [str(subset) for subset in picture.subsets],
+            "width": picture.width,
+            "height": picture.height,
+            **asdict(position or Position()),
+            "captured_at": picture.captured_at,
+            "sequence": picture.sequence,
+        }
+        known = current.get(picture.image_id)
+        if known is None or any(known[name] != value for name, value in row.items()):
+            rows.append(row)
+    return rows
+
+
+def _write_quarantine(lake: Lake, dataset: str, listing: Listing, refusals: Mapping[str, Refusal]) -> bool:
+    """Adds what is newly refused, and takes back what is refused no longer."""
+    source = str(listing.source)
+    before = quarantine_of_source(lake, dataset, source)
+    rows = [{"uri": uri, "reason": str(r.reason), "detail": r.detail} for uri, r in refusals.items()]
+    rows = [row for row in rows if row != before.get(row["uri"])]
+    mended = {"reason": str(Reason.RESOLVED), "detail": "no longer refused"}
+    rows += [{"uri": uri, **mended} for uri, row in before.items() if uri not in refusals and row["reason"] != Reason.RESOLVED]
+    rows.sort(key=lambda row: row["uri"])
+    return add_batch(lake.quarantine(dataset), rows, schemas.QUARANTINE, listing.layout, source) is not None
+
+
+def _check_usable(
+    listing: Listing,
+    pictures: Mapping[str, Picture],
+    current: Mapping[str, Mapping[str, Any]],
+    refusals: Mapping[str, Refusal],
+    quarantine: Path,
+) -> None:
+    if not pictures and not refusals:
+        raise DataError("the source holds no pictures", where=listing.source, fix="put pictures into it (docs/ingestion.md)")
+    if not pictures:
+        reasons = ", ".join(sorted({str(refusal.reason) for refusal in refusals.values()}))
+        raise DataError(
+            f"none of the {len(refusals)} names in the source can be used ({reasons})",
+            where=listing.source,
+            fix=f"each is listed with its reason in {quarantine}",
+        )
+    views = {picture.view for picture in pictures.values()} | {View(row["view"]) for row in current.values()}
+    if View.SATELLITE not in views:
+        raise DataError(
+            f"the source holds no satellite pictures, only {', '.join(sorted(views))}",
+            where=listing.source,
+            fix="add the overhead imagery that the others are matched to",
+        )
+
+
+def _tell(outcome: IngestOutcome, dataset: str) -> None:
+    for note in outcome.notes:
+        logger.info(note)
+    logger.info(
+        "dataset %s: %d new, %d updated, %d known, %d in quarantine, %d in all",
+        dataset,
+        outcome.new,
+        outcome.updated,
+        outcome.known,
+        outcome.quarantined,
+        outcome.total,
+    )

@@ -1,0 +1,17 @@
+"""The flow that learns an adapter."""
+
+from __future__ import annotations
+
+from cvgl.config import AdaptConfig
+from cvgl.lake import Lake
+from cvgl.stages.adapt import AdaptOutcome
+from flows.stage import ADAPT, DEFAULT_LAKE, stage_flow
+from tasks.adapt import adapt as learn_adapter
+from tasks.find import find_features
+
+
+@stage_flow("adapt", run_name="adapt {dataset}, {config.recipe} recipe, seed {config.seed}")
+def adapt(dataset: str, features: str | None = None, config: AdaptConfig = ADAPT, lake: str = DEFAULT_LAKE) -> AdaptOutcome:
+    """Learns an adapter from a dataset's unlabelled descriptors; `features` is the fingerprint of their frozen model."""
+    root = Lake.at(lake)
+    return learn_adapter(find_features(root, dataset, features), config, root)

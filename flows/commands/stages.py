@@ -1,0 +1,91 @@
+"""`cvgl ingest | extract | adapt | evaluate`: one stage at a time."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cvgl.config import AdaptConfig, EvaluateConfig, ExtractConfig, IngestConfig
+from flows.command import Answer, command
+from flows.console import Screen
+from flows.engine import engine
+from flows.options import ADAPTER, DATASET, EVALUATION, FEATURES, LAKE, LAYOUT, POSITIONAL_SOURCE, Draft
+
+Run = Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, as `cvgl adapt` printed it.", show_default=False)]
+Fingerprint = Annotated[
+    str | None, typer.Option("--features", help="Fingerprint of the frozen model (or its beginning), if there are several.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    command(app, POSITIONAL_SOURCE, DATASET, LAYOUT, LAKE)(ingest)
+    command(app, DATASET, FEATURES, LAKE)(extract)
+    command(app, DATASET, ADAPTER, LAKE)(adapt)
+    command(app, EVALUATION, LAKE)(evaluate)
+
+
+def ingest(draft: Draft) -> Answer:
+    """Take pictures into the lake: a folder, a University-1652 tree, or a CSV/Parquet manifest."""
+    from flows.tables import facts
+
+    config = draft.section("ingest", IngestConfig)
+    with engine(draft.lake, Screen()):
+        from flows.ingest import ingest as flow
+
+        outcome = flow(config, str(draft.lake.root))
+    counts = {"new": outcome.new, "known": outcome.known, "quarantined": outcome.quarantined, "total": outcome.total}
+    value = {"dataset": config.dataset, "lake": str(draft.lake.root), "images": counts, "skipped": outcome.skipped}
+    shown = {**counts, **({"see": 'cvgl query "FROM quarantine"'} if outcome.quarantined else {})}
+    return Answer(value, facts(shown, f"{config.dataset}: pictures"))
+
+
+def extract(draft: Draft) -> Answer:
+    """Compute the frozen model's descriptors of a dataset; only what is missing."""
+    from flows.tables import facts
+
+    config = draft.section("extract", ExtractConfig)
+    dataset = draft.dataset
+    with engine(draft.lake, Screen()):
+        from flows.extract import extract as flow
+
+        outcome = flow(dataset, config, str(draft.lake.root))
+    counts = {"embedded": outcome.embedded, "known": outcome.known, "failed": outcome.failed}
+    place = {"features": outcome.ref.digest, "dimension": outcome.dimension, "path": str(outcome.ref.path)}
+    value = {"dataset": dataset, "lake": str(draft.lake.root), "images": counts, **place, "skipped": outcome.skipped}
+    return Answer(value, facts({**counts, **place}, f"{dataset}: descriptors"))
+
+
+def adapt(draft: Draft, features: Fingerprint = None) -> Answer:
+    """Learn an adapter from a dataset's descriptors, without labels."""
+    from flows.tables import facts
+
+    config = draft.section("adapt", AdaptConfig)
+    dataset = draft.dataset
+    with engine(draft.lake, Screen()):
+        from flows.adapt import adapt as flow
+
+        outcome = flow(dataset, features, config, str(draft.lake.root))
+    place = {"run": outcome.run, "iterations": outcome.iterations, "path": str(outcome.ref.path)}
+    value = {"dataset": dataset, "lake": str(draft.lake.root), **place, "skipped": outcome.skipped}
+    return Answer(value, facts({**place, "next": f"cvgl evaluate {outcome.run}"}, f"{dataset}: adapter"))
+
+
+def evaluate(draft: Draft, run: Run) -> Answer:
+    """Measure a run: frozen, standardised and adapted side by side, in both directions."""
+    from flows.clock import Clock
+    from flows.outcome import RunOutcome
+    from flows.tables import run_answer
+
+    config = draft.section("evaluate", EvaluateConfig)
+    clock = Clock()
+    with engine(draft.lake, Screen()), clock("evaluate"):
+        from flows.evaluate import evaluate as flow
+
+        outcome = flow(run, config, str(draft.lake.root))
+    skipped = ("evaluate",) if outcome.skipped else ()
+    answer = RunOutcome(
+        run=run, lake=str(draft.lake.root), metrics=tuple(outcome.metrics), seconds=clock.seconds, skipped=skipped
+    )
+    return Answer(answer.as_json(), run_answer(answer))

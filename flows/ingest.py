@@ -1,0 +1,15 @@
+"""The flow that takes pictures in."""
+
+from __future__ import annotations
+
+from cvgl.config import IngestConfig
+from cvgl.lake import Lake
+from cvgl.stages.ingest import IngestOutcome
+from flows.stage import DEFAULT_LAKE, stage_flow
+from tasks.ingest import ingest as ingest_pictures
+
+
+@stage_flow("ingest", run_name="ingest {config.dataset}")
+def ingest(config: IngestConfig, lake: str = DEFAULT_LAKE) -> IngestOutcome:
+    """Takes the new pictures of a source into the lake; what cannot be used goes to quarantine with its reason."""
+    return ingest_pictures(config, Lake.at(lake))

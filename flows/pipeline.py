@@ -1,0 +1,37 @@
+"""From a folder of unlabelled pictures to a registered adapter, as Section III of Li et al. 2024 tells it."""
+
+from __future__ import annotations
+
+from prefect import tags
+
+from cvgl.config import RunConfig
+from flows.adapt import adapt
+from flows.clock import Clock
+from flows.evaluate import evaluate
+from flows.extract import extract
+from flows.ingest import ingest
+from flows.outcome import Outcomes, RunOutcome
+from flows.register import register
+from flows.report import report
+from flows.stage import stage_flow
+
+
+@stage_flow("pipeline", run_name="{config.ingest.dataset}/{config.extract.backbone.name}/seed {config.adapt.seed}")
+def pipeline(config: RunConfig) -> RunOutcome:
+    """Ingest, extract, adapt, evaluate, report, register. What is finished in the lake is skipped."""
+    lake, took = config.lake, Clock()
+    with tags(config.dataset, config.extract.backbone.name, f"seed-{config.adapt.seed}"):
+        with took("ingest"):  # drone and satellite pictures; no pairs, no labels
+            images = ingest(config.ingest, lake)
+        with took("extract"):  # the frozen foundation model f0 describes each of them once (III-C)
+            features = extract(config.dataset, config.extract, lake)
+        with took("adapt"):  # pseudo-labels and InfoNCE in turn, held together by reconstruction (III-D to III-F)
+            adapter = adapt(config.dataset, features.ref.digest, config.adapt, lake)
+        with took("evaluate"):  # recall and AP in both directions, before and after (IV-A)
+            evaluation = evaluate(adapter.run, config.evaluate, lake)
+        with took("report"):  # the paper's figures for this run (IV-D)
+            page = report(adapter.run, lake)
+        with took("register"):  # only an adapter that is no worse than its predecessor serves
+            registration = register(adapter.run, config.registry, config.evaluate, lake)
+    stages = Outcomes(images, features, adapter, evaluation, page, registration)
+    return RunOutcome.of(lake, stages, took.seconds)

@@ -1,0 +1,35 @@
+"""The flow that reports and registers a run, and lets the gate decide which run serves."""
+
+from __future__ import annotations
+
+from cvgl.config import EvaluateConfig, RegisterConfig
+from cvgl.lake import Lake
+from flows.stage import DEFAULT_LAKE, EVALUATE, REGISTER, stage_flow
+from tasks.evaluate import evaluate
+from tasks.find import find_adapter, find_evaluation
+from tasks.register import register as pass_gate
+from tasks.registry.registration import RegisterOutcome
+
+
+@stage_flow("register", run_name="register {run}")
+def register(
+    run: str,
+    config: RegisterConfig = REGISTER,
+    evaluation: EvaluateConfig = EVALUATE,
+    lake: str = DEFAULT_LAKE,
+) -> RegisterOutcome:
+    """Stores an evaluated run in the registry; it becomes the champion if it is no worse than the one there is.
+
+    Args:
+        run: name of the run.
+        config: registry address, model name, tolerance of the gate.
+        evaluation: how the champion is measured on the same rows, when there is one.
+        lake: folder that holds everything.
+    """
+    root = Lake.at(lake)
+    return pass_gate(
+        find_evaluation(root, run),
+        config,
+        root,
+        evaluate_run=lambda champion: evaluate(find_adapter(root, champion), evaluation, root).metrics,
+    )

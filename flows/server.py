@@ -1,0 +1,142 @@
+"""A Prefect server that lives exactly as long as one command.
+
+Prefect can start a temporary server by itself, but that one outlives a killed parent, writes to the terminal, and is only
+started when the first flow is. This one watches its parent and ends with it, logs to a file under the lake, starts while
+the command is still importing its libraries, and two commands on one lake do not migrate one database at the same time.
+
+    python -m flows.server PORT PARENT_PROCESS
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cvgl.errors import CvglError, require
+from cvgl.lake import Lake
+from tasks.environment import engine_environment
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+HOST = "127.0.0.1"
+START_SECONDS = 180.0
+STOP_SECONDS = 15.0
+
+
+class ServerError(CvglError):
+    """The temporary workflow server cannot be started."""
+
+
+class TemporaryServer:
+    """Starts at once and in the background; `url` waits until it answers."""
+
+    def __init__(self, lake: Lake) -> None:
+        lake.prefect_home.mkdir(parents=True, exist_ok=True)
+        self._log = lake.prefect_home / "server.log"
+        self._lock = _start_lock(lake)
+        self._lock.acquire()
+        self._port = _free_port()
+        environment = {**os.environ, **engine_environment(lake, terminal=False), "PREFECT_SERVER_UI_ENABLED": "false"}
+        environment.pop("PREFECT_API_URL", None)
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "flows.server", str(self._port), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,  # Ctrl-C stops the flow first, which then tells the server about it
+            )
+
+    def url(self) -> str:
+        """The address of its API, once it answers.
+
+        Raises:
+            ServerError: it ended, or did not answer in time.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while not _answers(f"http://{HOST}:{self._port}/api/health"):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise ServerError(
+                    "the temporary Prefect server does not start",
+                    where=self._log,
+                    fix="read the end of that log; or start your own with `cvgl ui` or set PREFECT_API_URL",
+                )
+            time.sleep(0.1)
+        self._lock.release()
+        return f"http://{HOST}:{self._port}/api"
+
+    def stop(self) -> None:
+        """Ends the server and waits for it; its last events are written first."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._lock.release()
+
+
+@contextmanager
+def temporary_server(lake: Lake) -> Iterator[TemporaryServer]:
+    """A server for the block."""
+    server = TemporaryServer(lake)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _start_lock(lake: Lake) -> FileLock:
+    filelock = require("filelock", extra="pipeline", purpose="run flows")
+    lock: FileLock = filelock.FileLock(lake.prefect_home / "starting.lock", thread_local=False)
+    return lock
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(url: str) -> bool:
+    # No proxy: the address is on loopback, whatever the environment says about the world outside.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process soon after `parent` has died, however it died."""
+    while os.getppid() == parent:
+        time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_SECONDS)
+    os._exit(1)
+
+
+def serve(port: int, parent: int) -> None:
+    """Runs the server in this process until it is told to stop or `parent` dies."""
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    uvicorn.run(create_app(ephemeral=True, final=True), host=HOST, port=port, log_level="error", lifespan="on")
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), int(sys.argv[2]))

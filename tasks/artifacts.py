@@ -1,0 +1,51 @@
+"""What the runs' pages show: keys, tables and pictures."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from cvgl.summary import MetricSummary
+
+INLINE_LIMIT = 400_000  # bytes of a picture that is put into the artifact itself; the server stores it in its database
+
+
+def artifact_key(*parts: str) -> str:
+    """A key that Prefect takes: lower case letters, digits and single dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
+
+
+def metrics_rows(summaries: Sequence[MetricSummary]) -> list[dict[str, str | int]]:
+    """One row for each stage, direction and protocol, with the rates in percent, for a table artifact."""
+    return [
+        {
+            "descriptors": str(summary.stage),
+            "direction": summary.direction,
+            "protocol": summary.protocol,
+            **{f"R@{depth}": f"{summary.recall[depth]:.1%}" for depth in summary.recall},
+            "AP": f"{summary.ap:.1%}",
+            "median m": "" if summary.median_m is None else f"{summary.median_m:.0f}",
+            "queries": summary.n_queries,
+            "gallery": summary.n_gallery,
+        }
+        for summary in summaries
+    ]
+
+
+def metrics_markdown(summaries: Sequence[MetricSummary]) -> str:
+    """The same rows as a Markdown table."""
+    rows = metrics_rows(summaries)
+    if not rows:
+        return "There are no labels or positions to measure against."
+    head = "| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0])
+    return head + "".join("\n| " + " | ".join(str(value) for value in row.values()) + " |" for row in rows)
+
+
+def inline_picture(path: Path) -> str | None:
+    """A picture as a data URL, which a page shows without asking any other server; None when it is too large for that."""
+    if path.stat().st_size > INLINE_LIMIT:
+        return None
+    kind = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}[path.suffix]
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"

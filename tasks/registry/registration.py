@@ -1,0 +1,274 @@
+"""Registers a run: tracked, stored as a model version, judged by the gate and, on evidence, made the champion.
+
+Every step looks first whether it has been done, so a registration that was killed continues where it stopped, and one
+that was finished does nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cvgl.adaptation.record import AdapterRecord
+from cvgl.adaptation.transforms import read_record
+from cvgl.config import RegisterConfig
+from cvgl.hashing import digest_json
+from cvgl.lake import Lake
+from cvgl.quality.gate import GateDecision, decide
+from cvgl.summary import MetricSummary, read_summaries
+from cvgl.types import ArtifactRef, Progress, Stage, silent
+from tasks.registry import model, promotion, tracking
+from tasks.registry.golden import golden_descriptors
+from tasks.registry.promotion import CHALLENGER, ROLLED_BACK, Version
+from tasks.registry.store import Registry, registration
+
+logger = logging.getLogger("cvgl.registry")
+
+EvaluateRun = Callable[[str], Sequence[MetricSummary]]
+"""Evaluates a run on the rows that the challenger was evaluated on and gives its figures, all stages."""
+
+_STEPS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterOutcome:
+    """What registering a run came to.
+
+    Attributes:
+        run: the run of ours.
+        mlflow_run: id of its MLflow run.
+        experiment: id of the experiment that it is in.
+        tracking_uri: MLflow's address.
+        model: name of the registered model.
+        version: this run's version of it.
+        verdict: promoted, refused or unchanged.
+        reason: one sentence for a person.
+        decision: the gate's figures; without comparisons where nothing had to be judged.
+        champion: the run that serves the dataset now; empty when none does.
+        skipped: whether everything had been done before.
+    """
+
+    run: str
+    mlflow_run: str
+    experiment: str
+    tracking_uri: str
+    model: str
+    version: str
+    verdict: Literal["promoted", "refused", "unchanged"]
+    reason: str
+    decision: GateDecision
+    champion: str
+    skipped: bool
+
+    def page(self, server: str) -> str:
+        """Where a running MLflow server's page shows the run."""
+        return f"{server.rstrip('/')}/#/experiments/{self.experiment}/runs/{self.mlflow_run}"
+
+    def model_page(self, server: str) -> str:
+        """Where it shows the model version."""
+        return f"{server.rstrip('/')}/#/models/{self.model}/versions/{self.version}"
+
+
+def begin(run: str, lake: Lake, config: RegisterConfig | None = None) -> tracking.TrackedRun:
+    """Makes sure that a run has its MLflow run, so that a report can link to it before the registration.
+
+    Raises:
+        LakeError: there is no such adapter.
+        RegistryError: the registry cannot be opened.
+    """
+    config = config or RegisterConfig()
+    record = read_record(lake.adapter(run))
+    with registration(lake, promotion.model_name(config, str(record.dataset)), config.tracking_uri) as registry:
+        return tracking.find_or_create_run(registry, str(record.dataset), run)
+
+
+def register(
+    evaluation: ArtifactRef,
+    config: RegisterConfig,
+    lake: Lake,
+    evaluate_run: EvaluateRun,
+    progress: Progress = silent,
+) -> RegisterOutcome:
+    """Registers an evaluated run and lets the gate decide whether it becomes the champion.
+
+    Args:
+        evaluation: what `cvgl.stages.evaluate` gave; its name is the run.
+        config: registry address, model name, the gate's tolerance.
+        lake: where everything is.
+        evaluate_run: called with the champion's run when there is another champion.
+        progress: told after each step.
+
+    Raises:
+        LakeError: the adapter, its evaluation or its features are missing.
+        RegistryError: the registry cannot be opened, or does not give back what was put in.
+        DataError: a figure is missing, or champion and challenger were not measured on the same rows.
+    """
+    record = read_record(lake.adapter(evaluation.name))
+    name = promotion.model_name(config, str(record.dataset))
+    with registration(lake, name, config.tracking_uri) as registry:
+        progress(1, _STEPS, "registry open")
+        promotion.reconcile(registry, name, str(record.dataset))
+        tracked = tracking.find_or_create_run(registry, str(record.dataset), evaluation.name)
+        try:
+            return _register(registry, tracked, record, config, evaluate_run, progress)
+        except Exception:
+            # Its page should not show a run that goes on for ever. What a kill leaves running, the next attempt takes up.
+            tracking.fail_run(registry, tracked)
+            raise
+
+
+def _register(
+    registry: Registry,
+    tracked: tracking.TrackedRun,
+    record: AdapterRecord,
+    config: RegisterConfig,
+    evaluate_run: EvaluateRun,
+    progress: Progress,
+) -> RegisterOutcome:
+    lake, run = registry.lake, str(record.run)
+    summaries = read_summaries(lake.evaluation(run))
+    contents = tracking.contents_digest(record, lake)
+    logged = tracked.contents == contents
+    golden = golden_descriptors(lake, record)
+    if not logged:
+        tracking.log_run(registry, tracked, record, summaries)
+    progress(2, _STEPS, "run recorded")
+    model_id = model.log_adapter(registry, tracked.id, record, lake.adapter(run), golden)
+    if not logged:
+        tracking.log_figures(registry, tracked, contents, summaries, model_id)
+        tracking.finish_run(registry, tracked, contents)
+    version = _ensure_version(registry, promotion.model_name(config, str(record.dataset)), tracked, record, model_id)
+    progress(3, _STEPS, f"{version.model} version {version.number}")
+    decision, judged = _judge(registry, version, record, config, summaries, evaluate_run)
+    progress(4, _STEPS, decision.verdict)
+    if judged and decision.verdict == "promoted":
+        model.rescore(registry, version.address, lake.adapter(run), golden)
+        promotion.make_champion(registry, version, str(record.dataset))
+    if judged:
+        # Last, so that a verdict is only ever found when it has taken effect.
+        promotion.tag(registry, version, {"cvgl.verdict": decision.verdict})
+    champion = promotion.reconcile(registry, version.model, str(record.dataset))
+    progress(_STEPS, _STEPS, "done")
+    return RegisterOutcome(
+        run=run,
+        mlflow_run=tracked.id,
+        experiment=tracked.experiment,
+        tracking_uri=registry.uri,
+        model=version.model,
+        version=version.number,
+        verdict=decision.verdict,
+        reason=decision.reason,
+        decision=decision,
+        champion=champion.run if champion else "",
+        skipped=logged and not judged,
+    )
+
+
+def _ensure_version(
+    registry: Registry, name: str, tracked: tracking.TrackedRun, record: AdapterRecord, model_id: str
+) -> Version:
+    """This run's version of the registered model; made when there is none. It points to a complete logged model."""
+    source = f"models:/{model_id}"
+    known = promotion.version_of_run(registry, name, str(record.run))
+    if known is not None and known.tags.get("cvgl.model_id") == model_id:
+        return known
+    if not registry.client.search_registered_models(f"name = '{name}'"):
+        registry.client.create_registered_model(
+            name,
+            tags={"cvgl.dataset": str(record.dataset)},
+            description=f"Maps frozen descriptors of {record.dataset} to adapted ones. "
+            "Load it with `models:/" + name + '@champion`; `params={"side": "reference"}` is for satellite tiles.',
+        )
+    tags = {
+        "cvgl.run": str(record.run),
+        "cvgl.dataset": str(record.dataset),
+        "cvgl.features": str(record.features),
+        "cvgl.model_id": model_id,
+    }
+    made = registry.client.create_model_version(name, source, run_id=tracked.id, tags=tags)
+    return Version(model=name, number=str(made.version), tags=tags)
+
+
+def _judge(
+    registry: Registry,
+    version: Version,
+    record: AdapterRecord,
+    config: RegisterConfig,
+    summaries: Sequence[MetricSummary],
+    evaluate_run: EvaluateRun,
+) -> tuple[GateDecision, bool]:
+    """The gate's decision, and whether it was made now (rather than found)."""
+    champion = promotion.version_by_alias(registry, version.model, promotion.CHAMPION)
+    evidence = digest_json([summary.model_dump(mode="json") for summary in summaries])
+    circumstances = {
+        "cvgl.evidence": evidence,
+        "cvgl.judged_against": champion.number if champion else "",
+        "cvgl.tolerance": str(config.tolerance),
+    }
+    found = _standing_decision(version, champion, circumstances)
+    if found is not None:
+        return found, False
+    if champion is not None and champion.number == version.number:
+        # The alias had moved when the process died: finish what that decision had begun.
+        return GateDecision.model_validate_json(version.tags["cvgl.decision"]), True
+    if "cvgl.verdict" in version.tags:  # of an earlier evaluation; the new one is set when it has taken effect
+        registry.client.delete_model_version_tag(version.model, version.number, "cvgl.verdict")
+    promotion.set_alias(registry, version, CHALLENGER)
+    theirs = None
+    if champion is not None:
+        promotion.ensure_adapter(registry, champion)
+        theirs = _of_stage(evaluate_run(champion.run), Stage.ADAPTED)
+    decision = decide(
+        _of_stage(summaries, Stage.ADAPTED),
+        theirs,
+        _of_stage(summaries, Stage.FROZEN),
+        tolerance=config.tolerance,
+        run=str(record.run),
+        champion_run=champion.run if champion else None,
+    )
+    logger.info("%s: %s", decision.verdict, decision.reason)
+    promotion.tag(registry, version, {**circumstances, **_decision_tags(decision, summaries)})
+    registry.client.update_model_version(version.model, version.number, _description(decision, summaries))
+    return decision, True
+
+
+def _standing_decision(version: Version, champion: Version | None, circumstances: dict[str, str]) -> GateDecision | None:
+    """What was decided before and still holds; None when the gate has to look (again)."""
+    if ROLLED_BACK in version.tags:
+        reason = f"version {version.number} was rolled back by hand; bring it back with: cvgl promote {version.run}"
+        return GateDecision(verdict="refused", reason=reason)
+    verdict = version.tags.get("cvgl.verdict")
+    if champion is not None and champion.number == version.number:
+        reason = f"{version.run} is the champion already (version {version.number})"
+        return GateDecision(verdict="unchanged", reason=reason) if verdict or "cvgl.decision" not in version.tags else None
+    if verdict is None or version.tags.get("cvgl.evidence") != circumstances["cvgl.evidence"]:
+        return None
+    if verdict == "promoted" and champion is not None:
+        return GateDecision(
+            verdict="unchanged",
+            reason=f"{version.run} was champion before {champion.run}; bring it back with: cvgl promote {version.run}",
+        )
+    same = all(version.tags.get(key) == value for key, value in circumstances.items())
+    if verdict == "refused" and same:
+        return GateDecision.model_validate_json(version.tags["cvgl.decision"])
+    return None
+
+
+def _of_stage(summaries: Sequence[MetricSummary], stage: Stage) -> list[MetricSummary]:
+    return [summary for summary in summaries if summary.stage is stage]
+
+
+def _decision_tags(decision: GateDecision, summaries: Sequence[MetricSummary]) -> dict[str, str]:
+    figures = {
+        tracking.figure_name(summary, "R@1").replace("/", "."): f"{summary.recall['1']:.4f}"
+        for summary in _of_stage(summaries, Stage.ADAPTED)
+        if "1" in summary.recall
+    }
+    return {"cvgl.decision": json.dumps(decision.model_dump(mode="json")), "cvgl.reason": decision.reason, **figures}
+
+
+def _description(decision: GateDecision, summaries: Sequence[MetricSummary]) -> str:
+    return f"**{decision.verdict}**: {decision.reason}\n\n{tracking.summary_markdown(summaries)}\n"

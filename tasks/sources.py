@@ -1,0 +1,37 @@
+"""Where a dataset came from, so that `cvgl run --dataset NAME` can look there again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cvgl.config import IngestConfig
+from cvgl.errors import DataError
+from cvgl.lake import Lake, read_json, write_json
+
+
+def remember(config: IngestConfig, lake: Lake) -> None:
+    """Keeps the settings that a dataset was last ingested with."""
+    absolute = config.model_copy(update={"source": str(Path(config.source).expanduser().resolve())})
+    write_json(_path(lake, config.dataset), absolute.model_dump(mode="json"))
+
+
+def recall(lake: Lake, dataset: str) -> dict[str, Any]:
+    """The settings that a dataset was last ingested with.
+
+    Raises:
+        DataError: it has never been ingested.
+    """
+    path = _path(lake, dataset)
+    if not path.is_file():
+        raise DataError(
+            f"the lake holds no dataset '{dataset}' and no source was given",
+            where=lake.root,
+            fix=f"add --source FOLDER; ingested so far: {', '.join(lake.datasets()) or 'nothing'}",
+        )
+    values: dict[str, Any] = read_json(path)
+    return values
+
+
+def _path(lake: Lake, dataset: str) -> Path:
+    return lake.root / "sources" / f"{dataset}.json"

@@ -1,0 +1,249 @@
+"""`adapt` as a user calls it: it helps, it repeats itself exactly, it goes on after a crash, and it refuses nonsense."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cvgl
+from cvgl.adaptation import IterationMetrics, adapt, frozen, standardise
+from cvgl.config import AdaptConfig, InputNormalisation
+from cvgl.errors import ConfigError, DataError, LakeError
+from tests.adaptation.synthetic import cross_view, recall_at_1
+
+CONFIG = AdaptConfig(dimension=16, iterations=9, query_samples=25, checkpoint_every=4)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return cross_view(places=20, d0=32)
+
+
+def files(adaptation, folder):
+    adaptation.save(folder)
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def recalls(transform, world):
+    queries, references = transform.transform_query(world.test_queries), transform.transform_reference(world.test_references)
+    return recall_at_1(queries, references), recall_at_1(references, queries)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_adaptation_beats_frozen_and_standardised_features_on_new_places(seed):
+    world = cross_view(seed=seed)
+    adaptation = adapt(world.train_queries, world.train_references, config=AdaptConfig(dimension=None), seed=seed)
+    for adapted, before, baseline in zip(
+        recalls(adaptation, world),
+        recalls(frozen(48), world),
+        recalls(standardise.fit(world.train_queries, world.train_references), world),
+        strict=True,
+    ):
+        assert adapted >= before + 0.3
+        assert adapted >= baseline
+
+
+def test_the_literal_recipe_is_there_too(world):
+    adaptation = adapt(
+        world.train_queries, world.train_references, config=CONFIG.model_copy(update={"normalisation": InputNormalisation.NONE})
+    )
+    assert not adaptation.statistics.query.mean.any()
+    assert (adaptation.statistics.query.deviation == 1).all()
+
+
+def test_one_seed_gives_one_result_and_another_gives_another(world, tmp_path):
+    first, second, other = (adapt(world.train_queries, world.train_references, config=CONFIG, seed=seed) for seed in (5, 5, 6))
+    assert files(first, tmp_path / "a") == files(second, tmp_path / "b")
+    assert not np.array_equal(first.adapter, other.adapter)
+    assert (first.record.config.seed, other.record.config.seed) == (5, 6)
+
+
+def test_global_random_state_neither_matters_nor_moves(world):
+    import torch
+
+    torch.manual_seed(1)
+    first = adapt(world.train_queries, world.train_references, config=CONFIG)
+    assert torch.initial_seed() == 1
+    state = torch.get_rng_state()
+    torch.manual_seed(2)
+    second = adapt(world.train_queries, world.train_references, config=CONFIG)
+    assert np.array_equal(first.adapter, second.adapter)
+    torch.set_rng_state(state)
+
+
+class Crash(Exception):
+    pass
+
+
+@pytest.mark.parametrize("iteration", [1, 4, 5, 8, 9])
+def test_interrupted_training_ends_in_the_same_bytes(world, tmp_path, iteration):
+    def crash(metrics: IterationMetrics) -> None:
+        if metrics.iteration == iteration:
+            raise Crash
+
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    arguments = {"config": CONFIG, "checkpoint": checkpoint}
+    with pytest.raises(Crash):
+        adapt(world.train_queries, world.train_references, on_iteration=crash, **arguments)
+    assert checkpoint.exists() == (iteration > 4)
+    seen: list[int] = []
+    resumed = adapt(
+        world.train_queries, world.train_references, on_iteration=lambda metrics: seen.append(metrics.iteration), **arguments
+    )
+    assert seen == list(range(1, 10))
+    assert not checkpoint.exists()
+    undisturbed = adapt(world.train_queries, world.train_references, config=CONFIG)
+    assert files(resumed, tmp_path / "resumed") == files(undisturbed, tmp_path / "undisturbed")
+
+
+def test_resuming_does_not_repeat_finished_iterations(world, tmp_path, monkeypatch):
+    from cvgl.adaptation import em
+
+    def crash(metrics: IterationMetrics) -> None:
+        if metrics.iteration == 6:
+            raise Crash
+
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(Crash):
+        adapt(world.train_queries, world.train_references, config=CONFIG, on_iteration=crash, checkpoint=checkpoint)
+    draws = []
+    original = em.sample
+    monkeypatch.setattr(em, "sample", lambda *arguments: draws.append(1) or original(*arguments))
+    adapt(world.train_queries, world.train_references, config=CONFIG, checkpoint=checkpoint)
+    assert len(draws) == 5  # iterations 5 to 9
+
+
+KILLED = """
+import os, signal, sys
+from cvgl.adaptation import adapt
+from cvgl.config import AdaptConfig
+from tests.adaptation.synthetic import cross_view
+world, stop = cross_view(places=20, d0=32), int(sys.argv[2])
+def kill(metrics):
+    if metrics.iteration == stop:
+        os.kill(os.getpid(), signal.SIGKILL)
+config = AdaptConfig(dimension=16, iterations=9, query_samples=25, checkpoint_every=1)
+adapt(world.train_queries, world.train_references, config=config, on_iteration=kill, checkpoint=sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_iteration_ends_in_the_same_bytes(world, tmp_path):
+    config = CONFIG.model_copy(update={"checkpoint_every": 1})
+    undisturbed = files(adapt(world.train_queries, world.train_references, config=config), tmp_path / "undisturbed")
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    for iteration in (1, 3, 9):
+        root = Path(cvgl.__file__).parents[1]
+        process = subprocess.run([sys.executable, "-c", KILLED, str(checkpoint), str(iteration)], cwd=root, check=False)
+        assert process.returncode == -signal.SIGKILL
+    resumed = adapt(world.train_queries, world.train_references, config=config, checkpoint=checkpoint)
+    assert files(resumed, tmp_path / "resumed") == undisturbed
+    assert os.listdir(tmp_path / "resumed") == os.listdir(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("change", ["rows", "settings", "seed"])
+def test_checkpoint_of_another_training_is_refused(world, tmp_path, change):
+    def crash(metrics: IterationMetrics) -> None:
+        if metrics.iteration == 5:
+            raise Crash
+
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(Crash):
+        adapt(world.train_queries, world.train_references, config=CONFIG, on_iteration=crash, checkpoint=checkpoint)
+    queries = world.train_queries[:-1] if change == "rows" else world.train_queries
+    config = CONFIG.model_copy(update={"temperature": 0.2}) if change == "settings" else CONFIG
+    with pytest.raises(LakeError, match="other rows or settings"):
+        adapt(queries, world.train_references, config=config, seed=3 if change == "seed" else None, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 64, b'{"not": "safetensors"}'])
+def test_damaged_checkpoint_is_an_error_with_a_remedy(world, tmp_path, content):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    checkpoint.write_bytes(content)
+    with pytest.raises(LakeError, match="damaged") as caught:
+        adapt(world.train_queries, world.train_references, config=CONFIG, checkpoint=checkpoint)
+    assert "delete" in caught.value.fix
+
+
+def test_checkpoint_of_foreign_content_is_damaged(world, tmp_path):
+    from safetensors.numpy import save_file
+
+    for number, metadata in enumerate((None, {"state": "{"}, {"state": json.dumps({"identity": "x"})})):
+        checkpoint = tmp_path / f"{number}.safetensors"
+        save_file({"adapter": np.ones(3, np.float32)}, checkpoint, metadata=metadata)
+        with pytest.raises(LakeError, match="damaged"):
+            adapt(world.train_queries, world.train_references, config=CONFIG, checkpoint=checkpoint)
+
+
+def test_there_is_no_place_for_a_label():
+    assert list(inspect.signature(adapt).parameters) == [
+        "query_features",
+        "reference_features",
+        "recipe",
+        "config",
+        "seed",
+        "on_iteration",
+        "checkpoint",
+    ]
+    assert not [
+        name for name in AdaptConfig.model_fields if any(word in name for word in ("label", "truth", "location", "pair"))
+    ]
+
+
+@pytest.mark.parametrize(("n_queries", "n_references"), [(1, 1), (1, 5), (5, 1), (2, 2)], ids=["1x1", "1x5", "5x1", "2x2"])
+def test_very_few_rows_give_finite_unit_output(world, n_queries, n_references):
+    adaptation = adapt(world.train_queries[:n_queries], world.train_references[:n_references], config=CONFIG)
+    out = adaptation.transform_query(world.test_queries)
+    assert np.allclose(np.linalg.norm(out, axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -3.5])
+@pytest.mark.parametrize("normalisation", list(InputNormalisation))
+def test_constant_features_give_finite_output(world, value, normalisation):
+    rows = np.full((30, 32), value, np.float32)
+    config = CONFIG.model_copy(update={"normalisation": normalisation})
+    adaptation = adapt(rows, rows[:7], config=config)
+    for out in (adaptation.transform_query(world.test_queries), adaptation.transform_reference(rows)):
+        assert np.isfinite(out).all()
+        assert np.abs(out).max() <= 1 + 1e-6
+
+
+def test_read_only_and_half_precision_features_are_accepted(world):
+    rows = world.train_queries.astype(np.float16)
+    rows.setflags(write=False)
+    assert adapt(rows, world.train_references, config=CONFIG).record.training.n_queries == 60
+
+
+def test_inputs_are_left_alone(world):
+    queries, references = world.train_queries.copy(), world.train_references.copy()
+    adapt(queries, references, config=CONFIG)
+    assert np.array_equal(queries, world.train_queries)
+    assert np.array_equal(references, world.train_references)
+
+
+def test_bad_features_and_settings_are_refused(world):
+    good = world.train_queries
+    with pytest.raises(DataError, match="query features has 0 rows"):
+        adapt(good[:0], good)
+    with pytest.raises(DataError, match="reference features has 31 dimensions where 32"):
+        adapt(good, good[:, :31])
+    with pytest.raises(DataError, match="reference features holds NaN"):
+        adapt(good, np.full_like(good, np.nan))
+    with pytest.raises(ConfigError, match="recipe = 'magic'"):
+        adapt(good, good, recipe="magic")
+    with pytest.raises(ConfigError, match="seed = -1"):
+        adapt(good, good, seed=-1)
+
+
+def test_importing_the_package_loads_no_torch():
+    code = "import sys, cvgl.adaptation, cvgl.adaptation.record, cvgl.adaptation.standardise; print('torch' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"

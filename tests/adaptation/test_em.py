@@ -1,0 +1,186 @@
+"""The loop of Algorithm 1: which gradient reaches which map, what each iteration sees, and a transcription in numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from cvgl.adaptation import adapt, em, pseudo_labels, standardise
+from cvgl.adaptation.adapter import LinearMap, initial_maps
+from cvgl.config import AdaptConfig, InputNormalisation
+from cvgl.errors import ModelError
+from tests.adaptation.synthetic import cross_view
+
+SMALL = AdaptConfig(dimension=12, iterations=1, query_samples=15)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return cross_view(places=20, d0=32)
+
+
+def learn(world, **settings):
+    return adapt(world.train_queries, world.train_references, config=AdaptConfig(**{**SMALL.model_dump(), **settings}))
+
+
+@pytest.mark.parametrize(("d0", "d"), [(6, 6), (6, 10), (10, 6)])
+def test_initial_maps_have_orthonormal_rows_or_columns_and_invert_each_other(d0, d):
+    adapter, reverter = initial_maps(d0, d, torch.Generator().manual_seed(0))
+    assert adapter.weight.shape == (d0, d)
+    assert reverter.weight.shape == (d, d0)
+    product = adapter.weight @ reverter.weight if d >= d0 else reverter.weight @ adapter.weight
+    assert torch.allclose(product, torch.eye(min(d0, d)), atol=1e-6)
+    assert sum(parameter.numel() for parameter in adapter.parameters()) == d0 * d  # no bias, no normalisation layer
+
+
+def test_before_the_first_iteration_similarities_are_those_of_the_normalised_features(world):
+    adaptation = learn(world, iterations=0, dimension=40)
+    baseline = standardise.fit(world.train_queries, world.train_references)
+    adapted = adaptation.transform_query(world.test_queries) @ adaptation.transform_reference(world.test_references).T
+    expected = baseline.transform_query(world.test_queries) @ baseline.transform_reference(world.test_references).T
+    assert np.allclose(adapted, expected, atol=1e-5)
+
+
+def test_reverter_is_moved_by_the_reconstruction_alone_and_the_adapter_by_both(world):
+    # With Adam's first step the same gradient gives the same weights, and another one does not. The maps must not start as
+    # each other's inverse here: at zero reconstruction error there is no gradient to compare.
+    shrunk = {"dimension": 8}
+    both, reconstruction, contrast = (
+        learn(world, **shrunk, **weights) for weights in ({}, {"em_weight": 0.0}, {"reconstruction_weight": 0.0})
+    )
+    start = learn(world, **shrunk, iterations=0)
+    assert np.array_equal(both.reverter, reconstruction.reverter)
+    assert np.array_equal(contrast.reverter, start.reverter)
+    assert not np.array_equal(both.reverter, start.reverter)
+    assert not np.array_equal(both.adapter, reconstruction.adapter)
+    assert not np.array_equal(both.adapter, contrast.adapter)
+
+
+def test_gradients_are_those_of_algorithm_1():
+    generator = torch.Generator().manual_seed(3)
+    config = AdaptConfig(dimension=5, temperature=0.2, threshold=-1, em_weight=0.7, reconstruction_weight=1.3)
+    adapter, reverter = LinearMap(torch.randn(4, 5, generator=generator)), LinearMap(torch.randn(5, 4, generator=generator))
+    x_q, x_r = (em.unit_rows(torch.randn(n, 4, generator=generator)) for n in (6, 3))
+
+    def terms():
+        projected = adapter(torch.cat([x_q, x_r]))
+        z_q, z_r = em.unit_rows(projected).split([6, 3])
+        labels = pseudo_labels.estimate((z_q @ z_r.T).detach(), config.threshold)
+        return em.loss_terms(reverter, projected, x_q, x_r, z_q @ z_r.T, labels, config)
+
+    def gradient(loss, parameter):
+        return torch.autograd.grad(loss, parameter, allow_unused=True)[0]
+
+    assert gradient(terms().contrast(), reverter.weight) is None
+    phi = gradient(terms().reconstruction(), reverter.weight)
+    reverted = (torch.cat([x_q, x_r]) @ adapter.weight @ reverter.weight - torch.cat([x_q, x_r])).detach()
+    expected_phi = 2 * (torch.cat([x_q, x_r]) @ adapter.weight).detach().T @ reverted  # d/dphi sum |X theta phi - X|^2
+    assert torch.allclose(phi, expected_phi, atol=1e-4)
+    theta = gradient(terms().contrast() + terms().reconstruction(), adapter.weight)
+    parts = [gradient(part, adapter.weight) for part in (terms().contrast(), terms().reconstruction())]
+    assert all(part.abs().max() > 0 for part in parts)
+    assert torch.allclose(theta, sum(parts), atol=1e-4)
+
+
+def naive_training(queries, references, adapter, reverter, draws, config):
+    """Algorithm 1 in numpy with hand-written gradients and Adam; returns both maps and L + C of every iteration."""
+    theta, phi = adapter.astype(np.float64), reverter.astype(np.float64)
+    moments = {name: (np.zeros_like(value), np.zeros_like(value)) for name, value in (("theta", theta), ("phi", phi))}
+    totals = []
+    for t, drawn in enumerate(draws, start=1):
+        x = np.concatenate([queries[drawn], references])
+        m = len(drawn)
+        h = x @ theta
+        norms = np.linalg.norm(h, axis=1, keepdims=True)
+        z = h / norms
+        similarity = z[:m] @ z[m:].T
+        s = np.zeros_like(similarity)
+        for i in range(m):
+            j = similarity[i].argmax()
+            s[i, j] = similarity[i, j] > config.threshold
+        d_similarity, total = np.zeros_like(similarity), 0.0
+        for values, positives, out in ((similarity, s, d_similarity), (similarity.T, s.T, d_similarity.T)):
+            exponentials = np.exp(values / config.temperature)
+            rows = [i for i in range(len(values)) if positives[i].any()]
+            for i in rows:
+                numerator, denominator = positives[i] @ exponentials[i], exponentials[i].sum()
+                total -= np.log(numerator / denominator) / len(rows)
+                slope = exponentials[i] / denominator - positives[i] * exponentials[i] / numerator
+                out[i] += slope / config.temperature / len(rows)
+        d_z = np.concatenate([d_similarity @ z[m:], d_similarity.T @ z[:m]])
+        d_h = (d_z - z * (d_z * z).sum(1, keepdims=True)) / norms
+        error = h @ phi - x
+        total += (error**2).sum()
+        d_phi = h.T @ (2 * error)
+        d_theta = x.T @ (d_h + 2 * error @ phi.T)
+        for name, weight, slope in (("theta", theta, d_theta), ("phi", phi, d_phi)):
+            first, second = moments[name]
+            first[:] = 0.9 * first + 0.1 * slope
+            second[:] = 0.999 * second + 0.001 * slope**2
+            weight -= config.learning_rate * (first / (1 - 0.9**t)) / (np.sqrt(second / (1 - 0.999**t)) + 1e-8)
+        totals.append(total)
+    return theta, phi, totals
+
+
+def test_training_follows_a_transcription_of_algorithm_1(world):
+    config = AdaptConfig(
+        dimension=8, iterations=12, query_samples=15, normalisation=InputNormalisation.NONE, threshold=0.6, temperature=0.3
+    )
+    adaptation = adapt(world.train_queries, world.train_references, config=config)
+    generator = torch.Generator().manual_seed(config.seed)
+    adapter, reverter = initial_maps(32, 8, generator)
+    draws = [em.sample(60, 15, generator).numpy() for _ in range(12)]
+    theta, phi, totals = naive_training(
+        world.train_queries, world.train_references, adapter.weight.detach().numpy(), reverter.weight.detach().numpy(),
+        draws, config,
+    )  # fmt: skip
+    assert [entry.losses["total"] for entry in adaptation.history] == pytest.approx(totals, rel=1e-4)
+    assert np.abs(adaptation.adapter - theta).max() < 1e-4
+    assert np.abs(adaptation.reverter - phi).max() < 1e-4
+
+
+def test_samples_are_different_queries_and_reach_all_of_them():
+    generator = torch.Generator().manual_seed(0)
+    draws = [em.sample(50, 20, generator).tolist() for _ in range(20)]
+    assert all(len(set(draw)) == 20 for draw in draws)
+    assert set().union(*draws) == set(range(50))
+    assert sorted(em.sample(5, 20, generator).tolist()) == [0, 1, 2, 3, 4]
+
+
+def test_metrics_say_what_happened(world):
+    adaptation = learn(world, iterations=3)
+    assert [entry.iteration for entry in adaptation.history] == [1, 2, 3]
+    for entry in adaptation.history:
+        assert set(entry.losses) == {
+            "contrast_query_to_reference",
+            "contrast_reference_to_query",
+            "reconstruction_query",
+            "reconstruction_reference",
+            "total",
+        }
+        parts = sum(value for name, value in entry.losses.items() if name != "total")
+        assert entry.losses["total"] == pytest.approx(parts, rel=1e-5)
+        assert 0 < entry.mutual_share <= entry.labelled_share <= 1
+        assert 0 < entry.chosen_share <= 15 / 20
+        assert entry.scalars()["loss_total"] == entry.losses["total"]
+    assert adaptation.history[0].changed_share is None
+    assert "changed_share" not in adaptation.history[0].scalars()
+    assert all(0 <= entry.changed_share <= 1 for entry in adaptation.history[1:])
+
+
+def test_labels_that_stay_are_not_counted_as_changed(world):
+    adaptation = learn(world, iterations=3, learning_rate=1e-12, query_samples=60)
+    assert [entry.changed_share for entry in adaptation.history] == [None, 0.0, 0.0]
+
+
+def test_a_threshold_that_nobody_passes_leaves_the_contrast_out(world):
+    history = learn(world, iterations=2, threshold=1.0).history
+    assert history[-1].labelled_share == 0
+    assert history[-1].losses["contrast_query_to_reference"] == 0
+
+
+def test_divergence_is_an_error_with_a_remedy(world):
+    with pytest.raises(ModelError, match="iteration") as caught:
+        learn(world, iterations=60, learning_rate=1e30)
+    assert "learning rate" in caught.value.fix

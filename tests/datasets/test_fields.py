@@ -1,0 +1,126 @@
+"""Cells become values or a reason; nothing in between."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cvgl.datasets import fields
+from cvgl.datasets.entries import Position, Reason, RefusedError
+from cvgl.types import Subset, View
+
+
+@pytest.mark.parametrize(
+    ("name", "view"),
+    [
+        ("drone", View.DRONE),
+        ("UAV", View.DRONE),
+        ("Queries", View.DRONE),
+        ("satellite", View.SATELLITE),
+        ("Sat", View.SATELLITE),
+        ("references", View.SATELLITE),
+        ("map", View.SATELLITE),
+        ("street", View.GROUND),
+        ("Street-View", View.GROUND),
+        ("ground", View.GROUND),
+    ],
+)
+def test_views_have_many_names(name: str, view: View) -> None:
+    assert fields.view(name) is view
+
+
+@pytest.mark.parametrize("name", ["", None, "aerial", "drone2", 7])
+def test_unknown_views_are_refused(name: object) -> None:
+    with pytest.raises(RefusedError) as caught:
+        fields.view(name)
+    assert caught.value.reason is Reason.UNKNOWN_VIEW
+
+
+@pytest.mark.parametrize("cell", ["train;gallery", "gallery, train", " Train|GALLERY ", ["gallery", "train", "train"]])
+def test_subsets_are_read_in_any_usual_form_and_sorted(cell: object) -> None:
+    assert fields.subsets(cell) == (Subset.GALLERY, Subset.TRAIN)
+
+
+def test_an_unknown_subset_is_refused_and_none_is_none() -> None:
+    assert fields.subsets(None) == ()
+    with pytest.raises(RefusedError) as caught:
+        fields.subsets("train;valid")
+    assert (caught.value.reason, "'valid'" in caught.value.detail) == (Reason.UNKNOWN_SUBSET, True)
+
+
+def test_times_end_in_utc() -> None:
+    expected = datetime(2024, 5, 31, 12, 3, tzinfo=UTC)
+    assert fields.captured_at("2024-05-31T14:03:00+02:00") == expected
+    assert fields.captured_at("2024-05-31 12:03") == expected
+    assert fields.captured_at(datetime(2024, 5, 31, 12, 3)) == expected  # a zoneless Parquet column
+    assert fields.captured_at("  ") is None
+
+
+@pytest.mark.parametrize("cell", ["yesterday", "2024-13-01", "31.05.2024", 5.5, "0001-01-01T00:00:00+10:00"])
+def test_what_is_no_time_is_refused(cell: object) -> None:
+    with pytest.raises(RefusedError) as caught:
+        fields.captured_at(cell)
+    assert caught.value.reason is Reason.BAD_TIME
+
+
+@given(st.floats(-90, 90), st.floats(-180, 180))
+def test_positions_in_degrees_survive_text(latitude: float, longitude: float) -> None:
+    assert fields.position({"latitude": str(latitude), "longitude": longitude}) == Position(latitude, longitude)
+
+
+@given(st.floats(), st.floats())
+def test_a_position_is_right_or_refused(latitude: float, longitude: float) -> None:
+    cells = {"latitude": latitude, "longitude": longitude}
+    if abs(latitude) <= 90 and abs(longitude) <= 180:
+        assert fields.position(cells) == Position(latitude, longitude)
+        return
+    with pytest.raises(RefusedError) as caught:
+        fields.position(cells)
+    assert caught.value.reason is Reason.BAD_POSITION
+
+
+def test_planar_positions_need_a_crs() -> None:
+    assert fields.position({"x": "1.5", "y": "2", "crs": "local"}) == Position(x=1.5, y=2.0, crs="local")
+    with pytest.raises(RefusedError, match="crs"):
+        fields.position({"x": "1.5", "y": "2", "crs": None})
+
+
+def test_degrees_given_as_x_and_y_become_degrees() -> None:
+    wkt = 'GEOGCS["GCS_WGS_1984",DATUM["D_WGS_1984",SPHEROID["WGS_1984",6378137,298.257223563]]]'
+    for crs in ("EPSG:4326", "wgs84", wkt):
+        assert fields.position({"x": 8.5, "y": 47.4, "crs": crs}) == Position(latitude=47.4, longitude=8.5)
+    with pytest.raises(RefusedError, match="latitude 123"):
+        fields.position({"x": 8.5, "y": 123.0, "crs": "EPSG:4326"})
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {"latitude": "123", "longitude": "8"},
+        {"latitude": "nan", "longitude": "8"},
+        {"latitude": float("nan"), "longitude": float("nan")},
+        {"latitude": "north", "longitude": "8"},
+        {"latitude": "47.4"},
+        {"longitude": 8.5, "latitude": None},
+        {"x": "inf", "y": "0", "crs": "local"},
+        {"x": "1", "crs": "local"},
+        {"latitude": "47", "longitude": "8", "crs": "EPSG:32632"},
+        {"latitude": ["47"], "longitude": "8"},
+    ],
+)
+def test_positions_that_make_no_sense_are_refused(cells: dict[str, object]) -> None:
+    with pytest.raises(RefusedError) as caught:
+        fields.position(cells)
+    assert caught.value.reason is Reason.BAD_POSITION
+
+
+def test_empty_cells_are_no_position() -> None:
+    assert fields.position({"latitude": None, "longitude": " ", "x": None, "crs": "local"}) is None
+
+
+def test_whole_numbers_that_arrive_as_floats_are_written_as_whole_numbers() -> None:
+    assert fields.text(839.0) == "839"
+    assert fields.text("0839") == "0839"

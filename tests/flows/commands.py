@@ -1,0 +1,55 @@
+"""The command in a process of its own, as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+COMMAND = [sys.executable, "-m", "flows"]
+# Small enough that all the time goes into starting up.
+FEATURES = ["--backbone", "gist"]
+ADAPTER = ["--dimension", "64", "--iterations", "12", "--query-samples", "12"]
+# The frozen descriptors answer every question about such simple pictures; being a little worse must do for the gate.
+QUICK = [*FEATURES, *ADAPTER, "--tolerance", "0.1"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a command printed, and its exit code."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The object on the last line of stdout."""
+        value: dict[str, Any] = json.loads(self.stdout.splitlines()[-1])
+        return value
+
+
+def cvgl(*arguments: str | Path, environment: Mapping[str, str] | None = None, timeout: float = 240) -> Run:
+    """Runs `cvgl` to its end."""
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=None if environment is None else dict(environment),
+    )
+    return Run(done.returncode, done.stdout, done.stderr)
+
+
+def contents(root: Path, *folders: str) -> dict[str, bytes]:
+    """Every finished file below some folders of a lake, by its relative path."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for folder in folders
+        for path in sorted((root / folder).rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    }

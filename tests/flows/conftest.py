@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.data.pictures import university1652
+from tests.flows.commands import QUICK, Run, cvgl
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run of the pipeline that is done."""
+
+    source: Path
+    lake: Path
+    run: Run
+
+
+@pytest.fixture(scope="session")
+def finished(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The pipeline on small pictures, once for all tests that only look."""
+    root = tmp_path_factory.mktemp("finished")
+    source = university1652(root / "pictures", train=12, test=8, distractors=3, views=3)
+    run = cvgl("run", "--source", source, "--dataset", "tiny", "--lake", root / "lake", *QUICK, "--json")
+    return Finished(source, root / "lake", run)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cvgl.config import AdaptConfig, EvaluateConfig, ExtractConfig, Facet, RunConfig
+from flows import options
+from flows.command import Answer, command
+from flows.options import ADAPTER, DATASET, EVALUATION, FEATURES, LAKE, LAYOUT, REGISTRY, SOURCE, Draft, Setting
+
+ALL = (DATASET, SOURCE, LAYOUT, FEATURES, ADAPTER, EVALUATION, REGISTRY, LAKE)
+EVERY_SETTING = [setting for group in ALL for setting in group]
+
+
+def parse(*arguments: str, groups: tuple[tuple[Setting, ...], ...] = ALL) -> Draft:
+    """What a command with these groups gets from a command line."""
+    app, drafts = typer.Typer(), list[Draft]()
+
+    @command(app, *groups)
+    def show(draft: Draft) -> Answer:
+        drafts.append(draft)
+        return Answer(None, "")
+
+    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return drafts[0]
+
+
+def test_nothing_given_is_the_defaults_of_the_settings() -> None:
+    config = parse("--source", "pictures", "--dataset", "campus").run()
+    assert config == RunConfig.model_validate({"ingest": {"source": "pictures", "dataset": "campus"}})
+
+
+def test_each_option_fills_its_field() -> None:
+    config = parse(
+        *("--source", "s", "--dataset", "d", "--lake", "l", "--backbone", "vit", "--layer", "-2", "--facet", "value"),
+        *("--query-crop", "0.7", "--reference-rotations", "4", "--seed", "3", "--dimension", "64", "--half-storage"),
+        *("--protocol", "university1652-951", "--protocol", "university1652-701", "--tolerance", "0.01"),
+    ).run()
+    assert config.lake == "l"
+    assert config.extract.backbone.name == "vit"
+    assert config.extract.backbone.layer == -2
+    assert config.extract.backbone.facet is Facet.VALUE
+    assert config.extract.half_storage is True
+    assert config.extract.alignment.query_crop == 0.7
+    assert config.extract.alignment.reference_rotations == 4
+    assert (config.adapt.seed, config.adapt.dimension) == (3, 64)
+    assert config.evaluate.protocols == ("university1652-951", "university1652-701")
+    assert config.registry.tolerance == 0.01
+
+
+@pytest.mark.parametrize("setting", EVERY_SETTING, ids=lambda setting: setting.flag)
+def test_every_option_names_a_field_that_exists(setting: Setting) -> None:
+    assert options._field(setting.path) is not None
+    assert len([other for other in EVERY_SETTING if other.flag == setting.flag]) == 1
+
+
+def test_options_go_before_the_file_and_the_file_before_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps({"adapt": {"seed": 5, "iterations": 7}, "ingest": {"dataset": "campus"}}))
+    draft = parse("--config", str(file), "--seed", "6")
+    assert draft.section("adapt", AdaptConfig) == AdaptConfig(seed=6, iterations=7)
+    assert draft.dataset == "campus"
+    assert draft.section("extract", ExtractConfig) == ExtractConfig()
+
+
+def test_the_lake_comes_from_the_environment_unless_it_is_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CVGL_LAKE", str(tmp_path / "a"))
+    assert parse(groups=(LAKE,)).lake.root == tmp_path / "a"
+    assert parse("--lake", str(tmp_path / "b"), groups=(LAKE,)).lake.root == tmp_path / "b"
+    monkeypatch.delenv("CVGL_LAKE")
+    monkeypatch.chdir(tmp_path)
+    assert parse(groups=(LAKE,)).lake.root == tmp_path / ".cvgl"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"adapt": {"threshold": 2}}, "--threshold"),
+        ({"adapt": {"sead": 2}}, "adapt.sead"),
+        ({"adapt": {"seed": "one"}}, "--seed"),
+    ],
+)
+def test_what_has_no_meaning_is_refused_by_the_name_of_its_option(values: dict[str, object], message: str) -> None:
+    with pytest.raises(typer.BadParameter, match=message):
+        Draft(values).section("adapt", AdaptConfig)
+
+
+def test_a_run_without_its_dataset_says_which_option_is_missing() -> None:
+    with pytest.raises(typer.BadParameter, match=r"--dataset.*--source|--source.*--dataset"):
+        Draft({"ingest": {}}).run()
+    with pytest.raises(typer.BadParameter, match="--dataset"):
+        _ = Draft({}).dataset
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '"text"'])
+def test_a_file_that_holds_no_settings_is_a_usage_error(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(content)
+    with pytest.raises(typer.BadParameter, match=r"run\.json"):
+        Draft.of([], file)
+
+
+def test_a_default_fills_what_was_not_given_and_nothing_else() -> None:
+    draft = Draft({"ingest": {"dataset": "a"}}).with_default("ingest", {"dataset": "b", "source": "s"})
+    assert draft.dataset == "a"
+    assert draft.source == "s"
+    assert draft.section("evaluate", EvaluateConfig) == EvaluateConfig()

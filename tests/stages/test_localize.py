@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cvgl.adaptation import Origin, adapt
+from cvgl.config import AdaptConfig, AlignmentConfig, BackboneConfig, Device, ExtractConfig, IngestConfig
+from cvgl.datasets.tables import read_images
+from cvgl.errors import ConfigError, LakeError, ModelError
+from cvgl.features import FeatureStore
+from cvgl.lake import Lake, read_json, write_json
+from cvgl.stages import localize as stage
+from cvgl.stages.extract import extract
+from cvgl.stages.ingest import ingest
+from cvgl.stages.localize import localize
+from cvgl.types import ArtifactRef, View, silent
+from tests.data.pictures import place_picture, save
+
+PLACES = 5
+
+
+def source(root: Path) -> Path:
+    """A manifest of satellite pictures with positions, and drone pictures without any label."""
+    rows = []
+    for place in range(PLACES):
+        save(place_picture(place), root / f"map/{place}.png")
+        save(place_picture(place, 1), root / f"drone/{place}.png")
+        rows.append([f"map/{place}.png", "satellite", 50 + place, 4.5, "gallery;train" if place else "train"])
+        rows.append([f"drone/{place}.png", "drone", "", "", "train"])
+    with (root / "manifest.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([["path", "view", "latitude", "longitude", "subset"], *rows])
+    return root / "manifest.csv"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A source, and a lake that has taken it in and described it."""
+    root = tmp_path_factory.mktemp("built")
+    lake = Lake.at(root / "lake")
+    extract(ingest(IngestConfig(source=str(source(root / "source")), dataset="town"), lake).ref, config(), lake)
+    return root
+
+
+@pytest.fixture
+def features(built: Path, lake: Lake) -> ArtifactRef:
+    """Features in a lake of the test's own."""
+    shutil.copytree(built / "lake", lake.root)
+    (folder,) = (lake.root / "features").glob("model=*/dataset=town")
+    return ArtifactRef("features", folder, folder.parent.name.removeprefix("model="), "town")
+
+
+def config(crop: float = 0.9) -> ExtractConfig:
+    backbone = BackboneConfig(name="gist", image_size=64)
+    return ExtractConfig(backbone=backbone, alignment=AlignmentConfig(query_crop=crop, reference_rotations=2))
+
+
+def write_adapter(lake: Lake, features: ArtifactRef, run: str = "town-paper-1", dataset: str = "town") -> str:
+    descriptors = FeatureStore(features.path).read(FeatureStore(features.path).ids())
+    adaptation = adapt(descriptors[::2], descriptors[1::2], config=AdaptConfig(dimension=24, iterations=1))
+    adaptation.save(lake.adapter(run), Origin(run=run, dataset=dataset, features=features.digest, query_view=View.DRONE))
+    return run
+
+
+def views(tmp_path: Path) -> list[Path]:
+    return [save(place_picture(place, 2), tmp_path / f"asked/{place}.png") for place in range(1, PLACES)]
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_pictures_are_placed_and_the_map_stays_as_it_was(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
+    asked, before = views(tmp_path), hashes(lake.root)
+
+    placements = localize(asked, "town", lake, top_k=3)
+
+    assert [placement.picture for placement in placements] == [str(path) for path in asked]
+    assert [placement.latitude for placement in placements] == [51, 52, 53, 54]
+    for place, placement in enumerate(placements, start=1):
+        assert placement.placed
+        assert placement.adapter == "frozen"
+        assert placement.longitude == 4.5
+        assert len(placement.top_k) == 3
+        assert placement.top_k[0].uri.endswith(f"map/{place}.png")
+        assert placement.score == placement.top_k[0].score > placement.top_k[1].score
+        assert placement.margin == pytest.approx(placement.top_k[0].score - placement.top_k[1].score)
+    assert hashes(lake.root) == before
+
+
+def test_only_the_gallery_is_searched_and_everything_when_there_is_none(
+    lake: Lake, features: ArtifactRef, built: Path, tmp_path: Path
+) -> None:
+    asked = [save(place_picture(0, 2), tmp_path / "0.png")]
+    assert 50 not in [answer.latitude for answer in localize(asked, "town", lake, top_k=100)[0].top_k]
+
+    manifest = (built / "source/manifest.csv").read_text().replace("gallery;train", "train")
+    changed = built / "source/changed.csv"
+    changed.write_text(manifest)
+    ingest(IngestConfig(source=str(changed), dataset="town"), lake)
+    (placement,) = localize(asked, "town", lake, top_k=100)
+    assert placement.latitude == 50
+    assert len(placement.top_k) == PLACES
+
+
+def test_bad_pictures_say_why_and_good_ones_are_answered(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
+    folder = tmp_path / "asked"
+    good = views(tmp_path)
+    (folder / "a-note.txt").write_text("not a picture")
+    (folder / "b-empty.png").write_bytes(b"")
+    (folder / "c-cut.png").write_bytes(good[0].read_bytes()[:200])
+    (folder / ".hidden").write_text("x")
+    missing, names = tmp_path / "missing.png", [path.name for path in good]
+
+    placements = {Path(p.picture).name: p for p in localize([folder, missing], "town", lake)}
+
+    assert list(placements) == [*names, "a-note.txt", "b-empty.png", "c-cut.png", "missing.png"]
+    assert [name for name, placement in placements.items() if placement.placed] == names
+    for name in ("a-note.txt", "b-empty.png", "c-cut.png", "missing.png"):
+        assert placements[name].problem
+        assert placements[name].latitude is placements[name].score is None
+        assert placements[name].top_k == ()
+    json.dumps([placement.model_dump(mode="json") for placement in placements.values()], allow_nan=False)
+
+
+def test_all_pictures_bad_is_still_an_answer(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(b"x")
+    (placement,) = localize([tmp_path / "x.jpg"], "town", lake)
+    assert not placement.placed
+
+
+def test_the_champion_answers_and_another_run_can_be_asked(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
+    first, second = write_adapter(lake, features), write_adapter(lake, features, "town-paper-2")
+    asked = views(tmp_path)[:1]
+    assert localize(asked, "town", lake)[0].adapter == "frozen"
+    frozen_score = localize(asked, "town", lake)[0].score
+    write_json(lake.champion("town"), {"run": first, "model": "cvgl-town", "version": 1, "features": features.digest})
+    assert localize(asked, "town", lake)[0].adapter == first
+    assert localize(asked, "town", lake)[0].score != frozen_score
+    assert localize(asked, "town", lake, run=second)[0].adapter == second
+
+
+def test_a_run_that_cannot_answer_says_why(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
+    asked = views(tmp_path)[:1]
+    with pytest.raises(LakeError, match="no-such-run"):
+        localize(asked, "town", lake, run="no-such-run")
+    with pytest.raises(ConfigError, match="belongs to the dataset 'other'"):
+        localize(asked, "town", lake, run=write_adapter(lake, features, "other-paper-1", dataset="other"))
+    write_json(lake.champion("town"), ["?"])
+    with pytest.raises(LakeError, match="names no run"):
+        localize(asked, "town", lake)
+
+
+def test_what_is_missing_is_named(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no pictures"):
+        localize([], "town", lake)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="no pictures"):
+        localize([tmp_path / "empty"], "town", lake)
+    with pytest.raises(LakeError, match="nowhere"):
+        localize(views(tmp_path), "nowhere", lake)
+
+
+def test_two_frozen_models_and_no_champion_need_a_choice(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
+    images = ArtifactRef("images", lake.images("town"), "", "town")
+    other = extract(images, config(crop=0.5), lake).ref
+    asked = views(tmp_path)[:1]
+    with pytest.raises(ConfigError, match=features.digest):
+        localize(asked, "town", lake)
+    assert localize(asked, "town", lake, run=write_adapter(lake, other))[0].placed
+
+
+def test_another_model_than_the_one_that_described_the_map_is_refused(
+    lake: Lake, features: ArtifactRef, tmp_path: Path
+) -> None:
+    path = features.path.parent / "model.json"
+    record = read_json(path)
+    write_json(path, {**record, "identity": {**record["identity"], "weights_sha256": "of other weights"}})
+    with pytest.raises(ModelError, match="weights_sha256 changed"):
+        localize(views(tmp_path), "town", lake)
+    write_json(path, {"extract": {}})
+    with pytest.raises(LakeError, match="record of a frozen model"):
+        localize(views(tmp_path), "town", lake)
+
+
+def test_pictures_of_the_map_itself_get_the_descriptors_of_extraction(
+    lake: Lake, features: ArtifactRef, tmp_path: Path
+) -> None:
+    """A drone picture that was extracted is its own nearest neighbour: one code path describes both."""
+    drone = [row for row in read_images(lake, "town").to_pylist() if row["view"] == "drone"]
+    extracted = FeatureStore(features.path).read([row["image_id"] for row in drone])
+    settings, identity, _ = stage._model_record(features.path)
+    embedder = stage._embedder(settings, Device.AUTO, identity, features.path)
+    described, problems = stage._describe([Path(row["uri"]) for row in drone], embedder, settings, View.DRONE, silent)
+    assert problems == {}
+    np.testing.assert_allclose(described, extracted, atol=1e-5)
+
+
+def test_answers_do_not_depend_on_how_many_are_asked_at_once(
+    lake: Lake, features: ArtifactRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = views(tmp_path)
+    together = localize(asked, "town", lake)
+    monkeypatch.setattr(stage, "_AT_ONCE", 1)
+    for one, other in zip(together, localize(asked, "town", lake), strict=True):
+        assert one.score == pytest.approx(other.score, abs=1e-5)
+        assert one.top_k[0].image_id == other.top_k[0].image_id
+
+
+def test_the_inference_path_never_sees_the_ground_truth() -> None:
+    code = "import sys, cvgl.stages.localize; sys.exit('cvgl.datasets.ground_truth' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

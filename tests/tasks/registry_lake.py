@@ -1,0 +1,79 @@
+"""Fills a lake with what registration needs, made by the library itself: features, an adapter, its evaluation, a report."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from cvgl import schemas
+from cvgl.adaptation import adapt
+from cvgl.adaptation.record import Origin, TrainingRows
+from cvgl.config import AdaptConfig
+from cvgl.lake import Lake, write_bytes, write_parquet
+from cvgl.summary import MetricSummary, metrics_table
+from cvgl.types import ArtifactRef, Stage
+
+DATASET = "town"
+FINGERPRINT = "f" * 16
+D0, D = 12, 16
+DIRECTIONS = ("drone_to_satellite", "satellite_to_drone")
+# A 1 x 1 PNG.
+PICTURE = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
+    "53de0000000c4944415408d763f8ffff3f0005fe02fea73581e40000000049454e44ae426082"
+)
+
+
+def descriptors(rows: int, seed: int = 0) -> np.ndarray:
+    """Unit rows, float32 (rows, D0)."""
+    values = np.random.default_rng(seed).standard_normal((rows, D0)).astype(np.float32)
+    return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+
+def summaries(adapted: float, frozen: float = 0.2, rows: str = "rows-1") -> list[MetricSummary]:
+    """Figures of all three stages in both directions; R@1 of the adapted stage is `adapted`."""
+    return [
+        MetricSummary(
+            stage=stage,
+            direction=direction,
+            protocol="standard",
+            protocol_hash="abc",
+            recall={"1": value, "5": min(1.0, value + 0.1), "10": min(1.0, value + 0.2), "1%": value},
+            ap=value,
+            median_m=31.0,
+            within_m={"25": value},
+            n_queries=40,
+            n_gallery=50,
+            rows_digest=rows,
+        )
+        for stage, value in ((Stage.FROZEN, frozen), (Stage.STANDARDISED, frozen), (Stage.ADAPTED, adapted))
+        for direction in DIRECTIONS
+    ]
+
+
+def write_evaluation(lake: Lake, run: str, figures: list[MetricSummary]) -> ArtifactRef:
+    """The evaluation of a run as the stage leaves it."""
+    folder = lake.evaluation(run)
+    write_parquet(folder / "metrics.parquet", metrics_table(run, DATASET, figures), {"inputs": "x"})
+    write_parquet(folder / "queries.parquet", schemas.QUERIES.empty_table(), {"inputs": "x"})
+    return ArtifactRef(kind="evaluation", path=folder, digest="x", name=run)
+
+
+def make_run(lake: Lake, adapted: float, *, seed: int = 0, rows: str = "rows-1") -> ArtifactRef:
+    """A finished run with another adapter for each seed; `adapted` is its R@1. Gives the evaluation."""
+    run = f"{DATASET}-paper-{seed:012d}"
+    features = lake.features(FINGERPRINT, DATASET)
+    values = pa.FixedSizeListArray.from_arrays(pa.array(descriptors(40).ravel(), pa.float32()), D0)
+    ids = pa.array([f"{index:032x}" for index in range(40)])
+    write_parquet(features / "part-0.parquet", pa.table([ids, values], schema=schemas.features(D0)))
+    adaptation = adapt(
+        descriptors(30, 1), descriptors(20, 2), config=AdaptConfig(dimension=D, iterations=3, query_samples=16, seed=seed)
+    )
+    adaptation.save(
+        lake.adapter(run),
+        Origin(run=run, dataset=DATASET, features=FINGERPRINT, query_view="drone"),
+        TrainingRows(n_queries=30, n_references=20, query_ids_digest="q" * 16, reference_ids_digest="r" * 16),
+    )
+    write_bytes(lake.report(run) / "index.html", f"<h1>Report of {run}</h1>".encode())
+    write_bytes(lake.report(run) / "figures" / "similarity.png", PICTURE)
+    return write_evaluation(lake, run, summaries(adapted, rows=rows))

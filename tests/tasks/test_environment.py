@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from cvgl.lake import Lake
+from tasks.environment import apply_environment, engine_environment
+
+
+def test_the_engine_keeps_its_state_under_the_lake_and_reports_to_nobody(lake: Lake) -> None:
+    environment = engine_environment(lake, {})
+    assert environment["PREFECT_HOME"] == str(lake.prefect_home)
+    assert environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    assert environment["DO_NOT_TRACK"] == "1"
+    assert environment["PREFECT_LOGGING_EXTRA_LOGGERS"] == "cvgl"
+
+
+def test_what_the_user_has_set_stays(lake: Lake) -> None:
+    given = {"PREFECT_HOME": "/mine", "PREFECT_API_URL": "http://127.0.0.1:1/api"}
+    apply_environment(lake, given)
+    assert given["PREFECT_HOME"] == "/mine"
+    assert given["PREFECT_API_URL"] == "http://127.0.0.1:1/api"
+
+
+def test_only_our_own_terminal_silences_the_engines_console(lake: Lake) -> None:
+    name = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
+    assert name in engine_environment(lake, {})
+    assert name not in engine_environment(lake, {}, terminal=False)
+
+
+def test_a_proxy_is_not_asked_for_loopback(lake: Lake) -> None:
+    assert "NO_PROXY" not in engine_environment(lake, {})
+    environment = engine_environment(lake, {"HTTP_PROXY": "http://proxy:3128", "NO_PROXY": "intranet"})
+    assert environment["NO_PROXY"].split(",") == ["intranet", "127.0.0.1", "localhost"]
+    assert environment["no_proxy"] == environment["NO_PROXY"]

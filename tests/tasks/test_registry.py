@@ -1,0 +1,451 @@
+"""Registration, end to end against a real MLflow store on sqlite."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cvgl.adaptation import Adaptation
+from cvgl.config import RegisterConfig
+from cvgl.errors import DataError, LakeError, RegistryError
+from cvgl.lake import Lake, read_json, sweep
+from cvgl.summary import MetricSummary, read_summaries
+from cvgl.types import ArtifactRef
+from tasks.registry import model, promotion
+from tasks.registry.registration import RegisterOutcome, begin, register
+from tasks.registry.store import Registry, local_uri, open_registry
+from tests.tasks.registry_lake import D0, DATASET, D, descriptors, make_run, summaries, write_evaluation
+
+NAME = f"cvgl-{DATASET}"
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's migrations take seconds: one database is made and copied, which also is what a copied lake looks like."""
+    lake = Lake.at(tmp_path_factory.mktemp("template"))
+    registry = open_registry(lake)
+    registry.client.create_experiment("cvgl-elsewhere", artifact_location=lake.mlflow_artifacts.as_uri())
+    return lake.mlflow_database
+
+
+@pytest.fixture
+def lake(tmp_path: Path, template: Path) -> Lake:
+    lake = Lake.at(tmp_path / "lake")
+    lake.mlflow_database.parent.mkdir(parents=True)
+    shutil.copy(template, lake.mlflow_database)
+    return lake
+
+
+def do(lake: Lake, evaluation: ArtifactRef, config: RegisterConfig | None = None) -> RegisterOutcome:
+    """Registers with the champion's own evaluation as its figures."""
+
+    def evaluate_run(run: str) -> Sequence[MetricSummary]:
+        return read_summaries(lake.evaluation(run))
+
+    return register(evaluation, config or RegisterConfig(), lake, evaluate_run)
+
+
+def never(run: str) -> Sequence[MetricSummary]:
+    raise AssertionError(f"{run} must not be evaluated again")
+
+
+def aliases(registry: Registry) -> dict[str, str]:
+    return {str(k): str(v) for k, v in registry.client.get_registered_model(NAME).aliases.items()}
+
+
+def counts(registry: Registry) -> tuple[int, int, int]:
+    """MLflow runs, logged models and versions of the dataset."""
+    experiment = registry.client.get_experiment_by_name(f"cvgl-{DATASET}").experiment_id
+    return (
+        len(registry.client.search_runs([experiment])),
+        len(registry.client.search_logged_models([experiment])),
+        len(registry.client.search_model_versions(f"name = '{NAME}'")),
+    )
+
+
+def test_first_run_becomes_champion_and_everything_about_it_is_recorded(lake: Lake) -> None:
+    evaluation = make_run(lake, adapted=0.5)
+    outcome = register(evaluation, RegisterConfig(), lake, never)
+
+    assert (outcome.verdict, outcome.version, outcome.champion) == ("promoted", "1", evaluation.name)
+    registry = open_registry(lake)
+    assert aliases(registry) == {"champion": "1"}
+    assert read_json(lake.champion(DATASET)) == {
+        "run": evaluation.name,
+        "model": NAME,
+        "version": "1",
+        "features": "f" * 16,
+    }
+    run = registry.client.get_run(outcome.mlflow_run)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["adapt.iterations"] == "3"
+    assert run.data.params["features"] == "f" * 16
+    assert run.data.params["training.query_ids_digest"] == "q" * 16
+    assert run.data.metrics["adapted/drone_to_satellite/standard/recall_at_1"] == 0.5
+    assert run.data.metrics["frozen/satellite_to_drone/standard/recall_at_1_percent"] == 0.2
+    assert "R@1" in run.data.tags["mlflow.note.content"]
+    history = registry.client.get_metric_history(outcome.mlflow_run, "training/labelled_share")
+    assert [metric.step for metric in history] == [1, 2, 3]
+    assert {entry.dataset.digest for entry in run.inputs.dataset_inputs} == {"q" * 16, "r" * 16}
+    assert _artifacts(registry, outcome.mlflow_run) >= {
+        "evaluation/metrics.json",
+        "evaluation/metrics.parquet",
+        "evaluation/queries.parquet",
+        "report/index.html",
+        "report/figures/similarity.png",
+    }
+    version = registry.client.get_model_version(NAME, "1")
+    assert version.tags["cvgl.verdict"] == "promoted"
+    assert version.tags["cvgl.reason"] == outcome.reason
+    assert "50.0 %" in version.description
+
+
+def _artifacts(registry: Registry, run: str, path: str = "") -> set[str]:
+    found: set[str] = set()
+    for entry in registry.client.list_artifacts(run, path):
+        found |= _artifacts(registry, run, entry.path) if entry.is_dir else {entry.path}
+    return found
+
+
+def test_model_loads_by_alias_in_a_fresh_process_without_the_lake(lake: Lake, tmp_path: Path) -> None:
+    evaluation = make_run(lake, adapted=0.5)
+    do(lake, evaluation)
+    features = descriptors(5, seed=9)
+    own = Adaptation.load(lake.adapter(evaluation.name))
+    np.savez(tmp_path / "given.npz", features=features, query=own.transform_query(features))
+    shutil.rmtree(lake.root / "adapters")  # the registry alone has to be enough
+    code = f"""
+        import sys, numpy as np, mlflow
+        mlflow.set_tracking_uri("{local_uri(lake)}")
+        given = np.load("{tmp_path / "given.npz"}")
+        model = mlflow.pyfunc.load_model("models:/{NAME}@champion")
+        query = model.predict(given["features"])
+        reference = model.predict(given["features"], params={{"side": "reference"}})
+        assert query.dtype == np.float32 and np.abs(query - given["query"]).max() < 1e-5
+        assert reference.shape == query.shape == (5, {D})
+        assert "tasks" not in sys.modules
+        inputs = model.metadata.get_input_schema().inputs[0]
+        assert inputs.shape == (-1, {D0}), inputs
+        assert model.input_example is not None
+        try:
+            model.predict(given["features"], params={{"side": "left"}})
+        except Exception as error:
+            assert "no side" in str(error), error
+        else:
+            raise SystemExit("an unknown side was accepted")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_registering_again_changes_nothing(lake: Lake) -> None:
+    evaluation = make_run(lake, adapted=0.5)
+    first = do(lake, evaluation)
+    registry = open_registry(lake)
+
+    def state() -> str:
+        run = registry.client.get_run(first.mlflow_run).to_dictionary()
+        return str((counts(registry), registry.client.get_model_version(NAME, "1"), run))
+
+    before = state()
+    again = register(evaluation, RegisterConfig(), lake, never)
+
+    assert (again.verdict, again.skipped, first.skipped) == ("unchanged", True, False)
+    assert (again.mlflow_run, again.version) == (first.mlflow_run, first.version)
+    assert counts(registry) == (1, 1, 1)
+    assert state() == before
+
+
+def test_better_challenger_replaces_the_champion_and_worse_is_refused(lake: Lake) -> None:
+    first, better, worse = (make_run(lake, adapted=r, seed=s) for s, r in enumerate((0.5, 0.6, 0.3)))
+    do(lake, first)
+    promoted = do(lake, better)
+    refused = do(lake, worse)
+
+    registry = open_registry(lake)
+    assert (promoted.verdict, promoted.champion) == ("promoted", better.name)
+    assert (refused.verdict, refused.champion) == ("refused", better.name)
+    assert {pair.against for pair in refused.decision.comparisons} == {"champion", "frozen"}
+    assert aliases(registry) == {"champion": "2", "previous": "1", "challenger": "3"}
+    assert read_json(lake.champion(DATASET))["run"] == better.name
+    tags = registry.client.get_model_version(NAME, "3").tags
+    assert tags["cvgl.verdict"] == "refused"
+    assert tags["cvgl.reason"] == refused.reason
+    # The same evidence against the same champion gives the same answer, from memory.
+    again = register(worse, RegisterConfig(), lake, never)
+    assert (again.verdict, again.reason, again.skipped) == ("refused", refused.reason, True)
+    # A champion that was replaced does not come back because its pipeline ran again.
+    assert register(first, RegisterConfig(), lake, never).verdict == "unchanged"
+    assert aliases(registry)["champion"] == "2"
+    # More tolerance is another question.
+    assert do(lake, worse, RegisterConfig(tolerance=0.5)).verdict == "promoted"
+
+
+def test_champion_is_measured_again_on_the_challengers_rows(lake: Lake) -> None:
+    champion, challenger = make_run(lake, adapted=0.9), make_run(lake, adapted=0.5, seed=1, rows="rows-2")
+    do(lake, champion)
+    with pytest.raises(DataError, match="different rows"):
+        do(lake, challenger)
+    registry = open_registry(lake)
+    assert aliases(registry)["champion"] == "1"
+    asked: list[str] = []
+
+    def evaluate_run(run: str) -> Sequence[MetricSummary]:
+        asked.append(run)
+        return summaries(0.4, rows="rows-2")
+
+    outcome = register(challenger, RegisterConfig(), lake, evaluate_run)
+    assert asked == [champion.name]
+    assert outcome.verdict == "promoted"
+    assert registry.client.get_run(outcome.mlflow_run).info.status == "FINISHED"
+    assert counts(registry) == (2, 2, 2)
+
+
+def test_missing_figure_is_an_error_and_the_champion_stays(lake: Lake) -> None:
+    do(lake, make_run(lake, adapted=0.5))
+    challenger = make_run(lake, adapted=0.6, seed=1)
+    figures = [figure.model_copy(update={"recall": {"5": 0.9}}) for figure in summaries(0.6)]
+    write_evaluation(lake, challenger.name, figures)
+    with pytest.raises(DataError, match="R@1 is missing"):
+        do(lake, challenger)
+    assert aliases(open_registry(lake))["champion"] == "1"
+
+
+def test_run_without_labels_is_refused_until_a_person_promotes_it(lake: Lake) -> None:
+    evaluation = make_run(lake, adapted=0.5)
+    write_evaluation(lake, evaluation.name, [])
+    outcome = do(lake, evaluation)
+    assert outcome.verdict == "refused"
+    assert outcome.champion == ""
+    assert not lake.champion(DATASET).exists()
+    assert promotion.promote(evaluation.name, lake).before == ""
+    assert read_json(lake.champion(DATASET))["run"] == evaluation.name
+    assert do(lake, evaluation).verdict == "unchanged"
+
+
+def test_rollback_goes_back_sticks_and_can_be_undone(lake: Lake) -> None:
+    first, second = make_run(lake, adapted=0.5), make_run(lake, adapted=0.6, seed=1)
+    do(lake, first)
+    with pytest.raises(RegistryError, match="no earlier champion"):
+        promotion.rollback(DATASET, lake)
+    do(lake, second)
+    shutil.rmtree(lake.adapter(first.name))  # the registry's copy brings it back
+
+    change = promotion.rollback(DATASET, lake)
+
+    assert (change.run, change.before, change.version) == (first.name, second.name, "1")
+    assert read_json(lake.champion(DATASET))["run"] == first.name
+    assert Adaptation.load(lake.adapter(first.name)).record.run == first.name
+    registry = open_registry(lake)
+    assert aliases(registry) == {"champion": "1"}
+    stuck = register(second, RegisterConfig(), lake, never)
+    assert (stuck.verdict, stuck.champion) == ("refused", first.name)
+    assert f"cvgl promote {second.name}" in stuck.reason
+    with pytest.raises(RegistryError, match="no earlier champion"):
+        promotion.rollback(DATASET, lake)
+
+    promotion.promote(second.name, lake)
+    assert aliases(registry) == {"champion": "2", "previous": "1"}
+    assert read_json(lake.champion(DATASET))["run"] == second.name
+    assert promotion.rollback(DATASET, lake).run == first.name
+
+
+def test_promoting_what_is_not_registered_says_what_to_do(lake: Lake) -> None:
+    evaluation = make_run(lake, adapted=0.5)
+    with pytest.raises(RegistryError, match="is not registered"):
+        promotion.promote(evaluation.name, lake)
+    with pytest.raises(LakeError, match="missing"):
+        promotion.promote("town-paper-nothing", lake)
+    with pytest.raises(RegistryError, match="no champion"):
+        promotion.rollback("nowhere", lake)
+
+
+def test_model_that_differs_from_the_lake_is_never_promoted(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = make_run(lake, adapted=0.5), make_run(lake, adapted=0.6, seed=1)
+    do(lake, first)
+    right = Adaptation.transform_reference
+    monkeypatch.setattr(
+        Adaptation,
+        "transform_reference",
+        lambda self, x: right(self, x) if self.record.run == first.name else -right(self, x),
+    )
+    # The model is loaded in this process too, so the difference is made in what is loaded second: the lake's own.
+    loaded = model.load
+
+    def load_untouched(registry: Registry, address: str) -> object:
+        found = loaded(registry, address)
+
+        class Other:
+            def predict(self, rows: object, params: dict[str, str]) -> object:
+                answer = found.predict(rows, params=params)
+                return -answer if params["side"] == "reference" else answer
+
+        return Other()
+
+    monkeypatch.setattr(model, "load", load_untouched)
+    with pytest.raises(RegistryError, match="reference side"):
+        do(lake, second)
+    assert aliases(open_registry(lake))["champion"] == "1"
+    assert read_json(lake.champion(DATASET))["run"] == first.name
+
+
+STEPS = (
+    "tasks.registry.tracking._log_metrics",
+    "tasks.registry.tracking._log_files",
+    "mlflow.tracking.MlflowClient.finalize_logged_model",
+    "tasks.registry.registration._ensure_version",
+    "tasks.registry.registration.decide",
+    "tasks.registry.model.rescore",
+    "tasks.registry.promotion.set_alias:champion",
+    "tasks.registry.promotion._point",
+    "tasks.registry.promotion.tag:cvgl.verdict",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_at_any_step_then_started_again(lake: Lake, step: str, moment: str) -> None:
+    first, second = make_run(lake, adapted=0.5), make_run(lake, adapted=0.6, seed=1)
+    do(lake, first)
+    _register_and_die(lake, second, step, moment)
+    outcome = do(lake, second)
+
+    registry = open_registry(lake)
+    assert (outcome.verdict, outcome.champion) in {("promoted", second.name), ("unchanged", second.name)}
+    assert counts(registry) == (2, 2, 2)
+    assert aliases(registry) == {"champion": "2", "previous": "1"}
+    assert read_json(lake.champion(DATASET))["run"] == second.name
+    assert registry.client.get_model_version(NAME, "2").tags["cvgl.verdict"] == "promoted"
+    assert registry.client.get_run(outcome.mlflow_run).info.status == "FINISHED"
+    assert len(registry.client.get_metric_history(outcome.mlflow_run, "training/labelled_share")) == 3
+    assert do(lake, second).skipped
+    assert sweep(lake.root / "champions") == 0
+
+
+def _register_and_die(lake: Lake, evaluation: ArtifactRef, step: str, moment: str) -> None:
+    """Registers in another process that is killed right before or after a step."""
+    target, _, argument = step.partition(":")
+    code = f"""
+        import os, signal
+        from pathlib import Path
+        from unittest import mock
+        from pkgutil import resolve_name
+        from cvgl.config import RegisterConfig
+        from cvgl.lake import Lake
+        from cvgl.summary import read_summaries
+        from cvgl.types import ArtifactRef
+        from tasks.registry.registration import register
+        import mlflow.tracking
+
+        original = resolve_name("{target}")
+        def deadly(*given, **named):
+            mine = "{argument}" in str(given)
+            if mine and "{moment}" == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            answer = original(*given, **named)
+            if mine:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
+
+        lake = Lake.at("{lake.root}")
+        evaluation = ArtifactRef("evaluation", Path("{evaluation.path}"), "x", "{evaluation.name}")
+        with mock.patch("{target}", deadly):
+            register(evaluation, RegisterConfig(), lake, lambda run: read_summaries(lake.evaluation(run)))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=Path(__file__).parents[2],
+        env=os.environ,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def test_pointer_that_a_killed_process_did_not_write_is_mended(lake: Lake) -> None:
+    evaluation = make_run(lake, adapted=0.5)
+    do(lake, evaluation)
+    lake.champion(DATASET).write_text("{ half")
+    assert register(evaluation, RegisterConfig(), lake, never).verdict == "unchanged"
+    assert read_json(lake.champion(DATASET))["run"] == evaluation.name
+
+
+def test_unfinished_model_of_a_killed_process_is_cleared_away(lake: Lake) -> None:
+    evaluation = make_run(lake, adapted=0.5)
+    tracked = begin(evaluation.name, lake)
+    registry = open_registry(lake)
+    half = registry.client.create_logged_model(tracked.experiment, model.MODEL, tracked.id)
+    outcome = do(lake, evaluation)
+    assert outcome.mlflow_run == tracked.id
+    assert counts(registry) == (1, 1, 1)
+    assert registry.client.get_model_version(NAME, "1").tags["cvgl.model_id"] != half.model_id
+
+
+def test_new_evaluation_of_a_registered_run_is_recorded_in_the_same_mlflow_run(lake: Lake) -> None:
+    evaluation = make_run(lake, adapted=0.5)
+    first = do(lake, evaluation)
+    for adapted in (0.3, 0.7, 0.4):
+        write_evaluation(lake, evaluation.name, summaries(adapted))
+        again = do(lake, evaluation)
+    registry = open_registry(lake)
+    assert (again.mlflow_run, again.skipped) == (first.mlflow_run, False)
+    assert counts(registry) == (1, 1, 1)
+    figures = registry.client.get_run(first.mlflow_run).data.metrics
+    assert figures["adapted/drone_to_satellite/standard/recall_at_1"] == 0.4
+
+
+def test_copied_lake_keeps_its_artifacts_and_leaves_the_original_alone(lake: Lake, tmp_path: Path) -> None:
+    do(lake, make_run(lake, adapted=0.5))
+    copy = Lake.at(tmp_path / "co_p y")
+    shutil.copytree(lake.root, copy.root)
+    files = sorted(lake.mlflow_artifacts.rglob("*"))
+    second = make_run(copy, adapted=0.6, seed=1)
+    outcome = do(copy, second)
+    assert outcome.verdict == "promoted"
+    assert sorted(lake.mlflow_artifacts.rglob("*")) == files
+    shutil.rmtree(lake.root)
+    assert model.load(open_registry(copy), f"models:/{NAME}/1").predict(descriptors(2)).shape == (2, D)
+
+
+def test_path_that_mlflow_cannot_handle_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="path holds # %"):
+        open_registry(Lake.at(tmp_path / "100% #1"))
+
+
+def test_damaged_database_is_a_registry_error(lake: Lake) -> None:
+    lake.mlflow_database.write_bytes(b"no database" * 100)
+    with pytest.raises(RegistryError, match="not a database"):
+        do(lake, make_run(lake, adapted=0.5))
+
+
+def test_address_that_nobody_answers_is_a_registry_error(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    evaluation = make_run(lake, adapted=0.5)
+    for uri in ("http://127.0.0.1:9", f"file://{lake.root}/mlruns", "nonsense://x"):
+        with pytest.raises(RegistryError, match="cannot be opened"):
+            do(lake, evaluation, RegisterConfig(tracking_uri=uri))
+
+
+def test_several_processes_may_open_a_new_registry_at_once(tmp_path: Path) -> None:
+    code = f"from cvgl.lake import Lake; from tasks.registry.store import open_registry; open_registry(Lake.at('{tmp_path}'))"
+    running = [
+        subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+        for _ in range(2)
+    ]
+    for process in running:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+
+
+def test_importing_the_registry_does_not_import_mlflow() -> None:
+    code = "import sys, tasks.registry.registration; sys.exit('mlflow' in sys.modules or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
