@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -25,33 +25,36 @@ def facts(rows: Mapping[str, object], title: str | None = None) -> Table:
     return table
 
 
-def metrics_table(summaries: Sequence[MetricSummary]) -> RenderableType:
-    """Frozen, standardised and adapted beneath one another, for each direction and protocol."""
+def metrics_tables(summaries: Sequence[MetricSummary]) -> RenderableType:
+    """For each direction and protocol: frozen, standardised and adapted beneath one another."""
     if not summaries:
         return Text("There are no labels or positions in this dataset to measure against.", style="yellow")
-    radii = sorted({radius for summary in summaries for radius in summary.within_m}, key=float)
-    table = Table(title="Retrieval before and after adaptation (rates in %)", title_justify="left")
-    for name in ("direction", "protocol", "descriptors"):
-        table.add_column(name)
-    within = [f"≤ {float(radius):.0f} m" for radius in radii]
-    for name in ("R@1", "R@5", "R@10", "AP", "median m", *within, "queries", "gallery"):
-        table.add_column(name, justify="right")
-    previous = None
+    questions: dict[tuple[str, str], list[MetricSummary]] = {}
     for summary in summaries:
-        question = (summary.direction, summary.protocol)
-        if previous is not None and question != previous:
-            table.add_section()
-        head = question if question != previous else ("", "")
-        table.add_row(*head, str(summary.stage), *_figures(summary, radii), style="bold" if summary.stage == "adapted" else "")
-        previous = question
+        questions.setdefault((summary.direction, summary.protocol), []).append(summary)
+    notes = dict.fromkeys(note for summary in summaries for note in summary.notes)
+    tables = [_question_table(answers) for answers in questions.values()]
+    return Group(*tables, *(Text(f"note: {note}", style="yellow") for note in notes))
+
+
+def _question_table(answers: Sequence[MetricSummary]) -> Table:
+    first = answers[0]
+    title = f"{first.direction}: {first.n_queries} queries, {first.n_gallery} in the gallery ({first.protocol})"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    radii = sorted({radius for answer in answers for radius in answer.within_m}, key=float)
+    measured = any(answer.median_m is not None for answer in answers)
+    distances = ["median m", *(f"≤{float(radius):.0f} m" for radius in radii)] if measured else []
+    table.add_column("rates in %")
+    for name in ("R@1", "R@5", "R@10", "AP", *distances):
+        table.add_column(name, justify="right", no_wrap=True)
+    for answer in answers:
+        rates = [_percent(answer.recall.get(depth)) for depth in ("1", "5", "10")]
+        median = "" if answer.median_m is None else f"{answer.median_m:.0f}"
+        shares = [median, *(_percent(answer.within_m.get(radius)) for radius in radii)] if measured else []
+        table.add_row(
+            str(answer.stage), *rates, _percent(answer.ap), *shares, style="bold" if answer.stage == "adapted" else ""
+        )
     return table
-
-
-def _figures(summary: MetricSummary, radii: Iterable[str]) -> list[str]:
-    rates = [_percent(summary.recall.get(depth)) for depth in ("1", "5", "10")]
-    median = "" if summary.median_m is None else f"{summary.median_m:.0f}"
-    shares = [_percent(summary.within_m.get(radius)) for radius in radii]
-    return [*rates, _percent(summary.ap), median, *shares, str(summary.n_queries), str(summary.n_gallery)]
 
 
 def _percent(rate: float | None) -> str:
@@ -70,7 +73,7 @@ def run_answer(outcome: RunOutcome) -> RenderableType:
         "skipped": f"{', '.join(outcome.skipped)}: finished before" if outcome.skipped else None,
         "pages": f"cvgl ui --lake {outcome.lake}",
     }
-    parts: list[RenderableType] = [metrics_table(outcome.metrics), ""]
+    parts: list[RenderableType] = [metrics_tables(outcome.metrics), ""]
     if outcome.verdict is not None:
         parts += [Text.assemble((outcome.verdict, f"bold {_COLORS[outcome.verdict]}"), ": ", outcome.reason), ""]
     return Group(*parts, facts({name: value for name, value in rows.items() if value}))

@@ -6,8 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cvgl.localization.placing import Reference, ReferenceIndex, locate
     from cvgl.localization.placement import Answer, Placement, Position, to_geojson
+    from cvgl.localization.placing import Reference, ReferenceIndex, locate
 
 _HOMES = {
     "Answer": "cvgl.localization.placement",

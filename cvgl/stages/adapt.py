@@ -6,22 +6,23 @@ none can be: the ground truth is a table that this module does not import.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvgl.adaptation.record import ALGORITHM_VERSION, IterationMetrics, Origin, TrainingRows
+from cvgl.adaptation.record import ALGORITHM_VERSION, AdapterRecord, IterationMetrics, Origin, TrainingRows
 from cvgl.config import AdaptConfig
 from cvgl.datasets import tables
 from cvgl.errors import ConfigError, DataError
 from cvgl.features import FeatureStore
+from cvgl.features.locks import exclusive
 from cvgl.hashing import digest_json, digest_lines
 from cvgl.lake import Lake, sweep
 from cvgl.types import ArtifactRef, Progress, Subset, View, silent
 
 RUN_DIGEST_LENGTH = 12
-_ABANDONED_AFTER_S = 600.0  # a temporary file that old belongs to no living writer
+
+OnIteration = Callable[[IterationMetrics], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def adapt(
     config: AdaptConfig,
     lake: Lake,
     progress: Progress = silent,
-    on_iteration: Callable[[IterationMetrics], None] | None = None,
+    on_iteration: OnIteration | None = None,
 ) -> AdaptOutcome:
     """Learns an adapter from the training rows of a dataset, or finds that it is there already.
 
@@ -88,26 +89,34 @@ def adapt(
     settings = config.model_copy(update={"query_view": rows.query_view})
     run = run_name(features, rows.record(), settings)
     folder = lake.adapter(run)
-    if (folder / RECORD_FILE).exists():
-        adaptation = Adaptation.load(folder)
-        return _outcome(folder, run, adaptation.record.tensors_sha256, len(adaptation.history), skipped=True)
 
+    def say_waiting() -> None:
+        progress(0, settings.iterations, "waiting for another process that trains the same adapter")
+
+    with exclusive(lake.root / "locks" / f"adapter-{run}.lock", say_waiting):
+        if (folder / RECORD_FILE).exists():
+            adaptation = Adaptation.load(folder)
+            return _outcome(folder, adaptation.record, skipped=True)
+        sweep(folder)  # what a killed process left behind; nobody else writes here now
+        adaptation = learn(
+            store.read(rows.queries),
+            store.read(rows.references),
+            config=settings,
+            on_iteration=_reporting(progress, settings.iterations, on_iteration),
+            checkpoint=folder / "checkpoint.safetensors",
+        )
+        origin = Origin(run=run, dataset=features.name, features=features.digest, query_view=rows.query_view)
+        adaptation.save(folder, origin, rows.record())
+    return _outcome(folder, read_record(folder), skipped=False)
+
+
+def _reporting(progress: Progress, total: int, on_iteration: OnIteration | None) -> OnIteration:
     def report(metrics: IterationMetrics) -> None:
-        progress(metrics.iteration, settings.iterations, f"labelled {metrics.labelled_share:.0%}")
+        progress(metrics.iteration, total, f"{metrics.labelled_share:.0%} of the drawn queries have a pseudo-label")
         if on_iteration is not None:
             on_iteration(metrics)
 
-    adaptation = learn(
-        store.read(rows.queries),
-        store.read(rows.references),
-        config=settings,
-        on_iteration=report,
-        checkpoint=folder / "checkpoint.safetensors",
-    )
-    origin = Origin(run=run, dataset=features.name, features=features.digest, query_view=rows.query_view)
-    adaptation.save(folder, origin, rows.record())
-    sweep(folder, is_stale=_is_abandoned)
-    return _outcome(folder, run, read_record(folder).tensors_sha256, len(adaptation.history), skipped=False)
+    return report
 
 
 def run_name(features: ArtifactRef, rows: TrainingRows, config: AdaptConfig) -> str:
@@ -118,9 +127,10 @@ def run_name(features: ArtifactRef, rows: TrainingRows, config: AdaptConfig) -> 
     return f"{features.name}-{config.recipe}-{digest[:RUN_DIGEST_LENGTH]}"
 
 
-def _outcome(folder: Path, run: str, digest: str, iterations: int, *, skipped: bool) -> AdaptOutcome:
-    ref = ArtifactRef(kind="adapter", path=folder, digest=digest, name=run)
-    return AdaptOutcome(ref=ref, skipped=skipped, run=run, iterations=iterations)
+def _outcome(folder: Path, record: AdapterRecord, *, skipped: bool) -> AdaptOutcome:
+    run = folder.name
+    ref = ArtifactRef(kind="adapter", path=folder, digest=record.tensors_sha256, name=run)
+    return AdaptOutcome(ref=ref, skipped=skipped, run=run, iterations=len(record.history))
 
 
 def _training_rows(lake: Lake, dataset: str, embedded: Sequence[str], wanted: View | None) -> _Rows:
@@ -161,7 +171,3 @@ def _query_view(by_view: dict[View, list[str]], wanted: View | None, dataset: st
             fix="ingest such pictures in the subset 'train' and extract their features",
         )
     return views[0]
-
-
-def _is_abandoned(path: Path) -> bool:
-    return time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S

@@ -77,7 +77,10 @@ def clouds(material: Material) -> Iterator[Drawing]:
     from cvgl.features import FeatureStore
 
     store = FeatureStore(material.lake.features(material.record.features or "", material.dataset))
-    queries, references, pairs = _points(material, set(store.ids()))
+    embedded = set(store.ids())
+    if not embedded:
+        raise LakeError("the features are not in the lake any more", where=store.folder, fix="run `cvgl extract` again")
+    queries, references, pairs = _points(material, embedded)
     if len(queries) + len(references) < 3 or not queries or not references:
         return
     panels = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -140,13 +139,13 @@ def test_kill_9_at_any_iteration_ends_in_the_same_bytes(world, tmp_path):
     config = CONFIG.model_copy(update={"checkpoint_every": 1})
     undisturbed = files(adapt(world.train_queries, world.train_references, config=config), tmp_path / "undisturbed")
     checkpoint = tmp_path / "checkpoint.safetensors"
-    for iteration in (1, 3, 9):
+    for iteration in (3, 9):
         root = Path(cvgl.__file__).parents[1]
         process = subprocess.run([sys.executable, "-c", KILLED, str(checkpoint), str(iteration)], cwd=root, check=False)
         assert process.returncode == -signal.SIGKILL
     resumed = adapt(world.train_queries, world.train_references, config=config, checkpoint=checkpoint)
     assert files(resumed, tmp_path / "resumed") == undisturbed
-    assert os.listdir(tmp_path / "resumed") == os.listdir(tmp_path / "undisturbed")
+    assert not checkpoint.exists()
 
 
 @pytest.mark.parametrize("change", ["rows", "settings", "seed"])

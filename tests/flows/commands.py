@@ -12,7 +12,7 @@ from typing import Any
 
 COMMAND = [sys.executable, "-m", "flows"]
 # Small enough that all the time goes into starting up.
-FEATURES = ["--backbone", "gist"]
+FEATURES = ["--backbone", "gist", "--image-size", "64"]
 ADAPTER = ["--dimension", "64", "--iterations", "12", "--query-samples", "12"]
 # The frozen descriptors answer every question about such simple pictures; being a little worse must do for the gate.
 QUICK = [*FEATURES, *ADAPTER, "--tolerance", "0.1"]
@@ -33,7 +33,7 @@ class Run:
         return value
 
 
-def cvgl(*arguments: str | Path, environment: Mapping[str, str] | None = None, timeout: float = 240) -> Run:
+def cvgl(*arguments: str | Path, environment: Mapping[str, str] | None = None, timeout: float = 600) -> Run:
     """Runs `cvgl` to its end."""
     done = subprocess.run(
         [*COMMAND, *map(str, arguments)],

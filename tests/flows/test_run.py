@@ -12,6 +12,7 @@ from tests.data.pictures import place_picture, save
 from tests.flows.commands import ADAPTER, FEATURES, QUICK, contents, cvgl
 from tests.flows.conftest import Finished
 
+pytestmark = pytest.mark.timeout(900)  # the first test waits for the server and for a whole run
 STAGES = ["ingest", "extract", "adapt", "evaluate", "report", "register"]
 SAME_BYTES = ("images", "ground_truth", "quarantine", "features", "adapters", "evaluations")
 

@@ -40,7 +40,8 @@ class Page(HTMLParser):
         assert self.open.pop() == tag, f"</{tag}> closes another tag"
 
     def handle_data(self, data: str) -> None:
-        self.text += data if self.open and self.open[-1] != "style" else ""
+        if self.open and self.open[-1] != "style":
+            self.text += data + (" " if self.open[-1] in ("td", "th") else "")
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]

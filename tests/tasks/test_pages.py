@@ -11,7 +11,6 @@ import subprocess
 import sys
 import textwrap
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,7 +101,8 @@ def _serve(lake: Lake, port: int = 42_000) -> subprocess.Popen[str]:
         from cvgl.lake import Lake
         from tasks.pages import serve
         def announce(pages):
-            print(json.dumps({{"prefect": pages.prefect.url, "mlflow": pages.mlflow_url, "again": pages.already_running}}), flush=True)
+            found = {{"prefect": pages.prefect.url, "mlflow": pages.mlflow_url, "again": pages.already_running}}
+            print(json.dumps(found), flush=True)
         serve(Lake.at("{lake.root}"), prefect_port={port}, mlflow_port={port + 1000}, announce=announce)
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
@@ -246,8 +246,9 @@ def test_servers_listen_on_loopback_only_and_end_with_their_starter(served: Serv
         assert time.monotonic() < deadline, "a server has outlived its starter"
         time.sleep(0.2)
     assert running_server(lake) is None
-    with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(running.mlflow_url, timeout=5)
+    port = int(running.mlflow_url.rpartition(":")[2])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
 def _family(pid: int) -> list[psutil.Process]:

@@ -364,7 +364,6 @@ def _register_and_die(lake: Lake, evaluation: ArtifactRef, step: str, moment: st
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
         cwd=Path(__file__).parents[2],
-        env=os.environ,
         capture_output=True,
         text=True,
     )

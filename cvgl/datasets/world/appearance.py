@@ -111,13 +111,14 @@ def develop(colour: Float32Array, look: Look, rng: np.random.Generator, distance
         colour = colour * clear + haze_colour * (1 - clear)
     grey = colour[..., :1] * _GREY[0] + colour[..., 1:2] * _GREY[1] + colour[..., 2:] * _GREY[2]
     colour = grey + np.float32(look.saturation) * (colour - grey)
-    colour = (colour * np.asarray(look.gain, np.float32) - np.float32(0.42)) * np.float32(look.contrast) + np.float32(
-        0.42 + look.lift
-    )
+    grey_point = np.float32(0.42)
+    colour = (colour * np.asarray(look.gain, np.float32) - grey_point) * np.float32(look.contrast) + grey_point
+    colour += np.float32(look.lift)
     height, width = colour.shape[:2]
     if look.vignette:
         row, column = np.linspace(-1, 1, height, dtype=np.float32), np.linspace(-1, 1, width, dtype=np.float32)
-        colour = colour * (1 - np.float32(look.vignette / 2) * (row[:, None] ** 2 + column[None] ** 2))[..., None]
+        corners = row[:, None] * row[:, None] + column[None] * column[None]
+        colour = colour * (np.float32(1) - np.float32(look.vignette / 2) * corners)[..., None]
     if look.blur > 0:
         colour = _blur(colour, look.blur)
     # Half of the noise is common to the three channels, as after a camera's own processing.
@@ -131,14 +132,15 @@ def _blur(colour: Float32Array, sigma: float) -> Float32Array:
     radius = max(1, round(2.5 * sigma))
     weights = [float(np.exp(-0.5 * (step / sigma) ** 2)) for step in range(-radius, radius + 1)]
     total = sum(weights)
+    current: Float32Array = colour
     for axis in (0, 1):
-        padding = [(radius, radius) if axis == current else (0, 0) for current in range(3)]
-        padded = np.pad(colour, padding, mode="reflect")
-        length = colour.shape[axis]
-        result: Float32Array = np.zeros_like(colour)
+        padding = [(radius, radius) if axis == other else (0, 0) for other in range(3)]
+        padded = np.pad(current, padding, mode="reflect")
+        length = current.shape[axis]
+        result: Float32Array = np.zeros_like(current)
         for step, weight in enumerate(weights):
             inside = [slice(None)] * 3
             inside[axis] = slice(step, step + length)
             result += padded[tuple(inside)] * np.float32(weight / total)
-        colour = result
-    return colour
+        current = result
+    return current

@@ -221,7 +221,7 @@ def _industry(site: Site) -> None:
         pick(site.rng, ((0.52, 0.50, 0.48), GRAVEL), 0.06),
     )
     angle = site.block.angle
-    for attempt in range(14):
+    for attempt in range(30):
         x, y = site.middle() if attempt == 0 else site.random_point()
         half_length, half_width = float(site.rng.uniform(12, 30)), float(site.rng.uniform(8, 17))
         if site.box_fits(x, y, angle, half_length, half_width, 3):
@@ -237,6 +237,15 @@ def _industry(site: Site) -> None:
                 Part(x, y, 0.0, radius, radius, base, height, Roof.ROUND, 0.1, colour, colour, window=0.0)
             )
             site.take(x, y, radius)
+    for _ in range(40):  # containers and stacks of goods
+        x, y = site.random_point()
+        turn = angle + math.pi / 2 * int(site.rng.integers(2))
+        if site.box_fits(x, y, turn, 3.2, 1.3, 1):
+            colour = pick(site.rng, (*CARS, (0.60, 0.36, 0.20), (0.24, 0.40, 0.34)), 0.1)
+            base = site.town.ground(x, y)
+            site.content.parts.append(Part(x, y, turn, 3.2, 1.3, base, 2.6, Roof.FLAT, 0.0, colour, colour, window=0.0))
+            site.take_box(x, y, turn, 3.2, 1.3)
+    _lawns(site, 5)
     site.add_car_parks(3)
     site.scatter_trees(12, 1.8, 3.5)
 

@@ -130,7 +130,9 @@ def cast(lit: LitGround, camera: Camera, azimuth: Float32Array, slope: Float32Ar
         (camera.x - ground.x0 + np.sin(heading)[:, None] * distances).astype(np.float32),
         (camera.y - ground.y0 + np.cos(heading)[:, None] * distances).astype(np.float32),
     )
-    rising: Float32Array = (ground.height.ravel()[profile_index] - np.float32(camera.z)) / distances.astype(np.float32)
+    rising = ground.height.ravel()[profile_index]
+    rising -= np.float32(camera.z)
+    rising /= distances.astype(np.float32)
     np.maximum.accumulate(rising, axis=1, out=rising)
     line = ((azimuth - np.float32(low_azimuth)) * np.float32(lines / (high_azimuth - low_azimuth))).astype(np.int64)
     np.clip(line, 0, lines - 1, out=line)

@@ -42,7 +42,7 @@ def scramble(seed: int, i: IntArray, j: IntArray) -> Float32Array:
     return ((h >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)).reshape(shape)
 
 
-def value_noise(seed: int, x: Float64Array, y: Float64Array, wavelength: float) -> Float32Array:
+def value_noise(seed: int, x: FloatArray, y: FloatArray, wavelength: float) -> Float32Array:
     """Smooth noise on a regular grid.
 
     Args:
@@ -64,7 +64,7 @@ def value_noise(seed: int, x: Float64Array, y: Float64Array, wavelength: float) 
     return result
 
 
-def fractal_noise(seed: int, x: Float64Array, y: Float64Array, wavelength: float, octaves: int) -> Float32Array:
+def fractal_noise(seed: int, x: FloatArray, y: FloatArray, wavelength: float, octaves: int) -> Float32Array:
     """Sum of octaves of `value_noise`, each of half the wavelength and half the weight; (H, W) in [0, 1)."""
     total = value_noise(seed, x, y, wavelength)
     for octave in range(1, octaves):
@@ -72,7 +72,7 @@ def fractal_noise(seed: int, x: Float64Array, y: Float64Array, wavelength: float
     return total / np.float32(2 - 0.5 ** (octaves - 1))
 
 
-def _lattice(coordinate: Float64Array, wavelength: float) -> tuple[IntArray, Float32Array]:
+def _lattice(coordinate: FloatArray, wavelength: float) -> tuple[IntArray, Float32Array]:
     position = coordinate / wavelength
     index = np.floor(position).astype(np.int64)
     fraction = (position - index).astype(np.float32)

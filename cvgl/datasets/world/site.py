@@ -102,9 +102,11 @@ class Site:
     def add_building(
         self, style: Style, x: float, y: float, angle: float, half_length: float, half_width: float, footprint: str = "bar"
     ) -> None:
-        """Puts a building up without asking for room."""
-        base = self.town.ground(x, y)
-        self.content.parts += build(style, x, y, angle, half_length, half_width, base, footprint)
+        """Puts a building up, beside or over other things but never in a street or the river."""
+        parts = build(style, x, y, angle, half_length, half_width, self.town.ground(x, y), footprint)
+        if any(self.block.room(part.x, part.y) < 2 or self.town.to_river(part.x, part.y) < 8 for part in parts):
+            return
+        self.content.parts += parts
         self.take_box(x, y, angle, half_length, half_width)
 
     def add_tree(self, x: float, y: float, radius: float, palette: Sequence[Colour] = LEAVES) -> None:

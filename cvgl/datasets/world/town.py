@@ -17,7 +17,7 @@ import numpy as np
 from cvgl.datasets.world.noise import scramble, stream
 
 if TYPE_CHECKING:
-    from cvgl.datasets.world.noise import Float32Array, Float64Array
+    from cvgl.datasets.world.noise import Float32Array, Float64Array, FloatArray
 
 _JITTER = 0.3  # of the lattice spacing; below 0.5, so that a cell's neighbours lie within two lattice steps
 _NEAR = [(i, j) for j in range(-2, 3) for i in range(-2, 3) if (i, j) != (0, 0)]
@@ -118,7 +118,7 @@ class Town:
         self.use = lru_cache(maxsize=65536)(self._use)
         self.street = lru_cache(maxsize=65536)(self._street)
 
-    def terrain(self, x: Float64Array, y: Float64Array) -> Float32Array:
+    def terrain(self, x: FloatArray, y: FloatArray) -> Float32Array:
         """Height of the bare ground in metres on a grid: x (W,) and y (H,) give (H, W)."""
         height = np.zeros((len(y), len(x)), np.float32)
         for wave, amplitude in enumerate(self._heights):
@@ -136,7 +136,7 @@ class Town:
         )
         return math.fsum(height * math.sin(x * east + y * north + phase) for east, north, phase, height in waves)
 
-    def river_distance(self, x: Float64Array, y: Float64Array) -> Float64Array:
+    def river_distance(self, x: FloatArray, y: FloatArray) -> Float64Array:
         """Distance in metres from the river's bank; negative in the water; broadcasts."""
         a, b, c = self._river_phases
         t = np.asarray(x) / 100

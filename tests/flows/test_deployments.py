@@ -1,0 +1,90 @@
+"""deployments/prefect.yaml on a real server, with a real process worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cvgl.lake import Lake
+from flows.server import _answers, _free_port
+from tasks.environment import engine_environment
+from tests.data.pictures import university1652
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+ROOT = Path(__file__).resolve().parents[2]
+FLOWS = {"pipeline", "ingest", "extract", "adapt", "evaluate", "report", "register"}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Prefect server of this test's own."""
+
+    environment: dict[str, str]
+
+    def prefect(self, *arguments: str, timeout: float = 300) -> str:
+        """Runs Prefect's command from the root of the repository."""
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    lake, port = Lake.at(tmp_path_factory.mktemp("server")), _free_port()
+    given = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment = {**given, **engine_environment(lake, given, terminal=False), "PREFECT_SERVER_UI_ENABLED": "false"}
+    environment["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with (lake.root / "server.log").open("wb") as log:
+        process = psutil.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 180
+        while not _answers(f"{environment['PREFECT_API_URL']}/health"):
+            assert process.poll() is None, (lake.root / "server.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        yield Server(environment)
+    finally:
+        running = [*process.children(recursive=True), process]
+        for one in running:
+            one.terminate()
+        psutil.wait_procs(running, timeout=30)
+
+
+def test_every_flow_is_deployed_and_a_worker_runs_the_pipeline(server: Server, tmp_path: Path) -> None:
+    source = university1652(tmp_path / "pictures", train=6, test=4, distractors=1, views=2)
+    server.prefect("work-pool", "create", "cvgl", "--type", "process")
+    server.prefect("--no-prompt", "deploy", "--prefect-file", "deployments/prefect.yaml", "--all")
+    deployed = json.loads(server.prefect("deployment", "ls", "--output", "json"))
+    assert {deployment["name"] for deployment in deployed} == FLOWS
+
+    config = {
+        "lake": str(tmp_path / "lake"),
+        "ingest": {"source": str(source), "dataset": "tiny"},
+        "adapt": {"dimension": 32, "iterations": 3, "query_samples": 8},
+        "registry": {"tolerance": 1.0},
+    }
+    server.prefect("deployment", "run", "pipeline/pipeline", "--param", f"config={json.dumps(config)}")
+    server.prefect("worker", "start", "--pool", "cvgl", "--type", "process", "--run-once", timeout=600)
+    assert list((tmp_path / "lake" / "reports").glob("*/index.html"))
+    runs = json.loads(server.prefect("flow-run", "ls", "--output", "json", "--limit", "20"))
+    states = {run["name"]: run["state_type"] for run in runs}
+    assert states["tiny/gist/seed 0"] == "COMPLETED"
+    assert set(states.values()) == {"COMPLETED"}
+    assert len(states) == len(FLOWS)
