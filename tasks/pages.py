@@ -31,6 +31,8 @@ LOOPBACK = "127.0.0.1"
 SECONDS_TO_START = 150.0  # both servers take about 20 s on two idle cores
 SECONDS_TO_END = 8.0
 PORTS_TO_TRY = 50
+# The job runner serves language-model features only, and costs a process of 250 MB.
+_MLFLOW_ENVIRONMENT = {**QUIET_ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 class PagesError(CvglError):
@@ -163,7 +165,7 @@ def _start(lake: Lake, prefect_port: int, mlflow_port: int, tracking_uri: str | 
         if not remote:
             open_registry(lake, tracking_uri)  # makes the database under its lock, while Prefect's server starts
             port = _free_port(mlflow_port, "MLflow", notes)
-            mlflow = _launch(_mlflow_command(lake, uri, port), port, {**QUIET_ENVIRONMENT}, _log(lake, "mlflow"))
+            mlflow = _launch(_mlflow_command(lake, uri, port), port, _MLFLOW_ENVIRONMENT, _log(lake, "mlflow"))
             started.append(mlflow)
         _await(prefect, "/api/health", _log(lake, "prefect"))
         if mlflow is not None:

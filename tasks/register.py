@@ -37,9 +37,18 @@ def _show(outcome: RegisterOutcome, lake: Lake) -> None:
         description=f"{outcome.verdict}: {outcome.model} version {outcome.version}",
     )
     if outcome.decision.comparisons:
-        create_table_artifact(comparison_rows(outcome), key=artifact_key("gate-figures", outcome.run), description="R@1")
+        create_table_artifact(
+            comparison_rows(outcome),
+            key=artifact_key("gate-figures", outcome.run),
+            description="R@1 that the gate compared",
+        )
     if server:
-        create_link_artifact(outcome.page(server), f"MLflow run of {outcome.run}", key=artifact_key("mlflow-run", outcome.run))
+        create_link_artifact(
+            outcome.page(server),
+            f"MLflow run of {outcome.run}",
+            key=artifact_key("mlflow-run", outcome.run),
+            description="Parameters, metrics of every iteration, figures and the report, in MLflow",
+        )
 
 
 def mlflow_page(outcome: RegisterOutcome, lake: Lake) -> str | None:

@@ -106,7 +106,7 @@ def sample(n_queries: int, count: int, generator: torch.Generator) -> Tensor:
 def _iterate(state: TrainingState, queries: Tensor, references: Tensor, drawn: Tensor, config: AdaptConfig) -> IterationMetrics:
     """One E-step and one M-step on unit rows (m, d0) and (N, d0)."""
     projected = state.adapter(torch.cat([queries, references]))
-    z_query, z_reference = unit_rows(projected).split([len(queries), len(references)])
+    z_query, z_reference = torch.split(unit_rows(projected), [len(queries), len(references)])
     similarities = z_query @ z_reference.T
     labels = pseudo_labels.estimate(similarities.detach(), config.threshold)
     terms = loss_terms(state.reverter, projected, queries, references, similarities, labels, config)
@@ -152,7 +152,7 @@ def loss_terms(
         forward = losses.pseudo_label_contrast(similarities, positives, config.temperature)
         backward = losses.pseudo_label_contrast(similarities.T, positives.T, config.temperature)
     if config.reconstruction_weight > 0:
-        reverted_query, reverted_reference = reverter(projected).split([len(queries), len(references)])
+        reverted_query, reverted_reference = torch.split(reverter(projected), [len(queries), len(references)])
         reconstruct_query = losses.reconstruction(queries, reverted_query)
         reconstruct_reference = losses.reconstruction(references, reverted_reference)
     return LossTerms(forward, backward, reconstruct_query, reconstruct_reference)
@@ -164,7 +164,7 @@ def _measure(
     previous = state.last_labels[drawn]
     known = previous != NEVER_DRAWN
     changed = (previous != labels.reference)[known]
-    chosen = labels.reference[labels.labelled].unique()
+    chosen = torch.unique(labels.reference[labels.labelled])
     return IterationMetrics(
         iteration=state.iteration + 1,
         losses={**{name: value.item() for name, value in terms._asdict().items()}, "total": total.item()},

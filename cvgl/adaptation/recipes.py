@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,7 +65,7 @@ RECIPES = {"paper": paper}
 
 
 def _identity(queries: Float32Array, references: Float32Array, config: AdaptConfig) -> str:
-    rows = [sha256_bytes(values.data) + str(values.shape) for values in (queries, references)]
+    rows = [hashlib.sha256(values.data).hexdigest() + str(values.shape) for values in (queries, references)]
     # How often the state is saved does not change it.
     settings = config.model_dump(mode="json", exclude={"checkpoint_every"})
     return digest_json([*rows, settings, ALGORITHM_VERSION])

@@ -20,7 +20,8 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 def luminance(rgb: Float32Array) -> Float32Array:
     """(B, 3, H, W) in [0, 1] -> (B, H, W) in [0, 1]."""
-    return np.einsum("c,bchw->bhw", _LUMA, rgb)
+    light: Float32Array = np.einsum("c,bchw->bhw", _LUMA, rgb)
+    return light
 
 
 def to_lab(rgb: Float32Array) -> Float32Array:

@@ -88,12 +88,12 @@ def prefilter(luminance: Float32Array, bank: FilterBank) -> Float32Array:
     padded = np.pad(np.log1p(luminance * np.float32(255)), margins, mode="reflect")
     detail = padded - _blur(padded, bank)
     contrast = np.sqrt(np.maximum(_blur(detail * detail, bank), 0))
-    filtered: Float32Array = detail / (np.float32(_CONTRAST_FLOOR) + contrast)
-    return filtered
+    return np.divide(detail, np.float32(_CONTRAST_FLOOR) + contrast, dtype=np.float32)
 
 
 def _blur(values: Float32Array, bank: FilterBank) -> Float32Array:
-    return np.fft.irfft2(np.fft.rfft2(values) * bank.lowpass, s=values.shape[-2:], axes=(-2, -1))
+    blurred = np.fft.irfft2(np.fft.rfft2(values) * bank.lowpass, s=values.shape[-2:], axes=(-2, -1))
+    return blurred.astype(np.float32, copy=False)  # numpy computes it in float32 already; its stubs say float64
 
 
 def energies(filtered: Float32Array, bank: FilterBank) -> Float32Array:
@@ -105,7 +105,7 @@ def energies(filtered: Float32Array, bank: FilterBank) -> Float32Array:
     Returns:
         (B, SCALES, ORIENTATIONS, GRID, GRID), not negative.
     """
-    spectrum = np.fft.fft2(filtered, norm="forward")
+    spectrum = np.fft.fft2(filtered, norm="forward").astype(np.complex64, copy=False)
     cells = np.empty((len(filtered), SCALES, ORIENTATIONS, GRID, GRID), dtype=np.float32)
     for scale, (filters, reduction) in enumerate(bank.scales):
         middle = _middle(spectrum, filters.shape[-1])

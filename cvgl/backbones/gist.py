@@ -37,7 +37,6 @@ _SIZE_STEP = 32  # padded sizes stay divisible by the coarsest scale's reduction
 _WEIGHTS = (1.0, 0.5, 0.5)  # structure leads, both colour parts together weigh half as much in a product of descriptors
 _LIGHTNESS_BINS, _CHROMA_BINS = 4, 7
 _LIGHTNESS_STEP, _CHROMA_STEP = 25.0, 10.0  # chroma beyond +-35 is rare in aerial imagery and shares the outer bins
-_SLICE = 4  # pictures a thread takes at once: the spectra of more fall out of the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +92,15 @@ class GistEmbedder:
 
     def embed(self, batch: Float32Array) -> Float32Array:
         """float32 (B, 3, S, S) in [0, 1] -> float32 (B, 756), unit rows."""
-        slices = [batch[start : start + _SLICE].clip(0, 1) for start in range(0, len(batch), _SLICE)]
-        with ThreadPoolExecutor(min(len(slices), os.cpu_count() or 1) or 1) as pool:
-            rows = list(pool.map(describe, slices))
+        # One picture at a time: its spectra fit into the processor's cache, and its row does not depend on those beside it.
+        pictures = [batch[index : index + 1].clip(0, 1) for index in range(len(batch))]
+        with ThreadPoolExecutor(min(max(len(pictures), 1), os.cpu_count() or 1)) as pool:
+            rows = list(pool.map(describe, pictures))
         return np.concatenate([np.zeros((0, self.dimension), np.float32), *rows])
 
 
 def describe(pictures: Float32Array) -> Float32Array:
-    """(B, 3, S, S) in [0, 1] -> (B, 756), unit rows. A picture's row does not depend on those beside it."""
+    """(B, 3, S, S) in [0, 1] -> (B, 756), unit rows."""
     lab = to_lab(pictures)
     parts = (structure(luminance(pictures)), layout_of_colour(lab), histogram_of_colour(lab))
     return _unit(np.concatenate([weight * _unit(part) for weight, part in zip(_WEIGHTS, parts, strict=True)], axis=1))
@@ -110,7 +110,8 @@ def structure(light: Float32Array) -> Float32Array:
     """(B, S, S) -> (B, 512), not normalised."""
     bank = filter_bank(light.shape[-1])
     roots = np.sqrt(energies(prefilter(light, bank), bank))
-    return (roots - roots.mean((2, 3, 4), keepdims=True)).reshape(len(light), -1)
+    relative: Float32Array = roots - roots.mean((2, 3, 4), keepdims=True)
+    return relative.reshape(len(light), -1)
 
 
 def layout_of_colour(lab: Float32Array) -> Float32Array:
@@ -127,7 +128,8 @@ def histogram_of_colour(lab: Float32Array) -> Float32Array:
     chroma = np.clip(np.floor(lab[:, 1:] / _CHROMA_STEP + _CHROMA_BINS / 2), 0, _CHROMA_BINS - 1).astype(np.intp)
     bins = (light * _CHROMA_BINS + chroma[:, 0]) * _CHROMA_BINS + chroma[:, 1]
     counts = [np.bincount(picture.ravel(), minlength=_LIGHTNESS_BINS * _CHROMA_BINS**2) for picture in bins]
-    return np.sqrt(np.stack(counts) / bins[0].size).astype(np.float32)
+    shares: Float32Array = np.sqrt(np.stack(counts) / bins[0].size, dtype=np.float32)
+    return shares
 
 
 def _unit(rows: Float32Array) -> Float32Array:

@@ -70,7 +70,7 @@ def report(
 
 def _page(material: Material, links: Mapping[str, str], folder: Path, progress: Progress) -> bytes:
     from cvgl.reporting.document import Picture, render
-    from cvgl.reporting.theme import DARK, LIGHT, to_png, to_svg
+    from cvgl.reporting.theme import DARK, LIGHT, recoloured, to_png, to_svg
     from cvgl.stages.report_figures import all_drawings
 
     shown: Galleries = galleries(material)
@@ -81,8 +81,8 @@ def _page(material: Material, links: Mapping[str, str], folder: Path, progress: 
         light = drawing.draw(LIGHT)
         write_bytes(folder / FIGURES_FOLDER / f"{drawing.name}.png", to_png(light, drawing.dpi))
         if drawing.on_page:
-            svg = (to_svg(light), to_svg(drawing.draw(DARK)))
-            pictures.append(Picture(drawing.title, drawing.caption, drawing.alt, *svg))
+            svg = to_svg(light)
+            pictures.append(Picture(drawing.title, drawing.caption, drawing.alt, svg, recoloured(svg, LIGHT, DARK)))
     _remove_stale(folder / FIGURES_FOLDER, drawings)
     progress(len(drawings), len(drawings) + 1, "writing the page")
     page = render(compose(material, pictures, shown, links, notes)).encode()

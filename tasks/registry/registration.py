@@ -6,7 +6,6 @@ that was finished does nothing.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from cvgl.types import ArtifactRef, Progress, Stage, silent
 from tasks.registry import model, promotion, tracking
 from tasks.registry.golden import golden_descriptors
 from tasks.registry.promotion import CHALLENGER, ROLLED_BACK, Version
-from tasks.registry.store import Registry, registration
+from tasks.registry.store import Registry, model_page, registration, run_page
 
 logger = logging.getLogger("cvgl.registry")
 
@@ -65,11 +64,11 @@ class RegisterOutcome:
 
     def page(self, server: str) -> str:
         """Where a running MLflow server's page shows the run."""
-        return f"{server.rstrip('/')}/#/experiments/{self.experiment}/runs/{self.mlflow_run}"
+        return run_page(server, self.experiment, self.mlflow_run)
 
     def model_page(self, server: str) -> str:
         """Where it shows the model version."""
-        return f"{server.rstrip('/')}/#/models/{self.model}/versions/{self.version}"
+        return model_page(server, self.model, self.version)
 
 
 def begin(run: str, lake: Lake, config: RegisterConfig | None = None) -> tracking.TrackedRun:
@@ -213,7 +212,7 @@ def _judge(
         return found, False
     if champion is not None and champion.number == version.number:
         # The alias had moved when the process died: finish what that decision had begun.
-        return GateDecision.model_validate_json(version.tags["cvgl.decision"]), True
+        return GateDecision(verdict="promoted", reason=version.tags["cvgl.reason"]), True
     if "cvgl.verdict" in version.tags:  # of an earlier evaluation; the new one is set when it has taken effect
         registry.client.delete_model_version_tag(version.model, version.number, "cvgl.verdict")
     promotion.set_alias(registry, version, CHALLENGER)
@@ -230,7 +229,7 @@ def _judge(
         champion_run=champion.run if champion else None,
     )
     logger.info("%s: %s", decision.verdict, decision.reason)
-    promotion.tag(registry, version, {**circumstances, **_decision_tags(decision, summaries)})
+    promotion.tag(registry, version, {**circumstances, **_decision_tags(decision)})
     registry.client.update_model_version(version.model, version.number, _description(decision, summaries))
     return decision, True
 
@@ -243,7 +242,7 @@ def _standing_decision(version: Version, champion: Version | None, circumstances
     verdict = version.tags.get("cvgl.verdict")
     if champion is not None and champion.number == version.number:
         reason = f"{version.run} is the champion already (version {version.number})"
-        return GateDecision(verdict="unchanged", reason=reason) if verdict or "cvgl.decision" not in version.tags else None
+        return GateDecision(verdict="unchanged", reason=reason) if verdict or "cvgl.reason" not in version.tags else None
     if verdict is None or version.tags.get("cvgl.evidence") != circumstances["cvgl.evidence"]:
         return None
     if verdict == "promoted" and champion is not None:
@@ -253,7 +252,7 @@ def _standing_decision(version: Version, champion: Version | None, circumstances
         )
     same = all(version.tags.get(key) == value for key, value in circumstances.items())
     if verdict == "refused" and same:
-        return GateDecision.model_validate_json(version.tags["cvgl.decision"])
+        return GateDecision(verdict="refused", reason=version.tags["cvgl.reason"])
     return None
 
 
@@ -261,13 +260,12 @@ def _of_stage(summaries: Sequence[MetricSummary], stage: Stage) -> list[MetricSu
     return [summary for summary in summaries if summary.stage is stage]
 
 
-def _decision_tags(decision: GateDecision, summaries: Sequence[MetricSummary]) -> dict[str, str]:
+def _decision_tags(decision: GateDecision) -> dict[str, str]:
     figures = {
-        tracking.figure_name(summary, "R@1").replace("/", "."): f"{summary.recall['1']:.4f}"
-        for summary in _of_stage(summaries, Stage.ADAPTED)
-        if "1" in summary.recall
+        f"gate.{pair.against}.{pair.direction}.{pair.protocol}": f"{pair.challenger:.4f} against {pair.incumbent:.4f}"
+        for pair in decision.comparisons
     }
-    return {"cvgl.decision": json.dumps(decision.model_dump(mode="json")), "cvgl.reason": decision.reason, **figures}
+    return {"cvgl.reason": decision.reason, **figures}
 
 
 def _description(decision: GateDecision, summaries: Sequence[MetricSummary]) -> str:

@@ -31,6 +31,10 @@ QUIET_ENVIRONMENT = {
 }
 
 
+# MLflow's pages have two faces; without this they open with the one for language models.
+_FACE = "?workflowType=machine_learning"
+
+
 @dataclass(frozen=True, slots=True)
 class Registry:
     """An opened registry. `client` is an `mlflow.MlflowClient` bound to `uri`."""
@@ -43,6 +47,16 @@ class Registry:
     def is_local(self) -> bool:
         """Whether it is the lake's own sqlite file, whose artifacts lie in the lake too."""
         return self.uri == local_uri(self.lake)
+
+
+def run_page(server: str, experiment: str, run: str) -> str:
+    """Where an MLflow server shows a run."""
+    return f"{server.rstrip('/')}/#/experiments/{experiment}/runs/{run}{_FACE}"
+
+
+def model_page(server: str, model: str, version: str) -> str:
+    """Where an MLflow server shows a model version."""
+    return f"{server.rstrip('/')}/#/models/{model}/versions/{version}{_FACE}"
 
 
 def local_uri(lake: Lake) -> str:
@@ -210,7 +224,9 @@ def experiment_id(registry: Registry, name: str) -> str:
     if found is None:
         location = registry.lake.mlflow_artifacts.as_uri() if registry.is_local else None
         try:
-            return str(registry.client.create_experiment(name, artifact_location=location))
+            # The kind makes MLflow's page show runs and metrics, not language-model traces.
+            kind = {"mlflow.experimentKind": "custom_model_development"}
+            return str(registry.client.create_experiment(name, artifact_location=location, tags=kind))
         except mlflow.exceptions.MlflowException:
             # On a shared server somebody else may have been faster.
             found = registry.client.get_experiment_by_name(name)

@@ -17,7 +17,7 @@ from cvgl.hashing import digest_json, sha256_file
 from cvgl.lake import TEMPORARY_PREFIX, Lake, read_json
 from cvgl.summary import MetricSummary
 from cvgl.types import Stage
-from tasks.registry.store import Registry, experiment_id
+from tasks.registry.store import Registry, experiment_id, run_page
 
 # MLflow's limits on one request.
 _METRICS_AT_ONCE = 1000
@@ -43,7 +43,7 @@ class TrackedRun:
 
     def page(self, server: str) -> str:
         """Where a server's page shows this run."""
-        return f"{server.rstrip('/')}/#/experiments/{self.experiment}/runs/{self.id}"
+        return run_page(server, self.experiment, self.id)
 
 
 def find_or_create_run(registry: Registry, dataset: str, run: str) -> TrackedRun:

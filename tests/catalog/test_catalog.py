@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -351,3 +353,18 @@ class TestFormats:
 
     def test_table_says_when_there_is_more(self) -> None:
         assert "there are more" in str(to_table(Result(("a",), [(1,)], truncated=True)).caption)
+
+
+def documented() -> list[str]:
+    page = Path(__file__).resolve().parents[2] / "docs" / "queries.md"
+    return re.findall(r"```sql\n(.+?)```", page.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("statement", documented())
+def test_every_documented_question_has_an_answer(measured: Lake, statement: str) -> None:
+    assert run_query(measured, statement).columns
+
+
+def test_every_view_is_documented() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "queries.md").read_text()
+    assert [view.name for view in VIEWS if f"| `{view.name}` |" not in page] == []

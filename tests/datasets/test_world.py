@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from cvgl.datasets.world import Picture, Season, WorldConfig, generate
+from cvgl.datasets.world import Picture, Season, WorldConfig, contact_sheet, generate
 from cvgl.datasets.world.camera import Camera, look, look_around, look_from_above
 from cvgl.datasets.world.light import Light, LitGround, illuminate, shadow_height
 from cvgl.datasets.world.objects import Material, Roof
 from cvgl.datasets.world.raster import CHUNK, Ground, GroundMap
 from cvgl.datasets.world.town import Town, Use
+from cvgl.errors import ConfigError
 from cvgl.geo import haversine_m
 from cvgl.types import Subset, View
 
@@ -186,7 +187,8 @@ def test_a_town_has_every_use_every_roof_and_all_that_aerial_pictures_show() -> 
     assert {part.roof for content in contents for part in content.parts} == set(Roof)
     assert all(part.half_length >= part.half_width > 0 and part.eave > 0 for content in contents for part in content.parts)
     materials: set[int] = set()
-    for place in world.places[:12]:
+    one_each = {world.town.block(place.cell).use: place for place in world.places}
+    for place in one_each.values():
         materials |= set(np.unique(world.ground.around(place.x, place.y, 45).material).tolist())
     assert materials == {int(material) for material in Material}
 
@@ -340,3 +342,13 @@ def test_a_picture_record_cannot_be_changed_by_accident() -> None:
     picture = next(generate(SMALL).pictures(generate(SMALL).places[0]))
     assert replace(picture, index=2) != picture
     assert hash(picture) == hash(replace(picture))
+
+
+def test_a_contact_sheet_shows_a_place_a_row_with_its_tile_first() -> None:
+    world = generate(SMALL)
+    sheet = contact_sheet(world, world.places[:2] + world.places[-1:])
+    assert sheet.size == (5 * 50 - 2, 3 * 50 - 2)
+    tile = next(world.render([next(world.pictures(world.places[1]))]))[1]
+    assert sheet.crop((0, 50, 48, 98)).tobytes() == tile.tobytes()
+    with pytest.raises(ConfigError, match="no places"):
+        contact_sheet(world, ())

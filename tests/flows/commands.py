@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
+from flows.cli import app
+
 COMMAND = [sys.executable, "-m", "flows"]
 # Small enough that all the time goes into starting up.
 FEATURES = ["--backbone", "gist", "--image-size", "64"]
@@ -43,6 +47,14 @@ def cvgl(*arguments: str | Path, environment: Mapping[str, str] | None = None, t
         env=None if environment is None else dict(environment),
     )
     return Run(done.returncode, done.stdout, done.stderr)
+
+
+def invoke(*arguments: str | Path) -> Run:
+    """Runs `cvgl` within this process, which has imported everything already."""
+    result = CliRunner().invoke(app, [*map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Run(result.exit_code, result.stdout, result.stderr)
 
 
 def contents(root: Path, *folders: str) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.pictures import place_picture, save
-from tests.flows.commands import ADAPTER, FEATURES, QUICK, contents, cvgl
+from tests.flows.commands import ADAPTER, FEATURES, QUICK, contents, invoke
 from tests.flows.conftest import Finished
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for the server and for a whole run
@@ -68,7 +68,7 @@ def test_no_traceback_and_no_lock_noise_on_the_terminal(finished: Finished) -> N
 
 def test_a_second_run_skips_everything_and_changes_nothing(finished: Finished) -> None:
     before = contents(finished.lake, *SAME_BYTES, "reports")
-    run = cvgl(*again(finished))
+    run = invoke(*again(finished))
     assert run.code == 0, run.stderr
     assert run.json["skipped"] == STAGES
     assert run.json["verdict"] == "unchanged"
@@ -77,8 +77,9 @@ def test_a_second_run_skips_everything_and_changes_nothing(finished: Finished) -
     assert contents(finished.lake, *SAME_BYTES, "reports") == before
 
 
+@pytest.mark.slow
 def test_an_adapter_that_hurts_is_refused_with_exit_code_3(finished: Finished) -> None:
-    run = cvgl(*again(finished, "--dimension", "1", "--iterations", "1"))
+    run = invoke(*again(finished, "--dimension", "1", "--iterations", "1"))
     assert run.code == 3, run.stderr
     assert run.json["verdict"] == "refused"
     champion = json.loads((finished.lake / "champions" / "tiny.json").read_text())
@@ -89,7 +90,7 @@ def test_other_pictures_are_placed_on_the_map(finished: Finished, tmp_path: Path
     pictures = [save(place_picture(place, view=9), tmp_path / f"{place}.jpg") for place in (12, 13)]
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"not a picture")
-    run = cvgl("localize", *pictures, broken, "--dataset", "tiny", "--lake", finished.lake, "--top-k", "3", "--json")
+    run = invoke("localize", *pictures, broken, "--dataset", "tiny", "--lake", finished.lake, "--top-k", "3", "--json")
     assert run.code == 0, run.stderr
     first, second, third = run.json["placements"]
     assert [first["picture"], second["picture"]] == [str(path) for path in pictures]
@@ -100,16 +101,16 @@ def test_other_pictures_are_placed_on_the_map(finished: Finished, tmp_path: Path
 
 def test_the_lake_answers_questions(finished: Finished) -> None:
     sql = "SELECT view, count(*) AS n FROM images GROUP BY view ORDER BY view"
-    run = cvgl("query", sql, "--lake", finished.lake, "--format", "csv")
+    run = invoke("query", sql, "--lake", finished.lake, "--format", "csv")
     assert run.code == 0, run.stderr
     assert run.stdout.splitlines() == ["view,n", "drone,69", "satellite,23"]
-    run = cvgl("query", sql, "--lake", finished.lake, "--json")
+    run = invoke("query", sql, "--lake", finished.lake, "--json")
     assert run.json["rows"] == [{"view": "drone", "n": 69}, {"view": "satellite", "n": 23}]
-    assert cvgl("query", "DROP TABLE images", "--lake", finished.lake).code == 1
+    assert invoke("query", "DROP TABLE images", "--lake", finished.lake).code == 1
 
 
 def test_an_unknown_run_names_the_ones_there_are(finished: Finished) -> None:
-    run = cvgl("report", "no-such-run", "--lake", finished.lake)
+    run = invoke("report", "no-such-run", "--lake", finished.lake)
     assert run.code == 1
     assert finished.run.json["run"] in run.stderr
     assert "Traceback" not in run.stderr
@@ -119,17 +120,17 @@ def test_an_unknown_run_names_the_ones_there_are(finished: Finished) -> None:
 def test_stage_by_stage_is_the_same_as_all_at_once(finished: Finished, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     where = ("--lake", str(lake), "--json")
-    assert cvgl("ingest", finished.source, "--dataset", "tiny", *where).json["images"]["new"] == 92
-    assert cvgl("extract", "--dataset", "tiny", *FEATURES, *where).json["images"]["embedded"] == 92
-    run = cvgl("adapt", "--dataset", "tiny", *ADAPTER, *where).json["run"]
+    assert invoke("ingest", finished.source, "--dataset", "tiny", *where).json["images"]["new"] == 92
+    assert invoke("extract", "--dataset", "tiny", *FEATURES, *where).json["images"]["embedded"] == 92
+    run = invoke("adapt", "--dataset", "tiny", *ADAPTER, *where).json["run"]
     assert run == finished.run.json["run"]
-    evaluation = cvgl("evaluate", run, *where)
+    evaluation = invoke("evaluate", run, *where)
     assert evaluation.code == 0, evaluation.stderr
     assert evaluation.json["metrics"] == finished.run.json["metrics"]
     assert contents(lake, "features", "adapters") == contents(finished.lake, "features", f"adapters/{run}")
-    assert Path(cvgl("report", run, *where).json["report"]).is_file()
+    assert Path(invoke("report", run, *where).json["report"]).is_file()
     # The dataset remembers where it came from, and everything up to the registry is finished.
-    everything = cvgl("run", "--dataset", "tiny", *QUICK, *where)
+    everything = invoke("run", "--dataset", "tiny", *QUICK, *where)
     assert everything.code == 0, everything.stderr
     assert everything.json["skipped"] == ["ingest", "extract", "adapt", "evaluate", "report"]
 
@@ -143,12 +144,12 @@ def test_good_pictures_of_a_bad_folder_go_through(finished: Finished, tmp_path: 
     whole = (drone / "image-01.jpeg").read_bytes()
     (drone / "cut.jpeg").write_bytes(whole[: len(whole) // 2])
     (drone / "outside.jpeg").symlink_to("/etc/hostname")
-    run = cvgl("run", "--source", source, "--dataset", "tiny", "--lake", tmp_path / "lake", *QUICK, "--json")
+    run = invoke("run", "--source", source, "--dataset", "tiny", "--lake", tmp_path / "lake", *QUICK, "--json")
     assert run.code in (0, 3), run.stderr
     assert run.json["images"]["quarantined"] == 4
     assert run.json["images"]["ingested"] == finished.run.json["images"]["ingested"]
     assert run.json["metrics"] == finished.run.json["metrics"]
-    rows = cvgl("query", "FROM quarantine", "--lake", tmp_path / "lake", "--json").json["rows"]
+    rows = invoke("query", "FROM quarantine", "--lake", tmp_path / "lake", "--json").json["rows"]
     assert len(rows) == 4
     assert all(row["reason"] and row["detail"] for row in rows)
 
@@ -157,18 +158,18 @@ def test_good_pictures_of_a_bad_folder_go_through(finished: Finished, tmp_path: 
 def test_the_champion_is_moved_by_hand_and_back(finished: Finished, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     shutil.copytree(finished.lake, lake, ignore=shutil.ignore_patterns("mlflow", "champions", "prefect"))
-    first = cvgl("run", "--dataset", "tiny", "--lake", lake, *QUICK, "--json").json["run"]
-    second = cvgl("run", "--dataset", "tiny", "--lake", lake, *QUICK, "--dimension", "1", "--json")
+    first = invoke("run", "--dataset", "tiny", "--lake", lake, *QUICK, "--json").json["run"]
+    second = invoke("run", "--dataset", "tiny", "--lake", lake, *QUICK, "--dimension", "1", "--json")
     assert second.code == 3
-    assert cvgl("promote", second.json["run"], "--lake", lake, "--json").json["run"] == second.json["run"]
-    assert cvgl("rollback", "--dataset", "tiny", "--lake", lake, "--json").json["run"] == first
-    refused = cvgl("rollback", "--dataset", "tiny", "--lake", lake)
+    assert invoke("promote", second.json["run"], "--lake", lake, "--json").json["run"] == second.json["run"]
+    assert invoke("rollback", "--dataset", "tiny", "--lake", lake, "--json").json["run"] == first
+    refused = invoke("rollback", "--dataset", "tiny", "--lake", lake)
     assert refused.code == 1
     assert "Traceback" not in refused.stderr
 
 
 def test_a_missing_source_is_said_in_three_lines(prefect_api: str, tmp_path: Path) -> None:
-    run = cvgl("run", "--source", tmp_path / "nowhere", "--dataset", "tiny", "--lake", tmp_path / "lake")
+    run = invoke("run", "--source", tmp_path / "nowhere", "--dataset", "tiny", "--lake", tmp_path / "lake")
     assert run.code == 1
     assert run.stdout == ""
     assert "nowhere" in run.stderr

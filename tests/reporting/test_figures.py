@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -14,6 +15,7 @@ from cvgl.reporting import (
     LIGHT,
     Cloud,
     Similarities,
+    Theme,
     separation,
     similarity_histogram,
     to_png,
@@ -22,6 +24,7 @@ from cvgl.reporting import (
     tsne,
 )
 from cvgl.reporting.figures import project
+from cvgl.reporting.theme import recoloured
 
 RNG = np.random.default_rng(0)
 
@@ -145,6 +148,19 @@ class TestBytes:
         light, dark = (to_svg(similarity_histogram([Similarities("x", [0.1], [0.2])], theme)) for theme in (LIGHT, DARK))
         assert DARK.background.encode() in dark
         assert DARK.background.encode() not in light
+
+    @pytest.mark.parametrize("kind", ["histogram", "curves"])
+    def test_recoloured_is_as_good_as_drawn(self, kind: str) -> None:
+        def colours(svg: bytes) -> list[bytes]:
+            return re.findall(rb"#[0-9a-f]{6}\b", svg)
+
+        def draw(theme: Theme) -> bytes:
+            if kind == "curves":
+                return to_svg(training_curves(TestTrainingCurves.HISTORY, theme))
+            return to_svg(similarity_histogram([Similarities("x", [0.1, 0.3], [0.2])], theme))
+
+        assert colours(recoloured(draw(LIGHT), LIGHT, DARK)) == colours(draw(DARK))
+        assert recoloured(draw(LIGHT), LIGHT, LIGHT) == draw(LIGHT)
 
     def test_names_are_text_not_formulas_or_markup(self) -> None:
         svg = to_svg(similarity_histogram([Similarities("$\\frac{a}$ <script>", [0.1], [0.2])]))

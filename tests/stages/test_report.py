@@ -144,7 +144,14 @@ class TestAgain:
         shutil.rmtree(lake.report(evaluation.name))
         assert files() == before
 
-    @pytest.mark.parametrize("damage", ["index.html", pytest.param("report.json", marks=pytest.mark.slow), "figures/tsne.png"])
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            "index.html",
+            pytest.param("report.json", marks=pytest.mark.slow),
+            pytest.param("figures/tsne.png", marks=pytest.mark.slow),
+        ],
+    )
     def test_what_a_dead_process_left_is_made_again(
         self, reported: ReportOutcome, measured: tuple[Lake, ArtifactRef], damage: str
     ) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
-import pyarrow as pa
+from PIL import Image
 
 from cvgl import schemas
 from cvgl.adaptation import adapt
 from cvgl.adaptation.record import Origin, TrainingRows
 from cvgl.config import AdaptConfig
+from cvgl.features import FeatureStore
 from cvgl.lake import Lake, write_bytes, write_parquet
 from cvgl.summary import MetricSummary, metrics_table
 from cvgl.types import ArtifactRef, Stage
@@ -17,11 +20,16 @@ DATASET = "town"
 FINGERPRINT = "f" * 16
 D0, D = 12, 16
 DIRECTIONS = ("drone_to_satellite", "satellite_to_drone")
-# A 1 x 1 PNG.
-PICTURE = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
-    "53de0000000c4944415408d763f8ffff3f0005fe02fea73581e40000000049454e44ae426082"
-)
+
+
+def picture() -> bytes:
+    """A PNG with a few coloured bars: something that can be seen on a page."""
+    image = Image.new("RGB", (360, 200), "white")
+    for index, colour in enumerate(("firebrick", "seagreen", "steelblue")):
+        image.paste(colour, (30 + 110 * index, 160 - 50 * index, 110 + 110 * index, 190))
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
 
 
 def descriptors(rows: int, seed: int = 0) -> np.ndarray:
@@ -62,10 +70,7 @@ def write_evaluation(lake: Lake, run: str, figures: list[MetricSummary]) -> Arti
 def make_run(lake: Lake, adapted: float, *, seed: int = 0, rows: str = "rows-1") -> ArtifactRef:
     """A finished run with another adapter for each seed; `adapted` is its R@1. Gives the evaluation."""
     run = f"{DATASET}-paper-{seed:012d}"
-    features = lake.features(FINGERPRINT, DATASET)
-    values = pa.FixedSizeListArray.from_arrays(pa.array(descriptors(40).ravel(), pa.float32()), D0)
-    ids = pa.array([f"{index:032x}" for index in range(40)])
-    write_parquet(features / "part-0.parquet", pa.table([ids, values], schema=schemas.features(D0)))
+    FeatureStore(lake.features(FINGERPRINT, DATASET)).add([f"{index:032x}" for index in range(40)], descriptors(40), {})
     adaptation = adapt(
         descriptors(30, 1), descriptors(20, 2), config=AdaptConfig(dimension=D, iterations=3, query_samples=16, seed=seed)
     )
@@ -75,5 +80,5 @@ def make_run(lake: Lake, adapted: float, *, seed: int = 0, rows: str = "rows-1")
         TrainingRows(n_queries=30, n_references=20, query_ids_digest="q" * 16, reference_ids_digest="r" * 16),
     )
     write_bytes(lake.report(run) / "index.html", f"<h1>Report of {run}</h1>".encode())
-    write_bytes(lake.report(run) / "figures" / "similarity.png", PICTURE)
+    write_bytes(lake.report(run) / "figures" / "similarity.png", picture())
     return write_evaluation(lake, run, summaries(adapted, rows=rows))

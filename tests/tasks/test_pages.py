@@ -182,9 +182,16 @@ def test_mlflow_page_shows_the_run_its_files_and_the_model(served: Served, page:
     _see(page, "adapt.iterations")
     _picture(page, tmp_path, "mlflow-run")
 
-    page.goto(f"{outcome.page(running.mlflow_url)}/artifacts/report/index.html")
+    page.get_by_role("tab", name="Artifacts").click()
+    page.get_by_text("report", exact=True).click()
+    page.get_by_text("index.html").click()
     page.frame_locator("iframe").get_by_text(f"Report of {outcome.run}").wait_for(timeout=30_000)
     _picture(page, tmp_path, "mlflow-report")
+    page.get_by_text("figures", exact=True).click()
+    page.get_by_text("similarity.png").click()
+    drawn = page.locator("img[alt='similarity.png'], .image-outer-container img, img[src^='blob:']").first
+    drawn.wait_for(state="visible", timeout=30_000)
+    _picture(page, tmp_path, "mlflow-figure")
 
     page.goto(outcome.model_page(running.mlflow_url))
     _see(page, "champion")
@@ -199,16 +206,24 @@ def test_prefect_page_shows_the_flow_run_and_its_artifacts(served: Served, page:
     _see(page, f"register {outcome.run}")
     _picture(page, tmp_path, "prefect-runs")
     page.get_by_text(f"register {outcome.run}").first.click()
-    page.get_by_role("tab", name="Artifacts").or_(page.get_by_text("Artifacts", exact=True)).last.click()
-    _see(page, "gate-")
+    _see(page, "promoted: R@1 50.0%")  # the library's own log line
+    _picture(page, tmp_path, "prefect-run")
+    page.get_by_text("Artifacts", exact=True).last.click()
+    _see(page, "promoted: cvgl-town version 1")
     _picture(page, tmp_path, "prefect-artifacts")
 
     page.goto(f"{running.prefect.url}/artifacts/key/gate-{outcome.run}")
-    _see(page, "promoted")
-    _picture(page, tmp_path, "prefect-gate")
-    page.get_by_text("promoted: ").first.click()
+    page.locator("a[href*='/artifacts/artifact/']").first.click()
     page.get_by_role("link", name="MLflow run").wait_for(timeout=30_000)
-    _picture(page, tmp_path, "prefect-gate-open")
+    _see(page, "R@1 50.0% against the frozen descriptors")
+    _picture(page, tmp_path, "prefect-gate")
+
+    page.goto(f"{running.prefect.url}/artifacts/key/figure")
+    page.locator("a[href*='/artifacts/artifact/']").first.click()
+    image = page.locator("img[src^='data:image/png']").first
+    image.wait_for(state="visible", timeout=30_000)
+    assert image.evaluate("image => image.naturalWidth") == 360
+    _picture(page, tmp_path, "prefect-figure")
 
 
 def _see(page: Page, text: str) -> None:

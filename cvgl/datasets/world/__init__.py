@@ -7,6 +7,17 @@ Equal settings give equal bytes, whatever the number of threads. Nothing here ne
 
 from cvgl.datasets.world.config import Season, WorldConfig
 from cvgl.datasets.world.scene import Picture, Place, World, generate
+from cvgl.datasets.world.sheet import contact_sheet
 from cvgl.datasets.world.writer import write_manifest, write_university1652
 
-__all__ = ["Picture", "Place", "Season", "World", "WorldConfig", "generate", "write_manifest", "write_university1652"]
+__all__ = [
+    "Picture",
+    "Place",
+    "Season",
+    "World",
+    "WorldConfig",
+    "contact_sheet",
+    "generate",
+    "write_manifest",
+    "write_university1652",
+]

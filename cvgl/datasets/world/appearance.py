@@ -70,11 +70,11 @@ def satellite_look(gap: float, rng: np.random.Generator) -> Look:
 def drone_light(season: Season, gap: float, rng: np.random.Generator) -> Light:
     """Any hour of the afternoon, so shadows fall to another side than on the tile."""
     low = float(rng.uniform(0, 1))
-    azimuth = 152 + gap * float(rng.uniform(35, 105))
+    azimuth = 152 + gap * float(rng.uniform(50, 95))
     warm = 0.06 * low * gap
     return Light(
         azimuth=azimuth,
-        elevation=max(SUN_ELEVATION[season] * (1 - 0.4 * low * min(gap, 1.5)), 12.0),
+        elevation=max(SUN_ELEVATION[season] * (1 - (0.12 + 0.22 * low) * min(gap, 1.5)), 12.0),
         sun=(0.88 + warm, 0.82, 0.74 - warm),
         sky=(0.36, 0.40, 0.46 + 0.02 * gap),
     )
@@ -82,14 +82,14 @@ def drone_light(season: Season, gap: float, rng: np.random.Generator) -> Light:
 
 def drone_look(gap: float, flight: np.random.Generator, picture: np.random.Generator) -> Look:
     """A bright, bluish, hazy, less saturated picture; the flight sets most of it, each picture varies."""
-    exposure = 1 + 0.10 * gap + float(flight.normal(0, 0.05)) * gap + float(picture.normal(0, 0.03)) * gap
-    cast = float(flight.normal(0.05, 0.025)) * gap
+    exposure = 1 + 0.12 * gap + float(flight.normal(0, 0.025)) * gap + float(picture.normal(0, 0.015)) * gap
+    cast = float(flight.normal(0.08, 0.012)) * gap
     return Look(
         gain=(exposure * (1 - 0.6 * cast), exposure, exposure * (1 + 1.2 * cast)),
-        lift=0.03 * gap + abs(float(flight.normal(0, 0.015))) * gap,
-        contrast=1 - 0.08 * gap,
+        lift=0.07 * gap + abs(float(flight.normal(0, 0.01))) * gap,
+        contrast=1 - 0.16 * gap,
         saturation=max(0.80 - 0.08 * gap + float(flight.normal(0, 0.04)), 0.2),
-        haze=max(float(flight.normal(0.0007, 0.0003)), 0.0) * gap,
+        haze=max(float(flight.normal(0.0008, 0.0002)), 0.0) * gap,
         vignette=0.10 * gap,
         blur=0.2 + abs(float(picture.normal(0, 0.15))) * gap,
         noise=0.010 + 0.012 * gap * float(picture.uniform(0, 1)),
@@ -123,7 +123,8 @@ def develop(colour: Float32Array, look: Look, rng: np.random.Generator, distance
         colour = _blur(colour, look.blur)
     # Half of the noise is common to the three channels, as after a camera's own processing.
     grain = rng.standard_normal((height, width, 4), np.float32)
-    colour = colour + np.float32(look.noise) * (0.8 * grain[..., 3:] + 0.6 * grain[..., :3])
+    grain *= np.array([0.6, 0.6, 0.6, 0.8], np.float32) * np.float32(look.noise)
+    colour = colour + grain[..., 3:] + grain[..., :3]
     return Image.fromarray((np.clip(colour, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 

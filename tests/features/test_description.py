@@ -1,0 +1,126 @@
+"""Alignment, batches and memory: the path from pictures to descriptors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cvgl.config import AlignmentConfig
+from cvgl.errors import ModelError
+from cvgl.features import describe, fingerprint
+from cvgl.features.alignment import crop, turned
+from cvgl.features.batches import BatchSize, embed_all
+from cvgl.types import View
+from tests.data.pictures import place_picture
+from tests.features.fake import FakeEmbedder
+
+
+@pytest.mark.parametrize(
+    ("view", "share", "size", "box"),
+    [
+        (View.DRONE, 1.0, (60, 60), (0, 0, 60, 60)),
+        (View.DRONE, 0.5, (60, 60), (15, 15, 45, 45)),
+        (View.DRONE, 1.0, (80, 60), (10, 0, 70, 60)),
+        (View.DRONE, 0.5, (80, 60), (25, 15, 55, 45)),
+        (View.SATELLITE, 0.5, (60, 60), (0, 0, 60, 60)),
+        (View.SATELLITE, 1.0, (60, 90), (0, 15, 60, 75)),
+        (View.GROUND, 1.0, (200, 40), (0, 0, 200, 40)),
+        (View.GROUND, 0.5, (200, 40), (50, 10, 150, 30)),
+    ],
+)
+def test_what_is_cut_out(view: View, share: float, size: tuple[int, int], box: tuple[int, int, int, int]) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    cut = crop(Image.fromarray(values), view, AlignmentConfig(query_crop=share))
+    left, top, right, bottom = box
+    assert np.array_equal(np.asarray(cut), values[top:bottom, left:right])
+
+
+def test_a_crop_never_vanishes() -> None:
+    assert crop(Image.new("RGB", (1, 1)), View.DRONE, AlignmentConfig(query_crop=0.01)).size == (1, 1)
+
+
+def test_turns_are_the_right_ones() -> None:
+    prepared = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
+    assert np.array_equal(turned(prepared, 2)[1], prepared[:, ::-1, ::-1])
+    assert [tuple(one[0].ravel()) for one in turned(prepared, 4)] == [(0, 1, 2, 3), (1, 3, 0, 2), (3, 2, 1, 0), (2, 0, 3, 1)]
+    with pytest.raises(ValueError, match="square"):
+        turned(np.zeros((3, 2, 4), np.float32), 4)
+
+
+def test_references_are_the_mean_over_turns_and_queries_are_not() -> None:
+    picture, embedder = place_picture(1), FakeEmbedder()
+    alignment = AlignmentConfig(reference_rotations=4)
+    prepared = embedder.prepare(picture)
+    each = embedder.embed(np.stack([np.rot90(prepared, k, (1, 2)) for k in range(4)]))
+    mean = each.mean(0)
+    assert describe([picture], embedder, View.SATELLITE, alignment)[0] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-6)
+    assert describe([picture], embedder, View.DRONE, alignment)[0] == pytest.approx(each[0], abs=1e-6)
+
+
+def test_a_turned_tile_has_the_descriptor_of_the_upright_one() -> None:
+    picture, alignment = place_picture(2), AlignmentConfig(reference_rotations=4)
+    upright, turned_tile = (
+        describe([one], FakeEmbedder(), View.SATELLITE, alignment)
+        for one in (picture, picture.transpose(Image.Transpose.ROTATE_90))
+    )
+    assert upright == pytest.approx(turned_tile, abs=1e-3)
+
+
+def test_no_pictures_no_rows() -> None:
+    assert describe([], FakeEmbedder(), View.DRONE).shape == (0, 5)
+
+
+def test_a_picture_without_a_finite_descriptor_is_named() -> None:
+    pictures = [Image.new("RGB", (8, 8), colour) for colour in ("black", "black", "white")]
+    with pytest.raises(ModelError, match="picture 2"):
+        describe(pictures, FakeEmbedder(unusable_above=0.9), View.DRONE)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:116] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+        ),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        MemoryError(),
+    ],
+)
+def test_batches_are_halved_when_memory_runs_out_and_stay_halved(error: Exception) -> None:
+    embedder, batch = FakeEmbedder(fits=3, error=error), BatchSize(16)
+    inputs = [np.random.default_rng(k).uniform(0, 1, (1, 3, 8, 8)).astype(np.float32) for k in range(11)]
+    rows = embed_all(inputs, embedder, batch)
+    assert rows == pytest.approx(FakeEmbedder().embed(np.concatenate(inputs)))
+    assert batch.value == 2
+    assert embedder.seen == [2, 2, 2, 2, 2, 1]
+    embed_all(inputs[:4], embedder, batch)
+    assert embedder.seen[-2:] == [2, 2], "remembered, not tried again"
+
+
+def test_memory_that_does_not_suffice_for_one_is_an_error_with_a_way_out() -> None:
+    with pytest.raises(ModelError, match="one picture at a time") as caught:
+        embed_all([np.zeros((2, 3, 8, 8), np.float32)], FakeEmbedder(fits=0), BatchSize(4))
+    assert "image-size" in caught.value.fix
+
+
+def test_other_errors_of_a_model_are_not_taken_for_a_lack_of_memory() -> None:
+    embedder = FakeEmbedder(fits=0, error=RuntimeError("shapes do not match"))
+    with pytest.raises(RuntimeError, match="shapes"):
+        embed_all([np.zeros((2, 3, 8, 8), np.float32)], embedder, BatchSize(4))
+    assert embedder.seen == []
+
+
+def test_the_fingerprint_changes_with_all_that_changes_a_descriptor() -> None:
+    identity = {"backbone": "fake", "layer": 3, "gem_p": 3.0}
+    base = fingerprint(identity)
+    assert base == fingerprint(dict(reversed(identity.items())), AlignmentConfig(), half_storage=False)
+    others = {
+        fingerprint({**identity, "layer": 4}),
+        fingerprint({**identity, "gem_p": 3.5}),
+        fingerprint(identity, AlignmentConfig(query_crop=0.7)),
+        fingerprint(identity, AlignmentConfig(reference_rotations=4)),
+        fingerprint(identity, half_storage=True),
+    }
+    assert len(others | {base}) == 6
