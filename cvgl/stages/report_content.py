@@ -222,9 +222,9 @@ def run_settings(material: Material) -> dict[str, Any]:
     source = dict(material.source) or {"source": _common_folder(material.images), "dataset": material.dataset}
     within = {radius for summary in material.summaries for radius in summary.within_m}
     protocols = tuple(dict.fromkeys(summary.protocol for summary in material.summaries))
-    evaluate = {"protocols": protocols} if protocols else {}
+    evaluate: dict[str, Any] = {"protocols": protocols} if protocols else {}
     if within:
-        evaluate |= {"radii_m": tuple(sorted(map(float, within)))}
+        evaluate |= {"radii_m": tuple(sorted(float(radius) for radius in within))}
     settings: dict[str, Any] = {
         "lake": str(material.lake.root),
         "ingest": source,
