@@ -28,7 +28,7 @@ def adapt(
     Args:
         query_features: float32 (M, d0), descriptors of the drone or ground view, in any order.
         reference_features: float32 (N, d0), descriptors of the satellite view, in any order of their own.
-        recipe: "paper"; default: the configuration's.
+        recipe: a `cvgl.config.Recipe`, such as "paper"; default: the configuration's.
         config: all settings; default: the recipe's defaults.
         seed: replaces the configuration's seed. One machine gives the same bytes for the same seed, rows and settings.
         on_iteration: told the metrics of every EM iteration.
@@ -44,13 +44,13 @@ def adapt(
         LakeError: the checkpoint is damaged, or of another training.
         ModelError: the training diverged.
     """
-    from cvgl.adaptation.recipes import RECIPES
+    from cvgl.adaptation.recipes import learn
 
     settings = _settings(config or AdaptConfig(), recipe, seed)
     queries = checked(query_features, "query features")
     references = checked(reference_features, "reference features", queries.shape[1])
     path = None if checkpoint is None else Path(checkpoint)
-    adaptation = RECIPES[settings.recipe](queries, references, settings, on_iteration, path)
+    adaptation = learn(queries, references, settings, on_iteration, path)
     if path is not None:
         path.unlink(missing_ok=True)
     return adaptation

@@ -16,7 +16,7 @@ from cvgl.adaptation import em, standardise
 from cvgl.adaptation.record import ALGORITHM_VERSION, AdapterRecord, IterationMetrics, TrainingRows
 from cvgl.adaptation.standardise import Standardised
 from cvgl.adaptation.transforms import Adaptation, tensor_bytes
-from cvgl.config import InputNormalisation
+from cvgl.config import Recipe
 from cvgl.hashing import digest_json, sha256_bytes
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 OnIteration = Callable[[IterationMetrics], None]
 
 
-def paper(
+def learn(
     queries: Float32Array,
     references: Float32Array,
     config: AdaptConfig,
     on_iteration: OnIteration | None,
     checkpoint: Path | None,
 ) -> Adaptation:
-    """Li et al. 2024 as written: Algorithm 1 with Eq. 5-8 and the settings of Section IV-B.
+    """Algorithm 1 of Li et al. 2024 with Eq. 5-8 and the settings of Section IV-B, on descriptors as the recipe prepares them.
 
     Args:
         queries: float32 (M_0, d0), checked.
@@ -55,13 +55,10 @@ def paper(
         if checkpoint is not None and state.iteration % config.checkpoint_every == 0:
             checkpoints.save(state, checkpoint, identity)
 
-    statistics = _statistics(queries, references, config.normalisation)
+    statistics = _statistics(queries, references, config.recipe)
     em.run(state, queries, references, statistics, config, after_iteration)
     training = TrainingRows(n_queries=len(queries), n_references=len(references))
     return _finish(state, statistics, training, config)
-
-
-RECIPES = {"paper": paper}
 
 
 def _identity(queries: Float32Array, references: Float32Array, config: AdaptConfig) -> str:
@@ -71,10 +68,10 @@ def _identity(queries: Float32Array, references: Float32Array, config: AdaptConf
     return digest_json([*rows, settings, ALGORITHM_VERSION])
 
 
-def _statistics(queries: Float32Array, references: Float32Array, normalisation: InputNormalisation) -> Standardised:
-    if normalisation is InputNormalisation.NONE:
+def _statistics(queries: Float32Array, references: Float32Array, recipe: Recipe) -> Standardised:
+    if recipe is Recipe.PAPER:
         return standardise.identity(queries.shape[1])
-    return standardise.fit(queries, references, scale=normalisation is InputNormalisation.STANDARDISED)
+    return standardise.fit(queries, references, scale=recipe is Recipe.PAPER_STANDARDISED)
 
 
 def _finish(state: em.TrainingState, statistics: Standardised, training: TrainingRows, config: AdaptConfig) -> Adaptation:

@@ -14,7 +14,7 @@ import pytest
 
 import cvgl
 from cvgl.adaptation import IterationMetrics, adapt, frozen, standardise
-from cvgl.config import AdaptConfig, InputNormalisation
+from cvgl.config import AdaptConfig, Recipe
 from cvgl.errors import ConfigError, DataError, LakeError
 from tests.adaptation.synthetic import cross_view, recall_at_1
 
@@ -51,9 +51,7 @@ def test_adaptation_beats_frozen_and_standardised_features_on_new_places(seed):
 
 
 def test_the_literal_recipe_is_there_too(world):
-    adaptation = adapt(
-        world.train_queries, world.train_references, config=CONFIG.model_copy(update={"normalisation": InputNormalisation.NONE})
-    )
+    adaptation = adapt(world.train_queries, world.train_references, config=CONFIG.model_copy(update={"recipe": Recipe.PAPER}))
     assert not adaptation.statistics.query.mean.any()
     assert (adaptation.statistics.query.deviation == 1).all()
 
@@ -205,10 +203,10 @@ def test_very_few_rows_give_finite_unit_output(world, n_queries, n_references):
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -3.5])
-@pytest.mark.parametrize("normalisation", list(InputNormalisation))
-def test_constant_features_give_finite_output(world, value, normalisation):
+@pytest.mark.parametrize("recipe", list(Recipe))
+def test_constant_features_give_finite_output(world, value, recipe):
     rows = np.full((30, 32), value, np.float32)
-    config = CONFIG.model_copy(update={"normalisation": normalisation})
+    config = CONFIG.model_copy(update={"recipe": recipe})
     adaptation = adapt(rows, rows[:7], config=config)
     for out in (adaptation.transform_query(world.test_queries), adaptation.transform_reference(rows)):
         assert np.isfinite(out).all()

@@ -8,7 +8,7 @@ import torch
 
 from cvgl.adaptation import adapt, em, pseudo_labels, standardise
 from cvgl.adaptation.adapter import LinearMap, initial_maps
-from cvgl.config import AdaptConfig, InputNormalisation
+from cvgl.config import AdaptConfig, Recipe
 from cvgl.errors import ModelError
 from tests.adaptation.synthetic import cross_view
 
@@ -124,9 +124,7 @@ def naive_training(queries, references, adapter, reverter, draws, config):
 
 
 def test_training_follows_a_transcription_of_algorithm_1(world):
-    config = AdaptConfig(
-        dimension=8, iterations=12, query_samples=15, normalisation=InputNormalisation.NONE, threshold=0.6, temperature=0.3
-    )
+    config = AdaptConfig(dimension=8, iterations=12, query_samples=15, recipe=Recipe.PAPER, threshold=0.6, temperature=0.3)
     adaptation = adapt(world.train_queries, world.train_references, config=config)
     generator = torch.Generator().manual_seed(config.seed)
     adapter, reverter = initial_maps(32, 8, generator)

@@ -9,7 +9,7 @@ import pytest
 
 from cvgl import adapt
 from cvgl.adaptation import Adaptation, Origin, TrainingRows
-from cvgl.config import AdaptConfig, InputNormalisation
+from cvgl.config import AdaptConfig, Recipe
 from cvgl.errors import DataError, LakeError
 from cvgl.types import View
 from tests.adaptation.synthetic import cross_view
@@ -43,9 +43,7 @@ def test_outputs_are_float32_unit_rows_of_the_adapted_dimension(adaptation, worl
 
 def test_zero_rows_are_harmless_and_scale_does_not_matter(adaptation, world):
     assert np.isfinite(adaptation.transform_query(np.zeros((2, 32), np.float32))).all()
-    literal = adapt(
-        world.train_queries, world.train_references, config=CONFIG.model_copy(update={"normalisation": InputNormalisation.NONE})
-    )
+    literal = adapt(world.train_queries, world.train_references, config=CONFIG.model_copy(update={"recipe": Recipe.PAPER}))
     assert not literal.transform_query(np.zeros((2, 32), np.float32)).any()
     tiny = adaptation.transform_query(world.test_queries * np.float32(1e-20))
     assert np.allclose(tiny, adaptation.transform_query(world.test_queries), atol=1e-5)
