@@ -74,6 +74,10 @@ class Lake:
     def report(self, run: str) -> Path:
         return self.root / "reports" / run
 
+    def registration(self, run: str) -> Path:
+        """What the registry and its gate said of a run, for readers without the registry."""
+        return self.root / "registrations" / f"{run}.json"
+
     def champion(self, dataset: str) -> Path:
         """Which run serves a dataset: a small JSON file that the gate moves."""
         return self.root / "champions" / f"{dataset}.json"

@@ -14,7 +14,7 @@ DATASET = "world"
 # Colour, haze and hour set the two views apart more than usual (view_gap), which is what adaptation can learn to undo.
 WORLD = WorldConfig(
     places=160,
-    train_share=0.7,
+    train_share=0.6,
     views=6,
     heading_spread_degrees=40.0,
     depression_degrees=(74.0, 60.0),

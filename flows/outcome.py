@@ -30,8 +30,8 @@ class Outcomes:
     extract: ExtractOutcome
     adapt: AdaptOutcome
     evaluate: EvaluateOutcome
-    report: ReportOutcome
     register: RegisterOutcome
+    report: ReportOutcome
 
     @property
     def skipped(self) -> tuple[str, ...]:

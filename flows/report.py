@@ -1,16 +1,20 @@
-"""The flow that writes a run's page."""
+"""The flow that writes a run's page and puts it into its MLflow run."""
 
 from __future__ import annotations
 
+from cvgl.config import RegisterConfig
 from cvgl.lake import Lake
 from cvgl.stages.report import ReportOutcome
-from flows.stage import DEFAULT_LAKE, stage_flow
+from flows.stage import DEFAULT_LAKE, REGISTER, stage_flow
 from tasks.find import find_evaluation
+from tasks.register import publish_report
 from tasks.report import report as draw
 
 
 @stage_flow("report", run_name="report {run}")
-def report(run: str, lake: str = DEFAULT_LAKE) -> ReportOutcome:
-    """Writes one self-contained HTML page about an evaluated run."""
+def report(run: str, config: RegisterConfig = REGISTER, lake: str = DEFAULT_LAKE) -> ReportOutcome:
+    """Writes one self-contained HTML page about a registered run, the gate's verdict included."""
     root = Lake.at(lake)
-    return draw(find_evaluation(root, run), root)
+    page = draw(find_evaluation(root, run), root)
+    publish_report(run, config, root)
+    return page

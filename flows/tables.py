@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -40,11 +41,11 @@ def metrics_tables(summaries: Sequence[MetricSummary]) -> RenderableType:
 def _question_table(answers: Sequence[MetricSummary]) -> Table:
     first = answers[0]
     title = f"{first.direction}: {first.n_queries} queries, {first.n_gallery} in the gallery ({first.protocol})"
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     radii = sorted({radius for answer in answers for radius in answer.within_m}, key=float)
     measured = any(answer.median_m is not None for answer in answers)
     distances = ["median m", *(f"≤{float(radius):.0f} m" for radius in radii)] if measured else []
-    table.add_column("rates in %")
+    table.add_column("rates in %", no_wrap=True)
     for name in ("R@1", "R@5", "R@10", "AP", *distances):
         table.add_column(name, justify="right", no_wrap=True)
     for answer in answers:

@@ -11,6 +11,7 @@ from tasks.artifacts import artifact_key
 from tasks.pages import running_pages
 from tasks.progress import observed
 from tasks.registry.registration import EvaluateRun, RegisterOutcome
+from tasks.registry.registration import publish_report as run_publication
 from tasks.registry.registration import register as run_registration
 from tasks.stage import stage_task
 
@@ -22,6 +23,12 @@ def register(evaluation: ArtifactRef, config: RegisterConfig, lake: Lake, evalua
         outcome = run_registration(evaluation, config, lake, evaluate_run, progress)
     _show(outcome, lake)
     return outcome
+
+
+@stage_task("publish-report", run_name="publish the report of {run}")
+def publish_report(run: str, config: RegisterConfig, lake: Lake) -> bool:
+    """Puts the report into the MLflow run; see `tasks.registry.registration.publish_report`."""
+    return run_publication(run, lake, config)
 
 
 def _show(outcome: RegisterOutcome, lake: Lake) -> None:

@@ -18,7 +18,6 @@ from cvgl.reporting.results import ResultTable
 from cvgl.reporting.theme import data_uri
 
 _SAFE_SCHEMES = {"http", "https", "file"}
-VERDICT, REASON = "verdict", "reason"  # keys of `links` that are the gate's words, not addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +85,8 @@ class Document:
     commands: Sequence[str]
     links: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    verdict: str = ""  # the gate's word; empty before a registration
+    reason: str = ""
 
 
 def render(document: Document) -> str:
@@ -106,8 +107,6 @@ def render(document: Document) -> str:
     template = environment.get_template("report.html.j2")
     text: str = template.render(
         document=document,
-        verdict=document.links.get(VERDICT, ""),
-        reason=document.links.get(REASON, ""),
         links=_addresses(document.links),
         thumbnails=_thumbnails([*document.examples, *document.hardest]),
         version=__version__,
@@ -117,11 +116,7 @@ def render(document: Document) -> str:
 
 def _addresses(links: Mapping[str, str]) -> list[tuple[str, str, bool]]:
     """(name, address, whether it may be followed): only web pages and files, so that no address can run anything."""
-    return [
-        (name, address, urlsplit(address).scheme.lower() in _SAFE_SCHEMES)
-        for name, address in links.items()
-        if name not in (VERDICT, REASON) and address
-    ]
+    return [(name, address, urlsplit(address).scheme.lower() in _SAFE_SCHEMES) for name, address in links.items() if address]
 
 
 def _thumbnails(galleries: Sequence[Gallery]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from cvgl.stages.report_content import Drawing, Galleries, compose, galleries
 from cvgl.stages.report_material import Material, gather, inputs_digest
 from cvgl.types import ArtifactRef, Progress, silent
 
-REPORT_VERSION = "1"
+REPORT_VERSION = "2"
 """Raised whenever the same inputs would give another page."""
 
 PAGE_FILE, RECORD_FILE, FIGURES_FOLDER = "index.html", "report.json", "figures"
@@ -45,7 +45,7 @@ def report(
     Args:
         evaluation: of a finished run of this lake.
         lake: where everything is.
-        links: name -> address of pages elsewhere (MLflow, Prefect). The keys ``verdict`` and ``reason`` are the gate's words.
+        links: name -> address of pages elsewhere (MLflow, Prefect).
         progress: told how many figures are drawn.
 
     Raises:

@@ -70,6 +70,8 @@ def compose(
         commands=_commands(material),
         links=links,
         notes=notes,
+        verdict=str(material.registration.get("verdict", "")),
+        reason=str(material.registration.get("reason", "")),
     )
 
 

@@ -38,6 +38,7 @@ class Material:
         quarantine: rows of `cvgl.schemas.QUARANTINE`.
         source: the settings that the dataset was ingested with, as far as they are known.
         places: view -> location_id -> a picture that shows it.
+        registration: what the gate said of the run; empty before it was asked.
     """
 
     lake: Lake
@@ -51,6 +52,7 @@ class Material:
     quarantine: pa.Table
     source: Mapping[str, Any]
     places: Mapping[str, Mapping[str, str]]
+    registration: Mapping[str, Any]
 
     def files(self) -> dict[str, Path]:
         """Image id -> file."""
@@ -89,6 +91,7 @@ def gather(run: str, lake: Lake) -> Material:
         quarantine=_left_out(lake, record.dataset, record.features),
         source=_optional_json(lake.root / "sources" / f"{record.dataset}.json"),
         places=_places(images, read_ground_truth(lake, record.dataset), queries),
+        registration=_optional_json(lake.registration(run)),
     )
 
 
@@ -103,6 +106,7 @@ def inputs_digest(material: Material, links: Mapping[str, str], version: str) ->
             "adapter": material.record.model_dump(mode="json"),
             "model": material.model,
             "source": material.source,
+            "registration": material.registration,
             "images": [path.name for path in parquet_files(material.lake.images(material.dataset))],
             "quarantine": material.quarantine.to_pylist(),
             "truth": [path.name for path in parquet_files(material.lake.ground_truth(material.dataset))],

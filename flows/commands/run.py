@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(draft: Draft) -> Answer:
-    """Everything at once: ingest, extract, adapt, evaluate, report, register. Finished work is skipped."""
+    """Everything at once: ingest, extract, adapt, evaluate, register, report. Finished work is skipped."""
     from tasks.sources import recall
 
     if draft.source is None:

@@ -15,7 +15,7 @@ from cvgl.adaptation.record import AdapterRecord
 from cvgl.adaptation.transforms import read_record
 from cvgl.config import RegisterConfig
 from cvgl.hashing import digest_json
-from cvgl.lake import Lake
+from cvgl.lake import Lake, read_json, write_json
 from cvgl.quality.gate import GateDecision, decide
 from cvgl.summary import MetricSummary, read_summaries
 from cvgl.types import ArtifactRef, Progress, Stage, silent
@@ -71,17 +71,19 @@ class RegisterOutcome:
         return model_page(server, self.model, self.version)
 
 
-def begin(run: str, lake: Lake, config: RegisterConfig | None = None) -> tracking.TrackedRun:
-    """Makes sure that a run has its MLflow run, so that a report can link to it before the registration.
+def publish_report(run: str, lake: Lake, config: RegisterConfig) -> bool:
+    """Puts a run's report into its MLflow run; gives whether there was something to do.
+
+    The report tells what the gate said, so it is written, and published, after the registration.
 
     Raises:
         LakeError: there is no such adapter.
         RegistryError: the registry cannot be opened.
     """
-    config = config or RegisterConfig()
     record = read_record(lake.adapter(run))
     with registration(lake, promotion.model_name(config, str(record.dataset)), config.tracking_uri) as registry:
-        return tracking.find_or_create_run(registry, str(record.dataset), run)
+        tracked = tracking.find_or_create_run(registry, str(record.dataset), run)
+        return tracking.log_report(registry, tracked, run)
 
 
 def register(
@@ -150,6 +152,7 @@ def _register(
         # Last, so that a verdict is only ever found when it has taken effect.
         promotion.tag(registry, version, {"cvgl.verdict": decision.verdict})
     champion = promotion.reconcile(registry, version.model, str(record.dataset))
+    _record_decision(registry, version, decision, judged)
     progress(_STEPS, _STEPS, "done")
     return RegisterOutcome(
         run=run,
@@ -164,6 +167,21 @@ def _register(
         champion=champion.run if champion else "",
         skipped=logged and not judged,
     )
+
+
+def _record_decision(registry: Registry, version: Version, decision: GateDecision, judged: bool) -> None:
+    """Leaves the gate's last judgement in the lake, for the report; a run that only looks again changes nothing of it."""
+    lasting = decision if judged or ROLLED_BACK in version.tags else None
+    said = {
+        "run": version.run,
+        "model": version.model,
+        "version": version.number,
+        "verdict": lasting.verdict if lasting else version.tags.get("cvgl.verdict", decision.verdict),
+        "reason": lasting.reason if lasting else version.tags.get("cvgl.reason", decision.reason),
+    }
+    path = registry.lake.registration(version.run)
+    if not path.is_file() or read_json(path) != said:
+        write_json(path, said)
 
 
 def _ensure_version(

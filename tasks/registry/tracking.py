@@ -64,18 +64,16 @@ def find_or_create_run(registry: Registry, dataset: str, run: str) -> TrackedRun
 def contents_digest(record: AdapterRecord, lake: Lake) -> str:
     """Digest over everything that gets logged for a run: equal digests mean there is nothing to do."""
     run = str(record.run)
-    files = {str(path.relative_to(lake.root)): sha256_file(path) for path in _evidence(lake, run)}
-    return digest_json({"tensors": record.tensors_sha256, "files": files})
+    return digest_json({"tensors": record.tensors_sha256, "files": _hashes(lake, lake.evaluation(run))})
 
 
-def _evidence(lake: Lake, run: str) -> list[Path]:
-    """The finished files of a run's evaluation and report."""
-    return sorted(
-        path
-        for folder in (lake.evaluation(run), lake.report(run))
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith(TEMPORARY_PREFIX)
-    )
+def _finished(folder: Path) -> list[Path]:
+    """The finished files of a folder."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(TEMPORARY_PREFIX))
+
+
+def _hashes(lake: Lake, folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(lake.root)): sha256_file(path) for path in _finished(folder)}
 
 
 def log_run(registry: Registry, tracked: TrackedRun, record: AdapterRecord, summaries: Sequence[MetricSummary]) -> None:
@@ -91,7 +89,7 @@ def log_run(registry: Registry, tracked: TrackedRun, record: AdapterRecord, summ
     _log_parameters(registry, tracked, record)
     _log_metrics(registry, tracked, _history(record), tracked.started)
     _log_inputs(registry, tracked, record)
-    _log_files(registry, tracked, str(record.run))
+    _log_files(registry, tracked, "evaluation", registry.lake.evaluation(str(record.run)))
     registry.client.log_dict(
         tracked.id, {"metrics": [summary.model_dump(mode="json") for summary in summaries]}, "evaluation/metrics.json"
     )
@@ -209,13 +207,21 @@ def _log_inputs(registry: Registry, tracked: TrackedRun, record: AdapterRecord) 
     registry.client.log_inputs(tracked.id, inputs)
 
 
-def _log_files(registry: Registry, tracked: TrackedRun, run: str) -> None:
-    lake = registry.lake
-    for name, folder in (("evaluation", lake.evaluation(run)), ("report", lake.report(run))):
-        for path in _evidence(lake, run):
-            if path.is_relative_to(folder):
-                target = Path(name) / path.relative_to(folder).parent
-                registry.client.log_artifact(tracked.id, str(path), target.as_posix())
+def log_report(registry: Registry, tracked: TrackedRun, run: str) -> bool:
+    """Logs the page and figures of a run, unless the same ones are there; gives whether there was something to do."""
+    folder = registry.lake.report(run)
+    digest = digest_json(_hashes(registry.lake, folder))
+    if registry.client.get_run(tracked.id).data.tags.get("cvgl.report") == digest:
+        return False
+    _log_files(registry, tracked, "report", folder)
+    registry.client.set_tag(tracked.id, "cvgl.report", digest)  # last: where it stands, all files do
+    return True
+
+
+def _log_files(registry: Registry, tracked: TrackedRun, name: str, folder: Path) -> None:
+    for path in _finished(folder):
+        target = Path(name) / path.relative_to(folder).parent
+        registry.client.log_artifact(tracked.id, str(path), target.as_posix())
 
 
 def summary_markdown(summaries: Sequence[MetricSummary]) -> str:

@@ -26,7 +26,8 @@ from tests.reporting.test_document import Page
 from tests.stages.lakes import town, write_town
 
 FINGERPRINT = "cafe" * 4
-LINKS = {"MLflow": "http://127.0.0.1:5000/", "verdict": "promoted", "reason": "no champion yet"}
+LINKS = {"MLflow": "http://127.0.0.1:5000/"}
+REGISTRATION = {"verdict": "promoted", "reason": "no champion yet"}
 
 
 def measure(lake: Lake, source: Path, dataset: str = "mini") -> ArtifactRef:
@@ -64,6 +65,7 @@ def measured(source: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[La
 @pytest.fixture(scope="module")
 def reported(measured: tuple[Lake, ArtifactRef]) -> ReportOutcome:
     lake, evaluation = measured
+    write_json(lake.registration(evaluation.name), REGISTRATION)
     return report(evaluation, lake, LINKS)
 
 
@@ -126,7 +128,8 @@ class TestAgain:
         stale = lake.report(evaluation.name) / "figures" / "similarity_ground_to_satellite.png"
         stale.write_bytes(b"of an earlier report")
         (lake.report(evaluation.name) / ".tmp-dead.png").write_bytes(b"half")
-        other = report(evaluation, lake, {**LINKS, "verdict": "refused"})
+        write_json(lake.registration(evaluation.name), {**REGISTRATION, "verdict": "refused"})
+        other = report(evaluation, lake, LINKS)
         assert not other.skipped
         assert other.ref.digest != first.ref.digest
         assert not stale.exists()

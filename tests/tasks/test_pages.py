@@ -136,7 +136,7 @@ def _run_flow(lake: Lake, run: str) -> None:
         from prefect import flow
         from prefect.artifacts import create_image_artifact, create_table_artifact
         from tasks.artifacts import inline_picture, metrics_rows
-        from tasks.register import register
+        from tasks.register import publish_report, register
 
         @flow(name="registration", flow_run_name="register {run}")
         def registration():
@@ -144,6 +144,7 @@ def _run_flow(lake: Lake, run: str) -> None:
             create_table_artifact(metrics_rows(read_summaries(evaluation.path)), key="metrics")
             create_image_artifact(inline_picture(lake.report("{run}") / "figures" / "similarity.png"), key="figure")
             register(evaluation, RegisterConfig(), lake, lambda run: read_summaries(lake.evaluation(run)))
+            publish_report("{run}", RegisterConfig(), lake)
 
         registration()
     """

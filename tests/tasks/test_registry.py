@@ -19,8 +19,8 @@ from cvgl.errors import DataError, LakeError, RegistryError
 from cvgl.lake import Lake, read_json, sweep
 from cvgl.summary import MetricSummary, read_summaries
 from cvgl.types import ArtifactRef
-from tasks.registry import model, promotion
-from tasks.registry.registration import RegisterOutcome, begin, register
+from tasks.registry import model, promotion, tracking
+from tasks.registry.registration import RegisterOutcome, publish_report, register
 from tasks.registry.store import Registry, local_uri, open_registry
 from tests.tasks.registry_lake import D0, DATASET, D, descriptors, make_run, summaries, write_evaluation
 
@@ -74,6 +74,8 @@ def counts(registry: Registry) -> tuple[int, int, int]:
 def test_first_run_becomes_champion_and_everything_about_it_is_recorded(lake: Lake) -> None:
     evaluation = make_run(lake, adapted=0.5)
     outcome = register(evaluation, RegisterConfig(), lake, never)
+    assert publish_report(evaluation.name, lake, RegisterConfig())
+    assert not publish_report(evaluation.name, lake, RegisterConfig())  # the same report is there
 
     assert (outcome.verdict, outcome.version, outcome.champion) == ("promoted", "1", evaluation.name)
     registry = open_registry(lake)
@@ -105,6 +107,8 @@ def test_first_run_becomes_champion_and_everything_about_it_is_recorded(lake: La
     version = registry.client.get_model_version(NAME, "1")
     assert version.tags["cvgl.verdict"] == "promoted"
     assert version.tags["cvgl.reason"] == outcome.reason
+    said = read_json(lake.registration(evaluation.name))
+    assert (said["verdict"], said["reason"]) == ("promoted", outcome.reason)
     assert "50.0 %" in version.description
 
 
@@ -384,8 +388,8 @@ def test_pointer_that_a_killed_process_did_not_write_is_mended(lake: Lake) -> No
 @pytest.mark.slow
 def test_unfinished_model_of_a_killed_process_is_cleared_away(lake: Lake) -> None:
     evaluation = make_run(lake, adapted=0.5)
-    tracked = begin(evaluation.name, lake)
     registry = open_registry(lake)
+    tracked = tracking.find_or_create_run(registry, DATASET, evaluation.name)
     half = registry.client.create_logged_model(tracked.experiment, model.MODEL, tracked.id)
     outcome = do(lake, evaluation)
     assert outcome.mlflow_run == tracked.id
