@@ -52,7 +52,7 @@ LAKE = (Setting("--lake", "lake", "CVGL_LAKE"),)
 DATASET = (Setting("--dataset", "ingest.dataset"),)
 POSITIONAL_SOURCE = (Setting("SOURCE", "ingest.source"),)
 SOURCE = (Setting("--source", "ingest.source"),)
-LAYOUT = (Setting("--layout", "ingest.layout"), Setting("--max-pixels", "ingest.max_pixels"))
+LAYOUT = (Setting("--layout", "ingest.layout"), Setting("--root", "ingest.root"), Setting("--max-pixels", "ingest.max_pixels"))
 FEATURES = (
     Setting("--backbone", "extract.backbone.name"),
     Setting("--checkpoint", "extract.backbone.checkpoint"),

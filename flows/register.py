@@ -1,4 +1,4 @@
-"""The flow that reports and registers a run, and lets the gate decide which run serves."""
+"""The flow that registers a run and lets the gate decide which run serves."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os.path import commonpath
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -16,14 +17,15 @@ from flows.outcome import RunOutcome
 _COLORS = {"promoted": "green", "unchanged": "cyan", "refused": "yellow"}
 
 
-def facts(rows: Mapping[str, object], title: str | None = None) -> Table:
-    """Names and values, one a line."""
-    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+def facts(rows: Mapping[str, object], title: str | None = None) -> Text:
+    """Names and values, one a line; a long path stays one line, to be copied."""
+    width = max(map(len, rows), default=0) + 2
+    text = Text()
+    if title:
+        text.append(f"{title}\n", style="bold")
     for name, value in rows.items():
-        table.add_row(name, Text(str(value)))
-    return table
+        text.append(name.ljust(width), style="bold").append(f"{value}\n")
+    return text[:-1]
 
 
 def metrics_tables(summaries: Sequence[MetricSummary]) -> RenderableType:
@@ -83,6 +85,7 @@ def run_answer(outcome: RunOutcome) -> RenderableType:
 def placements_table(placements: Sequence[Placement]) -> Table:
     """The answers for each picture, best first."""
     table = Table(title="Where the pictures were taken", title_justify="left")
+    folder = _common_folder([answer.uri for placement in placements for answer in placement.top_k])
     table.add_column("picture", overflow="fold")
     for name in ("rank", "score", "latitude, longitude"):
         table.add_column(name, justify="right")
@@ -93,9 +96,15 @@ def placements_table(placements: Sequence[Placement]) -> Table:
             table.add_row(Text(placement.picture), "", "", "", Text(placement.problem, style="yellow"))
         for rank, answer in enumerate(placement.top_k, start=1):
             picture = Text(placement.picture if rank == 1 else "")
-            table.add_row(picture, str(rank), f"{answer.score:.3f}", _place(answer), Text(answer.uri))
-    table.caption = f"adapter: {', '.join(sorted({placement.adapter for placement in placements}))}"
+            table.add_row(picture, str(rank), f"{answer.score:.3f}", _place(answer), Text(answer.uri.removeprefix(folder)))
+    adapters = ", ".join(sorted({placement.adapter for placement in placements}))
+    table.caption = f"adapter: {adapters}\nreferences in {folder}"
     return table
+
+
+def _common_folder(uris: Sequence[str]) -> str:
+    """The folder that all files are under, with a slash: not worth repeating on every line."""
+    return commonpath([uri.rpartition("/")[0] for uri in uris]).rstrip("/") + "/" if uris else ""
 
 
 def _place(position: Position) -> str:

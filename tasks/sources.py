@@ -12,8 +12,8 @@ from cvgl.lake import Lake, read_json, write_json
 
 def remember(config: IngestConfig, lake: Lake) -> None:
     """Keeps the settings that a dataset was last ingested with."""
-    absolute = config.model_copy(update={"source": str(Path(config.source).expanduser().resolve())})
-    write_json(_path(lake, config.dataset), absolute.model_dump(mode="json"))
+    folders = {"source": _absolute(config.source), "root": None if config.root is None else _absolute(config.root)}
+    write_json(_path(lake, config.dataset), config.model_copy(update=folders).model_dump(mode="json"))
 
 
 def recall(lake: Lake, dataset: str) -> dict[str, Any]:
@@ -31,6 +31,10 @@ def recall(lake: Lake, dataset: str) -> dict[str, Any]:
         )
     values: dict[str, Any] = read_json(path)
     return values
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().resolve())
 
 
 def _path(lake: Lake, dataset: str) -> Path:

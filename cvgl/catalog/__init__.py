@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cvgl.catalog.formats import to_csv, to_json, to_table
+from cvgl.catalog.formats import Readable, to_csv, to_json, to_table
 from cvgl.catalog.query import Result, connect, run_query
 from cvgl.catalog.views import VIEWS, View
 
-__all__ = ["VIEWS", "Result", "View", "connect", "run_query", "to_csv", "to_json", "to_table"]
+__all__ = ["VIEWS", "Readable", "Result", "View", "connect", "run_query", "to_csv", "to_json", "to_table"]

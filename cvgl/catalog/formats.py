@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 from cvgl.catalog.query import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.table import Table
 
 _WIDEST_CELL = 60
@@ -32,6 +35,36 @@ def to_table(result: Result, title: str | None = None) -> Table:
     if result.truncated:
         table.caption = f"the first {len(result.rows)} rows; there are more"
     return table
+
+
+class Readable:
+    """A result as a table where it fits the terminal, else as one block of names and values a row."""
+
+    def __init__(self, result: Result) -> None:
+        self._result = result
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.measure import Measurement
+
+        table = to_table(self._result)
+        if Measurement.get(console, options.update(max_width=10_000), table).maximum <= options.max_width:
+            yield table
+        else:
+            yield from self._records()
+
+    def _records(self) -> Iterator[RenderableType]:
+        from rich.table import Table
+        from rich.text import Text
+
+        for number, row in enumerate(self._result.rows, start=1):
+            block = Table(title=f"row {number}", title_justify="left", show_header=False, box=None, pad_edge=False)
+            block.add_column(style="bold", no_wrap=True)
+            block.add_column(overflow="fold")
+            for name, value in zip(self._result.columns, row, strict=True):
+                block.add_row(Text(name), Text("—", style="dim") if value is None else Text(_cell(value)))
+            yield block
+        if self._result.truncated:
+            yield Text(f"the first {len(self._result.rows)} rows; there are more", style="italic")
 
 
 def to_csv(result: Result) -> str:

@@ -64,10 +64,10 @@ def query(draft: Draft, sql: Sql, row_format: RowFormat = Format.TABLE, limit: L
 
     from rich.text import Text
 
-    from cvgl.catalog import run_query, to_csv, to_json, to_table
+    from cvgl.catalog import Readable, run_query, to_csv, to_json
 
     result = run_query(draft.lake, sql, limit)
-    shown: RenderableType = to_table(result)
+    shown: RenderableType = Readable(result)
     if row_format is not Format.TABLE:
         shown = Text((to_csv if row_format is Format.CSV else to_json)(result).rstrip("\n"))
     return Answer({"rows": json.loads(to_json(result)), "truncated": result.truncated}, shown)

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from cvgl import schemas
-from cvgl.catalog import VIEWS, Result, connect, run_query, to_csv, to_json, to_table
+from cvgl.catalog import VIEWS, Readable, Result, connect, run_query, to_csv, to_json, to_table
 from cvgl.config import EvaluateConfig, Layout
 from cvgl.datasets import tables
 from cvgl.datasets.ground_truth import read_ground_truth
@@ -350,6 +350,15 @@ class TestFormats:
         assert "[red]c[/red]" in shown
         assert "[bold]title" in shown
         assert "0.3" in shown
+
+    def test_rows_too_wide_for_the_terminal_become_blocks(self, lake: Lake) -> None:
+        wide = Result(tuple(f"column_{number}" for number in range(12)), [tuple(range(12)), (None, *range(11))])
+        for width, expected in ((300, False), (60, True)):
+            console = Console(width=width, record=True, file=io.StringIO())
+            console.print(Readable(wide))
+            shown = console.export_text()
+            assert ("row 2" in shown) is expected
+            assert "column_11" in shown
 
     def test_table_says_when_there_is_more(self) -> None:
         assert "there are more" in str(to_table(Result(("a",), [(1,)], truncated=True)).caption)

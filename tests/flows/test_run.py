@@ -13,7 +13,7 @@ from tests.flows.commands import ADAPTER, FEATURES, QUICK, contents, invoke
 from tests.flows.conftest import Finished
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for the server and for a whole run
-STAGES = ["ingest", "extract", "adapt", "evaluate", "report", "register"]
+STAGES = ["ingest", "extract", "adapt", "evaluate", "register", "report"]
 SAME_BYTES = ("images", "ground_truth", "quarantine", "features", "adapters", "evaluations")
 
 

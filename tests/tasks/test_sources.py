@@ -13,10 +13,11 @@ from tasks.sources import recall, remember
 def test_a_dataset_remembers_where_it_came_from(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pictures").mkdir()
     monkeypatch.chdir(tmp_path)
-    remember(IngestConfig(source="pictures", dataset="campus", layout=Layout.FOLDER), lake)
+    remember(IngestConfig(source="pictures", dataset="campus", layout=Layout.FOLDER, root="pictures"), lake)
     monkeypatch.chdir("/")
     config = IngestConfig.model_validate(recall(lake, "campus"))
-    assert config == IngestConfig(source=str(tmp_path / "pictures"), dataset="campus", layout=Layout.FOLDER)
+    there = str(tmp_path / "pictures")
+    assert config == IngestConfig(source=there, dataset="campus", layout=Layout.FOLDER, root=there)
 
 
 def test_an_unknown_dataset_is_an_error_that_names_the_option(lake: Lake) -> None:
