@@ -88,5 +88,5 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
             raise
         raise MissingDependencyError(
             f"the package '{module}' is needed to {purpose} and is not installed",
-            fix=f"pip install 'cvgl[{extra}]'",
+            fix=f"pip install 'cvgl[{extra}]'; in a checkout: pip install -e '.[{extra}]'",
         ) from error

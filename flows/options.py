@@ -68,6 +68,7 @@ FEATURES = (
     Setting("--half-storage", "extract.half_storage"),
     Setting("--batch-size", "extract.batch_size"),
     Setting("--workers", "extract.workers"),
+    Setting("--part-rows", "extract.part_rows"),
 )
 DEVICE = (Setting("--device", "extract.device"),)
 ADAPTER = (

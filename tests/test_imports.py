@@ -2,13 +2,33 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.data.pictures import university1652
 
 HEAVY = ["torch", "timm", "faiss", "duckdb", "matplotlib", "sklearn", "pandas", "prefect", "mlflow", "pyarrow", "numpy"]
 BARE_NODE_LACKS = [
     "prefect", "mlflow", "duckdb", "faiss", "matplotlib", "sklearn", "jinja2", "pandas", "pyproj", "filelock", "psutil",
 ]  # fmt: skip
+
+# Finders that do not find them: what python does where a package is not installed.
+ABSENT = f"""
+import sys
+
+class Without:
+    def __init__(self, finder):
+        self.finder = finder
+
+    def find_spec(self, name, path=None, target=None):
+        return None if name.split(".")[0] in {BARE_NODE_LACKS!r} else self.finder.find_spec(name, path, target)
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+
+sys.meta_path[:] = [Without(finder) for finder in sys.meta_path]
+"""
 
 
 def run_python(code: str) -> str:
@@ -47,4 +67,28 @@ with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
     ],
 )
 def test_library_imports_on_a_bare_node(use: str) -> None:
-    run_python(f"import sys\nsys.modules.update(dict.fromkeys({BARE_NODE_LACKS!r}))\n{use}\nprint('imported')")
+    run_python(f"{ABSENT}\n{use}\nprint('imported')")
+
+
+def test_the_whole_line_runs_on_a_bare_node(tmp_path: Path) -> None:
+    source = university1652(tmp_path / "pictures", train=6, test=4)
+    picture = next((source / "test" / "query_drone").rglob("*.jpeg"))
+    code = f"""
+from pathlib import Path
+from cvgl.config import AdaptConfig, EvaluateConfig, ExtractConfig, IngestConfig
+from cvgl.lake import Lake
+from cvgl.stages.adapt import adapt
+from cvgl.stages.evaluate import evaluate
+from cvgl.stages.extract import extract
+from cvgl.stages.ingest import ingest
+from cvgl.stages.localize import localize
+
+lake = Lake.at({str(tmp_path / "lake")!r})
+images = ingest(IngestConfig(source={str(source)!r}, dataset="bare"), lake).ref
+features = extract(images, ExtractConfig(), lake).ref
+adapter = adapt(features, AdaptConfig(iterations=2, dimension=None), lake).ref
+figures = evaluate(adapter, EvaluateConfig(), lake).metrics
+[placement] = localize([Path({str(picture)!r})], "bare", lake, run=adapter.name)
+print(len(figures), placement.placed)
+"""
+    assert run_python(f"{ABSENT}\n{code}").splitlines()[-1] == "6 True"  # three stages in two directions

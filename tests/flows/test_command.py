@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import typer
@@ -110,3 +112,23 @@ def test_the_version_is_the_packages() -> None:
     from cvgl import __version__
 
     assert CliRunner().invoke(cvgl, ["--version"]).stdout == f"cvgl {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["run", "--source", "pictures"], ["extract"], ["adapt"], ["demo"]])
+def test_without_prefect_the_command_says_which_extra_brings_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "prefect", None)
+    dataset = [] if arguments == ["demo"] else ["--dataset", "campus"]
+    result = CliRunner().invoke(cvgl, [*arguments, *dataset, "--lake", str(tmp_path / "lake")])
+    assert result.exit_code == 1
+    assert "pip install 'cvgl[pipeline]'" in result.stderr
+    assert not (tmp_path / "lake").exists()
+
+
+def test_a_file_is_no_lake(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    result = CliRunner().invoke(cvgl, ["query", "FROM images", "--lake", str(file)])
+    assert result.exit_code == 1
+    assert "must be a folder" in result.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.pictures import place_picture, save
-from tests.flows.commands import ADAPTER, FEATURES, QUICK, contents, invoke
+from tests.flows.commands import ADAPTER, FEATURES, QUICK, contents, cvgl, invoke
 from tests.flows.conftest import Finished
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for the server and for a whole run
@@ -175,3 +175,17 @@ def test_a_missing_source_is_said_in_three_lines(prefect_api: str, tmp_path: Pat
     assert "nowhere" in run.stderr
     assert "to do:" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_real_pictures_and_a_real_backbone(prefect_api: str, shared: Path, tmp_path: Path, backbone: str) -> None:
+    run = cvgl(
+        *("run", "--source", shared / "data" / "university_mini", "--dataset", "university_mini", "--backbone", backbone),
+        *("--checkpoint", next((shared / "weights").glob(f"{backbone}*")), "--lake", tmp_path / "lake", "--json"),
+    )
+    assert run.code == 0, run.stderr
+    assert len(run.stdout.splitlines()) == 1
+    recall = {(metric["stage"], metric["direction"]): metric["recall"]["1"] for metric in run.json["metrics"]}
+    for direction in ("drone_to_satellite", "satellite_to_drone"):
+        assert recall["adapted", direction] > recall["frozen", direction]
