@@ -157,7 +157,7 @@ class TestViews:
         [(run, recipe, d, iterations, total)] = rows(
             measured, "SELECT run, recipe, d, iterations, final['loss_total'] FROM runs"
         )
-        assert (run, recipe, d, iterations) == (RUN, "paper", 16, 3)
+        assert (run, recipe, d, iterations) == (RUN, "paper-standardised", 16, 3)
         history = rows(measured, "SELECT iteration, value FROM training WHERE metric = 'loss_total' ORDER BY iteration")
         assert [iteration for iteration, _ in history] == [1, 2, 3]
         assert history[-1][1] == total > 0
