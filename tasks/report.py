@@ -21,7 +21,12 @@ def report(evaluation: ArtifactRef, lake: Lake, links: Mapping[str, str] | None 
     run = evaluation.name
     with observed(artifact_key("report", run), f"drawing the report of {run}") as progress:
         outcome = run_stage(evaluation, lake, links or {}, progress)
-    create_link_artifact(outcome.ref.path.as_uri(), f"Report of {run}", key=artifact_key("report-page", run))
+    create_link_artifact(
+        outcome.ref.path.as_uri(),
+        f"Report of {run}",
+        key=artifact_key("report-page", run),
+        description="One self-contained HTML page; MLflow shows it too, among the artifacts of the run",
+    )
     for figure in sorted(outcome.ref.path.parent.glob("**/*.png")):
         picture = inline_picture(figure)
         if picture is not None:
