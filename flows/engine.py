@@ -40,9 +40,11 @@ def engine(lake: Lake, screen: Screen) -> Iterator[None]:
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
         import flows.pipeline  # noqa: F401 - imported here for its time, which overlaps with the server's
+        from tasks.abandoned import OURS, close_abandoned, process_tag
 
         stack.enter_context(temporary_settings(updates={PREFECT_API_URL: address()}))
-        stack.enter_context(prefect.tags("cvgl"))
+        close_abandoned()
+        stack.enter_context(prefect.tags(OURS, process_tag()))
         stack.callback(deliver)
         yield
 
