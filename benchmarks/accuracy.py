@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--lake", type=Path, required=True)
     options = parser.parse_args()
     rows = [_measure(row, options.shared, options.lake) for row in _plan(options.shared, options.lake)]
-    PAGE.write_text(_page(rows))
+    PAGE.write_text(_page(rows, options.shared))
     print(f"written to {PAGE}")
 
 
@@ -112,8 +112,8 @@ def _run(line: Sequence[str], allowed: Sequence[int] = (0,)) -> str:
     return done.stdout
 
 
-def _page(rows: Sequence[Row]) -> str:
-    example = shlex.join(command(rows[0], Path("../shared"), Path("LAKE"), RECIPES[-1], 0))
+def _page(rows: Sequence[Row], shared: Path) -> str:
+    example = shlex.join(command(rows[0], shared, Path("LAKE"), RECIPES[-1], 0)).replace(str(shared), "../shared")
     return "\n".join(
         [
             "# Results on real imagery",
