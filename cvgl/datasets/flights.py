@@ -33,7 +33,8 @@ def write_manifest(
     """Writes the manifest of one date.
 
     Frames of the first flight carry no label at all. Frames of the test flight are queries and, for the other direction,
-    a gallery; tiles are a gallery and serve adaptation, and those that a test frame shows are asked for as well.
+    a gallery; tiles serve adaptation, are a gallery, and are asked for. All tiles have the same roles: which of them a test
+    frame shows is a label, so only their location_id tells it, and tiles that none shows have none.
 
     Args:
         source_folder: holds uav.csv, tiles.csv and truth.csv; the manifest's paths start here.
@@ -60,8 +61,9 @@ def write_manifest(
             for frame in tested
         ),
         *(
-            _row(tile, View.SATELLITE, Subset.GALLERY, *[Subset.QUERY] * (tile["tile_id"] in shown), Subset.TRAIN)
+            _row(tile, View.SATELLITE, Subset.GALLERY, Subset.QUERY, Subset.TRAIN)
             | _place(tile, "tile_id")
+            | ({} if tile["tile_id"] in shown else {"location_id": None})
             for tile in tiles
         ),
     ]

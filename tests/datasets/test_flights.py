@@ -33,7 +33,7 @@ def test_each_picture_has_its_role_and_the_adapted_flight_no_label(source: Path)
     assert found == {
         "u/1/a.jpg": (View.DRONE, "train", None),
         "u/2/b.jpg": (View.DRONE, "gallery query", "01"),
-        "s/1/00.jpg": (View.SATELLITE, "gallery train", "00"),
+        "s/1/00.jpg": (View.SATELLITE, "gallery query train", None),  # which tiles are seen is a label: no role tells it
         "s/1/01.jpg": (View.SATELLITE, "gallery query train", "01"),
     }
     positions = {e.path.name: e.position and (e.position.x, e.position.y, e.position.crs) for e in listing.entries}

@@ -372,6 +372,7 @@ def test_flights(shared: Path, tmp_path: Path, lake: Lake) -> None:
     rows = read_images(lake, "d").to_pylist()
     tiles = [row for row in rows if row["view"] == "satellite"]
     assert {row["crs"] for row in tiles} == {"local"}
+    assert len({tuple(row["subsets"]) for row in tiles}) == 1  # roles do not tell which tiles a test frame shows
     flown = {row["image_id"] for row in rows if row["subsets"] == ["train"]}
     assert len(flown) == 358
     assert not flown & set(truth(lake))  # the flight that is adapted on comes without any label
