@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from benchmarks.measure import Ratio, compare
-from cvgl.adaptation import em
+from cvgl.adaptation import em, standardise
 from cvgl.config import AdaptConfig
 
 QUERIES, REFERENCES, D0, D = 700, 701, 1536, 2048
@@ -21,7 +21,7 @@ def em_iteration() -> Ratio:
 
     def ours() -> None:
         state.history.clear()
-        em.run(state, queries, references, config, lambda _: None)
+        em.run(state, queries, references, standardise.identity(D0), config, lambda _: None)
 
     weight, reverse = torch.randn(D0, D, generator=generator), torch.randn(D, D0, generator=generator)
     adapted = torch.randn(QUERIES + REFERENCES, D, generator=generator)
