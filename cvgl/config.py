@@ -137,7 +137,7 @@ class Recipe(StrEnum):
     """Ways to learn an adapter. All run Algorithm 1 of Li et al. 2024; they differ in what the descriptors go through first.
 
     The statistics are those of the unlabelled training rows. As printed, the algorithm's first pseudo-labels follow the
-    views' offsets and gather on a few hubs; on the real sets measured it then loses to the frozen descriptors or just equals them
+    views' offsets and gather on a few hubs; on the real sets measured it then loses to the frozen descriptors or equals them
     (docs/adaptation.md). So the default removes the offsets first, and says so in its name.
     """
 
