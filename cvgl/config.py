@@ -8,7 +8,7 @@ the same bounds; a command-line option only ever fills one of these fields. A fi
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -198,7 +198,3 @@ class RunConfig(Settings):
     @property
     def dataset(self) -> str:
         return self.ingest.dataset
-
-    def with_seed(self, seed: int) -> Self:
-        """The same run with another seed of the adapter."""
-        return self.model_copy(update={"adapt": self.adapt.model_copy(update={"seed": seed})})

@@ -14,8 +14,6 @@ from cvgl.types import Stage
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RECALLS = ("1", "5", "10", "1%")
-
 
 class MetricSummary(BaseModel):
     """Retrieval figures. All rates are fractions in [0, 1].

@@ -58,18 +58,6 @@ class Direction:
     def __str__(self) -> str:
         return f"{self.query_view}_to_{self.gallery_view}"
 
-    @classmethod
-    def parse(cls, text: str) -> Direction:
-        """Reads ``"drone_to_satellite"``.
-
-        Raises:
-            ValueError: not of the form VIEW_to_VIEW.
-        """
-        query, separator, gallery = text.partition("_to_")
-        if not separator:
-            raise ValueError(f"'{text}' is not a direction; expected for example drone_to_satellite")
-        return cls(View(query), View(gallery))
-
 
 @dataclass(frozen=True, slots=True)
 class ArtifactRef:

@@ -42,16 +42,11 @@ def test_digest_follows_every_field_and_nothing_else() -> None:
 
 
 def test_a_run_survives_json() -> None:
-    run = RunConfig(ingest=IngestConfig(source="here", dataset="town")).with_seed(3)
+    run = RunConfig(ingest=IngestConfig(source="here", dataset="town"), adapt=AdaptConfig(seed=3))
     again = RunConfig.model_validate_json(run.model_dump_json())
     assert again == run
     assert again.adapt.seed == 3
 
 
-def test_directions_are_read_and_written() -> None:
-    direction = Direction.parse("drone_to_satellite")
-    assert direction == Direction(View.DRONE, View.SATELLITE)
-    assert str(direction) == "drone_to_satellite"
-    for text in ("drone", "drone_to_moon", ""):
-        with pytest.raises(ValueError, match=r"moon|direction"):
-            Direction.parse(text)
+def test_directions_are_written_as_the_field_writes_them() -> None:
+    assert str(Direction(View.DRONE, View.SATELLITE)) == "drone_to_satellite"
