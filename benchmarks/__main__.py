@@ -1,4 +1,4 @@
-"""`make bench`: measures every ratio in one run and writes docs/benchmarks.md."""
+"""`make bench`: measures every ratio and every peak of memory in one run and writes docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -9,32 +9,49 @@ from pathlib import Path
 import torch
 
 from benchmarks import adaptation, evaluation, extraction
-from benchmarks.measure import Ratio
+from benchmarks.measure import Memory, Ratio
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 BENCHMARKS = (
     adaptation.em_iteration,
+    adaptation.em_iteration_in_blocks,
+    adaptation.released_iteration,
+    adaptation.large_references,
     evaluation.drone_to_satellite,
     evaluation.satellite_to_drone,
+    evaluation.large_gallery_time,
+    evaluation.large_gallery_memory,
     extraction.overlapped_decoding,
 )
 
 
 def main() -> None:
-    ratios = []
+    ratios: list[Ratio] = []
+    memories: list[Memory] = []
     for benchmark in BENCHMARKS:
-        ratio = benchmark()
-        print(f"{ratio.name}: {ratio.ratio:.2f} x {ratio.floor} ({ratio.ours_s:.2f} s)", flush=True)
-        ratios.append(ratio)
-    PAGE.write_text(_page(ratios))
+        row = benchmark()
+        print(_line(row), flush=True)
+        if isinstance(row, Ratio):
+            ratios.append(row)
+        else:
+            memories.append(row)
+    PAGE.write_text(_page(ratios, memories))
     print(f"written to {PAGE}")
 
 
-def _page(ratios: list[Ratio]) -> str:
+def _line(row: Ratio | Memory) -> str:
+    if isinstance(row, Ratio):
+        return f"{row.name}: {row.ratio:.2f} x {row.floor} ({row.ours_s:.2f} s)"
+    verdict = "within" if row.ours_gib <= row.limit_gib else "ABOVE"
+    return f"{row.name}: {row.ours_gib:.2f} GiB, {verdict} {row.limit_gib:g} GiB ({row.floor}: {row.floor_gib:.2f} GiB)"
+
+
+def _page(ratios: list[Ratio], memories: list[Memory]) -> str:
     rows = [
         f"| {r.name} | {r.floor} | {r.ours_s:.3f} | {r.floor_s:.3f} | **{r.ratio:.2f}** | {r.low:.2f}-{r.high:.2f} |"
         for r in ratios
     ]
+    peaks = [f"| {m.name} | {m.floor} | **{m.ours_gib:.2f}** | {m.floor_gib:.2f} | {m.limit_gib:g} |" for m in memories]
     return "\n".join(
         [
             "# Benchmarks",
@@ -47,6 +64,14 @@ def _page(ratios: list[Ratio]) -> str:
             "| work | held against | ours, s | that, s | ratio | smallest-largest |",
             "|---|---|---|---|---|---|",
             *rows,
+            "",
+            "## Memory",
+            "",
+            "Peak resident memory of a process that does the work and nothing else, Python and libraries included.",
+            "",
+            "| work | held against | ours, GiB | that, GiB | limit, GiB |",
+            "|---|---|---|---|---|",
+            *peaks,
             "",
         ]
     )

@@ -72,6 +72,7 @@ METRICS = pa.schema(
         pa.field("value", pa.float64(), nullable=False),  # rates are fractions in [0, 1]
         pa.field("n_queries", pa.int64(), nullable=False),
         pa.field("n_gallery", pa.int64(), nullable=False),
+        pa.field("most_right", pa.int64()),  # largest number of right answers of a query
         pa.field("rows_digest", pa.string()),  # figures with different ones answer different questions
         pa.field("notes", pa.list_(pa.string())),  # what to know before believing the value
     ]
@@ -88,6 +89,7 @@ QUERIES = pa.schema(
         pa.field("location_id", pa.string()),
         pa.field("rank", pa.int64()),  # 1-based rank of the first right answer; null when the gallery has none
         pa.field("average_precision", pa.float64()),  # null when the gallery has no right answer
+        pa.field("n_right", pa.int64()),  # right answers in the gallery
         pa.field("top_ids", pa.list_(pa.string()), nullable=False),  # best first
         pa.field("top_scores", pa.list_(pa.float32()), nullable=False),
         pa.field("top_correct", pa.list_(pa.bool_()), nullable=False),

@@ -29,6 +29,8 @@ class MetricSummary(BaseModel):
         within_m: share of the queries with a known distance whose first answer lies within so many metres.
         n_queries: queries with a known place: what the rates divide by.
         n_gallery: pictures ranked.
+        most_right: the largest number of right answers of a query; up to 1, both kinds of average precision convert into each
+            other; None where it was not recorded.
         rows_digest: hash of the evaluated queries and gallery with their places; equal hashes mean the same questions.
         notes: what a reader should know before believing the figures.
     """
@@ -45,6 +47,7 @@ class MetricSummary(BaseModel):
     within_m: dict[str, float] = Field(default_factory=dict)
     n_queries: int = Field(ge=0)
     n_gallery: int = Field(ge=0)
+    most_right: int | None = Field(default=None, ge=0)
     rows_digest: str = ""
     notes: tuple[str, ...] = ()
 
@@ -101,6 +104,7 @@ def _summary(rows: Sequence[dict[str, Any]]) -> MetricSummary:
             for name, value in values.items()
             if name.startswith("within_")
         },
+        most_right=first.get("most_right"),
         rows_digest=first.get("rows_digest") or "",
         notes=tuple(first.get("notes") or ()),
     )

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cvgl.localization.placement import Placement, Position
+from cvgl.stages.align_record import AlignmentRecord, candidate_rows
 from cvgl.summary import MetricSummary
 from flows.outcome import RunOutcome
 
@@ -42,7 +43,8 @@ def metrics_tables(summaries: Sequence[MetricSummary]) -> RenderableType:
 
 def _question_table(answers: Sequence[MetricSummary]) -> Table:
     first = answers[0]
-    title = f"{first.direction}: {first.n_queries} queries, {first.n_gallery} in the gallery ({first.protocol})"
+    title = f"{first.direction}: {first.n_queries} queries, {first.n_gallery} in the gallery"
+    title += f" ({first.protocol}, {first.protocol_hash})"
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     radii = sorted({radius for answer in answers for radius in answer.within_m}, key=float)
     measured = any(answer.median_m is not None for answer in answers)
@@ -69,6 +71,7 @@ def run_answer(outcome: RunOutcome) -> RenderableType:
     rows: dict[str, object] = {
         "run": outcome.run,
         "images": ", ".join(f"{count} {name}" for name, count in outcome.images.items()),
+        "alignment": outcome.alignment,
         "report": outcome.report,
         "lake": outcome.lake,
         "MLflow run": f"{outcome.mlflow_run} in {outcome.tracking_uri}" if outcome.mlflow_run else None,
@@ -80,6 +83,24 @@ def run_answer(outcome: RunOutcome) -> RenderableType:
     if outcome.verdict is not None:
         parts += [Text.assemble((outcome.verdict, f"bold {_COLORS[outcome.verdict]}"), ": ", outcome.reason), ""]
     return Group(*parts, facts({name: value for name, value in rows.items() if value}))
+
+
+def alignment_answer(record: AlignmentRecord, rows: Mapping[str, object]) -> RenderableType:
+    """Every candidate with its score, and which was chosen."""
+    parts: list[RenderableType] = []
+    candidates = candidate_rows(record)
+    if candidates:
+        table = Table(title="Candidates", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+        for name in candidates[0]:
+            table.add_column(name, justify="right" if name == "agreement" else "left", overflow="fold")
+        for index, one in enumerate(candidates):
+            table.add_row(*one.values(), style="bold" if index == 0 else "")
+        parts += [
+            table,
+            Text("agreement: share of the sampled pictures that are each other's nearest", style="dim"),
+            "",
+        ]
+    return Group(*parts, facts(rows, f"{record.dataset}: alignment"))
 
 
 def placements_table(placements: Sequence[Placement]) -> Table:

@@ -24,6 +24,7 @@ def metrics_rows(summaries: Sequence[MetricSummary]) -> list[dict[str, str | int
             "descriptors": str(summary.stage),
             "direction": summary.direction,
             "protocol": summary.protocol,
+            "rules": summary.protocol_hash,
             **{f"R@{depth}": f"{summary.recall[depth]:.1%}" for depth in summary.recall},
             "AP": f"{summary.ap:.1%}",
             "median m": "" if summary.median_m is None else f"{summary.median_m:.0f}",

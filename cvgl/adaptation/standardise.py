@@ -6,6 +6,7 @@ removing the means is worth more than a published training recipe on some sets (
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -89,31 +90,53 @@ def fit(query_features: Any, reference_features: Any, *, scale: bool = True) -> 
     """Takes each view's mean and per-dimension deviation from training rows.
 
     Args:
-        query_features: (M, d0) frozen descriptors of the drone or ground view.
-        reference_features: (N, d0) of the satellite view.
+        query_features: (M, d0) frozen descriptors of the drone or ground view, as an array or as an object with a length, a
+            `dimension` and a method `blocks`, which is read twice (`cvgl.features.StoredDescriptors`).
+        reference_features: (N, d0) of the satellite view, likewise.
         scale: False leaves the deviations alone and only centres.
 
     Raises:
         DataError: see `cvgl.adaptation.descriptors.checked`.
     """
-    query = checked(query_features, "query features")
-    reference = checked(reference_features, "reference features", query.shape[1])
+    query = _Rows(query_features, "query features")
+    reference = _Rows(reference_features, "reference features", query.dimension)
     return Standardised(query=_statistics(query, scale), reference=_statistics(reference, scale))
 
 
-def _statistics(values: Float32Array, scale: bool) -> Statistics:
+class _Rows:
+    """Unit rows of one view, in blocks, from an array or from what arrives in blocks itself."""
+
+    def __init__(self, features: Any, name: str, dimension: int | None = None) -> None:
+        self._name, self._features, self._arrives = name, features, hasattr(features, "blocks")
+        if self._arrives and not len(features):
+            checked(np.zeros((0, dimension or 1), np.float32), name)  # says what is missing
+        if not self._arrives:
+            self._features = checked(features, name, dimension)
+        self.dimension: int = features.dimension if self._arrives else self._features.shape[1]
+        self._expected = self.dimension if dimension is None else dimension
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    def blocks(self) -> Iterator[Float32Array]:
+        arriving = self._features.blocks() if self._arrives else (block for _, block in blocks(self._features))
+        for block in arriving:
+            yield unit_rows(checked(block, self._name, self._expected) if self._arrives else block)
+
+
+def _statistics(values: _Rows, scale: bool) -> Statistics:
     """Two passes in float64 over blocks: stable where the deviation is small beside the mean, as in frozen features.
 
     A dimension that does not vary (or a single row) keeps its scale: it is centred, to zero for what was seen, rather than
     blown up by a division by rounding noise.
     """
-    mean = sum((unit_rows(block).sum(axis=0, dtype=np.float64) for _, block in blocks(values)), np.zeros(values.shape[1]))
+    mean = sum((block.sum(axis=0, dtype=np.float64) for block in values.blocks()), np.zeros(values.dimension))
     mean /= len(values)
     if not scale:
         return Statistics(mean=mean.astype(np.float32), deviation=np.ones(len(mean), np.float32))
-    squares = np.zeros(values.shape[1])
-    for _, block in blocks(values):
-        squares += np.square(unit_rows(block) - mean).sum(axis=0)
+    squares = np.zeros(values.dimension)
+    for block in values.blocks():
+        squares += np.square(block - mean).sum(axis=0)
     deviation = np.sqrt(squares / len(values))
     # Rounding of unit rows to float32 leaves up to about 1e-7 of deviation in a dimension that is constant.
     varying = deviation > 1e-6

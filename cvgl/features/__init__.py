@@ -5,5 +5,6 @@ from __future__ import annotations
 from cvgl.features.description import describe
 from cvgl.features.fingerprints import fingerprint
 from cvgl.features.store import FeatureStore
+from cvgl.features.streaming import FeatureReader, StoredDescriptors
 
-__all__ = ["FeatureStore", "describe", "fingerprint"]
+__all__ = ["FeatureReader", "FeatureStore", "StoredDescriptors", "describe", "fingerprint"]

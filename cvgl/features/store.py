@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -42,7 +42,7 @@ class FeatureStore:
         Raises:
             LakeError: a part is damaged.
         """
-        return sorted(self._index())
+        return sorted(self.index())
 
     def read(self, image_ids: Sequence[str]) -> Float32Array:
         """Descriptors in the order asked for.
@@ -53,7 +53,18 @@ class FeatureStore:
         Raises:
             LakeError: pictures without a descriptor (they are listed), or a damaged part.
         """
-        index = self._index()
+        index = self.index()
+        self.require(image_ids, index)
+        found = gather(image_ids, index, read_part)
+        return found if found is not None else np.zeros((0, self.dimension()), dtype=np.float32)
+
+    def require(self, image_ids: Sequence[str], index: Container[str]) -> None:
+        """Raises a LakeError that lists the pictures without a descriptor, if there are any.
+
+        Args:
+            image_ids: what is wanted.
+            index: what there is, from `index`.
+        """
         missing = [one for one in image_ids if one not in index]
         if missing:
             shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
@@ -62,18 +73,6 @@ class FeatureStore:
                 where=self.folder,
                 fix="run `cvgl extract` for this dataset with the same settings",
             )
-        wanted: dict[Path, list[tuple[int, int]]] = {}
-        for position, one in enumerate(image_ids):
-            part, row = index[one]
-            wanted.setdefault(part, []).append((position, row))
-        found: Float32Array | None = None
-        for part, places in wanted.items():
-            rows = descriptors(read_parquet(part, ["descriptor"]), part)
-            if found is None:
-                found = np.empty((len(image_ids), rows.shape[1]), dtype=np.float32)
-            positions, sources = np.asarray(places).T
-            found[positions] = rows[sources]
-        return found if found is not None else np.zeros((0, self.dimension()), dtype=np.float32)
 
     def dimension(self) -> int:
         """d0; 0 for an empty store."""
@@ -111,13 +110,42 @@ class FeatureStore:
             path.unlink(missing_ok=True)
         return damaged
 
-    def _index(self) -> dict[str, tuple[Path, int]]:
+    def index(self) -> dict[str, tuple[Path, int]]:
         """Id -> part and row. Where an id is in two parts, the last part by name counts: both were right when written."""
         index: dict[str, tuple[Path, int]] = {}
         for part in self.parts():
             for row, one in enumerate(read_parquet(part, ["image_id"]).column("image_id").to_pylist()):
                 index[one] = (part, row)
         return index
+
+
+def gather(
+    image_ids: Sequence[str], index: Mapping[str, tuple[Path, int]], read: Callable[[Path], Float32Array]
+) -> Float32Array | None:
+    """Descriptors in the order asked for, one part after the other; None where none are asked for.
+
+    Args:
+        image_ids: all in the index.
+        index: id -> part and row.
+        read: a part -> its descriptors.
+    """
+    wanted: dict[Path, list[tuple[int, int]]] = {}
+    for position, one in enumerate(image_ids):
+        part, row = index[one]
+        wanted.setdefault(part, []).append((position, row))
+    found: Float32Array | None = None
+    for part, places in wanted.items():
+        rows = read(part)
+        if found is None:
+            found = np.empty((len(image_ids), rows.shape[1]), dtype=np.float32)
+        positions, sources = np.asarray(places).T
+        found[positions] = rows[sources]
+    return found
+
+
+def read_part(path: Path) -> Float32Array:
+    """All descriptors of a part; see `descriptors`."""
+    return descriptors(read_parquet(path, ["descriptor"]), path)
 
 
 def descriptors(table: pa.Table, where: Path) -> Float32Array:

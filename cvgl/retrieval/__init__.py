@@ -9,19 +9,38 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cvgl.retrieval.answers import write_answers
+    from cvgl.retrieval.blocks import BlockedDescriptors
+    from cvgl.retrieval.comparison import Comparability, comparable, convert
     from cvgl.retrieval.evaluation import Evaluation, evaluate
     from cvgl.retrieval.protocols import Protocol
     from cvgl.retrieval.search import Neighbours, top_k
 
 _HOMES = {
+    "BlockedDescriptors": "cvgl.retrieval.blocks",
+    "Comparability": "cvgl.retrieval.comparison",
     "Evaluation": "cvgl.retrieval.evaluation",
     "Neighbours": "cvgl.retrieval.search",
     "Protocol": "cvgl.retrieval.protocols",
+    "comparable": "cvgl.retrieval.comparison",
+    "convert": "cvgl.retrieval.comparison",
     "evaluate": "cvgl.retrieval.evaluation",
     "top_k": "cvgl.retrieval.search",
+    "write_answers": "cvgl.retrieval.answers",
 }
 
-__all__ = ["Evaluation", "Neighbours", "Protocol", "evaluate", "top_k"]
+__all__ = [
+    "BlockedDescriptors",
+    "Comparability",
+    "Evaluation",
+    "Neighbours",
+    "Protocol",
+    "comparable",
+    "convert",
+    "evaluate",
+    "top_k",
+    "write_answers",
+]
 
 
 def __getattr__(name: str) -> Any:

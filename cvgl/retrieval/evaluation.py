@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from cvgl.errors import DataError
-from cvgl.retrieval import metrics, protocols
+from cvgl.hashing import digest_json, sha256_bytes
+from cvgl.retrieval import metrics, protocols, ranking, scoring
+from cvgl.retrieval.blocks import DescriptorSource, Side, check_widths
 from cvgl.retrieval.protocols import Protocol
-from cvgl.retrieval.search import best, check_pair, score_blocks
 
 if TYPE_CHECKING:
     import torch
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from cvgl.types import Float32Array
 
@@ -37,6 +38,7 @@ class QueryOutcomes:
     Attributes:
         rank: int64 (Q,), 1-based rank of the first right answer; 0 where the gallery has none or the place is unknown.
         average_precision: float64 (Q,), of the protocol's kind; NaN where rank is 0.
+        n_right: int64 (Q,), how many right answers the gallery holds.
         labelled: bool (Q,), whether the query's place is known, so that it counts.
         top_index: int64 (Q, K), rows of the references as given, best first; K = min(top_k, gallery).
         top_score: float32 (Q, K).
@@ -45,6 +47,7 @@ class QueryOutcomes:
 
     rank: NDArray[np.int64]
     average_precision: NDArray[np.float64]
+    n_right: NDArray[np.int64]
     labelled: NDArray[np.bool_]
     top_index: NDArray[np.int64]
     top_score: Float32Array
@@ -63,6 +66,8 @@ class Evaluation:
         protocol_hash: hash of its rules.
         n_queries: queries with a known place; what the rates divide by.
         n_gallery: references ranked.
+        most_right: the largest number of right answers of a counted query; up to 1, both kinds of average precision convert.
+        rows_digest: hash over which queries match which references; equal digests mean the same questions.
     """
 
     recall: dict[int | str, float]
@@ -72,45 +77,60 @@ class Evaluation:
     protocol_hash: str
     n_queries: int
     n_gallery: int
+    most_right: int
+    rows_digest: str
 
 
 def evaluate(
-    z_q: ArrayLike,
+    z_q: DescriptorSource,
     query_ids: Labels,
-    z_r: ArrayLike,
+    z_r: DescriptorSource,
     reference_ids: Labels,
     protocol: str | Protocol = protocols.GENERIC,
     *,
     top_k: int = 10,
+    device: str = "auto",
 ) -> Evaluation:
     """Ranks all references for each query by inner product and measures where the right ones stand.
 
+    Exact, and in memory that does not grow with Q x N. Either side may be larger than memory: give it as an object with a
+    length and a method `blocks` (`cvgl.retrieval.BlockedDescriptors`), which may be read several times.
+
     Args:
-        z_q: float (Q, d), unit rows.
+        z_q: float (Q, d), unit rows, or `BlockedDescriptors`.
         query_ids: Q place labels, all strings or all integers; None or -1: unknown, the query is not counted.
-        z_r: float (N, d), unit rows.
+        z_r: float (N, d), unit rows, or `BlockedDescriptors`.
         reference_ids: N place labels; several references may show one place. None: some place that no query shows;
             -1: junk, left out of the ranking.
         protocol: name of a protocol, or a protocol.
         top_k: answers kept for each query in `per_query`.
+        device: ``auto`` (the GPU where there is one), ``cpu`` or ``cuda``.
 
     Raises:
         DataError: no queries or no references, counts or shapes that do not fit, NaN, or labels of two types.
-        ConfigError: unknown protocol.
+        ConfigError: unknown protocol or device.
     """
     rules = protocols.get(protocol) if isinstance(protocol, str) else protocol
-    q, r = check_pair(z_q, z_r)
-    query_codes, reference_codes = _encode(query_ids, len(q), reference_ids, len(r))
+    q, r = Side("queries", z_q), Side("references", z_r)
+    check_widths(q, r)
+    query_codes, reference_codes = _encode(query_ids, q.rows, reference_ids, r.rows)
     kept = np.flatnonzero(_ranked(query_codes, reference_codes, rules))
-    if not len(q) or not len(kept):
+    if not q.rows or not len(kept):
         raise DataError(
-            f"nothing to evaluate: {len(q)} queries, {len(kept)} of {len(r)} references ranked under {rules.name}",
+            f"nothing to evaluate: {q.rows} queries, {len(kept)} of {r.rows} references ranked under {rules.name}",
             where="evaluate",
             fix="check the subsets of the data set, and that query and reference labels name the same places",
         )
-    outcomes = _rank(q, query_codes, r if len(kept) == len(r) else r[kept], reference_codes[kept], rules, top_k)
+    gallery = ranking.Gallery(r, None if len(kept) == r.rows else kept, scoring.device_of(device))
+    with scoring.full_precision():
+        outcomes = _rank(q, query_codes, gallery, reference_codes[kept], rules, top_k)
     outcomes.top_index[:] = kept[outcomes.top_index]
-    return _summarise(outcomes, rules, n_gallery=len(kept), n_references=len(r))
+    return _summarise(outcomes, rules, len(kept), r.rows, _digest(query_codes, reference_codes[kept]))
+
+
+def _digest(query: NDArray[np.int64], reference: NDArray[np.int64]) -> str:
+    """Codes are numbered as places appear, so they say what matches what whatever the places are called."""
+    return digest_json([sha256_bytes(np.ascontiguousarray(codes, "<i8").tobytes()) for codes in (query, reference)])
 
 
 def _encode(
@@ -150,34 +170,35 @@ def _ranked(query: NDArray[np.int64], reference: NDArray[np.int64], rules: Proto
 
 
 def _rank(
-    q: Float32Array, query: NDArray[np.int64], r: Float32Array, reference: NDArray[np.int64], rules: Protocol, top_k: int
+    queries: Side,
+    query: NDArray[np.int64],
+    gallery: ranking.Gallery,
+    reference: NDArray[np.int64],
+    rules: Protocol,
+    top_k: int,
 ) -> QueryOutcomes:
     import torch
 
-    k = min(top_k, len(r))
-    outcomes = QueryOutcomes(
-        rank=np.zeros(len(q), np.int64),
-        average_precision=np.full(len(q), np.nan),
-        labelled=query >= 0,
-        top_index=np.empty((len(q), k), np.int64),
-        top_score=np.empty((len(q), k), np.float32),
-        top_correct=np.empty((len(q), k), np.bool_),
-    )
+    n, k = queries.rows, min(top_k, gallery.size)
     right_answers = RightAnswers(reference)
-    precision = {
-        "trapezoid": metrics.average_precision_trapezoid,
-        "standard": metrics.average_precision_standard,
-    }[rules.average_precision]
-    for block, scores in score_blocks(q, r):
-        values, columns = best(scores, k)
-        outcomes.top_index[block], outcomes.top_score[block] = columns.numpy(), values.numpy()
-        outcomes.top_correct[block] = (reference[columns.numpy()] == query[block, None]) & (query[block, None] >= 0)
-        positives, valid = right_answers.of(query[block])
-        has_answer = valid.any(1)
-        ranks = metrics.positive_ranks(scores, positives, valid)
-        average = precision(ranks, valid.sum(1))
-        outcomes.rank[block] = torch.where(has_answer, ranks[:, 0] + 1, 0).numpy()
-        outcomes.average_precision[block] = torch.where(has_answer, average, math.nan).numpy()
+    outcomes = QueryOutcomes(
+        rank=np.zeros(n, np.int64),
+        average_precision=np.full(n, np.nan),
+        n_right=right_answers.count(query),
+        labelled=query >= 0,
+        top_index=np.empty((n, k), np.int64),
+        top_score=np.empty((n, k), np.float32),
+        top_correct=np.empty((n, k), np.bool_),
+    )
+    precision = metrics.AVERAGE_PRECISION[rules.average_precision]
+    most = max(1, int(outcomes.n_right.max(initial=0)))
+    for found in ranking.rank(queries, gallery, lambda block: right_answers.of(query[block]), most, k):
+        block, places = found.queries, query[found.queries, None]
+        outcomes.top_index[block], outcomes.top_score[block] = found.top_index, found.top_score
+        outcomes.top_correct[block] = (reference[found.top_index] == places) & (places >= 0)
+        average = precision(found.right, found.n_right)
+        outcomes.rank[block] = torch.where(found.n_right > 0, found.right[:, 0] + 1, 0).numpy()
+        outcomes.average_precision[block] = torch.where(found.n_right > 0, average, math.nan).numpy()
     return outcomes
 
 
@@ -189,19 +210,26 @@ class RightAnswers:
         self._order = np.argsort(reference, kind="stable")
         self._places, self._first, self._count = np.unique(reference[self._order], return_index=True, return_counts=True)
 
+    def count(self, query: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Codes (Q,) -> how many references show each place; 0 where it is unknown."""
+        at = self._at(query)
+        return np.where((self._places[at] == query) & (query >= 0), self._count[at], 0)
+
     def of(self, query: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
         """Codes (B,) -> rows of the right references int64 (B, P) and which of the entries count (B, P); P is at least 1."""
         import torch
 
-        at = np.searchsorted(self._places, query).clip(max=len(self._places) - 1)
-        count = np.where((self._places[at] == query) & (query >= 0), self._count[at], 0)
+        count = self.count(query)
         offset = np.arange(max(1, int(count.max(initial=0))))
         valid = offset < count[:, None]
-        rows = self._order[np.where(valid, self._first[at][:, None] + offset, 0)]
+        rows = self._order[np.where(valid, self._first[self._at(query)][:, None] + offset, 0)]
         return torch.from_numpy(rows), torch.from_numpy(valid)
 
+    def _at(self, query: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.searchsorted(self._places, query).clip(max=len(self._places) - 1)
 
-def _summarise(outcomes: QueryOutcomes, rules: Protocol, n_gallery: int, n_references: int) -> Evaluation:
+
+def _summarise(outcomes: QueryOutcomes, rules: Protocol, n_gallery: int, n_references: int, rows_digest: str) -> Evaluation:
     ranks = outcomes.rank[outcomes.labelled]
     precisions = np.nan_to_num(outcomes.average_precision[outcomes.labelled])  # no right answer: AP 0, yet counted
     depths: dict[int | str, int] = {1: 1, 5: 5, 10: 10, "1%": rules.one_percent_depth(n_references)}
@@ -213,4 +241,6 @@ def _summarise(outcomes: QueryOutcomes, rules: Protocol, n_gallery: int, n_refer
         protocol_hash=rules.hash,
         n_queries=len(ranks),
         n_gallery=n_gallery,
+        most_right=int(outcomes.n_right.max(initial=0)),
+        rows_digest=rows_digest,
     )

@@ -18,56 +18,31 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-# Comparing a block with one threshold after the other is faster than a binary search for each score up to about here.
-_FEW = 8
 
-
-def positive_ranks(scores: torch.Tensor, positives: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+def ranks_of(scores: torch.Tensor, wrong_above: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Ranks of the right answers of each query, ties broken against them.
 
     Only right answers are sorted; wrong ones are counted, which needs no full ranking of the gallery.
 
     Args:
-        scores: float (B, N), finite.
-        positives: int64 (B, P), columns of the right answers; anything in 0..N-1 where not valid.
-        valid: bool (B, P), which entries of `positives` count.
+        scores: float (B, P), of the right answers.
+        wrong_above: int64 (B, P), how many wrong answers score at least as much as each of them.
+        valid: bool (B, P), which of the entries count.
 
     Returns:
-        int64 (B, P): 0-based ranks, rising; the valid ones come first in each row, N stands in the rest.
+        int64 (B, P): 0-based ranks, rising; the valid ones come first in each row, what follows means nothing.
     """
     import torch
 
-    thresholds = scores.gather(1, positives).masked_fill(~valid, float("inf"))
-    thresholds = thresholds.sort(dim=1).values  # rising; what is not valid goes last
-    above = _count_at_least(scores, thresholds)
-    right_above = _count_at_least(thresholds.masked_fill(thresholds.isinf(), float("-inf")), thresholds)
-    n_valid = valid.sum(1, keepdim=True)
-    column = torch.arange(thresholds.shape[1])
-    # In rising order, the right answer in column c is preceded by n_valid - 1 - c other right answers.
-    ranks = n_valid - 1 - column + above - right_above
-    ranks = ranks.masked_fill(column >= n_valid, scores.shape[1])
-    return ranks.sort(dim=1).values
-
-
-def _count_at_least(scores: torch.Tensor, thresholds: torch.Tensor) -> torch.Tensor:
-    """How many scores of a row are at least each of its thresholds (B, P), which rise along the row."""
-    import torch
-
-    if thresholds.shape[1] <= _FEW:
-        return torch.stack([(scores >= column[:, None]).sum(1) for column in thresholds.unbind(1)], dim=1)
-    # passed[b, n]: how many thresholds score n reaches; those reaching more than c of them reach threshold c.
-    passed = torch.searchsorted(thresholds.contiguous(), scores.contiguous(), right=True)
-    width = thresholds.shape[1] + 1
-    flat = passed + torch.arange(len(scores))[:, None] * width
-    histogram = torch.bincount(flat.flatten(), minlength=len(scores) * width).view(len(scores), width)
-    return histogram.flip(1).cumsum(1).flip(1)[:, 1:]
+    order = scores.masked_fill(~valid, -torch.inf).argsort(dim=1, descending=True)
+    return wrong_above.gather(1, order) + torch.arange(scores.shape[1], device=scores.device)
 
 
 def average_precision_trapezoid(ranks: torch.Tensor, n_positives: torch.Tensor) -> torch.Tensor:
     """Average precision by trapezoids, as the University-1652 baseline integrates it.
 
     Args:
-        ranks: int64 (B, P), 0-based, rising, as `positive_ranks` gives them.
+        ranks: int64 (B, P), 0-based, rising, as `ranks_of` gives them.
         n_positives: int64 (B,), how many of them count.
 
     Returns:
@@ -91,10 +66,13 @@ def average_precision_standard(ranks: torch.Tensor, n_positives: torch.Tensor) -
 
 
 def _mean_of_first(values: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
-    import torch
+    # One after the other, so that the sum does not depend on how many entries other queries of the block have.
+    sums = values.cumsum(1).gather(1, (count - 1).clamp(min=0)[:, None])[:, 0]
+    return sums.where(count > 0, 0.0) / count.clamp(min=1)
 
-    kept = torch.where(torch.arange(values.shape[1]) < count[:, None], values, 0.0)
-    return kept.sum(1) / count.clamp(min=1)
+
+AVERAGE_PRECISION = {"trapezoid": average_precision_trapezoid, "standard": average_precision_standard}
+"""By the name of the rule, `cvgl.retrieval.protocols.Protocol.average_precision`."""
 
 
 def recall_at_k(ranks: NDArray[np.int64], k: int) -> float:

@@ -17,6 +17,22 @@ AUTO = "auto"
 GENERIC = "open-set"
 
 
+class FullSet(BaseModel):
+    """What a direction of the whole data set consists of, so that a part of it is not taken for the whole.
+
+    Attributes:
+        direction: e.g. ``"drone_to_satellite"``.
+        queries: how many are asked.
+        gallery: how many are ranked; None where no source states it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    direction: str
+    queries: int
+    gallery: int | None
+
+
 class Protocol(BaseModel):
     """The rules of one evaluation.
 
@@ -28,9 +44,14 @@ class Protocol(BaseModel):
         one_percent: how many answers R@1% looks at, for N gallery pictures (dropped ones included):
             ``round``: round(0.01 N) + 1; ``floor``: N // 100 + 1; ``below``: N // 100.
         truth: ``location``: the right answers share the query's location_id; where a query has a position and no location_id,
-            its place is that of the nearest reference. ``nearest``: always the nearest reference.
+            its place is that of the nearest reference. ``nearest``: always the nearest reference. ``masked``: nobody outside
+            the challenge knows; there are answers and no figures.
+        satellite_queries: which satellite pictures are asked for in the direction from the satellite view, and against what.
+            ``query``: those of the query subset against the other view's gallery. ``gallery``: all of the gallery, distractors
+            included, against the other view's queries.
         unmatched: ``miss``: a query without a right answer in the gallery counts as a miss and as AP 0.
         ties: ``pessimistic``: among equal scores the wrong answers come first.
+        full_sets: sizes of the data set that the protocol was made for; no rule, and not part of the hash.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,14 +61,21 @@ class Protocol(BaseModel):
     gallery: Literal["all", "with_query"] = "all"
     average_precision: Literal["trapezoid", "standard"] = "standard"
     one_percent: Literal["round", "floor", "below"] = "round"
-    truth: Literal["location", "nearest"] = "location"
+    truth: Literal["location", "nearest", "masked"] = "location"
+    satellite_queries: Literal["query", "gallery"] = "query"
     unmatched: Literal["miss"] = "miss"
     ties: Literal["pessimistic"] = "pessimistic"
+    full_sets: tuple[FullSet, ...] = ()
 
     @property
     def hash(self) -> str:
         """Hash of the name and every rule; the description may be reworded."""
-        return digest_json(self.model_dump(mode="json", exclude={"description"}))
+        return digest_json(self.model_dump(mode="json", exclude={"description", "full_sets"}))
+
+    def rules(self) -> dict[str, str]:
+        """Every rule by its name."""
+        rules: dict[str, str] = self.model_dump(mode="json", exclude={"name", "description", "full_sets"})
+        return rules
 
     def one_percent_depth(self, n_gallery: int) -> int:
         """How many answers R@1% looks at.
@@ -58,38 +86,107 @@ class Protocol(BaseModel):
         depths = {"round": round(0.01 * n_gallery) + 1, "floor": n_gallery // 100 + 1, "below": n_gallery // 100}
         return min(depths[self.one_percent], n_gallery)
 
+    def size_note(self, direction: str, n_queries: int, n_gallery: int) -> str | None:
+        """A sentence where the data set is not the whole one, whose published figures are then no measure; else None.
+
+        Args:
+            direction: which was asked.
+            n_queries: queries counted.
+            n_gallery: pictures ranked.
+        """
+        for full in self.full_sets:
+            expected = (full.queries, n_gallery if full.gallery is None else full.gallery)
+            if full.direction == direction and (n_queries, n_gallery) != expected:
+                return (
+                    f"not the whole data set: {n_queries:,} queries against {n_gallery:,}, of {expected[0]:,} against "
+                    f"{expected[1]:,}; published figures of {self.name} are not comparable"
+                )
+        return None
+
+
+_DRONE, _SATELLITE, _GROUND = "drone_to_satellite", "satellite_to_drone", "ground_to_satellite"
+
+
+def _university(gallery: int) -> tuple[FullSet, ...]:
+    return (
+        FullSet(direction=_DRONE, queries=37_855, gallery=gallery),
+        FullSet(direction=_SATELLITE, queries=701, gallery=51_355),
+    )
+
+
+def _cross_view(pairs: int) -> tuple[FullSet, ...]:
+    return (FullSet(direction=_GROUND, queries=pairs, gallery=pairs),)
+
 
 _PROTOCOLS = (
     Protocol(
         name="university1652-951",
         description="University-1652 with all 951 satellite pictures in the gallery: the paper and the benchmark's baseline.",
         average_precision="trapezoid",
+        full_sets=_university(951),
     ),
     Protocol(
         name="university1652-951-standard",
         description="University-1652, 951 gallery pictures, average precision as the mean of precisions.",
+        full_sets=_university(951),
     ),
     Protocol(
         name="university1652-701",
-        description="University-1652 without the distractors, as in the line of Sample4Geo: 701 gallery pictures.",
+        description="University-1652 without the distractors: 701 gallery pictures, trapezoid average precision.",
         gallery="with_query",
         average_precision="trapezoid",
+        full_sets=_university(701),
     ),
     Protocol(
         name="university1652-701-standard",
-        description="University-1652 without the distractors, average precision as the mean of precisions.",
+        description="University-1652 as in Sample4Geo and its line: 701 gallery pictures, average precision as mean precision.",
         gallery="with_query",
+        full_sets=_university(701),
     ),
     Protocol(
         name="released",
-        description="As the paper's released code counts: R@1% is CMC[N // 100].",
+        description="As the paper's released code counts: R@1% is CMC[N // 100]; S->D ranks the queries' drone pictures for "
+        "all 951 satellite pictures.",
         average_precision="trapezoid",
         one_percent="floor",
+        satellite_queries="gallery",
+        full_sets=(
+            FullSet(direction=_DRONE, queries=37_855, gallery=951),
+            FullSet(direction=_SATELLITE, queries=951, gallery=37_855),
+        ),
+    ),
+    Protocol(
+        name="university160k-local",
+        description="University-160k where labels are known, as in the paper's released code: University-1652's drone queries "
+        "against its 951 test satellite pictures and the distractors.",
+        average_precision="trapezoid",
+        one_percent="floor",
+        satellite_queries="gallery",
+        full_sets=(FullSet(direction=_DRONE, queries=37_855, gallery=None),),
+    ),
+    Protocol(
+        name="university160k-official",
+        description="University-160k's challenge: names are masked, a file with ten answers a query is handed in; no figures.",
+        average_precision="trapezoid",
+        truth="masked",
     ),
     Protocol(
         name="cvusa",
-        description="CVUSA and CVACT as in Sample4Geo: R@1% counts ranks below N // 100.",
+        description="CVUSA as in Sample4Geo: R@1% counts ranks below N // 100.",
         one_percent="below",
+        full_sets=_cross_view(8_884),
+    ),
+    Protocol(
+        name="cvact-val",
+        description="CVACT's validation pairs as in Sample4Geo: R@1% counts ranks below N // 100.",
+        one_percent="below",
+        full_sets=_cross_view(8_884),
+    ),
+    Protocol(
+        name="cvact-test",
+        description="CVACT's test pairs as in Sample4Geo: R@1% counts ranks below N // 100.",
+        one_percent="below",
+        full_sets=_cross_view(92_802),
     ),
     Protocol(
         name=GENERIC,
@@ -102,7 +199,7 @@ _PROTOCOLS = (
     ),
 )
 PROTOCOLS = {protocol.name: protocol for protocol in _PROTOCOLS}
-_ALIASES = {"standard": GENERIC}
+_ALIASES = {"standard": GENERIC, "sample4geo": "university1652-701-standard"}
 
 
 def names() -> list[str]:

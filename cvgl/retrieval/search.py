@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cvgl.errors import ConfigError, DataError, require
+from cvgl.errors import ConfigError, require
+from cvgl.retrieval import ranking, scoring
+from cvgl.retrieval.blocks import DescriptorSource, Side, check_widths
 
 if TYPE_CHECKING:
-    import torch
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from cvgl.types import Float32Array
 
 Backend = Literal["auto", "exact", "faiss"]
 
-BLOCK_SCORES = 8_000_000  # scores held at once: 32 MB of float32 (and twice that for counting), whatever the number of queries
 # Below this both answer in well under a second a thousand queries, and torch needs no second library.
 FAISS_FROM = 100_000
 
@@ -37,17 +36,21 @@ class Neighbours:
     score: Float32Array
 
 
-def top_k(queries: ArrayLike, references: ArrayLike, k: int, backend: Backend = "auto") -> Neighbours:
+def top_k(
+    queries: DescriptorSource, references: DescriptorSource, k: int, backend: Backend = "auto", device: str = "auto"
+) -> Neighbours:
     """The k references with the largest inner product for each query; all of them when there are fewer.
 
     Args:
-        queries: float (Q, d), unit rows for cosine similarity; Q may be 0.
-        references: float (N, d); N may be 0.
+        queries: float (Q, d), unit rows for cosine similarity, or `BlockedDescriptors`; Q may be 0.
+        references: float (N, d), or `BlockedDescriptors`; N may be 0.
         k: answers wanted, at least 1.
-        backend: ``exact`` (torch), ``faiss``, or ``auto``: faiss for a large gallery where it is installed.
+        backend: ``exact`` (torch), ``faiss``, or ``auto``: faiss for a large gallery in memory where it is
+            installed and there is no GPU.
+        device: of the exact search; ``auto``: the GPU where there is one.
 
     Raises:
-        ConfigError: k below 1, or an unknown backend.
+        ConfigError: k below 1, or an unknown backend or device.
         DataError: shapes that do not fit, NaN or infinity.
         MissingDependencyError: faiss was asked for and is not installed.
     """
@@ -55,104 +58,28 @@ def top_k(queries: ArrayLike, references: ArrayLike, k: int, backend: Backend = 
         raise ConfigError(f"k is {k}", where="top_k", fix="ask for at least one answer")
     if backend not in ("auto", "exact", "faiss"):
         raise ConfigError(f"there is no search backend '{backend}'", where="backend", fix="choose auto, exact or faiss")
-    q, r = check_pair(queries, references)
+    q, r = Side("queries", queries), Side("references", references)
+    check_widths(q, r)
+    k = min(k, r.rows)
+    if not q.rows or not r.rows:
+        return Neighbours(np.zeros((q.rows, k), np.int64), np.zeros((q.rows, k), np.float32))
     if backend == "auto":
-        backend = "faiss" if len(r) >= FAISS_FROM and importlib.util.find_spec("faiss") else "exact"
-    if not len(q) or not len(r):
-        shape = (len(q), min(k, len(r)))
-        return Neighbours(np.zeros(shape, np.int64), np.zeros(shape, np.float32))
-    return _faiss(q, r, min(k, len(r))) if backend == "faiss" else _exact(q, r, min(k, len(r)))
+        backend = "faiss" if _faiss_is_faster(q, r, device) else "exact"
+    return _faiss(q.whole(), r.whole(), k) if backend == "faiss" else _exact(q, r, k, device)
 
 
-def check_pair(queries: ArrayLike, references: ArrayLike) -> tuple[Float32Array, Float32Array]:
-    """Both sides as contiguous float32, or an error that says which row of which side is wrong.
-
-    Raises:
-        DataError: not two-dimensional, different widths, NaN or infinity.
-    """
-    q, r = _descriptors("queries", queries), _descriptors("references", references)
-    if q.shape[1] != r.shape[1]:
-        raise DataError(
-            f"queries have {q.shape[1]} dimensions and references {r.shape[1]}",
-            where="descriptors",
-            fix="use descriptors of one model for both",
-        )
-    return q, r
+def _faiss_is_faster(queries: Side, references: Side, device: str) -> bool:
+    if references.rows < FAISS_FROM or queries.streamed or references.streamed:
+        return False
+    return importlib.util.find_spec("faiss") is not None and scoring.device_of(device).type == "cpu"
 
 
-def _descriptors(side: str, values: ArrayLike) -> Float32Array:
-    array = np.asarray(values)
-    if array.ndim != 2 or array.dtype.kind not in "fiu":
-        raise DataError(
-            f"descriptors must be numbers of shape (n, d), not {array.dtype} {array.shape}", where=side, fix="one row a picture"
-        )
-    array = np.ascontiguousarray(array, np.float32)
-    # A sum is NaN or infinite when any value is: one pass without a mask of the same size.
-    if array.size and not np.isfinite(array.sum(dtype=np.float64)):
-        bad = np.flatnonzero(~np.isfinite(array).all(1))
-        raise DataError(
-            f"{len(bad)} of {len(array)} descriptors hold NaN or infinity, the first in row {bad[0]}",
-            where=side,
-            fix="extract these pictures again; if an adapter made them, its training diverged",
-        )
-    return array
-
-
-def score_blocks(queries: Float32Array, references: Float32Array) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Inner products, some queries at a time so that memory stays bounded.
-
-    Block sizes depend on the shapes alone, so the same input gives the same bits on one machine.
-
-    Yields:
-        Which queries, and their scores, float32 (B, N).
-    """
-    import torch
-
-    # The arrays may be read-only; nothing here writes to them.
-    q, r = torch.from_numpy(_writable(queries)), torch.from_numpy(_writable(references))
-    rows = max(1, BLOCK_SCORES // max(1, len(references)))
-    for start in range(0, len(queries), rows):
-        block = slice(start, min(start + rows, len(queries)))
-        yield block, q[block] @ r.T
-
-
-def _writable(array: Float32Array) -> Float32Array:
-    return array if array.flags.writeable else array.copy()
-
-
-def best(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scores and columns of the k largest of each row, equal scores by column.
-
-    Args:
-        scores: float (B, N).
-        k: 1..N.
-
-    Returns:
-        values (B, k) falling, columns (B, k).
-    """
-    import torch
-
-    # topk takes any of equal scores. Where the k-th score is tied beyond the k-th place, sort that row in full.
-    values, columns = torch.topk(scores, min(k + 1, scores.shape[1]), dim=1)
-    tied = values[:, k] == values[:, k - 1] if values.shape[1] > k else torch.zeros(len(scores), dtype=torch.bool)
-    values, columns = values[:, :k], columns[:, :k]
-    # Sort by column first, then stably by score: equal scores end up by column.
-    by_column = columns.argsort(dim=1)
-    values, columns = values.gather(1, by_column), columns.gather(1, by_column)
-    values, order = values.sort(dim=1, descending=True, stable=True)
-    columns = columns.gather(1, order)
-    if tied.any():
-        values = values.clone()
-        sorted_values, sorted_columns = scores[tied].sort(dim=1, descending=True, stable=True)
-        values[tied], columns[tied] = sorted_values[:, :k], sorted_columns[:, :k]
-    return values, columns
-
-
-def _exact(queries: Float32Array, references: Float32Array, k: int) -> Neighbours:
-    index, score = np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
-    for block, scores in score_blocks(queries, references):
-        values, columns = best(scores, k)
-        index[block], score[block] = columns.numpy(), values.numpy()
+def _exact(queries: Side, references: Side, k: int, device: str) -> Neighbours:
+    index, score = np.empty((queries.rows, k), np.int64), np.empty((queries.rows, k), np.float32)
+    gallery = ranking.Gallery(references, None, scoring.device_of(device))
+    with scoring.full_precision():
+        for found in ranking.rank(queries, gallery, ranking.nothing_right, 1, k):
+            index[found.queries], score[found.queries] = found.top_index, found.top_score
     return Neighbours(index, score)
 
 

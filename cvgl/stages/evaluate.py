@@ -31,11 +31,10 @@ if TYPE_CHECKING:
 
     from cvgl.adaptation import Adaptation
     from cvgl.adaptation.standardise import DescriptorTransform
-    from cvgl.features import FeatureStore
+    from cvgl.features import FeatureReader, StoredDescriptors
     from cvgl.retrieval import Evaluation
-    from cvgl.types import Float32Array
 
-EVALUATION_VERSION = "1"
+EVALUATION_VERSION = "2"
 """Raised whenever the same rows and descriptors would give other figures or other columns."""
 
 METRICS_FILE, QUERIES_FILE = "metrics.parquet", "queries.parquet"
@@ -73,7 +72,7 @@ def evaluate(adapter: ArtifactRef, config: EvaluateConfig, lake: Lake, progress:
         DataError: positions that cannot be compared, or descriptors that are not numbers.
     """
     from cvgl.adaptation import Adaptation, read_record
-    from cvgl.features import FeatureStore
+    from cvgl.features import FeatureReader, FeatureStore
 
     record = read_record(adapter.path)
     if record.dataset is None or record.features is None or record.query_view is None:
@@ -93,9 +92,10 @@ def evaluate(adapter: ArtifactRef, config: EvaluateConfig, lake: Lake, progress:
         return EvaluateOutcome(ref, skipped=True, metrics=finished)
 
     sweep(folder, is_stale=_is_abandoned)
-    measurement = _Measurement(adapter.name, record.dataset, config, rows, store)
+    reader = FeatureReader(store)
+    measurement = _Measurement(adapter.name, record.dataset, config, rows, reader)
     work = measurement.questions(record.query_view, rules)
-    stages = _transforms(Adaptation.load(adapter.path), rows, store, record.query_view) if work else iter(())
+    stages = _transforms(Adaptation.load(adapter.path), rows, reader, record.query_view) if work else iter(())
     total = len(Stage) * len(work)
     for stage, transform in stages:
         for question, protocol in work:
@@ -139,14 +139,12 @@ def _finished(ref: ArtifactRef) -> list[MetricSummary] | None:
 
 
 def _transforms(
-    adaptation: Adaptation, rows: EvaluationRows, store: FeatureStore, query_view: View
+    adaptation: Adaptation, rows: EvaluationRows, reader: FeatureReader, query_view: View
 ) -> Iterator[tuple[Stage, DescriptorTransform]]:
     from cvgl.adaptation import standardise
 
     yield Stage.FROZEN, standardise.frozen(adaptation.record.d0)
-    training = [store.read(rows.training_ids(view)) for view in (query_view, View.SATELLITE)]
-    standardised = standardise.fit(*training)
-    del training  # a hundred thousand descriptors that only their means are needed of
+    standardised = standardise.fit(*(reader.stream(rows.training_ids(view)) for view in (query_view, View.SATELLITE)))
     yield Stage.STANDARDISED, standardised
     yield Stage.ADAPTED, adaptation
 
@@ -154,16 +152,19 @@ def _transforms(
 class _Measurement:
     """Collects the figures and the per-query rows of one evaluation."""
 
-    def __init__(self, run: str, dataset: str, config: EvaluateConfig, rows: EvaluationRows, store: FeatureStore) -> None:
-        self._run, self._dataset, self._config, self._rows, self._store = run, dataset, config, rows, store
-        self._frozen: dict[tuple[str, ...], Float32Array] = {}
+    def __init__(self, run: str, dataset: str, config: EvaluateConfig, rows: EvaluationRows, reader: FeatureReader) -> None:
+        self._run, self._dataset, self._config, self._rows, self._reader = run, dataset, config, rows, reader
         self._tables: list[pa.Table] = []
         self.done = 0
         self.summaries: list[MetricSummary] = []
 
     def questions(self, query_view: View, rules: Sequence[Protocol]) -> list[tuple[Question, Protocol]]:
-        by_truth = {protocol.truth: self._rows.questions(query_view, protocol.truth) for protocol in rules}
-        return [(question, protocol) for protocol in rules for question in by_truth[protocol.truth]]
+        asked: dict[tuple[str, str], list[Question]] = {}
+        for protocol in rules:
+            key = (protocol.truth, protocol.satellite_queries)
+            if key not in asked:
+                asked[key] = self._rows.questions(query_view, *key)
+        return [(question, protocol) for protocol in rules for question in asked[protocol.truth, protocol.satellite_queries]]
 
     def add(self, stage: Stage, transform: DescriptorTransform, question: Question, protocol: Protocol) -> None:
         """Ranks, and keeps the figures (when the place of any query is known) and one row a query."""
@@ -180,14 +181,13 @@ class _Measurement:
         distance = distances_m(question, evaluation.per_query.top_index)
         self._tables.append(self._query_rows(stage, question, evaluation, distance))
         if evaluation.n_queries:
-            self.summaries.append(_summary(stage, question, evaluation, distance, self._config.radii_m))
+            self.summaries.append(_summary(stage, question, protocol, evaluation, distance, self._config.radii_m))
         self.done += 1
 
-    def _descriptors(self, transform: DescriptorTransform, side: Side) -> Float32Array:
-        if side.image_ids not in self._frozen:
-            self._frozen[side.image_ids] = self._store.read(side.image_ids)
-        frozen = self._frozen[side.image_ids]
-        return transform.transform_reference(frozen) if side.view.is_reference else transform.transform_query(frozen)
+    def _descriptors(self, transform: DescriptorTransform, side: Side) -> StoredDescriptors:
+        """In blocks, so that neither the gallery nor the queries need fit into memory."""
+        mapped = transform.transform_reference if side.view.is_reference else transform.transform_query
+        return self._reader.stream(side.image_ids, mapped)
 
     def _query_rows(self, stage: Stage, question: Question, evaluation: Evaluation, distance: NDArray[np.float64]) -> pa.Table:
         outcomes, n = evaluation.per_query, len(question.queries.image_ids)
@@ -203,6 +203,7 @@ class _Measurement:
             "location_id": pa.array(question.queries.places, pa.string()),
             "rank": pa.array(outcomes.rank, mask=outcomes.rank == 0),
             "average_precision": pa.array(outcomes.average_precision, mask=outcomes.rank == 0),
+            "n_right": pa.array(outcomes.n_right),
             "top_ids": pa.ListArray.from_arrays(offsets, top_ids),
             "top_scores": pa.ListArray.from_arrays(offsets, pa.array(outcomes.top_score.ravel())),
             "top_correct": pa.ListArray.from_arrays(offsets, pa.array(outcomes.top_correct.ravel())),
@@ -217,6 +218,7 @@ class _Measurement:
 def _summary(
     stage: Stage,
     question: Question,
+    protocol: Protocol,
     evaluation: Evaluation,
     distance: NDArray[np.float64],
     radii_m: Sequence[float],
@@ -233,12 +235,13 @@ def _summary(
         within_m={f"{radius:g}": float(np.mean(metres <= radius)) for radius in radii_m} if len(metres) else {},
         n_queries=evaluation.n_queries,
         n_gallery=evaluation.n_gallery,
+        most_right=evaluation.most_right,
         rows_digest=question.digest,
-        notes=_notes(question, evaluation),
+        notes=_notes(question, protocol, evaluation),
     )
 
 
-def _notes(question: Question, evaluation: Evaluation) -> tuple[str, ...]:
+def _notes(question: Question, protocol: Protocol, evaluation: Evaluation) -> tuple[str, ...]:
     """What a reader should know before believing the figures."""
     notes: list[str] = []
     outcomes = evaluation.per_query
@@ -251,6 +254,8 @@ def _notes(question: Question, evaluation: Evaluation) -> tuple[str, ...]:
         notes.append(f"{unmatched} queries have no right answer in the gallery and count as misses")
     if question.left_out:
         notes.append(f"{question.left_out} pictures without a descriptor are left out")
+    if size := protocol.size_note(str(question.direction), evaluation.n_queries, evaluation.n_gallery):
+        notes.append(size)
     return tuple(notes)
 
 

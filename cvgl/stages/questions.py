@@ -87,18 +87,23 @@ class EvaluationRows:
     def _having(self, view: View, subset: Subset) -> list[Row]:
         return [row for row in self.rows if row["view"] == view and subset in row["subsets"]]
 
-    def questions(self, query_view: View, truth: str) -> list[Question]:
+    def questions(self, query_view: View, truth: str, satellite_queries: str = "query") -> list[Question]:
         """Both directions, without those for which one side has no picture.
 
         Args:
             query_view: drone or ground.
             truth: how right answers are found, `cvgl.retrieval.protocols.Protocol.truth`.
+            satellite_queries: which satellite pictures are asked for, `Protocol.satellite_queries`.
         """
-        directions = (Direction(query_view, View.SATELLITE), Direction(View.SATELLITE, query_view))
-        return [question for direction in directions if (question := self._question(direction, truth))]
+        usual = (Subset.QUERY, Subset.GALLERY)
+        directions = (
+            (Direction(query_view, View.SATELLITE), usual),
+            (Direction(View.SATELLITE, query_view), usual if satellite_queries == "query" else usual[::-1]),
+        )
+        return [question for direction, subsets in directions if (question := self._question(direction, subsets, truth))]
 
-    def _question(self, direction: Direction, truth: str) -> Question | None:
-        wanted = (self._having(direction.query_view, Subset.QUERY), self._having(direction.gallery_view, Subset.GALLERY))
+    def _question(self, direction: Direction, subsets: tuple[Subset, Subset], truth: str) -> Question | None:
+        wanted = (self._having(direction.query_view, subsets[0]), self._having(direction.gallery_view, subsets[1]))
         asked, ranked = ([row for row in side if row["image_id"] in self.embedded] for side in wanted)
         if not asked or not ranked:
             return None
@@ -121,9 +126,11 @@ class EvaluationRows:
     ) -> tuple[list[str | None], list[str | None]]:
         """Places of the pictures to be placed and of the references.
 
-        A picture with a position and without a known place shows the place of the reference nearest to it. That place is
-        the reference's location_id or, without one, its image_id.
+        Under a masked truth no place is known. Else a picture with a position and without a known place shows the place of
+        the reference nearest to it. That place is the reference's location_id or, without one, its image_id.
         """
+        if truth == "masked":
+            return [None] * len(pictures), [None] * len(references)
         own = [None if truth == "nearest" else row["location_id"] for row in pictures]
         reference_places = [row["location_id"] for row in references]
         at_references = self.positions.take([row["index"] for row in references])

@@ -226,13 +226,12 @@ def _log_files(registry: Registry, tracked: TrackedRun, name: str, folder: Path)
 
 def summary_markdown(summaries: Sequence[MetricSummary]) -> str:
     """The figures as a Markdown table, for pages that show one."""
-    lines = ["| direction | protocol | stage | R@1 | R@5 | R@10 | AP | median |", "|---|---|---|--:|--:|--:|--:|--:|"]
+    lines = ["| direction | protocol (hash) | stage | R@1 | R@5 | R@10 | AP | median |", "|---|---|---|--:|--:|--:|--:|--:|"]
     for summary in summaries:
         rates = " | ".join(_percent(summary.recall.get(depth)) for depth in ("1", "5", "10"))
         metres = "" if summary.median_m is None else f"{summary.median_m:.1f} m"
-        lines.append(
-            f"| {summary.direction} | {summary.protocol} | {summary.stage} | {rates} | {_percent(summary.ap)} | {metres} |"
-        )
+        rules = f"{summary.protocol} ({summary.protocol_hash})"
+        lines.append(f"| {summary.direction} | {rules} | {summary.stage} | {rates} | {_percent(summary.ap)} | {metres} |")
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cvgl.errors import ConfigError, DataError, MissingDependencyError
-from cvgl.retrieval import search, top_k
+from cvgl.retrieval import ranking, search, top_k
 
 
 def unit(rng: np.random.Generator, n: int, d: int = 16) -> Any:
@@ -19,7 +19,10 @@ def unit(rng: np.random.Generator, n: int, d: int = 16) -> Any:
 @pytest.mark.parametrize("k", [1, 5, 60, 1000])
 @pytest.mark.parametrize("block", [1, 100, 8_000_000])
 def test_exact_is_a_full_sort(k: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "BLOCK_SCORES", block)
+    monkeypatch.setattr(ranking, "BLOCK_SCORES", block)
+    monkeypatch.setattr(ranking, "QUERY_ROWS", min(block, 96))
+    monkeypatch.setattr(ranking, "ONE_BLOCK_ROWS", block)
+    monkeypatch.setattr(ranking, "GALLERY_ROWS", 7)
     rng = np.random.default_rng(0)
     q, r = unit(rng, 9), unit(rng, 60)
     expected = np.argsort(-(q @ r.T), axis=1, kind="stable")[:, :k]

@@ -13,6 +13,7 @@ from cvgl import schemas
 from cvgl.config import EvaluateConfig, Layout
 from cvgl.errors import ConfigError, DataError, LakeError
 from cvgl.lake import Lake
+from cvgl.retrieval import comparable, convert, protocols, ranking
 from cvgl.stages.evaluate import EvaluateOutcome, evaluate
 from cvgl.summary import MetricSummary, read_summaries
 from cvgl.types import Stage
@@ -109,6 +110,72 @@ def test_the_layout_chooses_the_protocol_and_protocols_may_be_several(lake: Lake
     assert standard.ap == pytest.approx(2 * full.ap - full.recall["1"])
     with pytest.raises(ConfigError, match="no-such"):
         evaluate(adapter, EvaluateConfig(protocols=("no-such",)), lake)
+
+
+def test_every_row_names_the_protocol_and_its_hash(lake: Lake) -> None:
+    outcome = evaluate(lakes.write_town(lake, lakes.town()), EvaluateConfig(protocols=("released", "cvusa")), lake)
+    metrics = pq.ParquetFile(outcome.ref.path / "metrics.parquet").read().to_pylist()
+    assert {(row["protocol"], row["protocol_hash"]) for row in metrics} == {
+        (name, protocols.get(name).hash) for name in ("released", "cvusa")
+    }
+
+
+def test_the_released_code_asks_for_all_satellite_pictures_among_the_drone_queries(lake: Lake) -> None:
+    shots = lakes.town(views=3)
+    shots = [replace(s, subsets=["gallery", "train"]) if s.name[0::3] == "d2" else s for s in shots]  # not asked for
+    adapter = lakes.write_town(lake, shots)
+    outcome = evaluate(adapter, EvaluateConfig(protocols=("released", "university1652-951")), lake)
+    released, usual = (of(outcome, Stage.FROZEN, SATELLITE, name) for name in ("released", "university1652-951"))
+    assert (released.n_queries, released.n_gallery) == (10, 16)
+    assert (usual.n_queries, usual.n_gallery) == (8, 24)
+    assert (released.most_right, usual.most_right) == (2, 3)
+    assert any("2 queries have no right answer" in note for note in released.notes)
+    assert released.recall["10"] <= 0.8
+    drone, same = (of(outcome, Stage.FROZEN, DRONE, name) for name in ("released", "university1652-951"))
+    assert (drone.recall["1"], drone.ap, drone.rows_digest) == (same.recall["1"], same.ap, same.rows_digest)
+    assert released.rows_digest != usual.rows_digest
+    rows = rows_of(lake, stage="frozen", direction=SATELLITE, protocol="released")
+    assert {row["image_id"]: row["n_right"] for row in rows} == {f"s{i:02d}": 2 if i < 8 else 0 for i in range(10)}
+
+
+def test_masked_names_give_answers_and_no_figures(lake: Lake) -> None:
+    outcome = evaluate(lakes.write_town(lake, lakes.town()), EvaluateConfig(protocols=("university160k-official",)), lake)
+    assert outcome.metrics == []
+    rows = rows_of(lake, stage="adapted", direction=DRONE)
+    assert len(rows) == 24
+    assert all(row["rank"] is None and row["n_right"] == 0 and len(row["top_ids"]) == 10 for row in rows)
+
+
+def test_a_part_of_a_published_set_is_said_to_be_one(lake: Lake) -> None:
+    adapter = lakes.write_town(lake, lakes.town(), Layout.UNIVERSITY1652)
+    notes = of(evaluate(adapter, EvaluateConfig(), lake), Stage.FROZEN, DRONE).notes
+    assert any("24 queries against 10, of 37,855 against 951" in note for note in notes)
+
+
+def test_average_precision_of_figures_in_the_lake_converts_where_it_is_exact(lake: Lake) -> None:
+    adapter = lakes.write_town(lake, lakes.town(), Layout.UNIVERSITY1652)
+    wanted = ("university1652-951", "university1652-951-standard")
+    evaluate(adapter, EvaluateConfig(protocols=wanted), lake)
+    stored = {(m.stage, m.direction, m.protocol): m for m in read_summaries(lake.evaluation(lakes.RUN))}
+    trapezoid, standard = (stored[Stage.ADAPTED, DRONE, name] for name in wanted)
+    assert comparable(trapezoid, standard, "AP").verdict == "convertible"
+    assert convert(trapezoid, "standard").ap == pytest.approx(standard.ap)
+    back = [stored[Stage.ADAPTED, SATELLITE, name] for name in wanted]
+    assert "up to 3 right answers" in comparable(*back, "AP").reason
+    with pytest.raises(DataError, match="not comparable"):
+        convert(back[0], "standard")
+
+
+def test_small_blocks_give_the_same_bytes(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = lakes.write_town(lake, lakes.town())
+    folder = evaluate(adapter, EvaluateConfig(), lake).ref.path
+    before = hashes(folder)
+    for path in folder.iterdir():
+        path.unlink()
+    for name, value in (("ONE_BLOCK_ROWS", 1), ("GALLERY_ROWS", 4), ("HELD_PAIRS", 6), ("HELD_BYTES", 1), ("QUERY_ROWS", 2)):
+        monkeypatch.setattr(ranking, name, value)
+    assert not evaluate(adapter, EvaluateConfig(), lake).skipped
+    assert hashes(folder) == before
 
 
 def test_positions_stand_in_for_labels(lake: Lake) -> None:

@@ -1,0 +1,109 @@
+"""Reading descriptors that need not fit into memory: in blocks, in the order asked for, as often as wanted."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cvgl.errors import DataError
+from cvgl.features.store import FeatureStore, gather, read_part
+
+if TYPE_CHECKING:
+    from cvgl.types import Float32Array
+
+BLOCK_ROWS = 4096
+CACHE_BYTES = 2**28  # parts kept in memory: all of a small store; of a large one those that neighbouring blocks share
+
+
+class FeatureReader:
+    """Reads one store. The list of what it holds is read once, so parts added later are not seen."""
+
+    def __init__(self, store: FeatureStore, cache_bytes: int = CACHE_BYTES) -> None:
+        """Reads the ids of all parts.
+
+        Args:
+            store: what is read.
+            cache_bytes: memory for parts that may be wanted again.
+
+        Raises:
+            LakeError: a part is damaged.
+        """
+        self._store, self._room = store, cache_bytes
+        self._index = store.index()
+        self._parts: OrderedDict[Path, Float32Array] = OrderedDict()
+
+    @property
+    def folder(self) -> Path:
+        return self._store.folder
+
+    def stream(self, image_ids: Sequence[str], transform: Callable[[Any], Float32Array] | None = None) -> StoredDescriptors:
+        """Descriptors in the order asked for.
+
+        Args:
+            image_ids: which.
+            transform: what blocks float32 (n, d0) go through on their way, e.g. `Adaptation.transform_reference`.
+
+        Raises:
+            LakeError: pictures without a descriptor (some are listed).
+        """
+        self._store.require(image_ids, self._index)
+        return StoredDescriptors(self, tuple(image_ids), transform)
+
+    def rows(self, image_ids: Sequence[str]) -> Float32Array:
+        """float32 (n, d0), unit rows; see `FeatureStore.read`."""
+        found = gather(image_ids, self._index, self._part)
+        return found if found is not None else np.zeros((0, self._store.dimension()), dtype=np.float32)
+
+    def _part(self, path: Path) -> Float32Array:
+        rows = self._parts.pop(path, None)
+        if rows is None:
+            rows = read_part(path)
+            self._room -= rows.nbytes
+            while self._room < 0 and self._parts:
+                self._room += self._parts.popitem(last=False)[1].nbytes
+        self._parts[path] = rows  # the most recently used stands last
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDescriptors:
+    """Some descriptors of a store, for `cvgl.retrieval.evaluate` and `top_k`, which take them in blocks."""
+
+    reader: FeatureReader
+    image_ids: tuple[str, ...]
+    transform: Callable[[Any], Float32Array] | None = None
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    @property
+    def dimension(self) -> int:
+        """Length of a row, after the transform; 0 where there is none."""
+        first = next(self._blocks(1), None)
+        return 0 if first is None else int(first.shape[1])
+
+    def blocks(self) -> Iterator[Float32Array]:
+        """The rows in order, BLOCK_ROWS at a time; every call starts anew.
+
+        Raises:
+            LakeError: a part is missing or damaged.
+            DataError: a descriptor is not finite (its picture is named), or the transform refuses one.
+        """
+        yield from self._blocks(BLOCK_ROWS)
+
+    def _blocks(self, size: int) -> Iterator[Float32Array]:
+        for start in range(0, len(self.image_ids), size):
+            rows = self.reader.rows(self.image_ids[start : start + size])
+            bad = np.flatnonzero(~np.isfinite(np.einsum("ij,ij->i", rows, rows)))
+            if len(bad):
+                raise DataError(
+                    f"the descriptor of picture {self.image_ids[start + int(bad[0])]} holds NaN or infinity",
+                    where=self.reader.folder,
+                    fix="delete the folder and extract again; a half-precision model may have overflowed",
+                )
+            yield rows if self.transform is None else self.transform(rows)
