@@ -38,6 +38,17 @@ def planar_m(x_a: ArrayLike, y_a: ArrayLike, x_b: ArrayLike, y_b: ArrayLike) -> 
     )
 
 
+def to_local_m(latitude: ArrayLike, longitude: ArrayLike) -> Float64Array:
+    """Positions in degrees -> east and north in metres of their own middle, float64 (n, 2), for areas of some tens of km.
+
+    Equirectangular around the mean: distances of 10 km are right to 0.1 % up to 60 degrees of latitude.
+    """
+    phi, lam = np.radians(np.asarray(latitude, float)), np.radians(np.asarray(longitude, float))
+    middle = np.angle(np.exp(1j * lam).mean())  # of directions: an area across the antimeridian stays in one piece
+    east = np.angle(np.exp(1j * (lam - middle))) * np.cos(phi.mean())
+    return np.asarray(EARTH_RADIUS_M * np.stack([east, phi - phi.mean()], axis=1))
+
+
 def to_geographic(x: ArrayLike, y: ArrayLike, crs: str) -> tuple[Float64Array, Float64Array]:
     """Planar -> (latitude, longitude) in degrees, WGS 84.
 

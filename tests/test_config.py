@@ -1,9 +1,11 @@
 """Settings refuse what has no meaning, and their digest is their identity."""
 
+import json
+
 import pytest
 from pydantic import ValidationError
 
-from cvgl.config import AdaptConfig, AlignmentConfig, BackboneConfig, IngestConfig, RunConfig
+from cvgl.config import AdaptConfig, AlignmentConfig, BackboneConfig, Device, IngestConfig, Recipe, RunConfig
 from cvgl.types import Direction, View
 
 
@@ -18,6 +20,13 @@ def test_unknown_fields_are_refused() -> None:
         (AdaptConfig, {"temperature": 0}),
         (AdaptConfig, {"iterations": -1}),
         (AdaptConfig, {"recipe": "unknown"}),
+        (AdaptConfig, {"recipe": "released", "residual": True}),
+        (AdaptConfig, {"residual": True, "reconstruction_weight": 1.0}),
+        (AdaptConfig, {"recipe": "paper", "weight_decay": 0.01}),
+        (AdaptConfig, {"recipe": "paper", "smoothing": 0.1}),
+        (AdaptConfig, {"em_weight": 0, "reconstruction_weight": 0}),
+        (AdaptConfig, {"precision": "float16"}),
+        (AdaptConfig, {"recipe": "released", "smoothing": 1}),
         (AlignmentConfig, {"query_crop": 0}),
         (AlignmentConfig, {"reference_rotations": 3}),
         (BackboneConfig, {"gem_p": 0}),
@@ -50,3 +59,37 @@ def test_a_run_survives_json() -> None:
 
 def test_directions_are_written_as_the_field_writes_them() -> None:
     assert str(Direction(View.DRONE, View.SATELLITE)) == "drone_to_satellite"
+
+
+def test_what_is_left_to_the_recipe_is_the_recipes() -> None:
+    released, paper = AdaptConfig(recipe=Recipe.RELEASED), AdaptConfig(recipe=Recipe.PAPER)
+    assert (released.iterations, paper.iterations) == (200, 60)
+    assert (released.learning_rate, paper.learning_rate) == (2e-4, 1e-3)
+    assert (released.temperature, paper.temperature) == (1 / 14.28, 0.1)
+    assert (released.query_samples, paper.query_samples) == (None, 700)
+    assert (released.weight_decay, released.smoothing, paper.weight_decay, paper.smoothing) == (0.01, 0.1, 0, 0)
+    assert (released.dimension, paper.dimension, AdaptConfig(residual=True).dimension) == (2048, 2048, None)
+    assert AdaptConfig(recipe=Recipe.RELEASED, iterations=7).iterations == 7
+
+
+def test_a_record_of_settings_holds_every_value() -> None:
+    released = AdaptConfig(recipe=Recipe.RELEASED)
+    record = json.loads(released.model_dump_json())
+    assert record["iterations"] == 200
+    assert AdaptConfig.model_validate({**record, "recipe": "released"}) == released
+
+
+def test_identity_is_what_decides_what_is_learned() -> None:
+    base = AdaptConfig()
+    assert base.identity() == AdaptConfig(device=Device.CPU, checkpoint_every=1).identity()
+    for change in ({"seed": 1}, {"residual": True}, {"precision": "tf32"}, {"em_weight": 2.0}):
+        assert AdaptConfig.model_validate(change).identity() != base.identity()
+
+
+def test_a_form_neither_asks_for_nor_fills_in_what_the_recipe_decides() -> None:
+    schema = RunConfig.model_json_schema()
+    assert "default" not in schema["properties"]["adapt"]
+    adapt = schema["$defs"]["AdaptConfig"]
+    assert "required" not in adapt
+    for name in ("iterations", "learning_rate", "temperature", "weight_decay", "smoothing", "query_samples"):
+        assert "default" not in adapt["properties"][name]

@@ -13,17 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cvgl.adaptation.api import adapt
+    from cvgl.adaptation.correction import HubnessCorrected
     from cvgl.adaptation.record import AdapterRecord, IterationMetrics, Origin, TrainingRows
     from cvgl.adaptation.standardise import DescriptorTransform, frozen
+    from cvgl.adaptation.trajectory import Trajectories
     from cvgl.adaptation.transforms import Adaptation, read_record
 
 _HOMES = {
     "Adaptation": "transforms",
     "AdapterRecord": "record",
     "DescriptorTransform": "standardise",
+    "HubnessCorrected": "correction",
     "IterationMetrics": "record",
     "Origin": "record",
     "TrainingRows": "record",
+    "Trajectories": "trajectory",
     "adapt": "api",
     "frozen": "standardise",
     "read_record": "transforms",
@@ -33,9 +37,11 @@ __all__ = [
     "Adaptation",
     "AdapterRecord",
     "DescriptorTransform",
+    "HubnessCorrected",
     "IterationMetrics",
     "Origin",
     "TrainingRows",
+    "Trajectories",
     "adapt",
     "frozen",
     "read_record",

@@ -6,9 +6,12 @@ writes f_theta for Z^Q and Z^R alike (Algorithm 1) and counts d0 * d parameters 
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from cvgl.adaptation.affine import Affine
 
 
 class LinearMap(nn.Module):
@@ -25,6 +28,33 @@ class LinearMap(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """float32 (n, inputs) -> float32 (n, outputs)."""
         return features @ self.weight
+
+    def affine(self) -> Affine:
+        """The map as it stands."""
+        weight = self.weight.detach().cpu().numpy().copy()
+        return Affine(weight, np.zeros(weight.shape[1], np.float32))
+
+
+class ResidualMap(LinearMap):
+    """x -> x + x W: the residual-style adapter of Section III-E and Fig. 6a, which keeps the dimension.
+
+    W starts at zero, so the adapted features start as the frozen ones and the branch learns an offset to them.
+
+    Args:
+        d0: dimension of the features.
+    """
+
+    def __init__(self, d0: int) -> None:
+        super().__init__(torch.zeros(d0, d0))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """float32 (n, d0) -> float32 (n, d0)."""
+        return features + features @ self.weight
+
+    def affine(self) -> Affine:
+        """The map with the identity folded into its matrix."""
+        weight, bias = super().affine()
+        return Affine(weight + np.eye(len(weight), dtype=np.float32), bias)
 
 
 def initial_maps(d0: int, d: int, generator: torch.Generator) -> tuple[LinearMap, LinearMap]:

@@ -13,10 +13,10 @@ from cvgl.errors import LakeError
 from cvgl.lake import write_bytes
 
 if TYPE_CHECKING:
-    from cvgl.adaptation.em import TrainingState
+    from cvgl.adaptation.training import TrainingState
 
 _FIX = "delete the file; the training then starts from its first iteration"
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_LEARNER, _OPTIMIZER = "learner.", "optimizer."
 
 
 def save(state: TrainingState, path: Path, identity: str) -> None:
@@ -29,7 +29,7 @@ def save(state: TrainingState, path: Path, identity: str) -> None:
     """
     from safetensors.torch import save as to_bytes
 
-    tensors = {name: tensor.detach().contiguous() for name, tensor in _tensors(state).items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(state).items()}
     header = {"identity": identity, "history": [entry.model_dump() for entry in state.history]}
     write_bytes(path, to_bytes(tensors, metadata={"state": json.dumps(header)}))
 
@@ -38,7 +38,7 @@ def restore(state: TrainingState, path: Path, identity: str) -> bool:
     """Overwrites a fresh state with the checkpoint's.
 
     Args:
-        state: as made by `cvgl.adaptation.em.start` with the same settings; changed in place.
+        state: as made by `cvgl.adaptation.training.start` with the same settings; changed in place.
         path: of the checkpoint.
         identity: as given to `save`.
 
@@ -66,28 +66,24 @@ def restore(state: TrainingState, path: Path, identity: str) -> bool:
 
 
 def _tensors(state: TrainingState) -> dict[str, torch.Tensor]:
-    tensors = {
-        "adapter": state.adapter.weight,
-        "reverter": state.reverter.weight,
-        "generator": state.generator.get_state(),
-        "last_labels": state.last_labels,
-    }
+    tensors = {"generator": state.generator.get_state(), "last_labels": state.last_labels}
+    tensors |= {_LEARNER + name: tensor for name, tensor in state.learner.state_dict().items()}
     for index, moments in state.optimizer.state_dict()["state"].items():
-        tensors |= {f"adam.{index}.{name}": moments[name] for name in _MOMENTS}
+        tensors |= {f"{_OPTIMIZER}{index}.{name}": tensor for name, tensor in moments.items()}
     return tensors
 
 
 def _fill(state: TrainingState, tensors: dict[str, torch.Tensor], history: list[IterationMetrics]) -> None:
-    with torch.no_grad():
-        state.adapter.weight.copy_(tensors["adapter"])
-        state.reverter.weight.copy_(tensors["reverter"])
-    state.generator.set_state(tensors["generator"])
-    state.last_labels.copy_(tensors["last_labels"])
-    optimizer: dict[str, Any] = state.optimizer.state_dict()
+    learner = {name.removeprefix(_LEARNER): tensor for name, tensor in tensors.items() if name.startswith(_LEARNER)}
+    state.learner.load_state_dict(learner)
     moments: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
-        if name.startswith("adam."):
-            _, index, moment = name.split(".")
+        if name.startswith(_OPTIMIZER):
+            index, moment = name.removeprefix(_OPTIMIZER).split(".")
             moments.setdefault(int(index), {})[moment] = tensor
+    # The groups' settings are the fresh optimiser's; the learning rate follows from the iteration.
+    optimizer: dict[str, Any] = state.optimizer.state_dict()
     state.optimizer.load_state_dict({**optimizer, "state": moments})
+    state.generator.set_state(tensors["generator"])
+    state.last_labels.copy_(tensors["last_labels"])
     state.history[:] = history

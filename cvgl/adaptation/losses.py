@@ -1,4 +1,4 @@
-"""The losses, one function per equation of Li et al. 2024."""
+"""The losses: one function per equation of Li et al. 2024, and those of its published trainer where they differ."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 class LossTerms(NamedTuple):
@@ -60,3 +61,33 @@ def reconstruction(initial: Tensor, reverted: Tensor) -> Tensor:
         reverted: float (n, d0), f_phi(f_theta(X)).
     """
     return (initial - reverted).square().sum()
+
+
+def smoothed_contrast(logits: Tensor, rows: Tensor, columns: Tensor, smoothing: float) -> Tensor:
+    """InfoNCE of the published trainer: the mean cross-entropy of pairs, each against its row's every column.
+
+    A row in several pairs counts once for each. The target of a pair is 1 - smoothing on its column, plus smoothing spread
+    evenly over all columns.
+
+    Args:
+        logits: float (A, B), inner products of unit rows over the temperature.
+        rows: int64 (K,), one side of the pairs.
+        columns: int64 (K,), the other side.
+        smoothing: in [0, 1).
+
+    Returns:
+        A scalar; 0 with zero gradient when there is no pair.
+    """
+    if len(rows) == 0:
+        return logits.sum() * 0.0
+    return F.cross_entropy(logits[rows], columns, label_smoothing=smoothing)
+
+
+def mean_absolute_difference(initial: Tensor, reverted: Tensor) -> Tensor:
+    """L1 distance of the published trainer between the initial unit rows and their reconstruction's, a mean over all entries.
+
+    Args:
+        initial: float (n, d0).
+        reverted: float (n, d0), unit rows, too.
+    """
+    return F.l1_loss(reverted, initial)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -50,3 +50,15 @@ def estimate(similarities: Tensor, threshold: float) -> PseudoLabels:
     favourite_query = similarities.argmax(dim=0)
     mutual = labelled & (favourite_query[best] == torch.arange(len(best), device=best.device))
     return PseudoLabels(reference=torch.where(labelled, best, NO_LABEL), similarity=similarity, mutual=mutual)
+
+
+def mutual_only(labels: PseudoLabels, more_than: int) -> PseudoLabels:
+    """Drops the labels that are not mutual, as the published trainer does when enough pairs agree.
+
+    Args:
+        labels: of `estimate`.
+        more_than: with this many mutual pairs or fewer, all labels stay.
+    """
+    if int(labels.mutual.sum()) <= more_than:
+        return labels
+    return replace(labels, reference=torch.where(labels.mutual, labels.reference, NO_LABEL))

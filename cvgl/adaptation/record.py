@@ -9,7 +9,7 @@ from pydantic import Field
 from cvgl.config import AdaptConfig, Settings
 from cvgl.types import View
 
-ALGORITHM_VERSION = "1"
+ALGORITHM_VERSION = "2"
 """Raised whenever the same settings and rows would give another adapter."""
 
 
@@ -25,6 +25,7 @@ class IterationMetrics(Settings):
     changed_share: float | None = Field(
         description="of the drawn queries that were drawn before, those whose pseudo-label differs; none: none was"
     )
+    temperature: float | None = Field(None, description="tau in this iteration; none: it is not learned")
 
     def scalars(self) -> dict[str, float]:
         """All figures by a flat name, for a tracking server; what is undefined is left out."""
@@ -39,6 +40,9 @@ class TrainingRows(Settings):
     n_references: int = Field(ge=1)
     query_ids_digest: str | None = Field(None, description="hash over the sorted image ids; none: ids were not given")
     reference_ids_digest: str | None = None
+    trajectories_digest: str | None = Field(
+        None, description="hash over the order of pictures taken in a row and where references lie; none: not used"
+    )
 
 
 class Origin(Settings):
@@ -50,15 +54,33 @@ class Origin(Settings):
     query_view: View | None = None
 
 
+class SelfCheck(Settings):
+    """Whether what the recipe `robust` learned holds for pictures that it did not learn from; no label is involved."""
+
+    mutual_before: float = Field(description="share of held-out queries with a mutual nearest neighbour, standardised only")
+    mutual_after: float = Field(description="the same through the map that was learned on the other queries")
+    standard_error: float = Field(description="of the difference, over queries")
+    passed: bool = Field(description="no loss beyond one standard error; otherwise the adapter stays at the identity")
+
+
+class BankRows(Settings):
+    """How many adapted training rows of each view are kept beside the adapter, for `correction.HubnessCorrected`."""
+
+    n_queries: int = Field(ge=1)
+    n_references: int = Field(ge=1)
+
+
 class AdapterRecord(Origin):
     """The content of adapter.json."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     algorithm: str = ALGORITHM_VERSION
     d0: int = Field(ge=1, description="dimension of the frozen features")
     d: int = Field(ge=1, description="dimension of the adapted features")
     config: AdaptConfig
     training: TrainingRows
     history: tuple[IterationMetrics, ...]
+    check: SelfCheck | None = Field(None, description="of the recipe `robust`; none: others, and trajectories")
+    banks: BankRows | None = Field(None, description="of the recipe `robust`; none: others keep no training rows")
     versions: dict[str, str]
     tensors_sha256: str = Field(description="hash of adapter.safetensors, which this file belongs to")

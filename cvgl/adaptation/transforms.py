@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import ValidationError
 
+from cvgl.adaptation.affine import Affine
+from cvgl.adaptation.correction import Banks
 from cvgl.adaptation.descriptors import in_blocks, unit_rows
 from cvgl.adaptation.record import AdapterRecord, IterationMetrics, Origin, TrainingRows
 from cvgl.adaptation.standardise import Standardised, Statistics
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
 
 TENSORS_FILE = "adapter.safetensors"
 RECORD_FILE = "adapter.json"
-ADAPTER, REVERTER = "adapter.weight", "reverter.weight"
+ADAPTER, ADAPTER_BIAS = "adapter.weight", "adapter.bias"
+REVERTER, REVERTER_BIAS = "reverter.weight", "reverter.bias"
 QUERY_MEAN, QUERY_DEVIATION = "query.mean", "query.deviation"
 REFERENCE_MEAN, REFERENCE_DEVIATION = "reference.mean", "reference.deviation"
+QUERY_BANK, REFERENCE_BANK = "query.bank", "reference.bank"
 _FIX = "delete the folder and adapt again"
 
 
@@ -33,15 +37,21 @@ class Adaptation:
 
     Attributes:
         adapter: float32 (d0, d), theta.
+        bias: float32 (d,), added to what the adapter gives; zero for the paper's recipes, whose adapter is a bare matrix.
         reverter: float32 (d, d0), phi; not used in retrieval (Section III-F), kept for looking into what was learned.
+        reverter_bias: float32 (d0,), as `bias`.
         statistics: what each view's descriptors go through before the adapter.
         record: how it was made.
+        banks: adapted training rows of both views, for `cvgl.adaptation.correction`; None where the recipe keeps none.
     """
 
     adapter: Float32Array
+    bias: Float32Array
     reverter: Float32Array
+    reverter_bias: Float32Array
     statistics: Standardised
     record: AdapterRecord
+    banks: Banks | None = None
 
     @property
     def history(self) -> tuple[IterationMetrics, ...]:
@@ -61,10 +71,10 @@ class Adaptation:
         return in_blocks(features, "reference features", self.record.d0, self.record.d, self._adapt_reference)
 
     def _adapt_query(self, block: Float32Array) -> Float32Array:
-        return unit_rows(self.statistics.query.standardise(block) @ self.adapter)
+        return unit_rows(self.statistics.query.standardise(block) @ self.adapter + self.bias)
 
     def _adapt_reference(self, block: Float32Array) -> Float32Array:
-        return unit_rows(self.statistics.reference.standardise(block) @ self.adapter)
+        return unit_rows(self.statistics.reference.standardise(block) @ self.adapter + self.bias)
 
     def save(self, folder: str | Path, origin: Origin | None = None, rows: TrainingRows | None = None) -> None:
         """Writes adapter.safetensors, then adapter.json, each at once; a folder with the second file is complete.
@@ -80,8 +90,13 @@ class Adaptation:
         changes: dict[str, Any] = dict(origin or {})
         if rows is not None:
             changes["training"] = rows
-        write_bytes(Path(folder) / TENSORS_FILE, tensor_bytes(self.adapter, self.reverter, self.statistics))
+        write_bytes(Path(folder) / TENSORS_FILE, self.tensor_bytes())
         write_json(Path(folder) / RECORD_FILE, self.record.model_copy(update=changes).model_dump(mode="json"))
+
+    def tensor_bytes(self) -> bytes:
+        """The content of adapter.safetensors."""
+        adapter, reverter = Affine(self.adapter, self.bias), Affine(self.reverter, self.reverter_bias)
+        return tensor_bytes(adapter, reverter, self.statistics, self.banks)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -99,7 +114,7 @@ class Adaptation:
         if sha256_bytes(data) != record.tensors_sha256:
             raise LakeError("an adapter's tensors are damaged or belong to another record", where=path, fix=_FIX)
         tensors = _read_tensors(data, path)
-        for name, shape in _shapes(record.d0, record.d).items():
+        for name, shape in _shapes(record).items():
             if name not in tensors:
                 raise LakeError(f"an adapter's file lacks the tensor '{name}'", where=path, fix=_FIX)
             if tensors[name].shape != shape or tensors[name].dtype != np.float32:
@@ -111,27 +126,43 @@ class Adaptation:
             query=Statistics(mean=tensors[QUERY_MEAN], deviation=tensors[QUERY_DEVIATION]),
             reference=Statistics(mean=tensors[REFERENCE_MEAN], deviation=tensors[REFERENCE_DEVIATION]),
         )
-        return cls(adapter=tensors[ADAPTER], reverter=tensors[REVERTER], statistics=statistics, record=record)
+        return cls(
+            adapter=tensors[ADAPTER],
+            bias=tensors[ADAPTER_BIAS],
+            reverter=tensors[REVERTER],
+            reverter_bias=tensors[REVERTER_BIAS],
+            statistics=statistics,
+            record=record,
+            banks=None if record.banks is None else Banks(tensors[QUERY_BANK], tensors[REFERENCE_BANK]),
+        )
 
 
-def _shapes(d0: int, d: int) -> dict[str, tuple[int, ...]]:
+def _shapes(record: AdapterRecord) -> dict[str, tuple[int, ...]]:
     """The tensors of adapter.safetensors."""
-    vectors = (QUERY_MEAN, QUERY_DEVIATION, REFERENCE_MEAN, REFERENCE_DEVIATION)
-    return {ADAPTER: (d0, d), REVERTER: (d, d0), **dict.fromkeys(vectors, (d0,))}
+    d0, d = record.d0, record.d
+    vectors = (REVERTER_BIAS, QUERY_MEAN, QUERY_DEVIATION, REFERENCE_MEAN, REFERENCE_DEVIATION)
+    shapes: dict[str, tuple[int, ...]] = {ADAPTER: (d0, d), ADAPTER_BIAS: (d,), REVERTER: (d, d0)}
+    if record.banks is not None:
+        shapes |= {QUERY_BANK: (record.banks.n_queries, d), REFERENCE_BANK: (record.banks.n_references, d)}
+    return shapes | dict.fromkeys(vectors, (d0,))
 
 
-def tensor_bytes(adapter: Float32Array, reverter: Float32Array, statistics: Standardised) -> bytes:
+def tensor_bytes(adapter: Affine, reverter: Affine, statistics: Standardised, banks: Banks | None = None) -> bytes:
     """The content of adapter.safetensors; equal tensors give equal bytes."""
     from safetensors.numpy import save
 
     tensors = {
-        ADAPTER: adapter,
-        REVERTER: reverter,
+        ADAPTER: adapter.weight,
+        ADAPTER_BIAS: adapter.bias,
+        REVERTER: reverter.weight,
+        REVERTER_BIAS: reverter.bias,
         QUERY_MEAN: statistics.query.mean,
         QUERY_DEVIATION: statistics.query.deviation,
         REFERENCE_MEAN: statistics.reference.mean,
         REFERENCE_DEVIATION: statistics.reference.deviation,
     }
+    if banks is not None:
+        tensors |= {QUERY_BANK: banks.query, REFERENCE_BANK: banks.reference}
     # safetensors writes the raw buffer, whatever its strides say.
     data: bytes = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
     return data

@@ -6,19 +6,25 @@ none can be: the ground truth is a table that this module does not import.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cvgl.adaptation.record import ALGORITHM_VERSION, AdapterRecord, IterationMetrics, Origin, TrainingRows
-from cvgl.config import AdaptConfig
+from cvgl.config import AdaptConfig, Recipe
 from cvgl.datasets import tables
 from cvgl.errors import ConfigError, DataError
 from cvgl.features import FeatureStore
 from cvgl.features.locks import exclusive
 from cvgl.hashing import digest_json, digest_lines
 from cvgl.lake import Lake, sweep
+from cvgl.stages.sequences import trajectories_of
 from cvgl.types import ArtifactRef, Progress, Subset, View, silent
+
+if TYPE_CHECKING:
+    from cvgl.adaptation.trajectory import Trajectories
 
 RUN_DIGEST_LENGTH = 12
 
@@ -44,11 +50,19 @@ class AdaptOutcome:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Image ids of the two sides, each sorted."""
+    """What the two sides learn from.
+
+    Attributes:
+        query_view: the view that is adapted to the satellite view.
+        queries: image ids, sorted.
+        references: image ids, sorted.
+        trajectories: which queries were taken in a row; None where the recipe or the pictures have no use for it.
+    """
 
     query_view: View
     queries: tuple[str, ...]
     references: tuple[str, ...]
+    trajectories: Trajectories | None
 
     def record(self) -> TrainingRows:
         return TrainingRows(
@@ -56,6 +70,7 @@ class _Rows:
             n_references=len(self.references),
             query_ids_digest=digest_lines(self.queries),
             reference_ids_digest=digest_lines(self.references),
+            trajectories_digest=None if self.trajectories is None else self.trajectories.digest(),
         )
 
 
@@ -85,7 +100,7 @@ def adapt(
     from cvgl.adaptation.transforms import RECORD_FILE
 
     store = FeatureStore(features.path)
-    rows = _training_rows(lake, features.name, store.ids(), config.query_view)
+    rows = _training_rows(lake, features.name, store.ids(), config)
     settings = config.model_copy(update={"query_view": rows.query_view})
     run = run_name(features, rows.record(), settings)
     folder = lake.adapter(run)
@@ -104,6 +119,7 @@ def adapt(
             config=settings,
             on_iteration=_reporting(progress, settings.iterations, on_iteration),
             checkpoint=folder / "checkpoint.safetensors",
+            trajectories=rows.trajectories,
         )
         origin = Origin(run=run, dataset=features.name, features=features.digest, query_view=rows.query_view)
         adaptation.save(folder, origin, rows.record())
@@ -121,9 +137,7 @@ def _reporting(progress: Progress, total: int, on_iteration: OnIteration | None)
 
 def run_name(features: ArtifactRef, rows: TrainingRows, config: AdaptConfig) -> str:
     """DATASET-RECIPE-DIGEST: equal names mean equal training."""
-    # How often the state is saved does not change the adapter.
-    settings = config.model_dump(mode="json", exclude={"checkpoint_every"})
-    digest = digest_json([features.digest, rows.model_dump(mode="json"), settings, ALGORITHM_VERSION])
+    digest = digest_json([features.digest, rows.model_dump(mode="json"), config.identity(), ALGORITHM_VERSION])
     return f"{features.name}-{config.recipe}-{digest[:RUN_DIGEST_LENGTH]}"
 
 
@@ -133,26 +147,31 @@ def _outcome(folder: Path, record: AdapterRecord, *, skipped: bool) -> AdaptOutc
     return AdaptOutcome(ref=ref, skipped=skipped, run=run, iterations=len(record.history))
 
 
-def _training_rows(lake: Lake, dataset: str, embedded: Sequence[str], wanted: View | None) -> _Rows:
+def _training_rows(lake: Lake, dataset: str, embedded: Sequence[str], config: AdaptConfig) -> _Rows:
     """The training pictures that have features (a picture that could not be decoded has none), by side."""
-    images = tables.read_images(lake, dataset).select(["image_id", "view", "subsets"]).to_pylist()
     available = set(embedded)
-    by_view: dict[View, list[str]] = {}
-    for image in images:
+    by_view: dict[View, list[dict[str, Any]]] = {}
+    for image in tables.read_images(lake, dataset).to_pylist():
         if Subset.TRAIN in image["subsets"] and image["image_id"] in available:
-            by_view.setdefault(View(image["view"]), []).append(image["image_id"])
+            by_view.setdefault(View(image["view"]), []).append(image)
     references = by_view.pop(View.SATELLITE, [])
-    view = _query_view(by_view, wanted, dataset)
+    view = _query_view(by_view, config.query_view, dataset)
     if not references:
         raise DataError(
             f"the dataset '{dataset}' has no satellite picture with features to learn from",
             where=dataset,
             fix="ingest satellite pictures in the subset 'train' and extract their features",
         )
-    return _Rows(query_view=view, queries=tuple(sorted(by_view[view])), references=tuple(sorted(references)))
+    queries, references = (sorted(side, key=itemgetter("image_id")) for side in (by_view[view], references))
+    return _Rows(
+        query_view=view,
+        queries=tuple(image["image_id"] for image in queries),
+        references=tuple(image["image_id"] for image in references),
+        trajectories=trajectories_of(queries, references) if config.recipe is Recipe.ROBUST else None,
+    )
 
 
-def _query_view(by_view: dict[View, list[str]], wanted: View | None, dataset: str) -> View:
+def _query_view(by_view: Mapping[View, object], wanted: View | None, dataset: str) -> View:
     if wanted is not None and wanted.is_reference:
         raise ConfigError(
             f"query_view is '{wanted}', which is the reference side", where="AdaptConfig.query_view", fix="drone or ground"

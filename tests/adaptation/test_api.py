@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import signal
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import cvgl
-from cvgl.adaptation import IterationMetrics, adapt, frozen, standardise
+from cvgl.adaptation import IterationMetrics, Trajectories, adapt, frozen, standardise
 from cvgl.config import AdaptConfig, Recipe
 from cvgl.errors import ConfigError, DataError, LakeError
 from tests.adaptation.synthetic import cross_view, recall_at_1
@@ -102,7 +103,7 @@ def test_interrupted_training_ends_in_the_same_bytes(world, tmp_path, iteration)
 
 
 def test_resuming_does_not_repeat_finished_iterations(world, tmp_path, monkeypatch):
-    from cvgl.adaptation import em
+    from cvgl.adaptation import training
 
     def crash(metrics: IterationMetrics) -> None:
         if metrics.iteration == 6:
@@ -112,8 +113,8 @@ def test_resuming_does_not_repeat_finished_iterations(world, tmp_path, monkeypat
     with pytest.raises(Crash):
         adapt(world.train_queries, world.train_references, config=CONFIG, on_iteration=crash, checkpoint=checkpoint)
     draws = []
-    original = em.sample
-    monkeypatch.setattr(em, "sample", lambda *arguments: draws.append(1) or original(*arguments))
+    original = training.sample
+    monkeypatch.setattr(training, "sample", lambda *arguments: draws.append(1) or original(*arguments))
     adapt(world.train_queries, world.train_references, config=CONFIG, checkpoint=checkpoint)
     assert len(draws) == 5  # iterations 5 to 9
 
@@ -123,23 +124,25 @@ import os, signal, sys
 from cvgl.adaptation import adapt
 from cvgl.config import AdaptConfig
 from tests.adaptation.synthetic import cross_view
-world, stop = cross_view(places=20, d0=32), int(sys.argv[2])
+world, stop, recipe = cross_view(places=20, d0=32), int(sys.argv[2]), sys.argv[3]
 def kill(metrics):
     if metrics.iteration == stop:
         os.kill(os.getpid(), signal.SIGKILL)
-config = AdaptConfig(dimension=16, iterations=9, query_samples=25, checkpoint_every=1)
+config = AdaptConfig(recipe=recipe, dimension=16, iterations=9, query_samples=25, checkpoint_every=1)
 adapt(world.train_queries, world.train_references, config=config, on_iteration=kill, checkpoint=sys.argv[1])
 """
 
 
 @pytest.mark.slow
-def test_kill_9_at_any_iteration_ends_in_the_same_bytes(world, tmp_path):
-    config = CONFIG.model_copy(update={"checkpoint_every": 1})
+@pytest.mark.parametrize("recipe", [Recipe.PAPER_STANDARDISED, Recipe.RELEASED])
+def test_kill_9_at_any_iteration_ends_in_the_same_bytes(world, tmp_path, recipe):
+    config = AdaptConfig(recipe=recipe, dimension=16, iterations=9, query_samples=25, checkpoint_every=1)
     undisturbed = files(adapt(world.train_queries, world.train_references, config=config), tmp_path / "undisturbed")
     checkpoint = tmp_path / "checkpoint.safetensors"
     for iteration in (3, 9):
         root = Path(cvgl.__file__).parents[1]
-        process = subprocess.run([sys.executable, "-c", KILLED, str(checkpoint), str(iteration)], cwd=root, check=False)
+        command = [sys.executable, "-c", KILLED, str(checkpoint), str(iteration), recipe]
+        process = subprocess.run(command, cwd=root, check=False)
         assert process.returncode == -signal.SIGKILL
     resumed = adapt(world.train_queries, world.train_references, config=config, checkpoint=checkpoint)
     assert files(resumed, tmp_path / "resumed") == undisturbed
@@ -189,7 +192,11 @@ def test_there_is_no_place_for_a_label():
         "seed",
         "on_iteration",
         "checkpoint",
+        "trajectories",
     ]
+    # In what order pictures were taken, and where the map's own tiles lie: nothing about where a picture was taken.
+    assert [field.name for field in dataclasses.fields(Trajectories)] == ["runs", "positions"]
+    assert list(inspect.signature(Trajectories.of).parameters) == ["sequences", "reference_positions"]
     assert not [
         name for name in AdaptConfig.model_fields if any(word in name for word in ("label", "truth", "location", "pair"))
     ]
@@ -206,7 +213,7 @@ def test_very_few_rows_give_finite_unit_output(world, n_queries, n_references):
 @pytest.mark.parametrize("recipe", list(Recipe))
 def test_constant_features_give_finite_output(world, value, recipe):
     rows = np.full((30, 32), value, np.float32)
-    config = CONFIG.model_copy(update={"recipe": recipe})
+    config = AdaptConfig(recipe=recipe, iterations=9, dimension=None if recipe is Recipe.ROBUST else 16)
     adaptation = adapt(rows, rows[:7], config=config)
     for out in (adaptation.transform_query(world.test_queries), adaptation.transform_reference(rows)):
         assert np.isfinite(out).all()
@@ -238,6 +245,8 @@ def test_bad_features_and_settings_are_refused(world):
         adapt(good, good, recipe="magic")
     with pytest.raises(ConfigError, match="seed = -1"):
         adapt(good, good, seed=-1)
+    with pytest.raises(ConfigError, match="residual is a variant"):
+        adapt(good, good, recipe="released", config=AdaptConfig(residual=True))
 
 
 def test_importing_the_package_loads_no_torch():

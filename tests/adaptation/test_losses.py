@@ -100,3 +100,33 @@ def test_terms_add_up_to_l_and_c():
     terms = losses.LossTerms(*(torch.tensor(value) for value in (1.0, 2.0, 4.0, 8.0)))
     assert terms.contrast().item() == 3
     assert terms.reconstruction().item() == 12
+
+
+@hypothesis_settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), smoothing=st.sampled_from([0.0, 0.1, 0.7]), pairs=st.integers(1, 6))
+def test_smoothed_contrast_is_the_mean_cross_entropy_of_pairs_against_all_columns(seed, smoothing, pairs):
+    rng = np.random.default_rng(seed)
+    logits, rows, columns = rng.normal(size=(5, 3)) * 4, rng.integers(0, 5, pairs), rng.integers(0, 3, pairs)
+    expected = 0.0
+    for row, column in zip(rows, columns, strict=True):
+        probabilities = [math.exp(value) / sum(map(math.exp, logits[row])) for value in logits[row]]
+        for j, probability in enumerate(probabilities):
+            target = smoothing / 3 + (1 - smoothing if j == column else 0)
+            expected -= target * math.log(probability) / pairs
+    arguments = (torch.from_numpy(values) for values in (logits, rows, columns))
+    assert losses.smoothed_contrast(*arguments, smoothing).item() == pytest.approx(expected)
+
+
+def test_smoothed_contrast_without_pairs_is_zero_with_zero_gradient():
+    logits, nothing = torch.randn(3, 4, requires_grad=True), torch.zeros(0, dtype=torch.int64)
+    value = losses.smoothed_contrast(logits, nothing, nothing, 0.1)
+    value.backward()
+    assert value.item() == 0
+    assert torch.equal(logits.grad, torch.zeros(3, 4))
+
+
+def test_mean_absolute_difference_is_a_mean_over_all_entries():
+    rng = np.random.default_rng(3)
+    x, reverted = rng.normal(size=(6, 5)), rng.normal(size=(6, 5))
+    value = losses.mean_absolute_difference(torch.from_numpy(x), torch.from_numpy(reverted))
+    assert value.item() == pytest.approx(sum(abs(a - b) for a, b in zip(x.flat, reverted.flat, strict=True)) / 30)

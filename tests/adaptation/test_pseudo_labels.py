@@ -46,3 +46,14 @@ def test_nothing_above_the_threshold_gives_no_label():
 def test_no_gradient_flows_through_the_labels():
     similarities = torch.randn(3, 4, requires_grad=True)
     assert not pseudo_labels.estimate(similarities, threshold=-1).similarity.requires_grad
+
+
+def test_labels_that_are_not_mutual_fall_when_enough_pairs_agree():
+    similarities = torch.tensor([[0.9, 0.2, 0.0], [0.8, 0.3, 0.0], [0.0, 0.6, 0.1], [0.0, 0.05, 0.01]])
+    labels = pseudo_labels.estimate(similarities, threshold=0.1)
+    assert labels.reference.tolist() == [0, 0, 1, pseudo_labels.NO_LABEL]
+    assert pseudo_labels.mutual_only(labels, more_than=2) is labels
+    kept = pseudo_labels.mutual_only(labels, more_than=1)
+    assert kept.reference.tolist() == [0, pseudo_labels.NO_LABEL, 1, pseudo_labels.NO_LABEL]
+    assert torch.equal(kept.similarity, labels.similarity)
+    assert torch.equal(kept.mutual, labels.mutual)

@@ -70,6 +70,21 @@ def test_saved_and_loaded_is_the_same(adaptation, world, tmp_path):
     assert sorted(path.name for path in (tmp_path / "again").iterdir()) == ["adapter.json", "adapter.safetensors"]
 
 
+def test_a_bias_is_added_to_what_the_adapter_gives_and_survives_saving(world, tmp_path):
+    config = AdaptConfig(recipe=Recipe.RELEASED, iterations=3, dimension=16)
+    adaptation = adapt(world.train_queries, world.train_references, config=config)
+    assert adaptation.bias.any()
+    assert adaptation.reverter_bias.any()
+    rows = world.test_queries / np.linalg.norm(world.test_queries, axis=1, keepdims=True)
+    naive = rows @ adaptation.adapter + adaptation.bias
+    expected = naive / np.linalg.norm(naive, axis=1, keepdims=True)
+    adaptation.save(tmp_path)
+    for transform in (adaptation, Adaptation.load(tmp_path)):
+        assert np.allclose(transform.transform_query(world.test_queries), expected, atol=1e-5)
+        assert np.allclose(transform.transform_reference(world.test_queries), expected, atol=1e-5)
+    assert np.array_equal(Adaptation.load(tmp_path).reverter_bias, adaptation.reverter_bias)
+
+
 def _edit(folder, **changes):
     path = folder / "adapter.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
@@ -115,7 +130,8 @@ DAMAGES = {
     "record not JSON": (lambda f: (f / "adapter.json").write_text("{"), "not JSON"),
     "record a list": (lambda f: (f / "adapter.json").write_text("[1]"), "not valid"),
     "field unknown": (lambda f: _edit(f, surprise=1), "surprise"),
-    "format of the future": (lambda f: _edit(f, format=2), "format"),
+    "format of the past": (lambda f: _edit(f, format=1), "format"),
+    "format of the future": (lambda f: _edit(f, format=3), "format"),
     "another dimension": (lambda f: _edit(f, d=17), r"the record says float32 \(32, 17\)"),
     "setting out of bounds": (lambda f: _edit(f, config={"temperature": -1}), r"config\.temperature"),
     "tensor lacking": (lambda f: _reseal(f, {"adapter.weight": _ones(32, 16)}), "lacks the tensor"),

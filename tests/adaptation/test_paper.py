@@ -1,4 +1,4 @@
-"""The loop of Algorithm 1: which gradient reaches which map, what each iteration sees, and a transcription in numpy."""
+"""Algorithm 1 as printed: which gradient reaches which map, a transcription in numpy, and its residual variant."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from cvgl.adaptation import adapt, em, pseudo_labels, standardise
-from cvgl.adaptation.adapter import LinearMap, initial_maps
+from cvgl.adaptation import adapt, losses, paper, pseudo_labels, standardise, training
+from cvgl.adaptation.adapter import LinearMap, initial_maps, unit_rows
 from cvgl.config import AdaptConfig, Recipe
-from cvgl.errors import ModelError
+from cvgl.errors import ConfigError
 from tests.adaptation.synthetic import cross_view
 
 SMALL = AdaptConfig(dimension=12, iterations=1, query_samples=15)
@@ -61,13 +61,13 @@ def test_gradients_are_those_of_algorithm_1():
     generator = torch.Generator().manual_seed(3)
     config = AdaptConfig(dimension=5, temperature=0.2, threshold=-1, em_weight=0.7, reconstruction_weight=1.3)
     adapter, reverter = LinearMap(torch.randn(4, 5, generator=generator)), LinearMap(torch.randn(5, 4, generator=generator))
-    x_q, x_r = (em.unit_rows(torch.randn(n, 4, generator=generator)) for n in (6, 3))
+    x_q, x_r = (unit_rows(torch.randn(n, 4, generator=generator)) for n in (6, 3))
 
     def terms():
         projected = adapter(torch.cat([x_q, x_r]))
-        z_q, z_r = em.unit_rows(projected).split([6, 3])
+        z_q, z_r = unit_rows(projected).split([6, 3])
         labels = pseudo_labels.estimate((z_q @ z_r.T).detach(), config.threshold)
-        return em.loss_terms(reverter, projected, x_q, x_r, z_q @ z_r.T, labels, config)
+        return paper.loss_terms(reverter, projected, x_q, x_r, z_q @ z_r.T, labels, config)
 
     def gradient(loss, parameter):
         return torch.autograd.grad(loss, parameter, allow_unused=True)[0]
@@ -128,7 +128,7 @@ def test_training_follows_a_transcription_of_algorithm_1(world):
     adaptation = adapt(world.train_queries, world.train_references, config=config)
     generator = torch.Generator().manual_seed(config.seed)
     adapter, reverter = initial_maps(32, 8, generator)
-    draws = [em.sample(60, 15, generator).numpy() for _ in range(12)]
+    draws = [training.sample(60, 15, generator).numpy() for _ in range(12)]
     theta, phi, totals = naive_training(
         world.train_queries, world.train_references, adapter.weight.detach().numpy(), reverter.weight.detach().numpy(),
         draws, config,
@@ -138,47 +138,51 @@ def test_training_follows_a_transcription_of_algorithm_1(world):
     assert np.abs(adaptation.reverter - phi).max() < 1e-4
 
 
-def test_samples_are_different_queries_and_reach_all_of_them():
-    generator = torch.Generator().manual_seed(0)
-    draws = [em.sample(50, 20, generator).tolist() for _ in range(20)]
-    assert all(len(set(draw)) == 20 for draw in draws)
-    assert set().union(*draws) == set(range(50))
-    assert sorted(em.sample(5, 20, generator).tolist()) == [0, 1, 2, 3, 4]
+def test_residual_style_starts_at_the_normalised_features_and_learns_an_offset(world):
+    start, learned = (learn(world, residual=True, dimension=None, reconstruction_weight=0.0, iterations=n) for n in (0, 3))
+    baseline = standardise.fit(world.train_queries, world.train_references)
+    standardised = baseline.transform_query(world.test_queries)
+    assert np.allclose(start.transform_query(world.test_queries), standardised, atol=1e-6)
+    offset = learned.adapter - np.eye(32, dtype=np.float32)
+    assert offset.any()
+    expected = standardised + standardised @ offset
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert np.allclose(learned.transform_query(world.test_queries), expected, atol=1e-6)
 
 
-def test_metrics_say_what_happened(world):
+def test_residual_style_follows_the_gradient_of_the_sum():
+    config = AdaptConfig(residual=True, threshold=-1, temperature=0.2)
+    learner = paper.PaperLearner(4, config, torch.Generator())
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        learner.adapter.weight.copy_(torch.randn(4, 4, generator=generator))
+    x_q, x_r = (unit_rows(torch.randn(n, 4, generator=generator)) for n in (6, 3))
+    learner.accumulate(x_q, x_r, 0)
+    weight = learner.adapter.weight.detach().clone().requires_grad_()
+    z_q, z_r = (unit_rows(x + x @ weight) for x in (x_q, x_r))
+    positives = torch.nn.functional.one_hot((z_q @ z_r.T).argmax(1), 3).bool()
+    contrast = losses.pseudo_label_contrast(z_q @ z_r.T, positives, 0.2)
+    (contrast + losses.pseudo_label_contrast((z_q @ z_r.T).T, positives.T, 0.2)).backward()
+    assert torch.allclose(learner.adapter.weight.grad, weight.grad, atol=1e-5)
+
+
+def test_residual_style_turns_the_reverter_off(world):
+    adaptation = adapt(world.train_queries, world.train_references, config=AdaptConfig(residual=True, iterations=2))
+    assert adaptation.record.d == 32
+    assert adaptation.record.config.reconstruction_weight == 0
+    assert {entry.losses["reconstruction_query"] for entry in adaptation.history} == {0.0}
+    assert np.array_equal(adaptation.reverter, np.eye(32, dtype=np.float32))
+
+
+def test_residual_style_keeps_the_dimension(world):
+    config = AdaptConfig(residual=True, dimension=32, iterations=1)
+    assert adapt(world.train_queries, world.train_references, config=config).record.d == 32
+    with pytest.raises(ConfigError, match="64 dimensions do not add to 32"):
+        adapt(world.train_queries, world.train_references, config=AdaptConfig(residual=True, dimension=64))
+
+
+def test_the_recipes_of_the_paper_have_no_bias(world):
     adaptation = learn(world, iterations=3)
-    assert [entry.iteration for entry in adaptation.history] == [1, 2, 3]
-    for entry in adaptation.history:
-        assert set(entry.losses) == {
-            "contrast_query_to_reference",
-            "contrast_reference_to_query",
-            "reconstruction_query",
-            "reconstruction_reference",
-            "total",
-        }
-        parts = sum(value for name, value in entry.losses.items() if name != "total")
-        assert entry.losses["total"] == pytest.approx(parts, rel=1e-5)
-        assert 0 < entry.mutual_share <= entry.labelled_share <= 1
-        assert 0 < entry.chosen_share <= 15 / 20
-        assert entry.scalars()["loss_total"] == entry.losses["total"]
-    assert adaptation.history[0].changed_share is None
-    assert "changed_share" not in adaptation.history[0].scalars()
-    assert all(0 <= entry.changed_share <= 1 for entry in adaptation.history[1:])
-
-
-def test_labels_that_stay_are_not_counted_as_changed(world):
-    adaptation = learn(world, iterations=3, learning_rate=1e-12, query_samples=60)
-    assert [entry.changed_share for entry in adaptation.history] == [None, 0.0, 0.0]
-
-
-def test_a_threshold_that_nobody_passes_leaves_the_contrast_out(world):
-    history = learn(world, iterations=2, threshold=1.0).history
-    assert history[-1].labelled_share == 0
-    assert history[-1].losses["contrast_query_to_reference"] == 0
-
-
-def test_divergence_is_an_error_with_a_remedy(world):
-    with pytest.raises(ModelError, match="iteration") as caught:
-        learn(world, iterations=60, learning_rate=1e30)
-    assert "learning rate" in caught.value.fix
+    assert (adaptation.bias.shape, adaptation.reverter_bias.shape) == ((12,), (32,))
+    assert not adaptation.bias.any()
+    assert not adaptation.reverter_bias.any()

@@ -1,0 +1,115 @@
+"""Within-place whitening: directions in which two views of one place differ count less.
+
+With z_q = place + e_q and z_r = place + e_r, the difference of a right pair has the covariance C of the two noises together,
+and the likelihood of a pair is governed by (z_q - z_r)' C^-1 (z_q - z_r). After z -> C^-1/2 z the noise is the same in
+all directions, so cosines compare places (within-class covariance normalisation, Hatch et al. 2006; the two-covariance
+model of probabilistic linear discriminant analysis, Ioffe 2006, Prince and Elder 2007).
+
+Few pairs in many dimensions make a poor covariance. It is drawn towards a multiple of the identity as far as the number of
+pairs demands (Ledoit and Wolf 2004): with few pairs the map stays near the identity.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cvgl.types import Float32Array
+
+LEAST_SHRINKAGE, MOST_SHRINKAGE = 0.02, 0.98
+"""Bounds of the estimate: below, directions without any difference would be blown up; above, nothing would be learned."""
+
+
+class Whitening(NamedTuple):
+    """C^-1/2 and its inverse, both scaled to leave directions without observed differences as they are.
+
+    Attributes:
+        weight: float32 (d, d), symmetric.
+        inverse: float32 (d, d).
+        shrinkage: of the covariance towards the identity, in [0, 1].
+    """
+
+    weight: Float32Array
+    inverse: Float32Array
+    shrinkage: float
+
+
+def identity(d: int) -> Whitening:
+    """No pairs, no whitening."""
+    eye = np.eye(d, dtype=np.float32)
+    return Whitening(eye, eye, 1.0)
+
+
+def fit(
+    differences: Float32Array, weights: NDArray[np.float64] | None = None, groups: NDArray[np.int64] | None = None
+) -> Whitening:
+    """The whitening of pairs' differences, in closed form.
+
+    Args:
+        differences: float32 (n, d), z_q - z_r of each pair, n >= 1.
+        weights: float64 (n,), how much each pair is believed, in (0, 1]; default: all alike.
+        groups: int64 (n,), equal for pairs that say nearly the same, such as frames over one tile: the shrinkage is that of
+            the groups' means, since a covariance is as uncertain as its independent pairs are few; default: each its own.
+    """
+    rows = differences.astype(np.float64)
+    if weights is not None:
+        rows *= np.sqrt(weights / weights.mean())[:, None]
+    d = rows.shape[1]
+    if not rows.any():
+        return identity(d)
+    independent = rows if groups is None else _means(rows, groups)
+    shrinkage = float(np.clip(ledoit_wolf(independent), LEAST_SHRINKAGE, MOST_SHRINKAGE))
+    variances, directions = _spectrum(rows)
+    mean_variance = variances.sum() / d
+    # (1 - s) C + s m I, over s m: the identity plus what was observed.
+    relative = 1 + (1 - shrinkage) * variances / (shrinkage * mean_variance)
+    return Whitening(_along(directions, relative**-0.5), _along(directions, relative**0.5), shrinkage)
+
+
+def _means(rows: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    _, group = np.unique(groups, return_inverse=True)
+    sums = np.zeros((int(group.max()) + 1, rows.shape[1]))
+    np.add.at(sums, group, rows)
+    return np.asarray(sums / np.bincount(group)[:, None])
+
+
+def _spectrum(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues (k,) and eigenvectors (k, d) of rows' rows / n, from whichever side is smaller."""
+    n, d = rows.shape
+    if n < d:
+        _, singular, directions = np.linalg.svd(rows, full_matrices=False)
+        return singular**2 / n, directions
+    values, vectors = np.linalg.eigh(rows.T @ rows / n)
+    return np.maximum(values, 0), vectors.T
+
+
+def _along(directions: NDArray[np.float64], factors: NDArray[np.float64]) -> Float32Array:
+    """The symmetric map that scales along the directions (k, d) by the factors (k,) and leaves the rest alone."""
+    d = directions.shape[1]
+    return np.ascontiguousarray(np.eye(d) + directions.T @ ((factors - 1)[:, None] * directions), dtype=np.float32)
+
+
+def ledoit_wolf(rows: NDArray[np.float64]) -> float:
+    """How far a covariance should be drawn towards the identity: b^2 / d^2 of Ledoit and Wolf 2004, Section 3.
+
+    Args:
+        rows: float64 (n, d), of mean 0 by assumption (differences of pairs are, after standardising).
+
+    Returns:
+        In [0, 1]; 1 for a single row, which says nothing about a covariance.
+    """
+    n, d = rows.shape
+    # Norms of S and of the sum over rows through the n x n products where that is the smaller side.
+    gram = rows @ rows.T if n < d else rows.T @ rows
+    squared_norm = float(np.square(gram).sum()) / n**2  # of S = rows' rows / n
+    lengths = np.einsum("ij,ij->i", rows, rows)
+    mean_variance = float(lengths.sum()) / n / d
+    distance = squared_norm - d * mean_variance**2
+    spread = (float(np.square(lengths).sum()) / n - squared_norm) / n
+    if n == 1 or distance <= 0:
+        return 1.0
+    return float(min(max(spread, 0.0), distance) / distance)
