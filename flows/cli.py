@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import ask, pages, registry, run, stages
+from flows.commands import ask, pages, registry, reproduce, run, stages
 
 app = typer.Typer(
     name="cvgl",
@@ -35,5 +35,5 @@ def main(version: Version = False) -> None:
     """Tell where a picture was taken, by matching it to geo-tagged overhead imagery; learn that from unlabelled pictures."""
 
 
-for group in (run, stages, registry, ask, pages):
+for group in (run, stages, registry, ask, pages, reproduce):
     group.register(app)

@@ -1,0 +1,66 @@
+"""How a configuration becomes something that maps descriptors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cvgl.adaptation import adapt, standardise
+from cvgl.errors import DataError
+from cvgl.reproduction.experiments import Configuration, Learner
+
+if TYPE_CHECKING:
+    from cvgl.adaptation.standardise import DescriptorTransform
+    from cvgl.config import AdaptConfig
+    from cvgl.reproduction.material import TrainingPlaces, TrainingSet
+
+
+def learn(
+    configuration: Configuration,
+    settings: AdaptConfig,
+    training: TrainingSet,
+    places: TrainingPlaces | None = None,
+    checkpoint: Path | None = None,
+) -> DescriptorTransform:
+    """Learns what a configuration says.
+
+    Args:
+        configuration: its learner counts.
+        settings: of the training, seed included; of no account where nothing is trained.
+        training: unlabelled descriptors.
+        places: ground truth of the training pictures, for the learners that need it.
+        checkpoint: a file in which a long training keeps its state.
+
+    Raises:
+        DataError: the learner needs ground truth and none was handed over.
+    """
+    learner = configuration.learner
+    if learner.needs_ground_truth:
+        if places is None:
+            raise DataError(
+                f"'{configuration.name}' is defined by ground truth, and none was handed over",
+                where="learn",
+                fix="give `places`",
+            )
+        return _learn_from_truth(learner, settings, training, places, checkpoint)
+    if learner is Learner.FROZEN:
+        return standardise.frozen(training.queries.shape[1])
+    if learner is Learner.STANDARDISED:
+        return standardise.fit(training.queries, training.references)
+    return adapt(training.queries, training.references, config=settings, checkpoint=checkpoint)
+
+
+def _learn_from_truth(
+    learner: Learner, settings: AdaptConfig, training: TrainingSet, places: TrainingPlaces, checkpoint: Path | None
+) -> DescriptorTransform:
+    from cvgl.adaptation import recipes
+    from cvgl.reproduction.sampling import building_balanced
+    from cvgl.reproduction.supervised import fit_bound
+
+    if learner is Learner.SUPERVISED:
+        return fit_bound(training, places, settings)
+    draws = building_balanced(places.queries)
+    adaptation = recipes.learn(training.queries, training.references, settings, None, checkpoint, draws=draws)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return adaptation

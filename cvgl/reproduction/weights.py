@@ -1,0 +1,145 @@
+"""Which frozen models a folder of weights holds, told from the files' names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from cvgl.config import BackboneConfig
+from cvgl.errors import ConfigError, DataError
+
+AUTO = "auto"
+"""The name of a frozen model that stands for every one whose weights are found."""
+
+SUFFIXES = frozenset({".safetensors", ".pt", ".pth"})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a folder of weights offers.
+
+    Attributes:
+        folder: where; none when there is no such folder.
+        backbones: name of the timm model and file, in the order of the files' names.
+        unknown: files of weights whose model cannot be told from their name.
+    """
+
+    folder: Path | None
+    backbones: tuple[BackboneConfig, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def of(self, name: str) -> BackboneConfig | None:
+        """The file for a timm model."""
+        return next((backbone for backbone in self.backbones if backbone.name == name), None)
+
+
+def weights_folder(data_root: Path) -> Path | None:
+    """The folder `weights` nearest to the data: beside it, or beside the folder that it is in."""
+    root = data_root.expanduser().resolve()
+    candidates = (root.parent / "weights", root.parent.parent / "weights")
+    return next((folder for folder in candidates if folder.is_dir()), None)
+
+
+def find_weights(data_root: Path, given: Path | None = None) -> Found:
+    """Looks through a folder of weights.
+
+    Args:
+        data_root: near which to look when no folder is given.
+        given: the folder.
+
+    Raises:
+        DataError: the given folder does not exist.
+    """
+    if given is not None and not given.is_dir():
+        raise DataError("there is no such folder of weights", where=given, fix="give another --weights, or none")
+    folder = given if given is not None else weights_folder(data_root)
+    if folder is None:
+        return Found(None)
+    backbones, unknown = [], []
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in SUFFIXES):
+        name = model_name(path)
+        if name is None:
+            unknown.append(path.name)
+        else:
+            backbones.append(BackboneConfig(name=name, checkpoint=str(path)))
+    return Found(folder, tuple(backbones), tuple(unknown))
+
+
+def model_name(path: Path) -> str | None:
+    """The timm model that a file's name tells: the model's name, or the beginning of exactly one, with or without `_stageN`.
+
+    None when it tells none, or more than one.
+    """
+    stem = path.stem.split(".")[0]
+    names = _timm_names()
+    for candidate in dict.fromkeys((stem, re.sub(r"_stage\d+$", "", stem))):
+        if candidate in names:
+            return candidate
+        beginning = [name for name in names if name.startswith(f"{candidate}_")]
+        if len(beginning) == 1:
+            return beginning[0]
+    return None
+
+
+@cache
+def _timm_names() -> Sequence[str]:
+    import timm
+
+    names: list[str] = timm.list_models()
+    return tuple(names)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Frozen models to work with, and what a person should know about how they were found."""
+
+    backbones: tuple[BackboneConfig, ...]
+    notes: tuple[str, ...]
+
+
+def choose_backbones(given: BackboneConfig, data_root: Path, weights: Path | None = None) -> Choice:
+    """The frozen models that are meant.
+
+    Args:
+        given: a model by name, or `AUTO`; its other settings (layer, facet, ...) hold for whatever is chosen.
+        data_root: near which weights are looked for.
+        weights: the folder to look in instead.
+
+    Raises:
+        DataError: the given folder does not exist.
+        ConfigError: a checkpoint without a name that does not tell its model.
+    """
+    if given.checkpoint is not None:
+        name = model_name(Path(given.checkpoint)) if given.name == AUTO else given.name
+        if name is None:
+            raise ConfigError(
+                "the file's name does not tell which model its weights are for",
+                where=given.checkpoint,
+                fix="add --backbone NAME",
+            )
+        return Choice((given.model_copy(update={"name": name}),), ())
+    if given.name == "gist":
+        return Choice((given,), ())
+    found = find_weights(data_root, weights)
+    if given.name != AUTO:
+        one = found.of(given.name)
+        if one is None:
+            return Choice(
+                (given,), (f"no weights of {given.name} in {found.folder or 'any folder near the data'}: timm's hub",)
+            )
+        return Choice((given.model_copy(update={"checkpoint": one.checkpoint}),), (_said(one),))
+    notes = [_said(one) for one in found.backbones]
+    notes += [f"{name} is left out: its name tells no timm model, or several" for name in found.unknown]
+    if not found.backbones:
+        where = found.folder or f"{data_root.parent / 'weights'} and {data_root.parent.parent / 'weights'}"
+        notes.append(f"no weights of a real model in {where}: using 'gist', which needs none and is far weaker")
+        return Choice((given.model_copy(update={"name": "gist"}),), tuple(notes))
+    chosen = [given.model_copy(update={"name": one.name, "checkpoint": one.checkpoint}) for one in found.backbones]
+    return Choice(tuple(chosen), tuple(notes))
+
+
+def _said(backbone: BackboneConfig) -> str:
+    return f"{backbone.name}: weights from {backbone.checkpoint}"
