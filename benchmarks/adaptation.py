@@ -52,7 +52,7 @@ def released_iteration() -> Ratio:
 def _iteration(n_references: int, rounds: int = 5, remark: str = "") -> Ratio:
     rows, generator = _unit_rows(n_references)
     queries, references = rows[:QUERIES].numpy(), rows[QUERIES:].numpy()
-    config = AdaptConfig(dimension=D, iterations=1, query_samples=QUERIES)
+    config = AdaptConfig(recipe="paper-standardised", dimension=D, iterations=1, query_samples=QUERIES)
     state = training.start(PaperLearner(D0, config, generator), QUERIES, generator, torch.device("cpu"))
 
     def ours() -> None:
@@ -100,7 +100,7 @@ for rows in np.array_split(references, max(1, len(references) // 1000)):
     rng.standard_normal(out=rows, dtype=np.float32)
 queries = references[rng.permutation(len(references))[:{queries}]]
 queries += 0.5 * rng.standard_normal(queries.shape, dtype=np.float32)
-config = AdaptConfig(dimension={d}, iterations={iterations}, query_samples={queries})
+config = AdaptConfig(recipe="paper-standardised", dimension={d}, iterations={iterations}, query_samples={queries})
 adaptation = adapt(queries, references, config=config)
 assert adaptation.history[-1].labelled_share > 0.9, adaptation.history
 """

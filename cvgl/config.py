@@ -227,8 +227,9 @@ class AdaptConfig(Settings):
     """
 
     recipe: Recipe = Field(
-        Recipe.PAPER_STANDARDISED,
-        description="'paper' is the algorithm as printed, 'paper-...' align the views first, 'released' is the authors' code",
+        Recipe.ROBUST,
+        description="'robust' is this project's own, 'paper' the algorithm as printed, 'paper-...' the same on aligned views, "
+        "'released' the authors' code",
     )
     residual: bool = Field(
         False,
@@ -329,6 +330,9 @@ class EvaluateConfig(Settings):
     protocols: tuple[str, ...] = Field(("auto",), min_length=1, description="auto: what the dataset's layout is judged by")
     radii_m: tuple[float, ...] = Field((25.0, 50.0, 100.0), description="share of queries placed within these metres")
     top_k: int = Field(10, ge=1, le=1000, description="answers kept for each query")
+    window: int = Field(
+        20, ge=1, le=1000, description="pictures of a sequence that are placed together, ending with the one asked for"
+    )
 
 
 class RegisterConfig(Settings):

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cvgl.config import AdaptConfig, AlignmentConfig, BackboneConfig, ExtractConfig, IngestConfig, Layout, RunConfig
+from cvgl.config import (
+    AdaptConfig,
+    AlignConfig,
+    AlignmentConfig,
+    BackboneConfig,
+    ExtractConfig,
+    IngestConfig,
+    Layout,
+    RunConfig,
+)
 from cvgl.datasets.world import WorldConfig, write_manifest
 from cvgl.lake import Lake
 from cvgl.types import Progress
@@ -23,6 +32,7 @@ WORLD = WorldConfig(
 )
 # At this distance and heading both views show the same ground: nothing to crop, nothing to turn.
 EXTRACT = ExtractConfig(backbone=BackboneConfig(name="gist"), alignment=AlignmentConfig())
+ALIGN = AlignConfig(enabled=False)
 ADAPT = AdaptConfig()
 
 
@@ -34,4 +44,4 @@ def write_world(lake: Lake, progress: Progress) -> Path:
 def demo_config(lake: Lake, manifest: Path) -> RunConfig:
     """The settings of the demonstration's run."""
     ingest = IngestConfig(source=str(manifest), dataset=DATASET, layout=Layout.MANIFEST)
-    return RunConfig(lake=str(lake.root), ingest=ingest, extract=EXTRACT, adapt=ADAPT)
+    return RunConfig(lake=str(lake.root), ingest=ingest, align=ALIGN, extract=EXTRACT, adapt=ADAPT)

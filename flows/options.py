@@ -56,13 +56,21 @@ LAYOUT = (Setting("--layout", "ingest.layout"), Setting("--root", "ingest.root")
 FEATURES = (
     Setting("--backbone", "extract.backbone.name"),
     Setting("--checkpoint", "extract.backbone.checkpoint"),
-    Setting("--layer", "extract.backbone.layer"),
+    Setting("--layer", "extract.backbone.layers"),
     Setting("--facet", "extract.backbone.facet"),
     Setting("--pooling", "extract.backbone.pooling"),
     Setting("--gem-p", "extract.backbone.gem_p"),
+    Setting("--rings", "extract.backbone.rings"),
     Setting("--image-size", "extract.backbone.image_size"),
     Setting("--query-crop", "extract.alignment.query_crop"),
+    Setting("--reference-crop", "extract.alignment.reference_crop"),
     Setting("--reference-rotations", "extract.alignment.reference_rotations"),
+    Setting("--query-rotations", "extract.alignment.query_rotations"),
+    Setting("--flips", "extract.alignment.flips"),
+    Setting("--tilt", "extract.alignment.tilt"),
+    Setting("--field-of-view", "extract.alignment.field_of_view"),
+    Setting("--polar", "extract.alignment.polar"),
+    Setting("--reference-scale", "extract.alignment.reference_scales"),
     Setting("--device", "extract.device"),
     Setting("--precision", "extract.precision"),
     Setting("--half-storage", "extract.half_storage"),
@@ -70,6 +78,13 @@ FEATURES = (
     Setting("--workers", "extract.workers"),
     Setting("--part-rows", "extract.part_rows"),
 )
+ALIGN = (Setting("--align", "align.enabled"),)
+ALIGNMENT = (
+    Setting("--align-samples", "align.samples"),
+    Setting("--align-passes", "align.max_passes"),
+    Setting("--align-seed", "align.seed"),
+)
+ALIGN_VIEW = (Setting("--align-view", "align.query_view"),)
 DEVICE = (Setting("--device", "extract.device"),)
 ADAPTER = (
     Setting("--recipe", "adapt.recipe"),
@@ -80,8 +95,14 @@ ADAPTER = (
     Setting("--temperature", "adapt.temperature"),
     Setting("--threshold", "adapt.threshold"),
     Setting("--learning-rate", "adapt.learning_rate"),
+    Setting("--weight-decay", "adapt.weight_decay"),
+    Setting("--smoothing", "adapt.smoothing"),
+    Setting("--em-weight", "adapt.em_weight"),
     Setting("--reconstruction-weight", "adapt.reconstruction_weight"),
+    Setting("--residual", "adapt.residual"),
     Setting("--query-view", "adapt.query_view"),
+    Setting("--training-device", "adapt.device"),
+    Setting("--training-precision", "adapt.precision"),
 )
 EVALUATION = (Setting("--protocol", "evaluate.protocols"), Setting("--top-k", "evaluate.top_k"))
 REGISTRY = (
@@ -91,6 +112,7 @@ REGISTRY = (
 )
 _PANELS = {
     "ingest": "Pictures",
+    "align": "Alignment of the views",
     "extract": "Frozen model",
     "adapt": "Adaptation",
     "evaluate": "Evaluation",
@@ -176,13 +198,15 @@ def _validated(model: type[Model], values: Mapping[str, Any], prefix: str) -> Mo
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems = [_problem(prefix, problem["loc"], problem["msg"]) for problem in error.errors(include_url=False)]
+        # A default that follows from a field in error is no problem of its own.
+        found = [problem for problem in error.errors(include_url=False) if problem["type"] != "default_factory_not_called"]
+        problems = [_problem(prefix, problem["loc"], problem["msg"]) for problem in found]
         raise typer.BadParameter("; ".join(problems), param_hint="settings") from error
 
 
 def _problem(prefix: str, location: tuple[int | str, ...], message: str) -> str:
-    path = prefix + ".".join(str(part) for part in location)
-    groups = (LAKE, DATASET, SOURCE, LAYOUT, FEATURES, ADAPTER, EVALUATION, REGISTRY)
+    path = (prefix + ".".join(str(part) for part in location)).rstrip(".")
+    groups = (LAKE, DATASET, SOURCE, LAYOUT, ALIGN, ALIGNMENT, ALIGN_VIEW, FEATURES, ADAPTER, EVALUATION, REGISTRY)
     flags = {setting.path: setting.flag for group in groups for setting in group}
     return f"{flags.get(path, path)}: {message}"
 
@@ -208,6 +232,21 @@ def parameters(settings: Iterable[Setting]) -> Iterator[inspect.Parameter]:
         yield inspect.Parameter(setting.parameter, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
+def as_options(settings: Iterable[Setting], values: Mapping[str, Any]) -> list[str]:
+    """Nested values as they would be given on the command line, e.g. ``["--query-crop", "0.7"]``; what is none is left out."""
+    options: list[str] = []
+    for setting in settings:
+        value: Any = values
+        for name in setting.path.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        if isinstance(value, bool):
+            options.append(setting.flag if value else f"--no-{setting.flag[2:]}")
+        elif value is not None:
+            several = value if isinstance(value, list | tuple) else [value]
+            options += [part for one in several for part in (setting.flag, str(one))]
+    return options
+
+
 def _field(path: str) -> FieldInfo:
     model: Any = RunConfig
     *parents, name = path.split(".")
@@ -227,7 +266,7 @@ def _option_type(annotation: Any) -> Any:
     if origin is typing.Literal:
         return type(arguments[0])
     if origin is tuple:
-        return list[arguments[0]]  # type: ignore[valid-type] # at run time
+        return list[_option_type(arguments[0])]  # type: ignore[misc] # at run time
     return annotation
 
 
@@ -236,6 +275,8 @@ def _help(field: FieldInfo) -> str:
     description, default = field.description or "", field.default
     if field.is_required() or default is None:
         return description
+    if field.default_factory is not None:
+        return f"{description} (default: the recipe's)"
     if isinstance(default, tuple):
         shown = ", ".join(map(str, default))
     else:

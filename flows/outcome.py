@@ -13,6 +13,7 @@ from cvgl.summary import MetricSummary
 
 if TYPE_CHECKING:
     from cvgl.stages.adapt import AdaptOutcome
+    from cvgl.stages.align import AlignOutcome
     from cvgl.stages.evaluate import EvaluateOutcome
     from cvgl.stages.extract import ExtractOutcome
     from cvgl.stages.ingest import IngestOutcome
@@ -24,9 +25,10 @@ Verdict = Literal["promoted", "refused", "unchanged"]
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What each stage of a run came to."""
+    """What each stage of a run came to; `align` is none where the views were taken as they are."""
 
     ingest: IngestOutcome
+    align: AlignOutcome | None
     extract: ExtractOutcome
     adapt: AdaptOutcome
     evaluate: EvaluateOutcome
@@ -36,7 +38,7 @@ class Outcomes:
     @property
     def skipped(self) -> tuple[str, ...]:
         """Stages that found their work done."""
-        return tuple(stage.name for stage in fields(self) if getattr(self, stage.name).skipped)
+        return tuple(stage.name for stage in fields(self) if getattr(getattr(self, stage.name), "skipped", False))
 
 
 class RunOutcome(BaseModel):
@@ -50,6 +52,7 @@ class RunOutcome(BaseModel):
         verdict: what the gate decided; none where nothing was to be decided.
         reason: why.
         metrics: figures by descriptors, direction and protocol; empty without labels.
+        alignment: how the views were aligned before they were described, and why; empty where that was not chosen.
         images: how many were ingested and quarantined.
         seconds: by stage.
         skipped: stages that found their work done.
@@ -65,6 +68,7 @@ class RunOutcome(BaseModel):
     verdict: Verdict | None = None
     reason: str = ""
     metrics: tuple[MetricSummary, ...] = ()
+    alignment: str = ""
     images: dict[str, int] = Field(default_factory=dict)
     seconds: dict[str, float] = Field(default_factory=dict)
     skipped: tuple[str, ...] = ()
@@ -82,6 +86,7 @@ class RunOutcome(BaseModel):
             verdict=stages.register.verdict,
             reason=stages.register.reason,
             metrics=tuple(stages.evaluate.metrics),
+            alignment="" if stages.align is None else stages.align.record.reason,
             images={"ingested": images.total, "new": images.new, "quarantined": images.quarantined},
             seconds=dict(seconds),
             skipped=stages.skipped,

@@ -6,6 +6,7 @@ from prefect import tags
 
 from cvgl.config import RunConfig
 from flows.adapt import adapt
+from flows.align import align
 from flows.clock import Clock
 from flows.evaluate import evaluate
 from flows.extract import extract
@@ -18,13 +19,19 @@ from flows.stage import stage_flow
 
 @stage_flow("pipeline", run_name="{config.ingest.dataset}/{config.extract.backbone.name}/seed {config.adapt.seed}")
 def pipeline(config: RunConfig) -> RunOutcome:
-    """Ingest, extract, adapt, evaluate, register, report. What is finished in the lake is skipped."""
+    """Ingest, align, extract, adapt, evaluate, register, report. What is finished in the lake is skipped."""
     lake, took = config.lake, Clock()
     with tags(config.dataset, config.extract.backbone.name, f"seed-{config.adapt.seed}"):
         with took("ingest"):  # drone and satellite pictures; no pairs, no labels
             images = ingest(config.ingest, lake)
+        alignment, extraction = None, config.extract
+        if config.align.enabled:
+            with took("align"):  # which part of a picture, at which headings, shows what a tile shows: chosen without labels
+                choice = config.align.model_copy(update={"query_view": config.align.query_view or config.adapt.query_view})
+                alignment = align(config.dataset, config.extract, choice, lake)
+                extraction = alignment.config
         with took("extract"):  # the frozen foundation model f0 describes each of them once (III-C)
-            features = extract(config.dataset, config.extract, lake)
+            features = extract(config.dataset, extraction, lake)
         with took("adapt"):  # pseudo-labels and InfoNCE in turn, held together by reconstruction (III-D to III-F)
             adapter = adapt(config.dataset, features.ref.digest, config.adapt, lake)
         with took("evaluate"):  # recall and AP in both directions, before and after (IV-A)
@@ -33,5 +40,5 @@ def pipeline(config: RunConfig) -> RunOutcome:
             registration = register(adapter.run, config.registry, config.evaluate, lake)
         with took("report"):  # the paper's figures for this run (IV-D), and what the gate said
             page = report(adapter.run, config.registry, lake)
-    stages = Outcomes(images, features, adapter, evaluation, registration, page)
+    stages = Outcomes(images, alignment, features, adapter, evaluation, registration, page)
     return RunOutcome.of(lake, stages, took.seconds)

@@ -7,14 +7,14 @@ from typing import ParamSpec, TypeVar
 
 from prefect import Flow, flow
 
-from cvgl.config import AdaptConfig, EvaluateConfig, ExtractConfig, RegisterConfig, RunConfig
+from cvgl.config import AdaptConfig, AlignConfig, EvaluateConfig, ExtractConfig, RegisterConfig, RunConfig
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 DEFAULT_LAKE: str = RunConfig.model_fields["lake"].default
 # What a flow's form shows before anything is filled in; the values themselves are those of cvgl.config.
-EXTRACT, ADAPT, EVALUATE, REGISTER = ExtractConfig(), AdaptConfig(), EvaluateConfig(), RegisterConfig()
+ALIGN, EXTRACT, ADAPT, EVALUATE, REGISTER = AlignConfig(), ExtractConfig(), AdaptConfig(), EvaluateConfig(), RegisterConfig()
 
 
 def stage_flow(name: str, *, run_name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:

@@ -30,7 +30,7 @@ def facts(rows: Mapping[str, object], title: str | None = None) -> Text:
 
 
 def metrics_tables(summaries: Sequence[MetricSummary]) -> RenderableType:
-    """For each direction and protocol: frozen, standardised and adapted beneath one another."""
+    """For each direction and protocol: frozen, standardised and adapted beneath one another, and what inference adds."""
     if not summaries:
         return Text("There are no labels or positions in this dataset to measure against.", style="yellow")
     questions: dict[tuple[str, str], list[MetricSummary]] = {}

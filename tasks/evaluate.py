@@ -28,6 +28,6 @@ def evaluate(adapter: ArtifactRef, config: EvaluateConfig, lake: Lake) -> Evalua
     create_markdown_artifact(
         f"# {adapter.name}\n\n{metrics_markdown(outcome.metrics)}\n",
         key=artifact_key("evaluation", adapter.name),
-        description="Rates in percent; frozen, standardised by view, adapted",
+        description="Rates in percent; frozen, standardised by view, adapted; then with what inference adds",
     )
     return outcome

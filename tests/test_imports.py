@@ -86,7 +86,7 @@ from cvgl.stages.localize import localize
 lake = Lake.at({str(tmp_path / "lake")!r})
 images = ingest(IngestConfig(source={str(source)!r}, dataset="bare"), lake).ref
 features = extract(images, ExtractConfig(), lake).ref
-adapter = adapt(features, AdaptConfig(iterations=2, dimension=None), lake).ref
+adapter = adapt(features, AdaptConfig(recipe="paper-standardised", iterations=2, dimension=None), lake).ref
 figures = evaluate(adapter, EvaluateConfig(), lake).metrics
 [placement] = localize([Path({str(picture)!r})], "bare", lake, run=adapter.name)
 print(len(figures), placement.placed)

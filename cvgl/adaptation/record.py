@@ -57,8 +57,12 @@ class Origin(Settings):
 class SelfCheck(Settings):
     """Whether what the recipe `robust` learned holds for pictures that it did not learn from; no label is involved."""
 
-    mutual_before: float = Field(description="share of held-out queries with a mutual nearest neighbour, standardised only")
-    mutual_after: float = Field(description="the same through the map that was learned on the other queries")
+    measure: str = Field(
+        description="'mutual_share': of queries with a mutual nearest neighbour; 'course_gain': nats a picture by which the "
+        "most probable course of its run explains it better than chance does"
+    )
+    before: float = Field(description="of held-out queries, standardised only")
+    after: float = Field(description="the same through the map that was learned on the other queries")
     standard_error: float = Field(description="of the difference, over queries")
     passed: bool = Field(description="no loss beyond one standard error; otherwise the adapter stays at the identity")
 
@@ -80,7 +84,7 @@ class AdapterRecord(Origin):
     config: AdaptConfig
     training: TrainingRows
     history: tuple[IterationMetrics, ...]
-    check: SelfCheck | None = Field(None, description="of the recipe `robust`; none: others, and trajectories")
+    check: SelfCheck | None = Field(None, description="of the recipe `robust`; none: others, or too few rows")
     banks: BankRows | None = Field(None, description="of the recipe `robust`; none: others keep no training rows")
     versions: dict[str, str]
     tensors_sha256: str = Field(description="hash of adapter.safetensors, which this file belongs to")

@@ -9,14 +9,15 @@ A wrong label does not attract what it joins, as it does under InfoNCE. Differen
 differences between any two places, so they draw C towards the total covariance: they blunt the map, and do not bend it.
 Every M-step starts anew from the labels alone, so errors are not carried over in weights.
 
-Whether the labels carry anything is checked without labels: learned on one half of the queries, the map must not lower how
-many pictures of the other half have a mutual neighbour. If it does, W stays the identity, which is the standardised baseline.
+Whether the labels carry anything is checked without labels: learned on one half of the queries, the map must not make the other
+half worse, by the share that has a mutual neighbour, or by how well a course explains it. If it does, W stays the
+identity, which is the standardised baseline.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -27,13 +28,12 @@ from cvgl.adaptation.compute import computing, training_device
 from cvgl.adaptation.descriptors import unit_rows
 from cvgl.adaptation.pseudo_labels import NO_LABEL
 from cvgl.adaptation.record import IterationMetrics, SelfCheck
-from cvgl.adaptation.trajectory import believe, steps
+from cvgl.adaptation.trajectory import Trajectories, believe, course_gain, steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cvgl.adaptation.standardise import Standardised
-    from cvgl.adaptation.trajectory import Trajectories
     from cvgl.adaptation.whitening import Whitening
     from cvgl.config import AdaptConfig
     from cvgl.types import Float32Array
@@ -49,7 +49,7 @@ class Learned(NamedTuple):
         adapter: W, float32 (d0, d0).
         reverter: its inverse.
         history: one entry an iteration.
-        check: whether the labels proved worth learning from; none where they came from trajectories.
+        check: whether the labels proved worth learning from; none with fewer than four queries, or no iteration.
     """
 
     statistics: Standardised
@@ -67,14 +67,12 @@ class Labels(NamedTuple):
         weight: float64 (M,), how much each label is believed.
         similarity: float64 (M,), of the chosen reference, hubness-corrected.
         mutual: bool (M,), whether the reference prefers this query, too.
-        group: int64 (M,), equal for queries that are one visit of one reference.
     """
 
     reference: NDArray[np.int64]
     weight: NDArray[np.float64]
     similarity: NDArray[np.float64]
     mutual: NDArray[np.bool_]
-    group: NDArray[np.int64]
 
 
 def learn(
@@ -99,21 +97,48 @@ def learn(
     if chain is None and config.query_samples is not None and config.query_samples < len(z_query):
         drawn = np.random.default_rng(config.seed).permutation(len(z_query))[: config.query_samples]
         z_query = z_query[np.sort(drawn)]
-    expectation = Reciprocal(config) if chain is None else Along(config, chain)
+    expectation: Expectation = Reciprocal(config) if chain is None else Along(config, chain)
     found, history = _alternate(z_query, z_reference, expectation, config, on_iteration)
-    check = _check(z_query, z_reference, expectation, config) if isinstance(expectation, Reciprocal) and history else None
+    check = _check(z_query, z_reference, expectation, config) if history else None
     if check is not None and not check.passed:
         found = whitening.identity(queries.shape[1])
     nothing = np.zeros(queries.shape[1], np.float32)
     return Learned(statistics, Affine(found.weight, nothing), Affine(found.inverse, nothing), history, check)
 
 
+class Expectation(Protocol):
+    """An E-step, and what tells without labels how well a map does under it.
+
+    Attributes:
+        measure: what `scores` are, for the record.
+        alike: how many consecutive queries err together.
+    """
+
+    measure: str
+    alike: int
+
+    def labels(self, z_query: Float32Array, z_reference: Float32Array) -> Labels:
+        """Pseudo-labels from unit rows (M, d) and (N, d)."""
+        ...
+
+    def scores(self, z_query: Float32Array, z_reference: Float32Array) -> NDArray[np.float64]:
+        """float64 (M,): how well each query finds its place, as far as that shows without labels; the mean is what counts."""
+        ...
+
+    def halves(self, n: int, seed: int) -> list[tuple[NDArray[np.int64], Expectation]]:
+        """Two disjoint sets of query rows, with the E-step for each."""
+        ...
+
+
 class Reciprocal:
-    """The E-step for pictures that are each on their own.
+    """The E-step for pictures that are each on their own: `scores` are 1 for queries with a mutual nearest neighbour.
 
     Args:
         config: hubness_neighbours, precision and device are used.
     """
+
+    measure = "mutual_share"
+    alike = 1
 
     def __init__(self, config: AdaptConfig) -> None:
         self._neighbours, self._precision, self._device = config.hubness_neighbours, config.precision, training_device(config)
@@ -124,43 +149,71 @@ class Reciprocal:
             q, r = (torch.from_numpy(rows).to(self._device) for rows in (z_query, z_reference))
             found = hubness.reciprocal_labels(q, r, self._neighbours)
         similarity = found.similarity.double().cpu().numpy()
-        rows = np.arange(len(z_query))
-        return Labels(found.reference.cpu().numpy(), np.ones(len(rows)), similarity, found.mutual.cpu().numpy(), rows)
+        return Labels(found.reference.cpu().numpy(), np.ones(len(z_query)), similarity, found.mutual.cpu().numpy())
+
+    def scores(self, z_query: Float32Array, z_reference: Float32Array) -> NDArray[np.float64]:
+        return self.labels(z_query, z_reference).mutual.astype(np.float64)
+
+    def halves(self, n: int, seed: int) -> list[tuple[NDArray[np.int64], Expectation]]:
+        shuffled = np.random.default_rng(seed).permutation(n)
+        return [(np.sort(half), self) for half in (shuffled[: n // 2], shuffled[n // 2 :])]
 
 
 class Along:
-    """The E-step for pictures taken in a row: the most probable course of each run.
+    """The E-step for pictures taken in a row: the most probable course of each run. `scores` are `trajectory.course_gain`.
 
     Args:
         config: as above.
         trajectories: usable ones.
     """
 
+    measure = "course_gain"
+    alike = 25
+
     def __init__(self, config: AdaptConfig, trajectories: Trajectories) -> None:
-        self._neighbours, self._precision, self._device = config.hubness_neighbours, config.precision, training_device(config)
-        self._runs, self._moves = trajectories.runs, steps(trajectories.positions)
+        self._config, self._trajectories, self._device = config, trajectories, training_device(config)
+        self._moves = steps(trajectories.positions)
 
     def labels(self, z_query: Float32Array, z_reference: Float32Array) -> Labels:
         """The reference that each picture's run passes, from unit rows (M, d) and (N, d)."""
-        with computing(self._device, self._precision):
-            q, r = (torch.from_numpy(rows).to(self._device) for rows in (z_query, z_reference))
-            similarities = hubness.corrected(q, r, self._neighbours).double().cpu().numpy()
-        reference, visit = np.empty(len(similarities), np.int64), np.empty(len(similarities), np.int64)
-        weight, visits = np.empty(len(similarities)), 0
-        for run in self._runs:
+        similarities = self._similarities(z_query, z_reference, corrected=True)
+        reference, weight = np.empty(len(similarities), np.int64), np.empty(len(similarities))
+        for run in self._trajectories.runs:
             belief = believe(similarities[run], self._moves)
             reference[run], weight[run] = belief.reference, belief.probability
-            visit[run] = visits + np.concatenate([[0], np.cumsum(np.diff(belief.reference) != 0)])
-            visits = int(visit[run[-1]]) + 1
         rows = np.arange(len(similarities))
         mutual = similarities.argmax(axis=0)[reference] == rows
-        return Labels(reference, weight, similarities[rows, reference], mutual, visit)
+        return Labels(reference, weight, similarities[rows, reference], mutual)
+
+    def scores(self, z_query: Float32Array, z_reference: Float32Array) -> NDArray[np.float64]:
+        similarities = self._similarities(z_query, z_reference, corrected=False)
+        gains = np.empty(len(similarities))
+        for run in self._trajectories.runs:
+            gains[run] = course_gain(similarities[run], self._moves)
+        return gains
+
+    def halves(self, n: int, seed: int) -> list[tuple[NDArray[np.int64], Expectation]]:
+        """The first and the second half of every run."""
+        runs = self._trajectories.runs
+        parts = [run[: len(run) // 2] for run in runs], [run[len(run) // 2 :] for run in runs]
+        return [self._part([run for run in half if len(run)]) for half in parts]
+
+    def _part(self, runs: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], Expectation]:
+        rows, ends = np.concatenate(runs), np.cumsum([len(run) for run in runs])
+        own = tuple(np.split(np.arange(len(rows)), ends[:-1]))
+        return rows, Along(self._config, Trajectories(own, self._trajectories.positions))
+
+    def _similarities(self, z_query: Float32Array, z_reference: Float32Array, *, corrected: bool) -> NDArray[np.float64]:
+        with computing(self._device, self._config.precision):
+            q, r = (torch.from_numpy(rows).to(self._device) for rows in (z_query, z_reference))
+            found = hubness.corrected(q, r, self._config.hubness_neighbours) if corrected else q @ r.T
+            return np.asarray(found.double().cpu().numpy())
 
 
 def _alternate(
     z_query: Float32Array,
     z_reference: Float32Array,
-    expectation: Reciprocal | Along,
+    expectation: Expectation,
     config: AdaptConfig,
     on_iteration: OnIteration | None = None,
 ) -> tuple[Whitening, tuple[IterationMetrics, ...]]:
@@ -170,8 +223,9 @@ def _alternate(
         labels = expectation.labels(_through(found, z_query), _through(found, z_reference))
         pairs = np.flatnonzero(labels.reference != NO_LABEL)
         if len(pairs):
-            differences = z_query[pairs] - z_reference[labels.reference[pairs]]
-            found = whitening.fit(differences, labels.weight[pairs], labels.group[pairs])
+            references = labels.reference[pairs]
+            # Pairs of one reference show one place, and say less than as many pairs of different places.
+            found = whitening.fit(z_query[pairs] - z_reference[references], labels.weight[pairs], groups=references)
         history.append(_measure(iteration, labels, previous, found, len(z_reference)))
         if on_iteration is not None:
             on_iteration(history[-1])
@@ -183,22 +237,27 @@ def _through(found: Whitening, rows: Float32Array) -> Float32Array:
     return unit_rows(rows @ found.weight)
 
 
-def _check(z_query: Float32Array, z_reference: Float32Array, expectation: Reciprocal, config: AdaptConfig) -> SelfCheck | None:
+def _check(z_query: Float32Array, z_reference: Float32Array, expectation: Expectation, config: AdaptConfig) -> SelfCheck | None:
     """Learns on each half of the queries and looks at the other. None where a half would be a single query."""
     if len(z_query) < 4:
         return None
-    shuffled = np.random.default_rng(config.seed).permutation(len(z_query))
-    halves = np.sort(shuffled[: len(shuffled) // 2]), np.sort(shuffled[len(shuffled) // 2 :])
+    halves = expectation.halves(len(z_query), config.seed)
     before, after = [], []
-    for learned_on, held_out in (halves, halves[::-1]):
-        found, _ = _alternate(z_query[learned_on], z_reference, expectation, config)
-        before.append(expectation.labels(z_query[held_out], z_reference).mutual)
-        after.append(expectation.labels(_through(found, z_query[held_out]), _through(found, z_reference)).mutual)
-    gain = np.concatenate(after).astype(float) - np.concatenate(before)
+    for (learned_on, expected), (held_out, judged) in (halves, halves[::-1]):
+        found, _ = _alternate(z_query[learned_on], z_reference, expected, config)
+        before.append(judged.scores(z_query[held_out], z_reference))
+        after.append(judged.scores(_through(found, z_query[held_out]), _through(found, z_reference)))
+    gain = np.concatenate(after) - np.concatenate(before)
+    blocks = [part.mean() for part in np.array_split(gain, max(2, len(gain) // expectation.alike))]
     # Halves may differ by chance: what counts as a loss is more than one standard error of the paired difference.
-    error = float(gain.std(ddof=1) / np.sqrt(len(gain)))
-    shares = float(np.concatenate(before).mean()), float(np.concatenate(after).mean())
-    return SelfCheck(mutual_before=shares[0], mutual_after=shares[1], standard_error=error, passed=bool(gain.mean() >= -error))
+    error = float(np.std(blocks, ddof=1) / np.sqrt(len(blocks)))
+    return SelfCheck(
+        measure=expectation.measure,
+        before=float(np.concatenate(before).mean()),
+        after=float(np.concatenate(after).mean()),
+        standard_error=error,
+        passed=bool(gain.mean() >= -error),
+    )
 
 
 def _measure(iteration: int, labels: Labels, previous: Labels | None, found: Whitening, n_references: int) -> IterationMetrics:

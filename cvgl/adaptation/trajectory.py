@@ -136,6 +136,32 @@ def steps(positions: Float64Array) -> Float64Array:
     return np.asarray(np.where(totals > 0, weights / np.where(totals > 0, totals, 1), anywhere))
 
 
+def course_gain(similarities: Float64Array, moves: Float64Array, moving: float = FIRST_MOVING) -> Float64Array:
+    """How much better a course explains each picture than chance does: a measure of similarities that needs no label.
+
+    The logarithm of how probable a picture's scores are after those before it, over how probable they are on their own.
+    Similarities that know the place agree from picture to picture; those that do not are surprised each time.
+
+    Args:
+        similarities: float64 (n, N), of each picture of one run to each reference, in the order taken.
+        moves: of `steps`.
+        moving: probability of leaving a reference between two pictures.
+
+    Returns:
+        float64 (n,), in nats; 0 for the first picture.
+    """
+    scores = evidence_of(similarities)
+    transitions = _transitions(moves, moving)
+    gains = np.zeros(len(scores))
+    belief = scores[0] / scores[0].sum()
+    for t in range(1, len(scores)):
+        weighted = scores[t] * (belief @ transitions)
+        total = weighted.sum()
+        gains[t] = np.log(total) - np.log(scores[t].mean())
+        belief = weighted / total
+    return gains
+
+
 def believe(similarities: Float64Array, moves: Float64Array, moving: float = FIRST_MOVING) -> Belief:
     """Forward-backward over one run, with the probability of moving estimated from the run itself (Baum-Welch).
 
@@ -144,13 +170,11 @@ def believe(similarities: Float64Array, moves: Float64Array, moving: float = FIR
         moves: of `steps`.
         moving: where its estimate starts.
     """
-    evidence = evidence_of(similarities)
+    scores = evidence_of(similarities)
     for _ in range(ROUNDS):
-        transitions = (1 - moving) * np.eye(len(moves)) + moving * moves
-        transitions = (1 - NEW_START) * transitions + NEW_START / len(moves)
-        posterior, staying = _forward_backward(evidence, transitions, 1 - moving)
-        if len(evidence) > 1:
-            moving = float(np.clip(1 - staying / (len(evidence) - 1), 0.01, 0.9))
+        posterior, staying = _forward_backward(scores, _transitions(moves, moving), 1 - moving)
+        if len(scores) > 1:
+            moving = float(np.clip(1 - staying / (len(scores) - 1), 0.01, 0.9))
     reference = posterior.argmax(axis=1)
     return Belief(reference, posterior[np.arange(len(reference)), reference], moving, posterior)
 
@@ -162,17 +186,23 @@ def evidence_of(similarities: Float64Array) -> Float64Array:
     return np.asarray(np.exp(scores - scores.max(axis=1, keepdims=True)))
 
 
-def _forward_backward(evidence: Float64Array, transitions: Float64Array, stay: float) -> tuple[Float64Array, float]:
+def _transitions(moves: Float64Array, moving: float) -> Float64Array:
+    """From one picture to the next: stay, move, or start anew."""
+    course = (1 - moving) * np.eye(len(moves)) + moving * moves
+    return np.asarray((1 - NEW_START) * course + NEW_START / len(moves))
+
+
+def _forward_backward(scores: Float64Array, transitions: Float64Array, stay: float) -> tuple[Float64Array, float]:
     """Posterior (n, N), rows adding up to 1, and the expected number of times that the chain stayed."""
-    n, count = evidence.shape
+    n, count = scores.shape
     forward, backward = np.empty((n, count)), np.ones((n, count))
-    forward[0] = evidence[0] / evidence[0].sum()
+    forward[0] = scores[0] / scores[0].sum()
     for t in range(1, n):
-        forward[t] = evidence[t] * (forward[t - 1] @ transitions)
+        forward[t] = scores[t] * (forward[t - 1] @ transitions)
         forward[t] /= forward[t].sum()
     staying = 0.0
     for t in range(n - 2, -1, -1):
-        ahead = evidence[t + 1] * backward[t + 1]
+        ahead = scores[t + 1] * backward[t + 1]
         backward[t] = transitions @ ahead
         both = forward[t] * backward[t]
         staying += float((forward[t] * ahead).sum() * stay / both.sum())

@@ -1,15 +1,16 @@
 """The frozen model f0: pictures in, one global descriptor each out (Li et al. 2024, Section III-C).
 
-`load` is the only way in. It gives an object that follows `cvgl.types.Embedder` and says, in `identity`, everything that
-changes its descriptors.
+`load` gives an object that follows `cvgl.types.Embedder` and says, in `identity`, everything that changes its descriptors;
+`load_variants` gives several descriptors of one model where a choice between them is to be made.
 """
 
 from __future__ import annotations
 
+from cvgl.backbones.variants import Variant, Variants, load_variants
 from cvgl.config import BackboneConfig, Device, Precision
 from cvgl.types import Embedder
 
-__all__ = ["load"]
+__all__ = ["Variant", "Variants", "load", "load_variants"]
 
 
 def load(config: BackboneConfig, device: Device = Device.AUTO, precision: Precision = Precision.FLOAT32) -> Embedder:

@@ -50,9 +50,10 @@ class GistEmbedder:
         """Raises ConfigError for settings that have no meaning without a network."""
         given = {
             "checkpoint": config.checkpoint is not None,
-            "layer": config.layer is not None,
+            "layer": config.layers is not None,
             "facet": config.facet is not Facet.AUTO,
             "pooling": config.pooling is not Pooling.AUTO,
+            "rings": config.rings != 1,
         }
         meaningless = [name for name, is_given in given.items() if is_given]
         if meaningless:

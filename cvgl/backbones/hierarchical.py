@@ -1,4 +1,4 @@
-"""Convolutional and hierarchical models (ResNet, ConvNeXt, Swin, ...): one stage's map, pooled over places."""
+"""Convolutional and hierarchical models (ResNet, ConvNeXt, Swin, ...): the maps of stages, pooled over places."""
 
 from __future__ import annotations
 
@@ -8,31 +8,36 @@ from typing import Any
 import torch
 from torch import nn
 
-from cvgl.backbones.pooling import pool
+from cvgl.backbones.pooling import Head, LocalFeatures
 from cvgl.config import Facet, Pooling
 from cvgl.errors import ConfigError, ModelError
 
 
 class StagePooling(nn.Module):
-    """A model up to one stage, and the pooling of its map.
+    """A model up to one stage, and the pooling of its and perhaps earlier maps.
 
     Rows are not normalised before they are averaged: how strongly a place responds is part of what these models say.
 
     Args:
-        model: a timm model, already cut behind `stage`.
-        stage: index into the model's feature_info.
+        model: a timm model, already cut behind the last stage.
+        stages: indices into the model's feature_info, ascending.
     """
 
-    def __init__(self, model: Any, stage: int, pooling: Pooling, gem_p: float) -> None:
+    def __init__(self, model: Any, stages: tuple[int, ...], pooling: Pooling, gem_p: float, rings: int = 1) -> None:
         super().__init__()
-        self.model, self.layer, self.facet, self.pooling, self.gem_p = model, stage, Facet.TOKEN, pooling, gem_p
+        self.model, self.layers, self.facet = model, stages, Facet.TOKEN
+        self.head = Head(tuple(range(len(stages))), rings, pooling, gem_p)
+
+    def local(self, pictures: torch.Tensor) -> list[LocalFeatures]:
+        """(B, 3, H, W) -> the places of each stage, from one pass through the model."""
+        maps = self.model.forward_intermediates(
+            pictures, indices=list(self.layers), stop_early=True, intermediates_only=True, output_fmt="NCHW"
+        )
+        return [LocalFeatures(one.float().flatten(2).transpose(1, 2), (one.shape[2], one.shape[3])) for one in maps]
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """(B, 3, H, W) -> (B, C) float32, not normalised."""
-        maps = self.model.forward_intermediates(
-            pictures, indices=[self.layer], stop_early=True, intermediates_only=True, output_fmt="NCHW"
-        )[0]
-        return pool(maps.float().flatten(2).transpose(1, 2), self.pooling, self.gem_p)
+        """(B, 3, H, W) -> (B, d) float32, not normalised."""
+        return self.head(self.local(pictures))
 
 
 def check(model: Any, name: str, facet: Facet, pooling: Pooling) -> None:
@@ -60,41 +65,59 @@ def check(model: Any, name: str, facet: Facet, pooling: Pooling) -> None:
         )
 
 
-def cut(model: Any, layer: int | None, holds: Callable[[set[str]], set[str]]) -> tuple[int, set[str]]:
-    """Cuts a model in place behind a stage: the one asked for, or the deepest whose weights are there.
+def cut(model: Any, layers: tuple[int, ...] | None, holds: Callable[[set[str]], set[str]]) -> tuple[tuple[int, ...], set[str]]:
+    """Cuts a model in place behind a stage: the last one asked for, or the deepest whose weights are there.
 
     Args:
         model: a timm model.
-        layer: stage, from 0; negative from the end; None for the deepest.
+        layers: stages, from 0; negative from the end; None for the deepest alone.
         holds: gives those of some weight names that are there.
 
     Returns:
-        The stage, and the names that are missing for it (empty when it can be used).
+        The stages, ascending, and the names that are missing for them (empty when they can be used).
 
     Raises:
-        ConfigError: no such stage.
+        ConfigError: no such stage, or one twice.
     """
     count = len(model.feature_info)
-    if layer is not None:
-        stage = layer + count * (layer < 0)
-        if not 0 <= stage < count:
-            raise ConfigError(
-                f"stage {layer} does not exist: the model has stages 0 to {count - 1}", where="backbone.layer", fix="choose one"
-            )
-        needed = _prune(model, stage)
-        return stage, needed - holds(needed)
+    if layers is not None:
+        stages = resolve_layers(layers, count, "stage")
+        needed = _prune(model, stages[-1])
+        return stages, needed - holds(needed)
     deepest_missing: set[str] | None = None
     needed = _prune(model, count - 1)
     for stage in reversed(range(count)):
         missing = needed - holds(needed)
         deepest_missing = missing if deepest_missing is None else deepest_missing
         if not missing:
-            return stage, missing
+            return (stage,), missing
         remaining = _prune(model, stage - 1) if stage else set()
         if holds(needed - remaining):
             break  # some weights of this stage are there and others are not: that is damage, not an earlier cut
         needed = remaining
-    return count - 1, deepest_missing or set()
+    return (count - 1,), deepest_missing or set()
+
+
+def resolve_layers(layers: tuple[int, ...], count: int, kind: str) -> tuple[int, ...]:
+    """Layers counted from 0, ascending.
+
+    Args:
+        layers: negative from the end.
+        count: how many there are.
+        kind: what they are called, for the message.
+
+    Raises:
+        ConfigError: one that does not exist, or one twice.
+    """
+    resolved = sorted(layer + count * (layer < 0) for layer in layers)
+    wrong = next((layer for layer in layers if not -count <= layer < count), None)
+    if wrong is not None:
+        raise ConfigError(
+            f"{kind} {wrong} does not exist: the model has {kind}s 0 to {count - 1}", where="backbone.layer", fix="choose one"
+        )
+    if len(set(resolved)) < len(resolved):
+        raise ConfigError(f"{kind}s {', '.join(map(str, layers))} name one twice", where="backbone.layer", fix="name each once")
+    return tuple(resolved)
 
 
 def _prune(model: Any, stage: int) -> set[str]:

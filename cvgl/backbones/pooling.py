@@ -1,12 +1,60 @@
-"""Local features -> one vector. All functions take (B, N, C) and give (B, C)."""
+"""Local features -> one vector a picture: over all places, or also over square rings around the middle."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
+import torch.nn.functional as F
 
 from cvgl.config import Pooling
+from cvgl.errors import ConfigError
 
 GEM_FLOOR = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFeatures:
+    """One layer's features of every place.
+
+    Attributes:
+        rows: (B, N, C) float32, places row by row from the top left.
+        grid: rows and columns of places, N together.
+        whole: (B, C), what stands for the whole picture instead of a pooling over places (the class token).
+    """
+
+    rows: torch.Tensor
+    grid: tuple[int, int]
+    whole: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Which layers of a network become the descriptor, and how.
+
+    Attributes:
+        positions: indices into the network's layers.
+        rings: 1 pools each layer over all places; more add that many rings.
+    """
+
+    positions: tuple[int, ...]
+    rings: int
+    pooling: Pooling
+    gem_p: float
+
+    def __call__(self, layers: list[LocalFeatures]) -> torch.Tensor:
+        """The layers' parts, each of unit length, side by side: (B, d). A single part is given as it is."""
+        parts = [part for position in self.positions for part in self._parts(layers[position])]
+        return parts[0] if len(parts) == 1 else torch.cat([F.normalize(part, dim=1) for part in parts], dim=1)
+
+    def _parts(self, layer: LocalFeatures) -> list[torch.Tensor]:
+        if layer.whole is not None:
+            return [layer.whole]
+        parts = [pool(layer.rows, self.pooling, self.gem_p)]
+        if self.rings > 1:
+            ring = ring_of_places(*layer.grid, self.rings).to(layer.rows.device)
+            parts += [pool(layer.rows[:, ring == index], self.pooling, self.gem_p) for index in range(self.rings)]
+        return parts
 
 
 def gem(features: torch.Tensor, p: float) -> torch.Tensor:
@@ -18,7 +66,7 @@ def gem(features: torch.Tensor, p: float) -> torch.Tensor:
 
 
 def pool(features: torch.Tensor, pooling: Pooling, p: float) -> torch.Tensor:
-    """One vector a picture, not normalised.
+    """(B, N, C) -> one vector a picture, (B, C), not normalised.
 
     Raises:
         ValueError: `pooling` is not a pooling over places (cls, auto).
@@ -31,3 +79,24 @@ def pool(features: torch.Tensor, pooling: Pooling, p: float) -> torch.Tensor:
         case Pooling.MAX:
             return features.amax(1)
     raise ValueError(f"'{pooling}' does not pool over places")
+
+
+def ring_of_places(rows: int, columns: int, rings: int) -> torch.Tensor:
+    """The ring of each place of a grid, row by row: (rows * columns,) from 0 (middle) to rings - 1 (border).
+
+    Rings have equal widths by max(|x|, |y|), x and y from -1 to 1 (the square-ring partition of Wang et al. 2021, "Each part
+    matters"). A quarter turn of a square grid, or mirroring it, leaves every place in its ring.
+
+    Raises:
+        ConfigError: a ring without a place, because the grid is too coarse.
+    """
+    # In whole numbers, so that both sides of the middle are rounded alike.
+    down, across = (torch.arange(count).mul(2).add(1 - count).abs() * rings // count for count in (rows, columns))
+    ring = torch.maximum(down[:, None], across[None, :]).flatten()
+    if len(set(ring.tolist())) < rings:
+        raise ConfigError(
+            f"a grid of {rows} x {columns} places cannot be divided into {rings} square rings",
+            where="backbone.rings",
+            fix="use fewer rings, an earlier layer, or a larger image_size",
+        )
+    return ring

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 from cvgl.backbones import checkpoint, hierarchical
 from cvgl.backbones.device import apply_precision, resolve
+from cvgl.backbones.pooling import Head
 from cvgl.backbones.preprocessing import Preprocessing
 from cvgl.backbones.transformer import FacetPooling, is_plain
 from cvgl.config import BackboneConfig, Device, Facet, Pooling, Precision
@@ -20,7 +21,7 @@ from cvgl.errors import ConfigError, ModelError
 from cvgl.hashing import sha256_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import ModuleType
 
     from PIL.Image import Image
@@ -44,14 +45,19 @@ class TimmEmbedder:
 
     @property
     def identity(self) -> Mapping[str, str | int | float]:
-        gem = {"gem_p": self.network.gem_p} if self.network.pooling is Pooling.GEM else {}
+        return self.identity_of(self.network.head)
+
+    def identity_of(self, head: Head) -> Mapping[str, str | int | float]:
+        """The identity of the same model with another head."""
+        layers = [self.network.layers[position] for position in head.positions]
         return {
             "backbone": self.name,
             "weights_sha256": self.weights_sha256,
             "facet": str(self.network.facet),
-            "layer": self.network.layer,
-            "pooling": str(self.network.pooling),
-            **gem,
+            "layer": layers[0] if len(layers) == 1 else ",".join(map(str, layers)),
+            "pooling": str(head.pooling),
+            **({"gem_p": head.gem_p} if head.pooling is Pooling.GEM else {}),
+            **({"rings": head.rings} if head.rings > 1 else {}),
             "precision": str(self.precision),
             "implementation": f"timm-{IMPLEMENTATION}",
             **self.preprocessing.identity(),
@@ -62,9 +68,13 @@ class TimmEmbedder:
 
     def embed(self, batch: Float32Array) -> Float32Array:
         """float32 (B, 3, H, W) -> float32 (B, d0), unit rows."""
+        return self.embed_with((self.network.head,), batch)[0]
+
+    def embed_with(self, heads: Sequence[Head], batch: Float32Array) -> list[Float32Array]:
+        """One pass through the model for several heads: for each, float32 (B, d), unit rows."""
         with torch.inference_mode(), apply_precision(self.device, self.precision):
-            pooled = self.network(torch.from_numpy(batch).to(self.device))
-            return F.normalize(pooled.float(), dim=1).cpu().numpy()
+            local = self.network.local(torch.from_numpy(batch).to(self.device))
+            return [F.normalize(head(local).float(), dim=1).cpu().numpy() for head in heads]
 
 
 def load_timm(config: BackboneConfig, device: Device, precision: Precision) -> TimmEmbedder:
@@ -207,17 +217,17 @@ def _plain(model: Any, config: BackboneConfig, given: dict[str, torch.Tensor] | 
     pooling = Pooling.GEM if config.pooling is Pooling.AUTO else config.pooling
     if given is not None:
         _fill(model, config, given, set(model.state_dict()) - set(given))
-    return FacetPooling(model, config.layer, facet, pooling, config.gem_p)
+    return FacetPooling(model, config.layers, facet, pooling, config.gem_p, config.rings)
 
 
 def _staged(model: Any, config: BackboneConfig, given: dict[str, torch.Tensor] | None) -> hierarchical.StagePooling:
     facet = Facet.TOKEN if config.facet is Facet.AUTO else config.facet
     pooling = Pooling.MEAN if config.pooling is Pooling.AUTO else config.pooling
     hierarchical.check(model, config.name, facet, pooling)
-    stage, missing = hierarchical.cut(model, config.layer, lambda names: names if given is None else names & set(given))
+    stages, missing = hierarchical.cut(model, config.layers, lambda names: names if given is None else names & set(given))
     if given is not None:
         _fill(model, config, given, missing)
-    return hierarchical.StagePooling(model, stage, pooling, config.gem_p)
+    return hierarchical.StagePooling(model, stages, pooling, config.gem_p, config.rings)
 
 
 def _fill(model: Any, config: BackboneConfig, given: dict[str, torch.Tensor], missing: set[str]) -> None:

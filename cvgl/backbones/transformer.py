@@ -1,7 +1,8 @@
-"""Facets of a plain vision transformer: the token, query, key or value of every place, at any block.
+"""Facets of a plain vision transformer: the token, query, key or value of every place, at any blocks.
 
-The model is cut behind the block that is asked for. For query, key and value that block's attention is replaced by the one
-projection of its input that is wanted, so neither the attention nor anything behind it is computed.
+The model is cut behind the last block that is asked for. For query, key and value that block's attention is replaced by the
+one projection of its input that is wanted, so neither the attention nor anything behind it is computed. Earlier blocks that
+are asked for tell what passes through them, so one pass through the model serves all.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cvgl.backbones.pooling import pool
+from cvgl.backbones.hierarchical import resolve_layers
+from cvgl.backbones.pooling import Head, LocalFeatures
 from cvgl.config import Facet, Pooling
 from cvgl.errors import ConfigError, ModelError
 
@@ -37,44 +39,83 @@ def default_layer(depth: int) -> int:
 
 
 class FacetPooling(nn.Module):
-    """A transformer up to one block, and the pooling of that block's facet.
+    """A transformer up to one block, and the pooling of the facet of this block and perhaps earlier ones.
 
     Args:
         model: a timm model that `is_plain`; it is cut in place.
-        layer: block, from 0; negative from the end; None for the paper's relative depth.
+        layers: blocks, from 0; negative from the end; None for the one at the paper's relative depth.
         facet: token, query, key or value.
         pooling: over the patches, or cls for the class token.
         gem_p: exponent of GeM.
+        rings: see `cvgl.backbones.pooling.Head`.
 
     Raises:
-        ConfigError: no such block.
+        ConfigError: no such block, or rings of a class token.
         ModelError: the model has no class token, or projects in a way that is not known here.
     """
 
-    def __init__(self, model: Any, layer: int | None, facet: Facet, pooling: Pooling, gem_p: float) -> None:
+    def __init__(
+        self, model: Any, layers: tuple[int, ...] | None, facet: Facet, pooling: Pooling, gem_p: float, rings: int = 1
+    ) -> None:
         super().__init__()
         depth = len(model.blocks)
-        index = default_layer(depth) if layer is None else layer + depth * (layer < 0)
-        if not 0 <= index < depth:
-            raise ConfigError(
-                f"block {layer} does not exist: the model has blocks 0 to {depth - 1}", where="backbone.layer", fix="choose one"
-            )
+        self.layers = (default_layer(depth),) if layers is None else resolve_layers(layers, depth, "block")
         if pooling is Pooling.CLS and getattr(model, "cls_token", None) is None:
             raise ModelError("the model has no class token to use", where="backbone.pooling", fix="use gem, mean or max")
-        model.blocks = model.blocks[: index + 1]
+        if pooling is Pooling.CLS and rings > 1:
+            raise ConfigError("a class token has no rings", where="backbone.rings", fix="use gem, mean or max, or one ring")
+        *earlier, last = self.layers
+        model.blocks = model.blocks[: last + 1]
         model.norm = nn.Identity()
+        self._taps = [Tap(model.blocks[index], facet) for index in earlier]
+        for index, tap in zip(earlier, self._taps, strict=True):
+            model.blocks[index] = tap
         if facet is not Facet.TOKEN:
-            model.blocks[index] = FacetOfBlock(model.blocks[index], facet)
-        self.model = model
-        self.layer, self.facet, self.pooling, self.gem_p = index, facet, pooling, gem_p
+            model.blocks[last] = FacetOfBlock(model.blocks[last], facet)
+        self.model, self.facet = model, facet
+        self.head = Head(tuple(range(len(self.layers))), rings, pooling, gem_p)
         self.prefix_tokens = int(model.num_prefix_tokens)
 
+    def local(self, pictures: torch.Tensor) -> list[LocalFeatures]:
+        """(B, 3, H, W) -> the places of each block; rows are of unit length, as in the paper's released code."""
+        last: torch.Tensor = self.model.forward_features(pictures)
+        height, width = self.model.patch_embed.dynamic_feat_size(pictures.shape[-2:])
+        grid = (int(height), int(width))
+        return [self._of_block(rows.float(), grid) for rows in (*(tap.taken() for tap in self._taps), last)]
+
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """(B, 3, H, W) -> (B, C) float32, not normalised; facet rows are, as in the paper's released code."""
-        rows: torch.Tensor = self.model.forward_features(pictures).float()
-        if self.pooling is Pooling.CLS:
-            return rows[:, 0]
-        return pool(F.normalize(rows[:, self.prefix_tokens :], dim=-1), self.pooling, self.gem_p)
+        """(B, 3, H, W) -> (B, d) float32, not normalised."""
+        return self.head(self.local(pictures))
+
+    def _of_block(self, rows: torch.Tensor, grid: tuple[int, int]) -> LocalFeatures:
+        whole = rows[:, 0] if self.head.pooling is Pooling.CLS else None
+        return LocalFeatures(F.normalize(rows[:, self.prefix_tokens :], dim=-1), grid, whole)
+
+
+class Tap(nn.Module):
+    """Stands in for a block that the model goes on behind, and keeps its facet of the latest pass: (B, N, C)."""
+
+    def __init__(self, block: Any, facet: Facet) -> None:
+        super().__init__()
+        self.block = block
+        self.projection = None if facet is Facet.TOKEN else FacetOfBlock(block, facet)
+        self._latest: torch.Tensor | None = None
+
+    def forward(self, tokens: torch.Tensor, *arguments: Any, **named: Any) -> torch.Tensor:
+        after: torch.Tensor = self.block(tokens, *arguments, **named)
+        self._latest = after if self.projection is None else self.projection(tokens)
+        return after
+
+    def taken(self) -> torch.Tensor:
+        """What the latest pass left, which is then forgotten.
+
+        Raises:
+            RuntimeError: nothing has passed.
+        """
+        latest, self._latest = self._latest, None
+        if latest is None:
+            raise RuntimeError("nothing has passed through this block")
+        return latest
 
 
 class FacetOfBlock(nn.Module):

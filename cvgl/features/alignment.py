@@ -1,16 +1,21 @@
 """Making both views show the same ground at any heading, before a descriptor is computed.
 
-A drone sees more ground than the tile of its place shows, and comes from any heading. So the query's middle is embedded,
-and the reference's descriptor is the mean over right-angle turns.
+A drone sees more ground than the tile of its place shows (or less), from the side, and comes from any heading. So a part of
+each picture is embedded, seen from above, and descriptors are averaged over turns. What a picture goes through is a set of
+passes: each is one input of the model, and the descriptor is the mean over them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cvgl.config import AlignmentConfig
+from cvgl.features.warps import middle, to_nadir, to_polar, turned_middle
 from cvgl.types import View
 
 if TYPE_CHECKING:
@@ -19,6 +24,52 @@ if TYPE_CHECKING:
     from cvgl.types import Float32Array
 
 IMPLEMENTATION = 1  # raised whenever the same picture would get another descriptor
+_EIGHTHS = 8
+_QUERY_ONLY = ("query_crop", "query_rotations", "tilt", "field_of_view")
+_REFERENCE_ONLY = ("reference_crop", "reference_rotations", "polar", "reference_scales")
+_AVERAGED = ("query_rotations", "reference_rotations", "flips", "reference_scales")
+_FIRST_SETTINGS = ("query_crop", "reference_rotations")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pass:
+    """One model input made of a picture.
+
+    Attributes:
+        scale: centre share of each side, of what is embedded.
+        eighths: turns counter-clockwise, in eighths of the full circle.
+        mirrored: left and right are exchanged.
+    """
+
+    scale: float = 1.0
+    eighths: int = 0
+    mirrored: bool = False
+
+
+def passes(view: View, alignment: AlignmentConfig) -> tuple[Pass, ...]:
+    """The model inputs that a picture of this view becomes; their number is what it costs."""
+    turns = alignment.reference_rotations if view.is_reference else alignment.query_rotations
+    scales = alignment.reference_scales if view.is_reference else (1.0,)
+    eighths = range(0, _EIGHTHS, _EIGHTHS // turns)
+    mirrored = (False, True) if alignment.flips else (False,)
+    return tuple(Pass(*one) for one in product(scales, eighths, mirrored))
+
+
+def shared_by_passes(view: View, alignment: AlignmentConfig) -> AlignmentConfig:
+    """What of the settings every pass of this view has in common: the rest at its defaults."""
+    other = _QUERY_ONLY if view.is_reference else _REFERENCE_ONLY
+    drone_only = () if view is View.DRONE and alignment.tilt else ("tilt", "field_of_view")
+    left_out = {*other, *_AVERAGED, *drone_only}
+    return AlignmentConfig(**{name: value for name, value in alignment.model_dump().items() if name not in left_out})
+
+
+def identity(alignment: AlignmentConfig) -> dict[str, Any]:
+    """What a fingerprint says of the settings. Those that came later count where they do something, so that descriptors made
+    before them keep their names."""
+    values, default = alignment.model_dump(mode="json"), AlignmentConfig().model_dump(mode="json")
+    if not alignment.tilt:
+        values["field_of_view"] = default["field_of_view"]
+    return {name: value for name, value in values.items() if name in _FIRST_SETTINGS or value != default[name]}
 
 
 def crop(image: Image, view: View, alignment: AlignmentConfig) -> Image:
@@ -26,32 +77,69 @@ def crop(image: Image, view: View, alignment: AlignmentConfig) -> Image:
 
     Drone and satellite pictures are cut to the square in their middle, because models take squares and a squeezed picture
     shows ground at two scales. Street pictures keep their shape: a panorama's far ends are as much of its surroundings as
-    its middle. `query_crop` then takes the middle share of each side of a drone or street picture.
+    its middle. `query_crop` and `reference_crop` then take the middle share of each side.
     """
+    return middle(image, *_cropped_size(image, view, alignment, 1.0))
+
+
+def prepared_bases(image: Image, view: View, alignment: AlignmentConfig, wanted: Sequence[Pass]) -> list[Image]:
+    """The pictures that the passes' model inputs are made of by quarter turns and mirroring, in the order of `bases`."""
+    if view is View.DRONE and alignment.tilt:
+        image = to_nadir(image, alignment.tilt, alignment.field_of_view)
+    return [_base(image, view, alignment, scale, diagonal) for scale, diagonal in bases(view, alignment, wanted)]
+
+
+def bases(view: View, alignment: AlignmentConfig, wanted: Sequence[Pass]) -> tuple[tuple[float, bool], ...]:
+    """(scale, whether turned by an eighth) of the pictures that the passes are made of, each once."""
+    return tuple(dict.fromkeys(_base_of(one, view, alignment) for one in wanted))
+
+
+def model_inputs(prepared: Float32Array, view: View, alignment: AlignmentConfig, wanted: Sequence[Pass]) -> Float32Array:
+    """Prepared bases (b, 3, H, W) -> the passes' model inputs (k, 3, H, W).
+
+    Raises:
+        ValueError: quarter turns of an input that is not square (they would change its shape).
+    """
+    place = {base: index for index, base in enumerate(bases(view, alignment, wanted))}
+    inputs = []
+    for one in wanted:
+        values = prepared[place[_base_of(one, view, alignment)]]
+        inputs.append(_turned(values, one.eighths, is_panorama=_is_panorama(view, alignment)))
+        if one.mirrored:
+            inputs[-1] = inputs[-1][:, :, ::-1]
+    return np.stack(inputs)
+
+
+def _base(image: Image, view: View, alignment: AlignmentConfig, scale: float, diagonal: bool) -> Image:
+    width, height = _cropped_size(image, view, alignment, scale)
+    if diagonal:
+        return turned_middle(image, width, 360 / _EIGHTHS)
+    cut = middle(image, width, height)
+    return to_polar(cut) if view.is_reference and alignment.polar else cut
+
+
+def _cropped_size(image: Image, view: View, alignment: AlignmentConfig, scale: float) -> tuple[int, int]:
     width, height = image.size
     if view is not View.GROUND:
         width = height = min(width, height)
-    if not view.is_reference:
-        width, height = (max(1, round(side * alignment.query_crop)) for side in (width, height))
-    if (width, height) == image.size:
-        return image
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height))
+    share = scale * (alignment.reference_crop if view.is_reference else alignment.query_crop)
+    return max(1, round(width * share)), max(1, round(height * share))
 
 
-def turns(view: View, alignment: AlignmentConfig) -> int:
-    """How many model inputs one picture of this view becomes."""
-    return alignment.reference_rotations if view.is_reference else 1
+def _base_of(one: Pass, view: View, alignment: AlignmentConfig) -> tuple[float, bool]:
+    return one.scale, one.eighths % 2 == 1 and not _is_panorama(view, alignment)
 
 
-def turned(prepared: Float32Array, count: int) -> Float32Array:
-    """One model input (3, H, W) -> (count, 3, H, W), turned evenly through the full circle.
+def _is_panorama(view: View, alignment: AlignmentConfig) -> bool:
+    """Whether columns are azimuths, so that turning is shifting."""
+    return view is View.GROUND or (view.is_reference and alignment.polar)
 
-    Raises:
-        ValueError: several turns of an input that is not square (quarter turns would change its shape).
-    """
-    if count == 1:
-        return prepared[None]
-    if count == 4 and prepared.shape[1] != prepared.shape[2]:
-        raise ValueError(f"quarter turns need a square model input, not {prepared.shape[1]} x {prepared.shape[2]}")
-    return np.stack([np.rot90(prepared, index * 4 // count, axes=(1, 2)) for index in range(count)])
+
+def _turned(values: Float32Array, eighths: int, *, is_panorama: bool) -> Float32Array:
+    """A model input (3, H, W), turned counter-clockwise; an odd eighth is already in the base."""
+    height, width = values.shape[1:]
+    if is_panorama:
+        return np.roll(values, -round(eighths * width / _EIGHTHS), axis=2)
+    if eighths // 2 % 2 and height != width:
+        raise ValueError(f"quarter turns need a square model input, not {height} x {width}")
+    return np.rot90(values, eighths // 2, axes=(1, 2))

@@ -10,7 +10,7 @@ import numpy as np
 
 from cvgl.config import AlignmentConfig
 from cvgl.errors import ModelError
-from cvgl.features.alignment import crop, turned, turns
+from cvgl.features.alignment import Pass, model_inputs, passes, prepared_bases
 from cvgl.features.batches import BatchSize, embed_all
 from cvgl.types import Embedder, View
 
@@ -20,9 +20,17 @@ if TYPE_CHECKING:
     from cvgl.types import Float32Array
 
 
-def prepare(image: Image, embedder: Embedder, view: View, alignment: AlignmentConfig) -> Float32Array:
-    """RGB picture -> model input (3, H, W), cropped but not yet turned. Safe in several threads."""
-    return embedder.prepare(crop(image, view, alignment))
+def prepare(
+    image: Image, embedder: Embedder, view: View, alignment: AlignmentConfig, wanted: Sequence[Pass] | None = None
+) -> Float32Array:
+    """RGB picture -> what its model inputs are made of, (b, 3, H, W): cropped and warped, but without the quarter turns that
+    cost memory. Safe in several threads.
+
+    Args:
+        wanted: the passes; default: all that the settings ask for.
+    """
+    wanted = passes(view, alignment) if wanted is None else wanted
+    return np.stack([embedder.prepare(picture) for picture in prepared_bases(image, view, alignment, wanted)])
 
 
 def describe_prepared(
@@ -31,18 +39,23 @@ def describe_prepared(
     """Descriptors of prepared pictures.
 
     Args:
-        prepared: model inputs (3, H, W), one a picture.
+        prepared: what `prepare` gave, one a picture.
         views: the view of each.
         batch: how many inputs go through the model at once; shrinks when memory runs out.
 
     Returns:
         float32 (n, d0), unit rows; a picture that the model has no answer for (not finite, or zero) has a row of NaN.
     """
-    counts = [turns(view, alignment) for view in views]
-    rows = embed_all([turned(one, count) for one, count in zip(prepared, counts, strict=True)], embedder, batch)
-    firsts = np.concatenate([[0], np.cumsum(counts)])
+    wanted = [passes(view, alignment) for view in views]
+    inputs = [model_inputs(one, view, alignment, which) for one, view, which in zip(prepared, views, wanted, strict=True)]
+    rows = embed_all(inputs, embedder, batch)
+    firsts = np.concatenate([[0], np.cumsum([len(which) for which in wanted], dtype=np.intp)])
     means = [rows[first:last].mean(axis=0) for first, last in pairwise(firsts)]
-    descriptors = np.asarray(means, dtype=np.float32).reshape(len(prepared), embedder.dimension)
+    return unit_or_nan(np.asarray(means, dtype=np.float32).reshape(len(prepared), embedder.dimension))
+
+
+def unit_or_nan(descriptors: Float32Array) -> Float32Array:
+    """Rows of unit length; a row that is zero or not finite becomes NaN throughout."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         lengths = np.linalg.norm(descriptors, axis=1, keepdims=True)
         usable = np.isfinite(lengths) & (lengths > 0)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from cvgl.config import AlignmentConfig
 from cvgl.features.alignment import IMPLEMENTATION
+from cvgl.features.alignment import identity as identity_of_alignment
 from cvgl.hashing import digest_json
 
 
@@ -19,10 +20,10 @@ def fingerprint(
 
     Args:
         identity: `Embedder.identity`.
-        alignment: crop and rotations; default: none.
+        alignment: crops, turns and warps; default: none.
         half_storage: whether float16 is stored.
     """
-    aligned = (alignment or AlignmentConfig()).model_dump(mode="json")
+    aligned = identity_of_alignment(alignment or AlignmentConfig())
     storage = "float16" if half_storage else "float32"
     return digest_json(
         {"model": dict(identity), "alignment": {**aligned, "implementation": IMPLEMENTATION}, "storage": storage}

@@ -6,20 +6,47 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cvgl.localization.placement import Answer, Placement, Position, to_geojson
-    from cvgl.localization.placing import Reference, ReferenceIndex, locate
+    from cvgl.localization.placement import (
+        Answer,
+        FramePlacement,
+        JointPlacement,
+        LikelyAnswer,
+        Placement,
+        Position,
+        to_geojson,
+    )
+    from cvgl.localization.placing import Reference, ReferenceIndex, localize_together, locate
+    from cvgl.localization.sequence import localize_sequence
 
 _HOMES = {
     "Answer": "cvgl.localization.placement",
+    "FramePlacement": "cvgl.localization.placement",
+    "JointPlacement": "cvgl.localization.placement",
+    "LikelyAnswer": "cvgl.localization.placement",
     "Placement": "cvgl.localization.placement",
     "Position": "cvgl.localization.placement",
     "Reference": "cvgl.localization.placing",
     "ReferenceIndex": "cvgl.localization.placing",
+    "localize_sequence": "cvgl.localization.sequence",
+    "localize_together": "cvgl.localization.placing",
     "locate": "cvgl.localization.placing",
     "to_geojson": "cvgl.localization.placement",
 }
 
-__all__ = ["Answer", "Placement", "Position", "Reference", "ReferenceIndex", "locate", "to_geojson"]
+__all__ = [
+    "Answer",
+    "FramePlacement",
+    "JointPlacement",
+    "LikelyAnswer",
+    "Placement",
+    "Position",
+    "Reference",
+    "ReferenceIndex",
+    "localize_sequence",
+    "localize_together",
+    "locate",
+    "to_geojson",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -44,7 +44,7 @@ class Answer(Position):
     Attributes:
         image_id: the reference.
         uri: its file.
-        score: cosine similarity to the picture.
+        score: cosine similarity to the picture, less half of the reference's hubness where that is corrected.
     """
 
     image_id: str
@@ -57,7 +57,7 @@ class Placement(Position):
 
     Attributes:
         picture: path as given.
-        score: cosine similarity to the first answer; none when the picture could not be placed.
+        score: of the first answer; none when the picture could not be placed.
         margin: how far the second answer lies behind; none when there is no second one.
         top_k: answers, best first.
         adapter: the run whose adapter was used, or ``"frozen"``.
@@ -74,6 +74,46 @@ class Placement(Position):
     @property
     def placed(self) -> bool:
         return self.problem is None
+
+
+class JointPlacement(Placement):
+    """Where several pictures of one place were taken: one answer for all of them.
+
+    Attributes:
+        picture: the first of them.
+        pictures: all that the answer rests on.
+    """
+
+    pictures: tuple[str, ...] = ()
+
+
+class LikelyAnswer(Answer):
+    """An answer that the rest of a flight has a say in.
+
+    Attributes:
+        probability: that the picture shows this reference, given the other pictures of the flight or window.
+    """
+
+    probability: float = Field(ge=0, le=1)
+
+
+class FramePlacement(Placement):
+    """Where one picture of a flight was taken: the position of its most probable reference.
+
+    Attributes:
+        frame: place in the order of pictures, from 0.
+        probability: of the first answer; none when there is no answer.
+        mean: positions of all references weighted by their probabilities, which lies between tiles when those compete; none
+            where positions are not known.
+        score: similarity of the picture itself to the first answer.
+        margin: none: what counts is how probable the answers are.
+        top_k: answers, most probable first.
+    """
+
+    frame: int = Field(ge=0)
+    probability: float | None = Field(None, ge=0, le=1)
+    mean: Position | None = None
+    top_k: tuple[LikelyAnswer, ...] = ()
 
 
 def to_geojson(placements: Iterable[Placement]) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cvgl.errors import DataError
-from cvgl.localization.placement import FROZEN, Answer, Placement, Position
+from cvgl.localization.placement import FROZEN, Answer, JointPlacement, Placement, Position
 from cvgl.retrieval import search
 
 if TYPE_CHECKING:
@@ -79,6 +81,44 @@ def locate(
         _placement(picture, [index.references[row] for row in rows], scores, top_k, adapter)
         for picture, rows, scores in zip(pictures, found.index.tolist(), found.score.tolist(), strict=True)
     ]
+
+
+def localize_together(
+    pictures: Sequence[str],
+    descriptors: Float32Array,
+    index: ReferenceIndex,
+    top_k: int = 5,
+    *,
+    adapter: str = FROZEN,
+    backend: search.Backend = "auto",
+) -> JointPlacement:
+    """Places several pictures of one place at once, by the mean of their descriptors.
+
+    The score is the mean of the pictures' similarities to a reference: what all of them share counts in full, and what one
+    of them shows by chance counts once. Turned copies of a picture, neighbours in a video, and both sides of a building help.
+
+    Args:
+        pictures: names, one a descriptor, at least one.
+        descriptors: float32 (n, d), unit rows.
+        index: the map.
+        top_k: answers; all references when there are fewer.
+        adapter: what the descriptors went through, for the record.
+        backend: see `cvgl.retrieval.search.top_k`.
+
+    Raises:
+        DataError: no picture, an empty map, or shapes that do not fit.
+        ConfigError: `top_k` below 1.
+    """
+    if not len(pictures) or len(pictures) != len(descriptors):
+        raise DataError(
+            f"{len(pictures)} pictures have {len(descriptors)} descriptors",
+            where="localize_together",
+            fix="pass at least one picture, and one descriptor a picture",
+        )
+    # Not brought back to length 1, which would change no ranking by cosine and make hubness count less than it should.
+    mean = descriptors.mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32)
+    (found,) = locate([pictures[0]], mean, index, top_k, adapter=adapter, backend=backend)
+    return JointPlacement(**found.model_dump(), pictures=tuple(pictures))
 
 
 def _placement(picture: str, references: Sequence[Reference], scores: Sequence[float], top_k: int, adapter: str) -> Placement:

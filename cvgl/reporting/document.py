@@ -67,6 +67,21 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Alignment:
+    """How the views were aligned before they were described.
+
+    Attributes:
+        reason: the choice in words, and why.
+        candidates: all that were tried; no rows where there was nothing to choose by.
+        left_out: those that the budget did not allow.
+    """
+
+    reason: str
+    candidates: Grid
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """Everything that a report says, in its order."""
 
@@ -87,6 +102,7 @@ class Document:
     notes: Sequence[str] = ()
     verdict: str = ""  # the gate's word; empty before a registration
     reason: str = ""
+    alignment: Alignment | None = None
 
 
 def render(document: Document) -> str:

@@ -1,4 +1,7 @@
-"""The answer of a run as tables: frozen, view-standardised and adapted side by side, with what each gains."""
+"""The answer of a run as tables: frozen, view-standardised and adapted side by side, with what each gains.
+
+What inference adds to the adapted descriptors (hubness correction, windows of a sequence) follows in rows of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,13 @@ from dataclasses import dataclass
 from cvgl.summary import MetricSummary
 from cvgl.types import Stage
 
-STAGE_NAMES = {Stage.FROZEN: "frozen", Stage.STANDARDISED: "view-standardised", Stage.ADAPTED: "adapted"}
+STAGE_NAMES = {
+    Stage.FROZEN: "frozen",
+    Stage.STANDARDISED: "view-standardised",
+    Stage.ADAPTED: "adapted",
+    Stage.ADAPTED_CORRECTED: "adapted, hubness corrected",
+    Stage.ADAPTED_WINDOW: "adapted, in a window",
+}
 _ORDER = list(STAGE_NAMES)
 _TIE = 5e-4  # of a rate: less is invisible at the printed precision of 0.1 %
 
@@ -58,7 +67,7 @@ def headlines(summaries: Sequence[MetricSummary]) -> list[str]:
     for direction in dict.fromkeys(summary.direction for summary in summaries):
         protocol = next(summary.protocol for summary in summaries if summary.direction == direction)
         stages = {s.stage: s.recall.get("1") for s in summaries if (s.direction, s.protocol) == (direction, protocol)}
-        before, baseline, after = (stages.get(stage) for stage in _ORDER)
+        before, baseline, after = (stages.get(stage) for stage in (Stage.FROZEN, Stage.STANDARDISED, Stage.ADAPTED))
         if before is None or after is None:
             continue
         verb = "raises" if after - before > _TIE else "lowers" if before - after > _TIE else "leaves"

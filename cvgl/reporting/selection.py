@@ -14,6 +14,9 @@ from cvgl.reporting.results import STAGE_NAMES
 from cvgl.types import Stage
 
 
+_COSINES = (Stage.FROZEN, Stage.STANDARDISED, Stage.ADAPTED)  # stages whose scores are similarities of two descriptors
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One direction under one protocol: what figures are drawn for.
@@ -61,9 +64,14 @@ def _stages(queries: pa.Table, direction: str, protocol: str) -> Iterator[tuple[
 
 
 def similarities(question: Question) -> list[Similarities]:
-    """Top-1 similarities of every stage, split by right and wrong (Fig. 11); queries without a known place are left out."""
+    """Top-1 similarities of every stage that has some, split by right and wrong (Fig. 11).
+
+    Queries without a known place are left out, and stages whose scores are no cosines.
+    """
     panels = []
     for stage, table in question.stages.items():
+        if stage not in _COSINES:
+            continue
         answered = table.filter(
             pc.and_(pc.greater(pc.list_value_length(table["top_ids"]), 0), pc.is_valid(table["location_id"]))
         )

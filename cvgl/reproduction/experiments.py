@@ -19,6 +19,22 @@ PAPER_MODEL = "DINOv2 ViT-g (d0 = 1536) on all of University-1652"
 STANDARDISED = Recipe.PAPER_STANDARDISED
 
 
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """How a place is told once descriptors are mapped.
+
+    Attributes:
+        corrected: similarities are hubness-corrected against statistics of the training (`cvgl.adaptation.correction`).
+        window: an answer rests on so many consecutive pictures, this one and those before it; none: on one.
+    """
+
+    corrected: bool = False
+    window: int | None = None
+
+
+SINGLE = Answering()
+
+
 class Learner(StrEnum):
     """How a configuration comes to its map."""
 
@@ -65,6 +81,8 @@ class Configuration:
         published: the paper's figures for it.
         series: the curve that it is a point of.
         x: where on the curve.
+        sequences: a recipe that looks at which pictures were taken in a row is told, where some were.
+        answering: how a place is told.
     """
 
     name: str
@@ -73,6 +91,13 @@ class Configuration:
     published: Published | None = None
     series: str = ""
     x: float | None = None
+    sequences: bool = True
+    answering: Answering = SINGLE
+
+    @property
+    def is_robust(self) -> bool:
+        """Whether the project's targets are set for it: its own recipe, with all that it may know."""
+        return self.changes.get("recipe") == Recipe.ROBUST and self.sequences
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +109,21 @@ class Situation:
         n_queries: pictures of the drone or ground view to learn from.
         n_references: satellite pictures to learn from.
         sampling: of the released trainer.
+        learns_along: pictures to learn from were taken in a row, over references whose positions are known.
+        asks_along: test pictures were taken in a row.
     """
 
     d0: int
     n_queries: int
     n_references: int
     sampling: Sampling = Sampling.UNIFORM
+    learns_along: bool = False
+    asks_along: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """A table or figure of the paper.
+    """A table or figure of the paper, or an experiment of this project's own.
 
     Attributes:
         name: for the command line.
@@ -102,9 +131,13 @@ class Experiment:
         title: what it is about.
         finding: what the paper concludes from it.
         configurations: for a situation, in the order shown.
-        protocol: `cvgl.retrieval.protocols` name.
+        protocol: `cvgl.retrieval.protocols` name; none: what each data set is usually judged by.
         published_with: the frozen model and data of the published figures.
         axis: what x is; an experiment with an axis is drawn as well.
+        seeds: of the trainings, unless others are asked for.
+        baselines: names of configurations to which the others are compared, query by query.
+        across_sources: the data root may hold several data sets, each measured on its own.
+        aligns: each data set is measured twice, with whole pictures and with an alignment chosen without labels.
     """
 
     name: str
@@ -112,9 +145,13 @@ class Experiment:
     title: str
     finding: str
     configurations: Callable[[Situation], tuple[Configuration, ...]]
-    protocol: str = "university1652-951"
+    protocol: str | None = "university1652-951"
     published_with: str = PAPER_MODEL
     axis: str | None = None
+    seeds: tuple[int, ...] = (0, 1, 2)
+    baselines: tuple[str, ...] = ()
+    across_sources: bool = False
+    aligns: bool = False
 
 
 def get(name: str) -> Experiment:
@@ -217,6 +254,30 @@ def _fig8(situation: Situation) -> tuple[Configuration, ...]:
     )
 
 
+FROZEN, STANDARDISED_ONLY, ROBUST = "frozen", "view-standardised", "robust"
+WINDOW = 20  # consecutive pictures: what the target of flights is set for
+
+
+def _robust(situation: Situation) -> tuple[Configuration, ...]:
+    """Every recipe with its own settings; this project's own last, with one picture an answer before several."""
+    robust = {"recipe": Recipe.ROBUST}
+    rows = [
+        Configuration(FROZEN, Learner.FROZEN),
+        Configuration(STANDARDISED_ONLY, Learner.STANDARDISED),
+        Configuration("paper", Learner.ADAPTED, {"recipe": Recipe.PAPER}),
+        Configuration("paper-standardised", Learner.ADAPTED, {"recipe": STANDARDISED}),
+        _released(situation.sampling),
+    ]
+    if situation.learns_along:
+        rows.append(Configuration(f"{ROBUST}, without trajectories", Learner.ADAPTED, robust, sequences=False))
+    rows.append(Configuration(ROBUST, Learner.ADAPTED, robust))
+    rows.append(Configuration(f"{ROBUST}, hubness-corrected", Learner.ADAPTED, robust, answering=Answering(corrected=True)))
+    if situation.asks_along:
+        name = f"{ROBUST}, a window of {WINDOW} pictures"
+        rows.append(Configuration(name, Learner.ADAPTED, robust, answering=Answering(corrected=True, window=WINDOW)))
+    return tuple(rows)
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
@@ -242,6 +303,19 @@ EXPERIMENTS: dict[str, Experiment] = {
             finding="stable among sizes, with the peak where there are as many queries as references",
             configurations=_fig8,
             axis="M, queries drawn each iteration",
+        ),
+        Experiment(
+            name="robust",
+            source="this project, Figures to reach",
+            title="every recipe, with and without an alignment of the views",
+            finding="nothing: these sets and targets are this project's own",
+            configurations=_robust,
+            protocol=None,
+            published_with="",
+            seeds=(0, 1, 2, 3, 4),
+            baselines=(STANDARDISED_ONLY, ROBUST),
+            across_sources=True,
+            aligns=True,
         ),
     )
 }

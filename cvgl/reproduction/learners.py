@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cvgl.adaptation import adapt, standardise
+from cvgl.adaptation.correction import BANK_ROWS
+from cvgl.config import Recipe
 from cvgl.errors import DataError
 from cvgl.reproduction.experiments import Configuration, Learner
 
@@ -47,7 +49,27 @@ def learn(
         return standardise.frozen(training.queries.shape[1])
     if learner is Learner.STANDARDISED:
         return standardise.fit(training.queries, training.references)
-    return adapt(training.queries, training.references, config=settings, checkpoint=checkpoint)
+    trajectories = training.trajectories if looks_at_sequences(configuration, settings, training) else None
+    return adapt(training.queries, training.references, config=settings, checkpoint=checkpoint, trajectories=trajectories)
+
+
+def looks_at_sequences(configuration: Configuration, settings: AdaptConfig, training: TrainingSet) -> bool:
+    """Whether it matters to what is learned which pictures were taken in a row."""
+    robust = configuration.learner is Learner.ADAPTED and settings.recipe is Recipe.ROBUST
+    return robust and configuration.sequences and training.has_sequences
+
+
+def depends_on_seed(configuration: Configuration, settings: AdaptConfig, training: TrainingSet) -> bool:
+    """Whether another seed could give other figures.
+
+    `robust` draws nothing where it follows sequences, and keeps all of a view's statistics where there are few pictures.
+    Without sequences a seed divides the pictures for its self-check.
+    """
+    if not configuration.learner.is_random:
+        return False
+    if not looks_at_sequences(configuration, settings, training):
+        return True
+    return configuration.answering.corrected and max(len(training.queries), len(training.references)) > BANK_ROWS
 
 
 def _learn_from_truth(

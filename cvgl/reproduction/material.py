@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cvgl.datasets.ground_truth import read_ground_truth
+from cvgl.datasets.tables import read_images
 from cvgl.errors import DataError
 from cvgl.features import FeatureStore
 from cvgl.hashing import digest_lines
 from cvgl.lake import Lake
 from cvgl.retrieval import protocols
 from cvgl.stages.questions import EvaluationRows, Question, Side, read_rows
-from cvgl.types import ArtifactRef, View
+from cvgl.stages.sequences import runs_of, trajectories_of
+from cvgl.types import ArtifactRef, Subset, View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cvgl.adaptation.standardise import DescriptorTransform
+    from cvgl.adaptation.trajectory import Trajectories
     from cvgl.types import Float32Array
 
 
@@ -36,25 +39,39 @@ class TrainingSet:
         queries: float32 (M, d0), drone or ground view.
         references: float32 (N, d0), satellite view.
         query_ids, reference_ids: image ids.
+        trajectories: which queries were taken in a row, and where references lie; none where nothing was, or is known.
     """
 
     queries: Float32Array
     references: Float32Array
     query_ids: tuple[str, ...]
     reference_ids: tuple[str, ...]
+    trajectories: Trajectories | None = None
 
     @property
     def digest(self) -> str:
         return digest_lines([*self.query_ids, "references", *self.reference_ids])
 
+    @property
+    def has_sequences(self) -> bool:
+        """Whether a recipe that looks at sequences finds enough of them."""
+        return self.trajectories is not None and self.trajectories.usable
+
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """One direction: its pictures with their places, and their frozen descriptors."""
+    """One direction: its pictures with their places, and their frozen descriptors.
+
+    Attributes:
+        question: the pictures.
+        queries, gallery: float32 (n, d0), their descriptors.
+        runs: int64, rows of the queries of each sequence in the order taken; none where none were taken in a row.
+    """
 
     question: Question
     queries: Float32Array
     gallery: Float32Array
+    runs: tuple[NDArray[np.int64], ...] | None = None
 
     def mapped(self, transform: DescriptorTransform) -> tuple[Float32Array, Float32Array]:
         """Queries and gallery through the side of their view, whatever their role."""
@@ -109,9 +126,15 @@ def load_material(lake: Lake, features: ArtifactRef, protocol: str) -> Material:
             fix="ingest train/satellite",
         )
     rules = protocols.get(protocol)
+    images = {row["image_id"]: row for row in read_images(lake, features.name).to_pylist()}
     questions = rows.questions(view, rules.truth, rules.satellite_queries)
     examinations = tuple(
-        Examination(question, store.read(question.queries.image_ids), store.read(question.gallery.image_ids))
+        Examination(
+            question,
+            store.read(question.queries.image_ids),
+            store.read(question.gallery.image_ids),
+            runs_of([images[one] for one in question.queries.image_ids]),
+        )
         for question in questions
         if any(place is not None for place in question.queries.places)
     )
@@ -121,8 +144,25 @@ def load_material(lake: Lake, features: ArtifactRef, protocol: str) -> Material:
             where=features.name,
             fix="give a data root with test pictures in folders named by their place (docs/ingestion.md)",
         )
-    training = TrainingSet(store.read(query_ids), store.read(reference_ids), tuple(query_ids), tuple(reference_ids))
+    training = TrainingSet(
+        store.read(query_ids),
+        store.read(reference_ids),
+        tuple(query_ids),
+        tuple(reference_ids),
+        trajectories_of([images[one] for one in query_ids], [images[one] for one in reference_ids]),
+    )
     return Material(features.digest, features.name, training, examinations)
+
+
+def training_view(lake: Lake, dataset: str) -> View | None:
+    """The view that is adapted to the satellite view; none where there is nothing to learn from.
+
+    Raises:
+        LakeError: the dataset is missing or damaged.
+    """
+    rows = read_images(lake, dataset).select(["view", "subsets"]).to_pylist()
+    present = {row["view"] for row in rows if Subset.TRAIN in row["subsets"]}
+    return next((view for view in (View.DRONE, View.GROUND) if view in present), None)
 
 
 def _query_view(rows: EvaluationRows, dataset: str) -> View:

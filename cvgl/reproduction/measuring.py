@@ -1,14 +1,15 @@
-"""One configuration under one seed: learned, asked in both directions, and kept under the hash of all that it depends on.
+"""One configuration under one seed: learned, asked in every direction, and kept under the hash of all that it depends on.
 
 So starting again goes on, two experiments share what they have in common, and a figure is never one of other data.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import ValidationError
 
 from cvgl.adaptation.record import ALGORITHM_VERSION
@@ -17,20 +18,42 @@ from cvgl.errors import LakeError
 from cvgl.features.locks import exclusive
 from cvgl.hashing import digest_json
 from cvgl.lake import Lake, read_json, sweep, write_json
+from cvgl.reproduction.answering import Answers, answer, can_answer
 from cvgl.reproduction.experiments import Configuration
-from cvgl.reproduction.learners import learn
+from cvgl.reproduction.learners import depends_on_seed, learn, looks_at_sequences
 from cvgl.reproduction.material import Examination, Material, TrainingPlaces
-from cvgl.retrieval import evaluate, protocols
+from cvgl.retrieval import protocols
 
 if TYPE_CHECKING:
-    from cvgl.types import Float32Array
+    from numpy.typing import NDArray
 
-MEASURING_VERSION = "1"
+MEASURING_VERSION = "2"
 """Raised whenever the same settings and rows would give other figures."""
+
+NEAR_M = 50.0
+RADII_M = (50.0, 100.0)
+
+
+class Distances(Settings):
+    """How far first answers lie from the true positions, over the queries for which that is known.
+
+    Attributes:
+        median_m: metres.
+        within_m: share that lies within a radius, as a fraction, by the radius in metres.
+    """
+
+    median_m: float
+    within_m: dict[str, float]
 
 
 class Figure(Settings):
-    """One direction under one protocol. Rates are fractions."""
+    """One direction under one protocol. Rates are fractions.
+
+    Attributes:
+        distances: none where no position is known.
+        right: one character a counted query, in the order of their ids: 1 where the first answer is right, else 0.
+        near: the same for an answer within `NEAR_M`, and ``-`` where the distance is unknown.
+    """
 
     direction: str
     protocol: str
@@ -40,6 +63,9 @@ class Figure(Settings):
     n_queries: int
     n_gallery: int
     rows_digest: str
+    distances: Distances | None
+    right: str
+    near: str
 
 
 class Measurement(Settings):
@@ -92,18 +118,35 @@ class Bench:
             sweep(folder)  # what a killed process left behind; nobody else writes here now
             checkpoint = folder / "checkpoint.safetensors"
             transform = learn(configuration, settings, self.material.training, self._truth(configuration), checkpoint)
-            figures = tuple(_figure(e, *e.mapped(transform), self.protocol) for e in self.material.examinations)
-            seed = settings.seed if configuration.learner.is_random else None
-            measurement = Measurement(seed=seed, figures=figures)
+            how = configuration.answering
+            asked = [examination for examination in self.material.examinations if can_answer(examination, how)]
+            figures = tuple(_figure(one, answer(one, transform, how, self.protocol)) for one in asked)
+            measurement = Measurement(seed=settings.seed if self._is_random(configuration, settings) else None, figures=figures)
             write_json(path, _Kept(inputs=inputs, measurement=measurement).model_dump(mode="json"))
         return measurement, False
 
     def _truth(self, configuration: Configuration) -> TrainingPlaces | None:
         return self.places if configuration.learner.needs_ground_truth else None
 
+    def _is_random(self, configuration: Configuration, settings: AdaptConfig) -> bool:
+        return depends_on_seed(configuration, settings, self.material.training)
+
+    def _identity(self, configuration: Configuration, settings: AdaptConfig) -> dict[str, object] | None:
+        if not configuration.learner.is_random:
+            return None
+        identity = settings.identity()
+        return identity if self._is_random(configuration, settings) else {**identity, "seed": None}
+
+    def _followed(self, configuration: Configuration, settings: AdaptConfig) -> str | None:
+        """Hash over the sequences that are learned from, where they are."""
+        trajectories = self.material.training.trajectories
+        if trajectories is None or not looks_at_sequences(configuration, settings, self.material.training):
+            return None
+        return trajectories.digest()
+
     def _inputs(self, configuration: Configuration, settings: AdaptConfig) -> str:
         """Hash over everything that changes a figure; a name in a table does not."""
-        learner, truth = configuration.learner, self._truth(configuration)
+        learner, truth, how = configuration.learner, self._truth(configuration), configuration.answering
         return digest_json(
             {
                 "versions": [MEASURING_VERSION, ALGORITHM_VERSION],
@@ -111,16 +154,24 @@ class Bench:
                 "training": self.material.training.digest,
                 "truth": truth.digest if truth is not None else None,
                 "learner": str(learner),
-                "settings": settings.identity() if learner.is_random else None,
+                "settings": self._identity(configuration, settings),
+                "trajectories": self._followed(configuration, settings),
+                "answering": asdict(how),
                 "questions": [examination.question.digest for examination in self.material.examinations],
+                "runs": [_runs_digest(examination) for examination in self.material.examinations] if how.window else None,
                 "protocol": protocols.get(self.protocol).hash,
             }
         )
 
 
-def _figure(examination: Examination, queries: Float32Array, gallery: Float32Array, protocol: str) -> Figure:
-    question = examination.question
-    result = evaluate(queries, question.queries.places, gallery, question.gallery.places, protocol, top_k=1)
+def _runs_digest(examination: Examination) -> str:
+    return digest_json([run.tolist() for run in examination.runs or ()])
+
+
+def _figure(examination: Examination, answers: Answers) -> Figure:
+    question, result = examination.question, answers.evaluation
+    counted = result.per_query.labelled
+    metres = answers.distance[counted]
     return Figure(
         direction=str(question.direction),
         protocol=result.protocol,
@@ -130,7 +181,22 @@ def _figure(examination: Examination, queries: Float32Array, gallery: Float32Arr
         n_queries=result.n_queries,
         n_gallery=result.n_gallery,
         rows_digest=question.digest,
+        distances=_distances(metres[np.isfinite(metres)]),
+        right="".join("1" if right else "0" for right in (result.per_query.rank[counted] == 1).tolist()),
+        near="".join("-" if np.isnan(one) else "1" if one <= NEAR_M else "0" for one in metres.tolist()),
     )
+
+
+def _distances(metres: NDArray[np.float64]) -> Distances | None:
+    if not len(metres):
+        return None
+    within = {f"{radius:g}": float(np.mean(metres <= radius)) for radius in RADII_M}
+    return Distances(median_m=float(np.median(metres)), within_m=within)
+
+
+def scores(marks: str) -> NDArray[np.float64]:
+    """Marks of a `Figure` as numbers: 1, 0, and NaN where nothing is known."""
+    return np.array([np.nan if mark == "-" else float(mark) for mark in marks], dtype=np.float64)
 
 
 def _read(path: Path, inputs: str) -> Measurement | None:

@@ -1,29 +1,34 @@
-"""All configurations of one experiment with one frozen model."""
+"""All configurations of one experiment on one data set with one frozen model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cvgl.config import AdaptConfig
+from cvgl.config import AdaptConfig, AlignmentConfig
 from cvgl.errors import DataError
 from cvgl.hashing import digest_json
 from cvgl.lake import Lake, read_json, write_bytes, write_json, write_parquet
 from cvgl.reproduction import experiments
 from cvgl.reproduction.experiments import Configuration, Experiment, Situation
+from cvgl.reproduction.judging import Circumstances, judge, units_of
+from cvgl.reproduction.learners import depends_on_seed, looks_at_sequences
 from cvgl.reproduction.material import Material, TrainingPlaces, load_material, training_places
-from cvgl.reproduction.measuring import Bench, Measurement
+from cvgl.reproduction.measuring import Bench, Figure, Measurement
 from cvgl.reproduction.results import (
     DEPTHS,
+    Aligned,
     BackboneResult,
     ConfigurationResult,
     DirectionResult,
+    Judged,
     PublishedResult,
     Spread,
     table,
 )
 from cvgl.reproduction.settings import ReproduceConfig
+from cvgl.stages.align_record import AlignmentRecord
 from cvgl.types import ArtifactRef, Progress, silent
 
 RESULTS_JSON, RESULTS_PARQUET, FIGURE_PNG = "results.json", "results.parquet", "figure.png"
@@ -54,50 +59,64 @@ class _Job:
     settings: AdaptConfig
 
 
-def reproduce(features: ArtifactRef, config: ReproduceConfig, lake: Lake, progress: Progress = silent) -> ReproduceOutcome:
+def reproduce(
+    features: ArtifactRef,
+    config: ReproduceConfig,
+    lake: Lake,
+    progress: Progress = silent,
+    choice: AlignmentRecord | None = None,
+) -> ReproduceOutcome:
     """Measures every configuration over the seeds and writes the results.
 
     What has been measured before is read instead, so a killed reproduction goes on where it stopped, to the same bytes.
 
     Args:
-        features: of the dataset under one frozen model.
-        config: experiment, seeds and overrides.
+        features: of one of the data sets under one frozen model.
+        config: experiment, data sets, seeds and overrides.
         lake: where everything is.
         progress: told how many trainings are done.
+        choice: why the features were made under the alignment that they were made under, where it was chosen.
 
     Raises:
-        ConfigError: no such experiment, or settings that contradict one another.
+        ConfigError: no such experiment or data set, or settings that contradict one another.
         DataError: nothing to learn from or to be asked, or a configuration needs ground truth that is not there.
         LakeError: something in the lake is missing or damaged.
     """
     experiment = experiments.get(config.experiment)
-    material = load_material(lake, features, experiment.protocol)
+    protocol = experiment.protocol or config.source(features.name).protocol
+    material = load_material(lake, features, protocol)
     configurations = experiment.configurations(situation(material, config))
-    jobs = [job for configuration in configurations for job in _jobs(configuration, config)]
+    jobs = [job for configuration in configurations for job in _jobs(configuration, config, material)]
     places = _places(configurations, lake, material)
-    bench = Bench(lake, material, places, experiment.protocol)
-    measured: dict[str, list[tuple[_Job, Measurement]]] = {}
+    bench = Bench(lake, material, places, protocol)
+    measured: dict[str, list[Measurement]] = {}
     found = 0
     for done, job in enumerate(jobs):
         progress(done, len(jobs), f"{job.configuration.name}, seed {job.settings.seed}")
         measurement, known = bench.measure(job.configuration, job.settings)
-        measured.setdefault(job.configuration.name, []).append((job, measurement))
+        measured.setdefault(job.configuration.name, []).append(measurement)
         found += known
     progress(len(jobs), len(jobs), "measured")
-    rows = tuple(_row(configuration, measured[configuration.name]) for configuration in configurations)
-    result = _result(experiment, config, features, material, rows)
-    return _write(experiment, config, result, lake, skipped=found == len(jobs))
+    result = _result(experiment, config, features, material, configurations, measured, choice)
+    return _write(experiment, result, lake, skipped=found == len(jobs))
 
 
 def situation(material: Material, config: ReproduceConfig) -> Situation:
     """What the experiment's configurations may depend on."""
     training = material.training
-    return Situation(material.d0, len(training.queries), len(training.references), config.released_sampling)
+    return Situation(
+        material.d0,
+        len(training.queries),
+        len(training.references),
+        config.released_sampling,
+        learns_along=training.has_sequences,
+        asks_along=any(examination.runs is not None for examination in material.examinations),
+    )
 
 
-def _jobs(configuration: Configuration, config: ReproduceConfig) -> list[_Job]:
-    seeds = config.seeds if configuration.learner.is_random else config.seeds[:1]
-    return [_Job(configuration, config.training(configuration.changes, seed)) for seed in seeds]
+def _jobs(configuration: Configuration, config: ReproduceConfig, material: Material) -> list[_Job]:
+    jobs = [_Job(configuration, config.training(configuration.changes, seed)) for seed in config.seeds]
+    return jobs if depends_on_seed(configuration, jobs[0].settings, material.training) else jobs[:1]
 
 
 def _places(configurations: Sequence[Configuration], lake: Lake, material: Material) -> TrainingPlaces | None:
@@ -115,40 +134,20 @@ def _places(configurations: Sequence[Configuration], lake: Lake, material: Mater
     return places
 
 
-def _row(configuration: Configuration, measured: Sequence[tuple[_Job, Measurement]]) -> ConfigurationResult:
-    settings = {name: value for name, value in measured[0][0].settings.identity().items() if name != "seed"}
-    measurements = [measurement for _, measurement in measured]
-    directions = [
-        DirectionResult(
-            **first.model_dump(exclude={"recall", "ap"}),
-            recall={depth: Spread.of([m.figures[i].recall[depth] for m in measurements]) for depth in DEPTHS},
-            ap=Spread.of([m.figures[i].ap for m in measurements]),
-        )
-        for i, first in enumerate(measurements[0].figures)
-    ]
-    return ConfigurationResult(
-        name=configuration.name,
-        learner=str(configuration.learner),
-        uses_ground_truth=configuration.learner.needs_ground_truth,
-        settings=settings if configuration.learner.is_random else {},
-        series=configuration.series,
-        x=configuration.x,
-        seeds=tuple(m.seed for m in measurements if m.seed is not None),
-        published=None if configuration.published is None else PublishedResult(**asdict(configuration.published)),
-        directions=tuple(directions),
-    )
-
-
 def _result(
     experiment: Experiment,
     config: ReproduceConfig,
     features: ArtifactRef,
     material: Material,
-    rows: tuple[ConfigurationResult, ...],
+    configurations: Sequence[Configuration],
+    measured: Mapping[str, Sequence[Measurement]],
+    choice: AlignmentRecord | None,
 ) -> BackboneResult:
     extract = read_json(features.path.parent / "model.json")["extract"]
-    # Where the weights lie is of no consequence; their hash is in the fingerprint.
-    backbone = {**extract["backbone"], "checkpoint": None}
+    aligned = _aligned(AlignmentConfig.model_validate(extract["alignment"]), choice)
+    circumstances = Circumstances(config.source(features.name).name, extract["backbone"]["name"], aligned is not Aligned.NONE)
+    judged = judge(measured, configurations, material.examinations, experiment.baselines, circumstances)
+    row = _Row(config, material, judged)
     return BackboneResult(
         experiment=experiment.name,
         source=experiment.source,
@@ -156,19 +155,72 @@ def _result(
         finding=experiment.finding,
         published_with=experiment.published_with,
         dataset=material.dataset,
-        backbone=backbone,
+        # Where the weights lie is of no consequence; their hash is in the fingerprint.
+        backbone={**extract["backbone"], "checkpoint": None},
         alignment=extract["alignment"],
+        aligned=aligned,
+        alignment_reason="" if choice is None else choice.reason,
+        alignment_passes=0 if choice is None else choice.passes,
+        baselines=experiment.baselines,
         features=features.digest,
         dimension=material.d0,
         n_training_queries=len(material.training.queries),
         n_training_references=len(material.training.references),
-        configurations=rows,
+        configurations=tuple(row.of(one, measured[one.name]) for one in configurations),
     )
 
 
-def _write(
-    experiment: Experiment, config: ReproduceConfig, result: BackboneResult, lake: Lake, *, skipped: bool
-) -> ReproduceOutcome:
+def _aligned(alignment: AlignmentConfig, choice: AlignmentRecord | None) -> Aligned:
+    if choice is not None:
+        return Aligned.CHOSEN
+    return Aligned.NONE if alignment == AlignmentConfig() else Aligned.GIVEN
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Makes rows of the result from measurements."""
+
+    config: ReproduceConfig
+    material: Material
+    judged: Mapping[tuple[str, str], dict[str, Judged]]
+
+    def of(self, configuration: Configuration, measurements: Sequence[Measurement]) -> ConfigurationResult:
+        settings = self.config.training(configuration.changes, self.config.seeds[0])
+        identity = {name: value for name, value in settings.identity().items() if name != "seed"}
+        return ConfigurationResult(
+            name=configuration.name,
+            learner=str(configuration.learner),
+            uses_ground_truth=configuration.learner.needs_ground_truth,
+            settings=identity if configuration.learner.is_random else {},
+            series=configuration.series,
+            x=configuration.x,
+            seeds=tuple(m.seed for m in measurements if m.seed is not None),
+            published=None if configuration.published is None else PublishedResult(**asdict(configuration.published)),
+            sequences=looks_at_sequences(configuration, settings, self.material.training),
+            **asdict(configuration.answering),
+            directions=tuple(
+                self._direction(configuration.name, [m.figures[i] for m in measurements])
+                for i in range(len(measurements[0].figures))
+            ),
+        )
+
+    def _direction(self, name: str, figures: Sequence[Figure]) -> DirectionResult:
+        first = figures[0]
+        asked = next(one for one in self.material.examinations if str(one.question.direction) == first.direction)
+        distances = [figure.distances for figure in figures if figure.distances is not None]
+        radii = distances[0].within_m if distances else ()
+        return DirectionResult(
+            **first.model_dump(exclude={"recall", "ap", "distances", "right", "near"}),
+            recall={depth: Spread.of([figure.recall[depth] for figure in figures]) for depth in DEPTHS},
+            ap=Spread.of([figure.ap for figure in figures]),
+            median_m=Spread.of([one.median_m for one in distances]) if distances else None,
+            within_m={radius: Spread.of([one.within_m[radius] for one in distances]) for radius in radii},
+            judged=self.judged[name, first.direction],
+            resampled=units_of(asked).name,
+        )
+
+
+def _write(experiment: Experiment, result: BackboneResult, lake: Lake, *, skipped: bool) -> ReproduceOutcome:
     from cvgl.reproduction.drawing import draw
 
     value = result.model_dump(mode="json")

@@ -1,12 +1,13 @@
 """Stage `evaluate`: an adapter and the ground truth in, figures and a per-query table out.
 
-Frozen, standardised and adapted descriptors answer the same questions, in both directions, under every protocol asked for.
+Frozen, standardised and adapted descriptors answer the same questions, in both directions, under every protocol asked for:
+one picture at a time. What inference can add follows in rows of its own: hubness corrected, and windows of a sequence.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from cvgl.lake import Lake, read_parquet, sweep, write_parquet
 from cvgl.retrieval import protocols
 from cvgl.retrieval.protocols import Protocol
 from cvgl.stages.questions import EvaluationRows, Question, Side, distances_m, read_rows
+from cvgl.stages.windowed import Sequences
 from cvgl.summary import MetricSummary, metrics_table, summaries_from
 from cvgl.types import ArtifactRef, Progress, Stage, View, silent
 
@@ -33,8 +35,9 @@ if TYPE_CHECKING:
     from cvgl.adaptation.standardise import DescriptorTransform
     from cvgl.features import FeatureReader, StoredDescriptors
     from cvgl.retrieval import Evaluation
+    from cvgl.retrieval.blocks import DescriptorSource
 
-EVALUATION_VERSION = "2"
+EVALUATION_VERSION = "3"
 """Raised whenever the same rows and descriptors would give other figures or other columns."""
 
 METRICS_FILE, QUERIES_FILE = "metrics.parquet", "queries.parquet"
@@ -62,7 +65,7 @@ def evaluate(adapter: ArtifactRef, config: EvaluateConfig, lake: Lake, progress:
 
     Args:
         adapter: a finished run of this lake.
-        config: protocols, radii and how many answers to keep.
+        config: protocols, radii, how many answers to keep, and the length of a window.
         lake: where everything is.
         progress: told how many of the rankings are done.
 
@@ -95,12 +98,18 @@ def evaluate(adapter: ArtifactRef, config: EvaluateConfig, lake: Lake, progress:
     reader = FeatureReader(store)
     measurement = _Measurement(adapter.name, record.dataset, config, rows, reader)
     work = measurement.questions(record.query_view, rules)
-    stages = _transforms(Adaptation.load(adapter.path), rows, reader, record.query_view) if work else iter(())
-    total = len(Stage) * len(work)
+    adaptation = Adaptation.load(adapter.path)
+    stages = _transforms(adaptation, rows, reader, record.query_view) if work else iter(())
+    sequences = Sequences(lake, record.dataset, config.window)
+    in_a_row = [(question, protocol) for question, protocol in work if sequences.apply_to(question)]
+    total = (4 if adaptation.banks else 3) * len(work) + len(in_a_row)
     for stage, transform in stages:
         for question, protocol in work:
             progress(measurement.done, total, f"{stage}, {question.direction}, {protocol.name}")
-            measurement.add(stage, transform, question, protocol)
+            measurement.add(stage, transform(question), question, protocol)
+    for question, protocol in in_a_row:
+        progress(measurement.done, total, f"{Stage.ADAPTED_WINDOW}, {question.direction}, {protocol.name}")
+        measurement.add_window(sequences, _corrected(adaptation, question), question, protocol)
     progress(total, total, "measured")
     # metrics.parquet is written last: where it names the inputs, the other file is complete, too.
     write_parquet(folder / QUERIES_FILE, measurement.queries_table(), {_INPUTS: inputs})
@@ -140,13 +149,26 @@ def _finished(ref: ArtifactRef) -> list[MetricSummary] | None:
 
 def _transforms(
     adaptation: Adaptation, rows: EvaluationRows, reader: FeatureReader, query_view: View
-) -> Iterator[tuple[Stage, DescriptorTransform]]:
+) -> Iterator[tuple[Stage, Callable[[Question], DescriptorTransform]]]:
+    """What descriptors go through at each stage; it may depend on which view is searched."""
     from cvgl.adaptation import standardise
 
-    yield Stage.FROZEN, standardise.frozen(adaptation.record.d0)
+    frozen = standardise.frozen(adaptation.record.d0)
+    yield Stage.FROZEN, lambda question: frozen
     standardised = standardise.fit(*(reader.stream(rows.training_ids(view)) for view in (query_view, View.SATELLITE)))
-    yield Stage.STANDARDISED, standardised
-    yield Stage.ADAPTED, adaptation
+    yield Stage.STANDARDISED, lambda question: standardised
+    yield Stage.ADAPTED, lambda question: adaptation
+    if adaptation.banks is not None:
+        yield Stage.ADAPTED_CORRECTED, lambda question: _corrected(adaptation, question)
+
+
+def _corrected(adaptation: Adaptation, question: Question) -> DescriptorTransform:
+    """Hubness-corrected where the adapter keeps what that takes."""
+    from cvgl.adaptation import HubnessCorrected
+
+    if adaptation.banks is None:
+        return adaptation
+    return HubnessCorrected(adaptation, "reference" if question.gallery.view.is_reference else "query")
 
 
 class _Measurement:
@@ -168,20 +190,30 @@ class _Measurement:
 
     def add(self, stage: Stage, transform: DescriptorTransform, question: Question, protocol: Protocol) -> None:
         """Ranks, and keeps the figures (when the place of any query is known) and one row a query."""
+        queries, gallery = (self._descriptors(transform, side) for side in (question.queries, question.gallery))
+        self._keep(stage, queries, gallery, question, protocol)
+
+    def add_window(self, sequences: Sequences, transform: DescriptorTransform, question: Question, protocol: Protocol) -> None:
+        """Ranks by the probability that a picture shows a reference, given the window of its sequence that ends with it."""
+        queries, gallery = (
+            np.concatenate(list(self._descriptors(transform, side).blocks())) for side in (question.queries, question.gallery)
+        )
+        posterior = sequences.posterior(question, queries, gallery)
+        # An inner product with a unit vector picks one entry out.
+        self._keep(Stage.ADAPTED_WINDOW, posterior, np.eye(len(gallery), dtype=np.float32), question, protocol)
+
+    def _keep(
+        self, stage: Stage, queries: DescriptorSource, gallery: DescriptorSource, question: Question, protocol: Protocol
+    ) -> None:
         from cvgl.retrieval import evaluate as rank
 
         evaluation = rank(
-            self._descriptors(transform, question.queries),
-            question.queries.places,
-            self._descriptors(transform, question.gallery),
-            question.gallery.places,
-            protocol,
-            top_k=self._config.top_k,
+            queries, question.queries.places, gallery, question.gallery.places, protocol, top_k=self._config.top_k
         )
         distance = distances_m(question, evaluation.per_query.top_index)
         self._tables.append(self._query_rows(stage, question, evaluation, distance))
         if evaluation.n_queries:
-            self.summaries.append(_summary(stage, question, protocol, evaluation, distance, self._config.radii_m))
+            self.summaries.append(_summary(stage, question, protocol, evaluation, distance, self._config))
         self.done += 1
 
     def _descriptors(self, transform: DescriptorTransform, side: Side) -> StoredDescriptors:
@@ -221,7 +253,7 @@ def _summary(
     protocol: Protocol,
     evaluation: Evaluation,
     distance: NDArray[np.float64],
-    radii_m: Sequence[float],
+    config: EvaluateConfig,
 ) -> MetricSummary:
     metres = distance[evaluation.per_query.labelled & np.isfinite(distance)]
     return MetricSummary(
@@ -232,12 +264,12 @@ def _summary(
         recall={str(depth): value for depth, value in evaluation.recall.items()},
         ap=evaluation.ap,
         median_m=float(np.median(metres)) if len(metres) else None,
-        within_m={f"{radius:g}": float(np.mean(metres <= radius)) for radius in radii_m} if len(metres) else {},
+        within_m={f"{radius:g}": float(np.mean(metres <= radius)) for radius in config.radii_m} if len(metres) else {},
         n_queries=evaluation.n_queries,
         n_gallery=evaluation.n_gallery,
         most_right=evaluation.most_right,
         rows_digest=question.digest,
-        notes=_notes(question, protocol, evaluation),
+        notes=(*_notes(question, protocol, evaluation), *_stage_notes(stage, config)),
     )
 
 
@@ -257,6 +289,12 @@ def _notes(question: Question, protocol: Protocol, evaluation: Evaluation) -> tu
     if size := protocol.size_note(str(question.direction), evaluation.n_queries, evaluation.n_gallery):
         notes.append(size)
     return tuple(notes)
+
+
+def _stage_notes(stage: Stage, config: EvaluateConfig) -> tuple[str, ...]:
+    if stage is not Stage.ADAPTED_WINDOW:
+        return ()
+    return (f"{stage}: each picture is placed with those before it in its sequence, {config.window} together at most",)
 
 
 def _is_abandoned(path: Path) -> bool:

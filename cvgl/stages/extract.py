@@ -32,7 +32,18 @@ from cvgl.types import ArtifactRef, Embedder, Progress, silent
 
 logger = logging.getLogger(__name__)
 
-_DESCRIBED_BY = ("backbone", "weights_sha256", "facet", "layer", "pooling", "height", "width", "precision", "implementation")
+_DESCRIBED_BY = (
+    "backbone",
+    "weights_sha256",
+    "facet",
+    "layer",
+    "pooling",
+    "rings",
+    "height",
+    "width",
+    "precision",
+    "implementation",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +106,7 @@ def extract(images: ArtifactRef, config: ExtractConfig, lake: Lake, progress: Pr
         _write_model(folder.parent / "model.json", config, embedder)
         run = _Run(embedder, config, store, _metadata(embedder, name), _Meter(len(missing), progress))
         if missing:
-            with _device_lock(config, progress, len(missing)):
+            with device_lock(config, progress, len(missing)):
                 run.describe(missing)
         record_failures(lake.quarantine(images.name) / "extract" / f"{name}.parquet", run.failures)
 
@@ -242,7 +253,7 @@ def _metadata(embedder: Embedder, name: str) -> dict[str, str]:
     return {**described, "image_size": size, "code_version": f"cvgl {__version__}", "fingerprint": name}
 
 
-def _device_lock(config: ExtractConfig, progress: Progress, total: int) -> AbstractContextManager[None]:
+def device_lock(config: ExtractConfig, progress: Progress, total: int) -> AbstractContextManager[None]:
     """Keeps a second process off a GPU that is in use; the lock dies with its process."""
     if config.backbone.name == "gist":
         return nullcontext()

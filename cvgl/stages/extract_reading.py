@@ -12,6 +12,7 @@ import pyarrow as pa
 from cvgl import schemas
 from cvgl.config import AlignmentConfig
 from cvgl.errors import DataError
+from cvgl.features.alignment import Pass
 from cvgl.features.description import prepare
 from cvgl.hashing import image_id
 from cvgl.lake import write_parquet
@@ -37,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A picture that is ready for the model."""
+    """A picture that is ready for the model; `values` is what `cvgl.features.description.prepare` gives."""
 
     image_id: str
     uri: str
@@ -59,8 +60,14 @@ class Failure:
     detail: str
 
 
-def read_and_prepare(row: Row, embedder: Embedder, alignment: AlignmentConfig) -> Prepared | Failure:
-    """Reads a file once, proves that it still is the ingested picture, and makes the model's input of it."""
+def read_and_prepare(
+    row: Row, embedder: Embedder, alignment: AlignmentConfig, wanted: Sequence[Pass] | None = None
+) -> Prepared | Failure:
+    """Reads a file once, proves that it still is the ingested picture, and prepares the model's inputs of it.
+
+    Args:
+        wanted: the passes; default: all that the settings ask for.
+    """
     try:
         data = Path(row.uri).read_bytes()
     except FileNotFoundError:
@@ -75,7 +82,7 @@ def read_and_prepare(row: Row, embedder: Embedder, alignment: AlignmentConfig) -
     except DataError as error:
         return Failure(row.uri, "undecodable", error.what)
     view = View(row.view)
-    return Prepared(row.image_id, row.uri, view, prepare(picture, embedder, view, alignment))
+    return Prepared(row.image_id, row.uri, view, prepare(picture, embedder, view, alignment, wanted))
 
 
 def record_failures(path: Path, failures: Sequence[Failure]) -> None:

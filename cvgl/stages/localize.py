@@ -1,12 +1,14 @@
 """Stage `localize`: pictures in, places out (the inference of Li et al. 2024, Section III-C).
 
+Each picture on its own (`localize`), several of one place (`localize_together`), or a flight (`localize_sequence`).
+
 The map - references, features, adapter - is only read. No label is used, and none can be: the ground truth is a table that
 this module does not import.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +20,12 @@ from cvgl.config import Device, ExtractConfig
 from cvgl.datasets.tables import read_images
 from cvgl.errors import ConfigError, DataError, LakeError, ModelError
 from cvgl.lake import Lake, read_json
-from cvgl.localization import Placement, Position, Reference, ReferenceIndex, locate
-from cvgl.localization.placement import FROZEN
+from cvgl.localization import FramePlacement, Placement, Position, Reference, ReferenceIndex, locate
+from cvgl.localization.placing import localize_together as place_together
+from cvgl.localization.sequence import localize_sequence as place_sequence
 from cvgl.pictures import open_rgb
+from cvgl.stages.localize_service import service_of, transform_of
+from cvgl.stages.sequences import natural_order
 from cvgl.types import Progress, Subset, View, silent
 
 if TYPE_CHECKING:
@@ -33,18 +38,25 @@ _AT_ONCE = 32  # pictures decoded at once: what a folder of large photographs ne
 
 
 @dataclass(frozen=True, slots=True)
-class _Service:
-    """What answers: a frozen model, and the adapter behind it.
+class _Asked:
+    """Pictures that have been described, and the map to find them on.
 
     Attributes:
-        name: the run, or ``"frozen"``.
-        features: fingerprint of the frozen model.
-        query_view: how pictures are looked at; None when nothing says.
+        files: all that were given, in order.
+        problems: why some of them cannot be used.
+        descriptors: float32 (n, d), of the others, in order.
+        index: the map, in the same space.
+        adapter: the run, or ``"frozen"``.
     """
 
-    name: str
-    features: str
-    query_view: View | None
+    files: Sequence[Path]
+    problems: Mapping[Path, str]
+    descriptors: Float32Array
+    index: ReferenceIndex
+    adapter: str
+
+    def usable(self) -> list[str]:
+        return [str(path) for path in self.files if path not in self.problems]
 
 
 def localize(
@@ -55,8 +67,10 @@ def localize(
     top_k: int = 5,
     device: Device = Device.AUTO,
     progress: Progress = silent,
+    *,
+    corrected: bool = False,
 ) -> list[Placement]:
-    """Tells where pictures were taken, by the references of a dataset.
+    """Tells where pictures were taken, by the references of a dataset: each by itself.
 
     Args:
         pictures: files; a folder stands for the files in it and below.
@@ -66,89 +80,123 @@ def localize(
         top_k: answers a picture.
         device: where the frozen model runs.
         progress: told how many pictures are done.
+        corrected: correct hubness, by what was stored with the adapter.
 
     Returns:
         One placement a picture, in order; a picture that cannot be read has its `problem` instead of a place.
 
     Raises:
-        ConfigError: no pictures, or nothing says which frozen model to use.
+        ConfigError: no pictures, nothing says which frozen model to use, or the adapter cannot correct hubness.
         LakeError: dataset, features, or adapter are missing or damaged.
         ModelError: the frozen model cannot be built again as it was.
         DataError: the dataset has no reference to search.
     """
-    files = _files(pictures)
-    service = _service(lake, dataset, run)
-    folder = lake.features(service.features, dataset)
-    config, identity, dimension = _model_record(folder)
-    transform = _transform(lake, service, dimension)
-    index = _reference_index(lake, dataset, folder, transform)
-    embedder = _embedder(config, device, identity, folder)
-
-    described, problems = _describe(files, embedder, config, service.query_view or View.DRONE, progress)
-    placed = iter(
-        locate(
-            [str(path) for path in files if path not in problems],
-            transform.transform_query(described),
-            index,
-            top_k,
-            adapter=service.name,
-        )
-    )
+    asked = _ask(_files(pictures), dataset, lake, run, device, progress, corrected=corrected)
+    placed = iter(locate(asked.usable(), asked.descriptors, asked.index, top_k, adapter=asked.adapter))
     return [
-        Placement(picture=str(path), adapter=service.name, problem=problems[path]) if path in problems else next(placed)
-        for path in files
+        Placement(picture=str(path), adapter=asked.adapter, problem=asked.problems[path])
+        if path in asked.problems
+        else next(placed)
+        for path in asked.files
     ]
 
 
-def _files(pictures: Sequence[Path]) -> list[Path]:
+def localize_together(
+    pictures: Sequence[Path],
+    dataset: str,
+    lake: Lake,
+    run: str | None = None,
+    top_k: int = 5,
+    device: Device = Device.AUTO,
+    progress: Progress = silent,
+    *,
+    corrected: bool = False,
+) -> list[Placement]:
+    """Tells where one place is that all of the pictures show; arguments and errors as for `localize`.
+
+    Returns:
+        A `JointPlacement` for the pictures that can be read (none when no picture can), then the others with their problems.
+    """
+    asked = _ask(_files(pictures), dataset, lake, run, device, progress, corrected=corrected)
+    refused = [
+        Placement(picture=str(path), adapter=asked.adapter, problem=asked.problems[path])
+        for path in asked.files
+        if path in asked.problems
+    ]
+    if not asked.usable():
+        return refused
+    return [place_together(asked.usable(), asked.descriptors, asked.index, top_k, adapter=asked.adapter), *refused]
+
+
+def localize_sequence(
+    pictures: Sequence[Path],
+    dataset: str,
+    lake: Lake,
+    run: str | None = None,
+    top_k: int = 5,
+    device: Device = Device.AUTO,
+    progress: Progress = silent,
+    *,
+    window: int | None = None,
+) -> list[FramePlacement]:
+    """Tells the course of a flight; arguments and errors as for `localize`, unless said here.
+
+    Hubness is corrected where the adapter can, as in the evaluation of sequences.
+
+    Args:
+        pictures: in the order taken; the files of a folder by name, with numbers as numbers.
+        dataset, lake, run, top_k, device, progress: as for `localize`.
+        window: each picture is placed by so many, those before it and its own; None: by the whole flight.
+
+    Returns:
+        One placement a picture, in order. A picture that cannot be read has its `problem`, and is a gap for the others.
+    """
+    files = _files(pictures, lambda path: natural_order(str(path)))
+    asked = _ask(files, dataset, lake, run, device, progress, corrected=None)
+    readable = [path not in asked.problems for path in files]
+    descriptors = np.zeros((len(files), asked.index.descriptors.shape[1]), np.float32)
+    descriptors[readable] = asked.descriptors
+    placed = place_sequence(list(map(str, files)), descriptors, asked.index, top_k, window=window, adapter=asked.adapter)
+    return [
+        frame
+        if usable
+        else FramePlacement(picture=str(path), frame=frame.frame, adapter=asked.adapter, problem=asked.problems[path])
+        for path, usable, frame in zip(files, readable, placed, strict=True)
+    ]
+
+
+def _ask(
+    files: Sequence[Path],
+    dataset: str,
+    lake: Lake,
+    run: str | None,
+    device: Device,
+    progress: Progress,
+    *,
+    corrected: bool | None,
+) -> _Asked:
+    """Describes the pictures and reads the map. `corrected`: None means where the adapter can."""
+    service = service_of(lake, dataset, run)
+    folder = lake.features(service.features, dataset)
+    config, identity, dimension = _model_record(folder)
+    transform = transform_of(lake, service, dimension, corrected)
+    index = _reference_index(lake, dataset, folder, transform)
+    embedder = _embedder(config, device, identity, folder)
+    described, problems = _describe(files, embedder, config, service.query_view or View.DRONE, progress)
+    return _Asked(files, problems, transform.transform_query(described), index, service.name)
+
+
+def _files(pictures: Sequence[Path], order: Callable[[Path], Any] | None = None) -> list[Path]:
+    """The files given; those of a folder in an order, by path where none is given."""
     files: list[Path] = []
     for path in pictures:
-        found = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")) if path.is_dir() else [path]
-        files += found
+        below = [p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")] if path.is_dir() else [path]
+        files += sorted(below, key=order)
     if not files:
         raise ConfigError(
             "there are no pictures to place", where=", ".join(map(str, pictures)), fix="give pictures or a folder"
         )
     return files
-
-
-def _service(lake: Lake, dataset: str, run: str | None) -> _Service:
-    """The run asked for, else the champion, else the frozen descriptors."""
-    from cvgl.adaptation import read_record
-
-    pointer = lake.champion(dataset)
-    if run is None and pointer.exists():
-        champion = read_json(pointer)
-        run = champion.get("run") if isinstance(champion, dict) else None
-        if not isinstance(run, str):
-            raise LakeError("the champion file names no run", where=pointer, fix="promote a run: cvgl promote RUN")
-    if run is None:
-        return _Service(FROZEN, _only_model(lake, dataset), None)
-    record = read_record(lake.adapter(run))
-    if record.dataset != dataset or record.features is None:
-        raise ConfigError(
-            f"the run {run} belongs to the dataset '{record.dataset}'", where="--run", fix=f"give a run of '{dataset}'"
-        )
-    return _Service(run, record.features, record.query_view)
-
-
-def _only_model(lake: Lake, dataset: str) -> str:
-    """Fingerprint of the one frozen model that the dataset has features of."""
-    folders = sorted(lake.features("*", dataset).parent.parent.glob(f"model=*/dataset={dataset}"))
-    found = [folder.parent.name.removeprefix("model=") for folder in folders if any(folder.glob("*.parquet"))]
-    if not found:
-        raise LakeError(
-            f"the dataset '{dataset}' has no features",
-            where=lake.root,
-            fix=f"cvgl extract --dataset {dataset}, after cvgl ingest",
-        )
-    if len(found) > 1:
-        raise ConfigError(
-            f"the dataset '{dataset}' has features of several frozen models ({', '.join(found)}) and no champion",
-            where="--run",
-            fix="give the run whose model is to be used, or promote one: cvgl promote RUN",
-        )
-    return found[0]
 
 
 def _model_record(folder: Path) -> tuple[ExtractConfig, Mapping[str, Any], int]:
@@ -176,12 +224,6 @@ def _embedder(config: ExtractConfig, device: Device, identity: Mapping[str, Any]
             fix=f"bring the weights of {folder.parent.name} back, or extract and adapt again",
         )
     return embedder
-
-
-def _transform(lake: Lake, service: _Service, dimension: int) -> DescriptorTransform:
-    from cvgl.adaptation import Adaptation, frozen
-
-    return frozen(dimension) if service.name == FROZEN else Adaptation.load(lake.adapter(service.name))
 
 
 def _reference_index(lake: Lake, dataset: str, folder: Path, transform: DescriptorTransform) -> ReferenceIndex:

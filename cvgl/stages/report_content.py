@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from cvgl.config import EvaluateConfig, RunConfig
-from cvgl.reporting.document import Document, Gallery, Grid, Picture, Refused
+from cvgl.reporting.document import Alignment, Document, Gallery, Grid, Picture, Refused
 from cvgl.reporting.gallery import Example, Strip, Tile
 from cvgl.reporting.results import STAGE_NAMES, arrow, headlines, result_tables
 from cvgl.reporting.selection import Choice, Question, examples, hardest, questions, rows_of
+from cvgl.stages.align_record import AlignmentRecord, candidate_rows
 from cvgl.stages.report_material import Material
 from cvgl.types import Stage, Subset
 
@@ -64,6 +65,7 @@ def compose(
         examples=galleries.examples,
         hardest=galleries.hardest,
         counts=_counts(material.images),
+        alignment=_alignment(material.alignment),
         refused=_refused(material.quarantine),
         settings=_settings(material),
         fingerprints=_fingerprints(material),
@@ -155,6 +157,15 @@ def _counts(images: pa.Table) -> Grid:
     return Grid(titles, tuple(rows), (False, *[True] * (len(titles) - 1)))
 
 
+def _alignment(record: AlignmentRecord | None) -> Alignment | None:
+    if record is None:
+        return None
+    rows = candidate_rows(record)
+    columns = tuple(rows[0]) if rows else ()
+    grid = Grid(columns, tuple(tuple(map(str, row.values())) for row in rows), (False, True, True, False)[: len(columns)])
+    return Alignment(record.reason, grid, record.left_out)
+
+
 def _why_no_figures(material: Material) -> str:
     if material.summaries:
         return ""
@@ -230,6 +241,7 @@ def run_settings(material: Material) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "lake": str(material.lake.root),
         "ingest": source,
+        "align": {"enabled": False},  # what was chosen is among the settings of the extraction
         "extract": material.model.get("extract") or {},
         "adapt": material.record.config.model_dump(mode="json"),
         "evaluate": EvaluateConfig.model_validate(evaluate).model_dump(mode="json"),

@@ -18,6 +18,7 @@ from cvgl.datasets.tables import read_images, read_quarantine
 from cvgl.errors import LakeError
 from cvgl.hashing import digest_json, sha256_file
 from cvgl.lake import Lake, parquet_files, read_json, read_parquet
+from cvgl.stages.align_record import AlignmentRecord, alignment_of
 from cvgl.summary import MetricSummary, read_summaries
 from cvgl.types import View
 
@@ -39,6 +40,7 @@ class Material:
         source: the settings that the dataset was ingested with, as far as they are known.
         places: view -> location_id -> a picture that shows it.
         registration: what the gate said of the run; empty before it was asked.
+        alignment: how the views were aligned, and what else was tried; none where that was not chosen.
     """
 
     lake: Lake
@@ -53,6 +55,7 @@ class Material:
     source: Mapping[str, Any]
     places: Mapping[str, Mapping[str, str]]
     registration: Mapping[str, Any]
+    alignment: AlignmentRecord | None
 
     def files(self) -> dict[str, Path]:
         """Image id -> file."""
@@ -92,6 +95,7 @@ def gather(run: str, lake: Lake) -> Material:
         source=_optional_json(lake.root / "sources" / f"{record.dataset}.json"),
         places=_places(images, read_ground_truth(lake, record.dataset), queries),
         registration=_optional_json(lake.registration(run)),
+        alignment=alignment_of(lake, record.dataset, record.features),
     )
 
 
@@ -107,6 +111,7 @@ def inputs_digest(material: Material, links: Mapping[str, str], version: str) ->
             "model": material.model,
             "source": material.source,
             "registration": material.registration,
+            "alignment": None if material.alignment is None else material.alignment.model_dump(mode="json"),
             "images": [path.name for path in parquet_files(material.lake.images(material.dataset))],
             "quarantine": material.quarantine.to_pylist(),
             "truth": [path.name for path in parquet_files(material.lake.ground_truth(material.dataset))],

@@ -29,23 +29,33 @@ def trajectories_of(queries: Sequence[Mapping[str, Any]], references: Sequence[M
     """
     from cvgl.adaptation.trajectory import Trajectories
 
+    runs = runs_of(queries)
+    places = None if runs is None else _metres(references)
+    return None if runs is None or places is None else Trajectories(runs, places)
+
+
+def runs_of(images: Sequence[Mapping[str, Any]]) -> tuple[NDArray[np.int64], ...] | None:
+    """Rows of each sequence in the order taken, each row in one run; None where no two pictures share a sequence.
+
+    Args:
+        images: rows of the images table; one without a sequence is a run of its own.
+    """
     rows: dict[tuple[str, int], list[int]] = {}
-    for row, image in enumerate(queries):
+    for row, image in enumerate(images):
         rows.setdefault((image["sequence"], 0) if image["sequence"] else ("", row), []).append(row)
-    if len(rows) == len(queries):
+    if len(rows) == len(images):
         return None
-    places = _metres(references)
-    if places is None:
-        return None
-    runs = tuple(np.asarray(sorted(run, key=lambda row: _order(queries[row])), np.int64) for _, run in sorted(rows.items()))
-    return Trajectories(runs, places)
+    return tuple(np.asarray(sorted(run, key=lambda row: _order(images[row])), np.int64) for _, run in sorted(rows.items()))
 
 
 def _order(image: Mapping[str, Any]) -> tuple[bool, float, tuple[tuple[int, int, str], ...]]:
     taken = image["captured_at"]
-    parts = re.split(r"(\d+)", image["uri"])
-    natural = tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts)
-    return taken is None, 0.0 if taken is None else taken.timestamp(), natural
+    return taken is None, 0.0 if taken is None else taken.timestamp(), natural_order(image["uri"])
+
+
+def natural_order(name: str) -> tuple[tuple[int, int, str], ...]:
+    """A key that sorts names as people do: frame 9 before frame 10."""
+    return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"(\d+)", name))
 
 
 def _metres(references: Sequence[Mapping[str, Any]]) -> NDArray[np.float64] | None:

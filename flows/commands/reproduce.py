@@ -1,4 +1,4 @@
-"""`cvgl reproduce`: the paper's tables and figures, measured again on data at hand."""
+"""`cvgl reproduce`: the paper's tables and figures and this project's own, measured again on data at hand."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cvgl.config import AdaptConfig, ExtractConfig
+from cvgl.config import AdaptConfig, AlignConfig, AlignmentConfig, ExtractConfig
 from cvgl.reproduction.experiments import EXPERIMENTS, Sampling
 from flows.command import Answer, command
 from flows.console import Screen
 from flows.engine import engine
-from flows.options import FEATURES, LAKE, Draft, Setting
+from flows.options import ALIGN, ALIGNMENT, FEATURES, LAKE, Draft, Setting
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from cvgl.reproduction.experiments import Experiment
     from cvgl.reproduction.reproduce import ReproduceOutcome
-    from cvgl.reproduction.results import BackboneResult, ConfigurationResult, Spread
     from cvgl.reproduction.settings import ReproduceConfig
+    from cvgl.reproduction.sources import SourceConfig
 
 _NAMES = ", ".join(f"{name} ({experiment.source.rpartition(', ')[2]})" for name, experiment in EXPERIMENTS.items())
 _OVERRIDES = tuple(
@@ -29,8 +28,15 @@ _OVERRIDES = tuple(
 )
 
 Name = Annotated[str, typer.Argument(metavar="EXPERIMENT", help=f"One of: {_NAMES}.", show_default=False)]
-DataRoot = Annotated[Path, typer.Option("--data-root", help="Folder in the layout of University-1652.", show_default=False)]
-Dataset = Annotated[str | None, typer.Option("--dataset", help="Its name in the lake; default: the folder's.")]
+DataRoot = Annotated[
+    Path,
+    typer.Option(
+        "--data-root",
+        help="Folder in the layout of University-1652; for 'robust' also a set of flights, or a folder that holds such sets.",
+        show_default=False,
+    ),
+]
+Dataset = Annotated[str | None, typer.Option("--dataset", help="Its name in the lake, if it is one; default: the folder's.")]
 Weights = Annotated[
     Path | None,
     typer.Option(
@@ -39,7 +45,10 @@ Weights = Annotated[
         "Default: the folder 'weights' beside the data root or beside its parent.",
     ),
 ]
-Seeds = Annotated[str, typer.Option("--seeds", help="Seeds of the trainings, separated by commas.")]
+Seeds = Annotated[
+    str | None,
+    typer.Option("--seeds", help="Seeds of the trainings, separated by commas; default: 0,1,2, for 'robust' 0,1,2,3,4."),
+]
 Draws = Annotated[
     Sampling, typer.Option("--released-sampling", help="building-balanced reads the training pictures' ground truth.")
 ]
@@ -47,7 +56,7 @@ Draws = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    command(app, FEATURES, _OVERRIDES, LAKE)(reproduce)
+    command(app, FEATURES, ALIGN, ALIGNMENT, _OVERRIDES, LAKE)(reproduce)
 
 
 def reproduce(
@@ -56,17 +65,22 @@ def reproduce(
     data_root: DataRoot,
     dataset: Dataset = None,
     weights: Weights = None,
-    seeds: Seeds = "0,1,2",
+    seeds: Seeds = None,
     released_sampling: Draws = Sampling.UNIFORM,
 ) -> Answer:
-    """Measure a table or figure of the paper again; without --backbone, with every frozen model whose weights are found."""
+    """Measure a table or figure of the paper again; without --backbone, with every frozen model whose weights are found.
+
+    'robust' measures every recipe against this project's targets, with and without an alignment chosen without labels.
+    """
     from rich.console import Group
 
     from cvgl.errors import DataError
     from cvgl.reproduction.weights import choose_backbones
+    from flows.reproduction_tables import shown
 
     if experiment not in EXPERIMENTS:
         raise typer.BadParameter(f"'{experiment}' is none of: {_NAMES}", param_hint="EXPERIMENT")
+    chosen = EXPERIMENTS[experiment]
     root = data_root.expanduser().resolve()
     if not root.is_dir():
         raise DataError("the data root is no folder", where=root, fix="give the folder that holds train/ and test/")
@@ -75,11 +89,11 @@ def reproduce(
     config = _config(
         {
             "experiment": experiment,
-            "data_root": str(root),
-            "dataset": dataset or _dataset_name(root),
+            "sources": _sources(chosen, root, dataset),
             "backbones": choice.backbones,
             "extract": extract,
-            "seeds": _seeds(seeds),
+            "align": _align(draft, chosen, extract),
+            "seeds": chosen.seeds if seeds is None else _seeds(seeds),
             "released_sampling": released_sampling,
             "overrides": _overrides(draft),
         }
@@ -91,7 +105,7 @@ def reproduce(
         for note in choice.notes:
             screen.console.print(f"  {note}", markup=False)
         outcomes = flow(config, str(draft.lake.root))
-    return Answer(_value(config, draft, outcomes, choice.notes), Group(*map(_shown, outcomes)))
+    return Answer(_value(config, draft, outcomes, choice.notes), Group(*map(shown, outcomes)))
 
 
 def _extract(draft: Draft) -> ExtractConfig:
@@ -127,9 +141,24 @@ def _seeds(text: str) -> list[int]:
         raise typer.BadParameter(f"'{text}' is no list of whole numbers, for example 0,1,2", param_hint="--seeds") from error
 
 
-def _dataset_name(root: Path) -> str:
-    name = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "-" for c in root.name).lstrip(".-")
-    return name[:64] or "university"
+def _sources(experiment: Experiment, root: Path, dataset: str | None) -> tuple[SourceConfig, ...]:
+    from pydantic import ValidationError
+
+    from cvgl.reproduction.sources import find_sources, whole
+
+    try:
+        return find_sources(root, dataset) if experiment.across_sources else (whole(root, dataset),)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise typer.BadParameter(f"{first['input']!r}: {first['msg']}", param_hint="--dataset") from error
+
+
+def _align(draft: Draft, experiment: Experiment, extract: ExtractConfig) -> AlignConfig:
+    """An alignment is chosen where the experiment asks for it, unless one is given; --align and --no-align go before both."""
+    config = draft.section("align", AlignConfig)
+    if "enabled" in config.model_fields_set:
+        return config
+    return config.model_copy(update={"enabled": experiment.aligns and extract.alignment == AlignmentConfig()})
 
 
 def _value(config: ReproduceConfig, draft: Draft, outcomes: Sequence[ReproduceOutcome], notes: Sequence[str]) -> dict[str, Any]:
@@ -137,7 +166,7 @@ def _value(config: ReproduceConfig, draft: Draft, outcomes: Sequence[ReproduceOu
     return {
         "experiment": experiment.name,
         "source": experiment.source,
-        "dataset": config.dataset,
+        "datasets": [source.dataset for source in config.sources],
         "lake": str(draft.lake.root),
         "seeds": list(config.seeds),
         "notes": list(notes),
@@ -151,60 +180,3 @@ def _value(config: ReproduceConfig, draft: Draft, outcomes: Sequence[ReproduceOu
             for outcome in outcomes
         ],
     }
-
-
-def _shown(outcome: ReproduceOutcome) -> Any:
-    from rich.console import Group
-    from rich.text import Text
-
-    asked = "; ".join(
-        f"{one.direction} {one.n_queries} queries, {one.n_gallery} in the gallery"
-        for one in outcome.result.configurations[0].directions
-    )
-    protocol = outcome.result.configurations[0].directions[0].protocol
-    lines = [Text(f"{protocol}: {asked}", style="dim")]
-    lines.append(Text(f"the paper ({outcome.result.published_with}): {outcome.result.finding}", style="dim"))
-    if any(one.uses_ground_truth for one in outcome.result.configurations):
-        lines.append(Text("* learned from ground truth: for comparison only", style="dim"))
-    lines.append(Text(f"written to {outcome.ref.path}" + (" (measured before)" if outcome.skipped else "")))
-    if outcome.figure is not None:
-        lines.append(Text(f"figure: {outcome.figure}"))
-    return Group(_table(outcome.result), *lines, "")
-
-
-def _table(result: BackboneResult) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    changed = result.alignment.model_dump(mode="json", exclude_defaults=True)
-    aligned = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in changed.items()) or "no alignment"
-    title = f"{result.source}, {result.title}: {result.backbone.name} on {result.dataset} ({aligned})"
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
-    )
-    table.add_column("rates in %", min_width=18)  # the longest word; longer names wrap on narrow terminals
-    for name in ("R@1", "R@5", "R@10", "AP"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("paper R@1/AP", justify="right")
-    for first in result.configurations[0].directions:
-        table.add_section()
-        table.add_row(Text(first.direction, style="cyan"))
-        for configuration in result.configurations:
-            table.add_row(*_cells(configuration, first.direction))
-    return table
-
-
-def _cells(configuration: ConfigurationResult, name: str) -> list[str]:
-    direction, published = configuration.direction(name), configuration.published
-    label = configuration.name + (" *" if configuration.uses_ground_truth else "")
-    if direction is None:
-        return [label]
-    rates = [_percent(direction.recall[depth]) for depth in ("1", "5", "10")]
-    said = published is not None and published.direction == name
-    paper = f"{100 * published.recall_at_1:.1f}/{100 * published.ap:.1f}" if published is not None and said else ""
-    return [label, *rates, _percent(direction.ap), paper]
-
-
-def _percent(spread: Spread) -> str:
-    return f"{100 * spread.mean:.1f}" + ("" if spread.deviation is None else f" ±{100 * spread.deviation:.1f}")

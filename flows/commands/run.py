@@ -9,17 +9,17 @@ from cvgl.lake import Lake
 from flows.command import DONE, REFUSED, Answer, command
 from flows.console import Screen
 from flows.engine import engine
-from flows.options import ADAPTER, DATASET, EVALUATION, FEATURES, LAKE, LAYOUT, REGISTRY, SOURCE, Draft
+from flows.options import ADAPTER, ALIGN, ALIGNMENT, DATASET, EVALUATION, FEATURES, LAKE, LAYOUT, REGISTRY, SOURCE, Draft
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     command(app, LAKE)(demo)
-    command(app, DATASET, SOURCE, LAYOUT, FEATURES, ADAPTER, EVALUATION, REGISTRY, LAKE)(run)
+    command(app, DATASET, SOURCE, LAYOUT, ALIGN, ALIGNMENT, FEATURES, ADAPTER, EVALUATION, REGISTRY, LAKE)(run)
 
 
 def run(draft: Draft) -> Answer:
-    """Everything at once: ingest, extract, adapt, evaluate, register, report. Finished work is skipped."""
+    """Everything at once: ingest, align, extract, adapt, evaluate, register, report. Finished work is skipped."""
     from tasks.sources import recall
 
     if draft.source is None:

@@ -1,16 +1,29 @@
-"""`cvgl ingest | extract | adapt | evaluate`: one stage at a time."""
+"""`cvgl ingest | align | extract | adapt | evaluate`: one stage at a time."""
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
 
-from cvgl.config import AdaptConfig, EvaluateConfig, ExtractConfig, IngestConfig
+from cvgl.config import AdaptConfig, AlignConfig, EvaluateConfig, ExtractConfig, IngestConfig
 from flows.command import Answer, command
 from flows.console import Screen
 from flows.engine import engine
-from flows.options import ADAPTER, DATASET, EVALUATION, FEATURES, LAKE, LAYOUT, POSITIONAL_SOURCE, Draft
+from flows.options import (
+    ADAPTER,
+    ALIGN_VIEW,
+    ALIGNMENT,
+    DATASET,
+    EVALUATION,
+    FEATURES,
+    LAKE,
+    LAYOUT,
+    POSITIONAL_SOURCE,
+    Draft,
+    as_options,
+)
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, as `cvgl adapt` printed it.", show_default=False)]
 Fingerprint = Annotated[
@@ -21,6 +34,7 @@ Fingerprint = Annotated[
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     command(app, POSITIONAL_SOURCE, DATASET, LAYOUT, LAKE)(ingest)
+    command(app, DATASET, FEATURES, ALIGNMENT, ALIGN_VIEW, LAKE)(align)
     command(app, DATASET, FEATURES, LAKE)(extract)
     command(app, DATASET, ADAPTER, LAKE)(adapt)
     command(app, EVALUATION, LAKE)(evaluate)
@@ -39,6 +53,24 @@ def ingest(draft: Draft) -> Answer:
     value = {"dataset": config.dataset, "lake": str(draft.lake.root), "images": counts, "skipped": outcome.skipped}
     shown = {**counts, **({"see": 'cvgl query "FROM quarantine"'} if outcome.quarantined else {})}
     return Answer(value, facts(shown, f"{config.dataset}: pictures"))
+
+
+def align(draft: Draft) -> Answer:
+    """Choose how the views are aligned, without labels; options that are given stay. Changes no descriptor by itself."""
+    from flows.tables import alignment_answer
+
+    extraction, config = draft.section("extract", ExtractConfig), draft.section("align", AlignConfig)
+    dataset = draft.dataset
+    with engine(draft.lake, Screen()):
+        from flows.align import align as flow
+
+        outcome = flow(dataset, extraction, config, str(draft.lake.root))
+    chosen = outcome.config.model_dump(mode="json", include={"backbone", "alignment"}, exclude_defaults=True)
+    place = {"reason": outcome.record.reason, "passes": outcome.record.passes, "path": str(outcome.ref.path)}
+    value = {"dataset": dataset, "lake": str(draft.lake.root), "extract": chosen, **place, "skipped": outcome.skipped}
+    options = as_options(FEATURES, {"extract": chosen})
+    following = shlex.join(["cvgl", "extract", "--dataset", dataset, *options])
+    return Answer({**value, "options": options}, alignment_answer(outcome.record, {**place, "next": following}))
 
 
 def extract(draft: Draft) -> Answer:

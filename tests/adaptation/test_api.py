@@ -19,7 +19,7 @@ from cvgl.config import AdaptConfig, Recipe
 from cvgl.errors import ConfigError, DataError, LakeError
 from tests.adaptation.synthetic import cross_view, recall_at_1
 
-CONFIG = AdaptConfig(dimension=16, iterations=9, query_samples=25, checkpoint_every=4)
+CONFIG = AdaptConfig(recipe="paper-standardised", dimension=16, iterations=9, query_samples=25, checkpoint_every=4)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,9 @@ def recalls(transform, world):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_adaptation_beats_frozen_and_standardised_features_on_new_places(seed):
     world = cross_view(seed=seed)
-    adaptation = adapt(world.train_queries, world.train_references, config=AdaptConfig(dimension=None), seed=seed)
+    adaptation = adapt(
+        world.train_queries, world.train_references, config=AdaptConfig(recipe="paper-standardised", dimension=None), seed=seed
+    )
     for adapted, before, baseline in zip(
         recalls(adaptation, world),
         recalls(frozen(48), world),
@@ -246,7 +248,7 @@ def test_bad_features_and_settings_are_refused(world):
     with pytest.raises(ConfigError, match="seed = -1"):
         adapt(good, good, seed=-1)
     with pytest.raises(ConfigError, match="residual is a variant"):
-        adapt(good, good, recipe="released", config=AdaptConfig(residual=True))
+        adapt(good, good, recipe="released", config=AdaptConfig(recipe="paper", residual=True))
 
 
 def test_importing_the_package_loads_no_torch():

@@ -14,7 +14,7 @@ from cvgl.config import AdaptConfig
 from tests.adaptation.synthetic import cross_view
 
 M, N, D0, D = 9, 23, 6, 8
-CONFIG = AdaptConfig(threshold=0.75, temperature=0.15, em_weight=0.7, reconstruction_weight=1.3)
+CONFIG = AdaptConfig(recipe="paper-standardised", threshold=0.75, temperature=0.15, em_weight=0.7, reconstruction_weight=1.3)
 BLOCKS = [1, 2, 5, 22, 23, 1000]
 
 
@@ -200,7 +200,9 @@ def test_the_same_call_gives_the_same_bits():
 @pytest.mark.parametrize("residual", [False, True])
 def test_training_in_blocks_follows_training_at_once(monkeypatch, residual):
     world = cross_view(places=20, d0=32)
-    config = AdaptConfig(dimension=None if residual else 12, residual=residual, iterations=5, query_samples=15)
+    config = AdaptConfig(
+        recipe="paper-standardised", dimension=None if residual else 12, residual=residual, iterations=5, query_samples=15
+    )
     at_once = adapt(world.train_queries, world.train_references, config=config)
     monkeypatch.setattr(blocked, "BLOCK_BYTES", 6 * 4 * (15 + 32 + (32 if residual else 12)))
     calls, exact = [], blocked.accumulate_gradients
@@ -237,7 +239,7 @@ adapter, reverter = initial_maps(d0, d, generator)
 references, queries = torch.empty(n, d0), unit_rows(torch.randn(m, d0, generator=generator))
 for block in references.split(1000):
     block.copy_(unit_rows(torch.randn(len(block), d0, generator=generator)))
-blocked.accumulate_gradients(adapter, reverter, queries, references, AdaptConfig(), 2000)
+blocked.accumulate_gradients(adapter, reverter, queries, references, AdaptConfig(recipe="paper-standardised"), 2000)
 # Not getrusage: it hands a parent's peak on to its children.
 print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """

@@ -35,7 +35,9 @@ def test_the_recipe_robust_keeps_adapted_training_rows_of_both_views(robust, wor
     np.testing.assert_array_equal(robust.banks.query, robust.transform_query(world.train_queries))
     np.testing.assert_array_equal(robust.banks.reference, robust.transform_reference(world.train_references))
     assert (robust.record.banks.n_queries, robust.record.banks.n_references) == (120, 40)
-    assert adapt(world.train_queries, world.train_references, config=AdaptConfig(iterations=0)).banks is None
+    assert (
+        adapt(world.train_queries, world.train_references, config=AdaptConfig(recipe=Recipe.PAPER, iterations=0)).banks is None
+    )
 
 
 def test_a_bank_is_a_sample_that_the_seed_decides():
@@ -59,7 +61,9 @@ def test_banks_survive_saving_and_an_adapter_without_them_is_read_as_before(robu
     loaded.save(tmp_path / "again")
     for name in ("adapter.safetensors", "adapter.json"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "with" / name).read_bytes()
-    adapt(world.train_queries, world.train_references, config=AdaptConfig(iterations=0)).save(tmp_path / "without")
+    adapt(world.train_queries, world.train_references, config=AdaptConfig(recipe=Recipe.PAPER, iterations=0)).save(
+        tmp_path / "without"
+    )
     assert Adaptation.load(tmp_path / "without").banks is None
 
 
@@ -124,7 +128,7 @@ def test_faiss_and_exact_search_agree_on_corrected_rows(robust, world):
 
 
 def test_an_adapter_without_banks_says_what_to_do(world):
-    adaptation = adapt(world.train_queries, world.train_references, config=AdaptConfig(iterations=0))
+    adaptation = adapt(world.train_queries, world.train_references, config=AdaptConfig(recipe=Recipe.PAPER, iterations=0))
     with pytest.raises(ConfigError, match="no statistics") as caught:
         HubnessCorrected(adaptation)
     assert "robust" in str(caught.value.fix)

@@ -12,7 +12,7 @@ from cvgl.config import AdaptConfig, Recipe
 from cvgl.errors import ConfigError
 from tests.adaptation.synthetic import cross_view
 
-SMALL = AdaptConfig(dimension=12, iterations=1, query_samples=15)
+SMALL = AdaptConfig(recipe="paper-standardised", dimension=12, iterations=1, query_samples=15)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,9 @@ def test_reverter_is_moved_by_the_reconstruction_alone_and_the_adapter_by_both(w
 
 def test_gradients_are_those_of_algorithm_1():
     generator = torch.Generator().manual_seed(3)
-    config = AdaptConfig(dimension=5, temperature=0.2, threshold=-1, em_weight=0.7, reconstruction_weight=1.3)
+    config = AdaptConfig(
+        recipe="paper-standardised", dimension=5, temperature=0.2, threshold=-1, em_weight=0.7, reconstruction_weight=1.3
+    )
     adapter, reverter = LinearMap(torch.randn(4, 5, generator=generator)), LinearMap(torch.randn(5, 4, generator=generator))
     x_q, x_r = (unit_rows(torch.randn(n, 4, generator=generator)) for n in (6, 3))
 
@@ -151,7 +153,7 @@ def test_residual_style_starts_at_the_normalised_features_and_learns_an_offset(w
 
 
 def test_residual_style_follows_the_gradient_of_the_sum():
-    config = AdaptConfig(residual=True, threshold=-1, temperature=0.2)
+    config = AdaptConfig(recipe="paper-standardised", residual=True, threshold=-1, temperature=0.2)
     learner = paper.PaperLearner(4, config, torch.Generator())
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -167,7 +169,11 @@ def test_residual_style_follows_the_gradient_of_the_sum():
 
 
 def test_residual_style_turns_the_reverter_off(world):
-    adaptation = adapt(world.train_queries, world.train_references, config=AdaptConfig(residual=True, iterations=2))
+    adaptation = adapt(
+        world.train_queries,
+        world.train_references,
+        config=AdaptConfig(recipe="paper-standardised", residual=True, iterations=2),
+    )
     assert adaptation.record.d == 32
     assert adaptation.record.config.reconstruction_weight == 0
     assert {entry.losses["reconstruction_query"] for entry in adaptation.history} == {0.0}
@@ -175,10 +181,14 @@ def test_residual_style_turns_the_reverter_off(world):
 
 
 def test_residual_style_keeps_the_dimension(world):
-    config = AdaptConfig(residual=True, dimension=32, iterations=1)
+    config = AdaptConfig(recipe="paper-standardised", residual=True, dimension=32, iterations=1)
     assert adapt(world.train_queries, world.train_references, config=config).record.d == 32
     with pytest.raises(ConfigError, match="64 dimensions do not add to 32"):
-        adapt(world.train_queries, world.train_references, config=AdaptConfig(residual=True, dimension=64))
+        adapt(
+            world.train_queries,
+            world.train_references,
+            config=AdaptConfig(recipe="paper-standardised", residual=True, dimension=64),
+        )
 
 
 def test_the_recipes_of_the_paper_have_no_bias(world):

@@ -329,7 +329,7 @@ def test_single_rows_are_refused(world):
 
 
 def test_settings_follow_the_recipe_that_is_asked_for(world):
-    config = AdaptConfig(dimension=16, iterations=2)
+    config = AdaptConfig(recipe="paper-standardised", dimension=16, iterations=2)
     learned = adapt(world.train_queries, world.train_references, recipe="released", config=config).record.config
     assert learned == AdaptConfig(recipe="released", dimension=16, iterations=2)
     assert (learned.learning_rate, learned.weight_decay, learned.smoothing, learned.query_samples) == (2e-4, 0.01, 0.1, None)

@@ -14,7 +14,7 @@ from cvgl.config import AdaptConfig, Device, Precision, Recipe
 from cvgl.errors import ConfigError, ModelError
 from tests.adaptation.synthetic import cross_view
 
-SMALL = AdaptConfig(dimension=12, iterations=1, query_samples=15)
+SMALL = AdaptConfig(recipe="paper-standardised", dimension=12, iterations=1, query_samples=15)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from cvgl.errors import DataError, LakeError
 from cvgl.types import View
 from tests.adaptation.synthetic import cross_view
 
-CONFIG = AdaptConfig(iterations=2, dimension=16, query_samples=20)
+CONFIG = AdaptConfig(recipe="paper-standardised", iterations=2, dimension=16, query_samples=20)
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ def hooked(weights: Path, layer: int, pictures: np.ndarray) -> dict[str, torch.T
 @pytest.mark.parametrize("facet", ["token", "query", "key", "value"])
 def test_facets_are_what_a_hook_in_the_whole_model_sees(vit_weights: Path, layer: int, facet: str) -> None:
     for pooling in ("gem", "mean", "max", "cls"):
-        embedder = load("vit_of_tests", vit_weights, layer=layer, facet=facet, pooling=pooling, image_size=32)
+        embedder = load("vit_of_tests", vit_weights, layers=(layer,), facet=facet, pooling=pooling, image_size=32)
         pictures = batch(embedder)
         rows = hooked(vit_weights, layer, pictures)[facet]
         places = F.normalize(rows[:, 1:], dim=-1).numpy()
@@ -132,7 +132,7 @@ def test_eva_s_projections_with_separate_biases_and_rotary_positions(fused: bool
             parts = tuple(getattr(attention, f"{letter}_proj")(seen[0]) for letter in "qkv")
         expected = parts[["query", "key", "value"].index(facet)][:, whole.num_prefix_tokens :]
         expected = F.normalize(expected, dim=-1).mean(1)
-        cut = FacetPooling(whole, 1, facet, Pooling.MEAN, 3.0)
+        cut = FacetPooling(whole, (1,), facet, Pooling.MEAN, 3.0)
         assert torch.allclose(cut(pictures), expected, atol=1e-6)
 
 

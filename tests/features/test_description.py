@@ -9,7 +9,7 @@ from PIL import Image
 from cvgl.config import AlignmentConfig
 from cvgl.errors import ModelError
 from cvgl.features import describe, fingerprint
-from cvgl.features.alignment import crop, turned
+from cvgl.features.alignment import crop, model_inputs, passes
 from cvgl.features.batches import BatchSize, embed_all
 from cvgl.types import View
 from tests.data.pictures import place_picture
@@ -38,6 +38,12 @@ def test_what_is_cut_out(view: View, share: float, size: tuple[int, int], box: t
 
 def test_a_crop_never_vanishes() -> None:
     assert crop(Image.new("RGB", (1, 1)), View.DRONE, AlignmentConfig(query_crop=0.01)).size == (1, 1)
+
+
+def turned(prepared: np.ndarray, count: int) -> np.ndarray:
+    """A model input (3, H, W) under evenly spaced turns."""
+    alignment = AlignmentConfig(reference_rotations=count)
+    return model_inputs(prepared[None], View.SATELLITE, alignment, passes(View.SATELLITE, alignment))
 
 
 def test_turns_are_the_right_ones() -> None:
@@ -124,3 +130,80 @@ def test_the_fingerprint_changes_with_all_that_changes_a_descriptor() -> None:
         fingerprint(identity, half_storage=True),
     }
     assert len(others | {base}) == 6
+
+
+# ---- passes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("view", "settings", "count"),
+    [
+        (View.DRONE, {}, 1),
+        (View.DRONE, {"query_rotations": 4, "flips": True}, 8),
+        (View.DRONE, {"reference_rotations": 8, "reference_scales": (1.0, 0.7)}, 1),
+        (View.SATELLITE, {"reference_rotations": 8}, 8),
+        (View.SATELLITE, {"reference_rotations": 4, "flips": True, "reference_scales": (1.0, 0.7)}, 16),
+        (View.GROUND, {"query_rotations": 4}, 4),
+    ],
+)
+def test_a_picture_costs_as_many_inputs_as_it_has_passes(view: View, settings: dict[str, object], count: int) -> None:
+    alignment, embedder = AlignmentConfig(**settings), FakeEmbedder()
+    assert len(passes(view, alignment)) == count
+    assert describe([place_picture(1)], embedder, view, alignment).shape == (1, 5)
+    assert sum(embedder.seen) == count
+
+
+@pytest.mark.parametrize(
+    ("view", "settings", "change"),
+    [
+        (View.SATELLITE, {"reference_rotations": 8}, lambda picture: picture.transpose(Image.Transpose.ROTATE_270)),
+        (View.DRONE, {"query_rotations": 4}, lambda picture: picture.transpose(Image.Transpose.ROTATE_90)),
+        (View.DRONE, {"flips": True}, lambda picture: picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
+        (
+            View.SATELLITE,
+            {"polar": True, "reference_rotations": 4},
+            lambda picture: picture.transpose(Image.Transpose.ROTATE_90),
+        ),
+    ],
+)
+def test_what_is_averaged_over_no_longer_matters(view: View, settings: dict[str, object], change: object) -> None:
+    picture, embedder = place_picture(4), FakeEmbedder(side=16)
+    changed = change(picture)  # type: ignore[operator]
+    plain = [describe([one], embedder, view) for one in (picture, changed)]
+    averaged = [describe([one], embedder, view, AlignmentConfig(**settings)) for one in (picture, changed)]
+    assert averaged[0] == pytest.approx(averaged[1], abs=3e-3)
+    assert np.abs(plain[0] - plain[1]).max() > 0.02, "or the test would prove nothing"
+
+
+def test_a_panorama_turns_by_shifting_its_columns() -> None:
+    panorama, alignment = place_picture(5, size=64), AlignmentConfig(query_rotations=4)
+    shifted = Image.fromarray(np.roll(np.asarray(panorama), 16, axis=1))
+    rows = [describe([one], FakeEmbedder(side=16), View.GROUND, alignment) for one in (panorama, shifted)]
+    assert rows[0] == pytest.approx(rows[1], abs=2e-3)
+
+
+def test_a_smaller_part_of_the_tile_is_that_part() -> None:
+    tile, embedder = place_picture(6, size=80), FakeEmbedder()
+    expected = describe([tile.crop((20, 20, 60, 60))], embedder, View.SATELLITE)
+    assert np.array_equal(describe([tile], embedder, View.SATELLITE, AlignmentConfig(reference_crop=0.5)), expected)
+    assert np.array_equal(describe([tile], embedder, View.SATELLITE, AlignmentConfig(reference_scales=(0.5,))), expected)
+
+
+def test_tilt_is_of_drones_and_polar_of_tiles() -> None:
+    picture, embedder = place_picture(7), FakeEmbedder()
+    for setting, view in (({"tilt": 40.0}, View.DRONE), ({"polar": True}, View.SATELLITE)):
+        for one in View:
+            same = np.array_equal(
+                describe([picture], embedder, one), describe([picture], embedder, one, AlignmentConfig(**setting))
+            )
+            assert same is (one is not view)
+
+
+def test_settings_that_do_nothing_leave_the_fingerprint_as_it_was() -> None:
+    """Descriptors made before a setting existed keep their name."""
+    known = fingerprint({"backbone": "fake"}, AlignmentConfig(query_crop=0.7, reference_rotations=4))
+    assert known == "09f5b86e58fa9497"
+    assert fingerprint({}, AlignmentConfig(field_of_view=40)) == fingerprint({}, AlignmentConfig())
+    changes = [{"reference_crop": 0.8}, {"query_rotations": 4}, {"flips": True}, {"tilt": 20}, {"polar": True}]
+    changes += [{"tilt": 20, "field_of_view": 40}, {"reference_scales": (1.0, 0.5)}, {"reference_rotations": 8}]
+    assert len({fingerprint({}, AlignmentConfig(**change)) for change in [{}, *changes]}) == len(changes) + 1

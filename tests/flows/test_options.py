@@ -10,9 +10,24 @@ from typer.testing import CliRunner
 from cvgl.config import AdaptConfig, EvaluateConfig, ExtractConfig, Facet, RunConfig
 from flows import options
 from flows.command import Answer, command
-from flows.options import ADAPTER, DATASET, EVALUATION, FEATURES, LAKE, LAYOUT, REGISTRY, SOURCE, Draft, Setting
+from flows.options import (
+    ADAPTER,
+    ALIGN,
+    ALIGN_VIEW,
+    ALIGNMENT,
+    DATASET,
+    EVALUATION,
+    FEATURES,
+    LAKE,
+    LAYOUT,
+    REGISTRY,
+    SOURCE,
+    Draft,
+    Setting,
+    as_options,
+)
 
-ALL = (DATASET, SOURCE, LAYOUT, FEATURES, ADAPTER, EVALUATION, REGISTRY, LAKE)
+ALL = (DATASET, SOURCE, LAYOUT, ALIGN, ALIGNMENT, ALIGN_VIEW, FEATURES, ADAPTER, EVALUATION, REGISTRY, LAKE)
 EVERY_SETTING = [setting for group in ALL for setting in group]
 
 
@@ -43,7 +58,7 @@ def test_each_option_fills_its_field() -> None:
     ).run()
     assert config.lake == "l"
     assert config.extract.backbone.name == "vit"
-    assert config.extract.backbone.layer == -2
+    assert config.extract.backbone.layers == (-2,)
     assert config.extract.backbone.facet is Facet.VALUE
     assert config.extract.half_storage is True
     assert config.extract.alignment.query_crop == 0.7
@@ -110,3 +125,57 @@ def test_a_default_fills_what_was_not_given_and_nothing_else() -> None:
     assert draft.dataset == "a"
     assert draft.source == "s"
     assert draft.section("evaluate", EvaluateConfig) == EvaluateConfig()
+
+
+def test_a_default_that_the_recipe_decides_says_so() -> None:
+    assert options._help(options._field("adapt.iterations")).endswith("(default: the recipe's)")
+    assert options._help(options._field("adapt.threshold")).endswith("(default: 0.1)")
+
+
+def test_a_recipe_brings_its_defaults_and_what_is_given_stays() -> None:
+    adapt = parse("--recipe", "released", "--iterations", "9").section("adapt", AdaptConfig)
+    assert adapt == AdaptConfig(recipe="released", iterations=9)
+    assert adapt.learning_rate == 2e-4
+
+
+def test_a_mistake_is_reported_alone_and_not_with_what_follows_from_it() -> None:
+    with pytest.raises(typer.BadParameter) as caught:
+        Draft({"adapt": {"recipe": "magic"}}).section("adapt", AdaptConfig)
+    assert "--recipe" in caught.value.message
+    assert "factory" not in caught.value.message
+    with pytest.raises(typer.BadParameter, match="residual is a variant"):
+        Draft({"adapt": {"recipe": "released", "residual": True}}).section("adapt", AdaptConfig)
+
+
+def test_alignment_is_on_and_can_be_switched_off() -> None:
+    where = ("--source", "s", "--dataset", "d")
+    assert parse(*where).run().align.enabled
+    assert not parse(*where, "--no-align").run().align.enabled
+    assert parse(*where, "--align-samples", "50", "--align-passes", "900").run().align.max_passes == 900
+
+
+def test_only_options_that_were_given_count_as_given() -> None:
+    alignment = parse("--query-crop", "1.0", "--rings", "4").section("extract", ExtractConfig)
+    assert alignment.alignment.model_fields_set == {"query_crop"}
+    assert alignment.backbone.model_fields_set == {"rings"}
+
+
+def test_options_made_of_settings_lead_back_to_them() -> None:
+    line = [
+        "--layer",
+        "1",
+        "--layer",
+        "2",
+        "--rings",
+        "4",
+        "--query-crop",
+        "0.7",
+        "--polar",
+        "--no-flips",
+        "--reference-scale",
+        "0.5",
+    ]
+    config = parse(*line).section("extract", ExtractConfig)
+    options_again = as_options(FEATURES, {"extract": config.model_dump(mode="json", exclude_unset=True)})
+    assert parse(*options_again).section("extract", ExtractConfig) == config
+    assert sorted(options_again) == sorted(line)

@@ -38,6 +38,13 @@ class TestTables:
         assert [cells[1].trend for _, cells in table.rows[1:]] == ["same", "same"]
         assert all(cells[1].best for _, cells in table.rows)  # a tie has no single winner
 
+    def test_what_inference_adds_comes_last(self) -> None:
+        more = [summary(Stage.ADAPTED_WINDOW, 0.6), summary(Stage.ADAPTED_CORRECTED, 0.46)]
+        [table] = result_tables([*more, *THREE])
+        names = [name for name, _ in table.rows]
+        assert names == ["frozen", "view-standardised", "adapted", "adapted, hubness corrected", "adapted, in a window"]
+        assert [cells[0].delta for _, cells in table.rows[3:]] == ["+28.0", "+42.0"]
+
     def test_losses_are_said_to_be_losses(self) -> None:
         [table] = result_tables([summary(Stage.FROZEN, 0.2), summary(Stage.ADAPTED, 0.1)])
         cell = table.rows[1][1][0]
@@ -85,6 +92,11 @@ class TestHeadlines:
         [sentence] = headlines([summary(Stage.FROZEN, 0.18), summary(Stage.STANDARDISED, 0.41), summary(Stage.ADAPTED, after)])
         assert said in sentence
         assert "41.0" in sentence
+
+    def test_is_about_single_pictures_without_what_inference_adds(self) -> None:
+        assert headlines([*THREE, summary(Stage.ADAPTED_CORRECTED, 0.9), summary(Stage.ADAPTED_WINDOW, 1.0)]) == headlines(
+            THREE
+        )
 
     def test_one_a_direction(self) -> None:
         back = [s.model_copy(update={"direction": "satellite_to_drone"}) for s in THREE]

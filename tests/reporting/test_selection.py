@@ -52,6 +52,12 @@ class TestSimilarities:
         assert list(panel.matched) == [0.75]
         assert sorted(panel.unmatched) == [0.125, 0.5]
 
+    def test_scores_that_are_no_cosines_are_left_out(self) -> None:
+        rows = [row("a1", 1, stage) for stage in ("frozen", "adapted", "adapted-corrected", "adapted-window")]
+        [question] = questions(table(*rows))
+        assert [panel.title for panel in similarities(question)] == ["frozen", "adapted"]
+        assert len(question.stages) == 4
+
     def test_unknown_places_and_empty_answers_are_left_out(self) -> None:
         empty = {"top_ids": [], "top_scores": [], "top_correct": []}
         [question] = questions(table(row("a1", None, location_id=None), row("b1", None, **empty)))

@@ -30,6 +30,7 @@ class Shot:
     place: str | None = None
     position: dict[str, Any] | None = None
     truth: dict[str, Any] | None = None  # the true position, for the ground truth table
+    sequence: str | None = None
 
 
 def town(places: int = 8, views: int = 3, dimension: int = 12, noise: float = 0.3, distractors: int = 2) -> list[Shot]:
@@ -61,6 +62,7 @@ def write_images(lake: Lake, shots: Sequence[Shot], layout: Layout = Layout.FOLD
             "subsets": sorted(shot.subsets),
             "width": 8,
             "height": 8,
+            "sequence": shot.sequence,
             **(shot.position or {}),
         }
         for shot in shots
@@ -85,12 +87,15 @@ def write_features(lake: Lake, shots: Sequence[Shot], dataset: str = DATASET) ->
     return ArtifactRef("features", folder, FINGERPRINT, dataset)
 
 
-def write_adapter(lake: Lake, shots: Sequence[Shot], run: str = RUN, iterations: int = 3, seed: int = 0) -> ArtifactRef:
+def write_adapter(
+    lake: Lake, shots: Sequence[Shot], run: str = RUN, iterations: int = 3, seed: int = 0, recipe: str = "paper-standardised"
+) -> ArtifactRef:
     queries, references = (
         np.stack([shot.descriptor for shot in shots if (shot.view == "satellite") is satellite]).astype(np.float32)
         for satellite in (False, True)
     )
-    config = AdaptConfig(dimension=16, iterations=iterations, seed=seed)
+    own = {} if recipe == "robust" else {"dimension": 16}
+    config = AdaptConfig(recipe=recipe, iterations=iterations, seed=seed, **own)
     adaptation = adapt(queries, references, config=config)
     origin = Origin(
         run=run, dataset=DATASET, features=FINGERPRINT, query_view=View(next(s.view for s in shots if s.view != "satellite"))
@@ -99,9 +104,11 @@ def write_adapter(lake: Lake, shots: Sequence[Shot], run: str = RUN, iterations:
     return ArtifactRef("adapter", lake.adapter(run), adaptation.record.tensors_sha256, run)
 
 
-def write_town(lake: Lake, shots: Sequence[Shot], layout: Layout = Layout.FOLDER) -> ArtifactRef:
+def write_town(
+    lake: Lake, shots: Sequence[Shot], layout: Layout = Layout.FOLDER, recipe: str = "paper-standardised"
+) -> ArtifactRef:
     """Everything that `evaluate` needs; returns the adapter."""
     write_images(lake, shots, layout)
     write_truth(lake, shots)
     write_features(lake, shots)
-    return write_adapter(lake, shots)
+    return write_adapter(lake, shots, recipe=recipe)

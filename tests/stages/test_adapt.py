@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from cvgl.stages.adapt import adapt
 from cvgl.types import View
 from tests.stages.lakes import DATASET, FINGERPRINT, Shot, town, write_features, write_images, write_truth
 
-CONFIG = AdaptConfig(dimension=16, iterations=5, query_samples=10, checkpoint_every=2)
+CONFIG = AdaptConfig(recipe="paper-standardised", dimension=16, iterations=5, query_samples=10, checkpoint_every=2)
 
 
 def prepare(lake, shots):
@@ -37,7 +38,7 @@ def test_an_adapter_appears_with_its_record(lake):
     seen, done = [], []
     outcome = adapt(prepare(lake, shots), CONFIG, lake, lambda *call: done.append(call[:2]), seen.append)
     assert (outcome.skipped, outcome.iterations, outcome.ref.kind, outcome.ref.name) == (False, 5, "adapter", outcome.run)
-    assert outcome.run.startswith(f"{DATASET}-paper-")
+    assert outcome.run.startswith(f"{DATASET}-paper-standardised-")
     assert outcome.ref.path == lake.adapter(outcome.run)
     assert sorted(contents(outcome.ref.path)) == ["adapter.json", "adapter.safetensors"]
     record = json.loads((outcome.ref.path / "adapter.json").read_text())
@@ -171,7 +172,7 @@ from cvgl.stages.adapt import adapt
 from cvgl.types import ArtifactRef
 from pathlib import Path
 root, path, digest, name = sys.argv[1:]
-config = AdaptConfig(dimension=16, iterations=5, query_samples=10, checkpoint_every=2)
+config = AdaptConfig(recipe="paper-standardised", dimension=16, iterations=5, query_samples=10, checkpoint_every=2)
 def kill(metrics):
     if metrics.iteration == 4:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -191,6 +192,84 @@ def test_killed_and_run_again_ends_in_the_same_bytes(lake, tmp_path):
     assert (lake.adapter(expected.run) / "checkpoint.safetensors").exists()
     outcome = adapt(features, CONFIG, lake)
     assert contents(outcome.ref.path) == contents(expected.ref.path)
+
+
+ROBUST = AdaptConfig(recipe="robust")
+
+
+def flown(order=None, **changes):
+    """The town, whose drone pictures are one flight over it."""
+    shots = town()
+    flight = [shot for shot in shots if shot.view == "drone"]
+    for place, number in enumerate(order if order is not None else range(len(flight))):
+        taken = datetime(2024, 5, 1, 12, 0, number, tzinfo=UTC)
+        flight[place].position = {"sequence": "flight", "captured_at": taken, **changes}
+    return shots
+
+
+def trained(lake, shots, config=ROBUST):
+    outcome = adapt(prepare(lake, shots), config, lake)
+    return outcome, Adaptation.load(outcome.ref.path).record
+
+
+def test_robust_is_the_default_and_says_how_it_went(lake):
+    outcome, record = trained(lake, town(), AdaptConfig())
+    assert outcome.run.startswith(f"{DATASET}-robust-")
+    assert (record.d, outcome.iterations) == (12, 5)
+    assert record.check is not None
+    assert record.training.trajectories_digest is None
+
+
+def test_pictures_taken_in_a_row_are_learned_from_as_such(lake):
+    shots, seen = flown(), []
+    outcome, record = trained(lake, shots)
+    assert record.check is None
+    assert record.training.trajectories_digest is not None
+    before = contents(outcome.ref.path)
+    again = adapt(write_features(lake, shots), ROBUST, lake, on_iteration=seen.append)
+    assert again.skipped
+    assert again.run == outcome.run
+    assert not seen
+    assert contents(again.ref.path) == before
+
+
+def test_names_of_runs_follow_the_order_of_pictures_and_the_map(tmp_path):
+    def run(name, shots, config=ROBUST):
+        return trained(Lake.at(tmp_path / name), shots, config)[0].run
+
+    moved, unknown = flown(), flown()
+    moved[0].position = {"latitude": 50.5, "longitude": 4.0}
+    next(shot for shot in unknown if shot.view == "satellite").position = None
+    alone = run("alone", town())
+    runs = {alone, run("flown", flown()), run("backwards", flown(range(24)[::-1])), run("moved", moved)}
+    assert len(runs) == 4
+    assert run("unknown", unknown) == alone  # a tile of unknown position: no trajectory
+    assert run("paper", flown(), CONFIG) == run("paper alone", town(), CONFIG)
+
+
+def test_flights_are_learned_from_in_the_same_bytes_whatever_order_pictures_came_in(tmp_path):
+    results = []
+    for name, order in (("forward", 1), ("backward", -1)):
+        outcome, _ = trained(Lake.at(tmp_path / name), flown()[::order])
+        results.append(contents(outcome.ref.path))
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("truth", ["right", "shuffled"])
+def test_ground_truth_changes_no_byte_of_a_flight(tmp_path, truth):
+    shots = flown()
+    expected = contents(trained(Lake.at(tmp_path / "without"), shots)[0].ref.path)
+    lake = Lake.at(tmp_path / "with")
+    features = prepare(lake, shots)
+    rng = np.random.default_rng(0)
+    names = [shot.place for shot in shots]
+    places = names if truth == "right" else rng.permutation(names)
+    there = [{"latitude": 50.0, "longitude": 4.0 + rng.random()} for _ in shots]
+    write_truth(
+        lake,
+        [Shot(**{**vars(shot), "place": str(p), "truth": t}) for shot, p, t in zip(shots, places, there, strict=True)],
+    )
+    assert contents(adapt(features, ROBUST, lake).ref.path) == expected
 
 
 def test_layout_is_of_no_concern(lake):

@@ -20,6 +20,7 @@ from cvgl.types import Stage
 from tests.stages import lakes
 
 DRONE, SATELLITE = "drone_to_satellite", "satellite_to_drone"
+SINGLE = (Stage.FROZEN, Stage.STANDARDISED, Stage.ADAPTED)
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -43,7 +44,7 @@ def test_three_stages_answer_in_both_directions(lake: Lake) -> None:
 
     assert not outcome.skipped
     assert outcome.ref.path == lake.evaluation(lakes.RUN)
-    assert [(m.stage, m.direction) for m in outcome.metrics] == [(s, d) for s in Stage for d in (DRONE, SATELLITE)]
+    assert [(m.stage, m.direction) for m in outcome.metrics] == [(s, d) for s in SINGLE for d in (DRONE, SATELLITE)]
     frozen, standardised = (of(outcome, stage, DRONE) for stage in (Stage.FROZEN, Stage.STANDARDISED))
     # The views differ by a shift, which is what standardising removes.
     assert standardised.recall["1"] > frozen.recall["1"]

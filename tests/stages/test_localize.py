@@ -64,7 +64,9 @@ def config(crop: float = 0.9) -> ExtractConfig:
 
 def write_adapter(lake: Lake, features: ArtifactRef, run: str = "town-paper-1", dataset: str = "town") -> str:
     descriptors = FeatureStore(features.path).read(FeatureStore(features.path).ids())
-    adaptation = adapt(descriptors[::2], descriptors[1::2], config=AdaptConfig(dimension=24, iterations=1))
+    adaptation = adapt(
+        descriptors[::2], descriptors[1::2], config=AdaptConfig(recipe="paper-standardised", dimension=24, iterations=1)
+    )
     adaptation.save(lake.adapter(run), Origin(run=run, dataset=dataset, features=features.digest, query_view=View.DRONE))
     return run
 

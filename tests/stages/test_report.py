@@ -45,7 +45,11 @@ def measure(lake: Lake, source: Path, dataset: str = "mini") -> ArtifactRef:
     write_json(
         folder.parent / "model.json", {"extract": {"backbone": {"name": "gist"}}, "identity": {"name": "gist"}, "dimension": 48}
     )
-    outcome = adapt(ArtifactRef("features", folder, FINGERPRINT, dataset), AdaptConfig(iterations=3, dimension=16), lake)
+    outcome = adapt(
+        ArtifactRef("features", folder, FINGERPRINT, dataset),
+        AdaptConfig(recipe="paper-standardised", iterations=3, dimension=16),
+        lake,
+    )
     return evaluate(outcome.ref, EvaluateConfig(), lake).ref
 
 

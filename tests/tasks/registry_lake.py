@@ -72,7 +72,9 @@ def make_run(lake: Lake, adapted: float, *, seed: int = 0, rows: str = "rows-1")
     run = f"{DATASET}-paper-{seed:012d}"
     FeatureStore(lake.features(FINGERPRINT, DATASET)).add([f"{index:032x}" for index in range(40)], descriptors(40), {})
     adaptation = adapt(
-        descriptors(30, 1), descriptors(20, 2), config=AdaptConfig(dimension=D, iterations=3, query_samples=16, seed=seed)
+        descriptors(30, 1),
+        descriptors(20, 2),
+        config=AdaptConfig(recipe="paper-standardised", dimension=D, iterations=3, query_samples=16, seed=seed),
     )
     adaptation.save(
         lake.adapter(run),

@@ -1,0 +1,146 @@
+"""The course of a flight over references: what a picture leaves open, those before and after it settle.
+
+Which references lie near which is the map's own data, and the order of pictures is the camera's. No label is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cvgl.adaptation.trajectory import MOST_REFERENCES, believe, steps
+from cvgl.adaptation.windows import believe_windows
+from cvgl.errors import ConfigError, DataError
+from cvgl.geo import to_local_m
+from cvgl.retrieval import search
+from cvgl.retrieval.positions import GEOGRAPHIC, Positions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cvgl.types import Float32Array
+
+    Float64Array = NDArray[np.float64]
+
+
+class Believed(NamedTuple):
+    """What is believed of some pictures of a run.
+
+    Attributes:
+        pictures: int64 (n,), which ones.
+        references: int64 (m,), which references were considered.
+        posterior: float (n, m), probability of each; rows add up to 1.
+        similarity: float32 (n, m), of each picture to each of them.
+    """
+
+    pictures: NDArray[np.int64]
+    references: NDArray[np.int64]
+    posterior: Float32Array | Float64Array
+    similarity: Float32Array
+
+
+def moves_between(positions: Positions) -> Float64Array:
+    """Where a flight goes on that leaves a reference, float64 (N, N).
+
+    References near by are reached; where the position of a reference is not known, any other one as well as the next.
+    Without any position the order of pictures still counts: a flight mostly goes on showing what it showed.
+    """
+    known, n = positions.known, len(positions.coordinates)
+    if n == 1:
+        return np.ones((1, 1))
+    moves = (1 - np.eye(n)) / (n - 1)
+    if known.sum() > 1:
+        places = positions.coordinates[known]
+        metres = to_local_m(*places.T) if positions.frame == GEOGRAPHIC else places
+        moves[known] = 0
+        moves[np.ix_(known, known)] = steps(metres)
+    return moves
+
+
+def follow(
+    queries: Float32Array,
+    references: Float32Array,
+    positions: Positions,
+    window: int | None = None,
+    *,
+    centred: bool = False,
+    most_references: int = MOST_REFERENCES,
+) -> Iterator[Believed]:
+    """Infers which references the pictures of one run show.
+
+    On a larger map than `most_references`, only those are considered that are among the most similar ones to some picture
+    of the run or window.
+
+    Args:
+        queries: float32 (n, d), in the order taken; a row of zeros is a picture that is missing.
+        references: float32 (N, d), N >= 1, in the same space: inner products are similarities, hubness-corrected or not.
+        positions: of the references.
+        window: each picture is inferred from so many, its own included; None: from the whole run.
+        centred: see `cvgl.adaptation.windows.believe_windows`.
+        most_references: that are considered together; their moves are a square matrix.
+
+    Yields:
+        Every picture once, in order.
+
+    Raises:
+        ConfigError: a window without a picture.
+        DataError: shapes that do not fit, or a run that is too long for so large a map.
+    """
+    if window is not None and window < 1:
+        raise ConfigError(f"a window of {window} pictures", where="window", fix="give at least 1")
+    if len(positions.coordinates) != len(references):
+        raise DataError(
+            f"{len(positions.coordinates)} positions for {len(references)} references",
+            where="follow",
+            fix="give one position a reference, NaN where it is not known",
+        )
+    if not len(queries):
+        return
+    if len(references) > most_references:
+        yield from _on_a_large_map(queries, references, positions, window, centred, most_references)
+        return
+    moves = moves_between(positions)
+    yield _together(np.arange(len(queries)), np.arange(len(references)), queries, references, moves, window, centred)
+
+
+def _on_a_large_map(
+    queries: Float32Array, references: Float32Array, positions: Positions, window: int | None, centred: bool, most: int
+) -> Iterator[Believed]:
+    n, size = len(queries), min(window or len(queries), len(queries))
+    if size > most:
+        raise DataError(
+            f"{size:,} pictures in a row on a map of {len(references):,} references are too much at once",
+            where="follow",
+            fix="give a window",
+        )
+    nearest = search.top_k(queries, references, most // size).index
+    behind = (size - 1) // 2 if centred else 0
+    ranges = [(t, max(0, t - (size - 1 - behind)), min(n, t + behind + 1)) for t in range(n)] if window else [(None, 0, n)]
+    for picture, first, stop in ranges:
+        candidates = np.unique(nearest[first:stop])
+        moves = moves_between(positions.take(candidates))
+        rows = np.arange(first, stop)
+        found = _together(rows, candidates, queries[rows], references[candidates], moves, None, centred)
+        yield found if picture is None else _only(found, picture - first)
+
+
+def _together(
+    pictures: NDArray[np.int64],
+    considered: NDArray[np.int64],
+    queries: Float32Array,
+    references: Float32Array,
+    moves: Float64Array,
+    window: int | None,
+    centred: bool,
+) -> Believed:
+    similarity = queries @ references.T
+    if window is None:
+        return Believed(pictures, considered, believe(similarity.astype(np.float64), moves).posterior, similarity)
+    return Believed(pictures, considered, believe_windows(similarity, moves, window, centred=centred), similarity)
+
+
+def _only(found: Believed, row: int) -> Believed:
+    rows = slice(row, row + 1)
+    return Believed(found.pictures[rows], found.references, found.posterior[rows], found.similarity[rows])

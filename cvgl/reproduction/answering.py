@@ -1,0 +1,85 @@
+"""Asking mapped descriptors: one picture at a time, or a picture with those before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cvgl.adaptation import Adaptation
+from cvgl.adaptation.correction import HubnessCorrected
+from cvgl.errors import ConfigError
+from cvgl.localization.course import follow
+from cvgl.reproduction.experiments import Answering
+from cvgl.reproduction.material import Examination
+from cvgl.retrieval import evaluate
+from cvgl.stages.questions import distances_m
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cvgl.adaptation.standardise import DescriptorTransform
+    from cvgl.retrieval import Evaluation
+    from cvgl.types import Float32Array
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one direction comes to.
+
+    Attributes:
+        evaluation: its figures.
+        distance: float64 (Q,), metres from the first answer to the true position; NaN where one of them is unknown.
+    """
+
+    evaluation: Evaluation
+    distance: NDArray[np.float64]
+
+
+def can_answer(examination: Examination, answering: Answering) -> bool:
+    """Whether these queries can be asked so: a window needs pictures taken in a row, looked up on a map."""
+    return answering.window is None or (examination.runs is not None and examination.question.gallery.view.is_reference)
+
+
+def answer(examination: Examination, transform: DescriptorTransform, answering: Answering, protocol: str) -> Answers:
+    """Ranks the gallery for every query.
+
+    Args:
+        examination: one that can be asked so.
+        transform: what was learned.
+        answering: how a place is told.
+        protocol: decides which answers are right.
+
+    Raises:
+        ConfigError: correction is asked for, and what was learned keeps no statistics for it.
+    """
+    question = examination.question
+    mapped = _corrected(transform, examination) if answering.corrected else transform
+    queries, gallery = examination.mapped(mapped)
+    if answering.window is not None:
+        queries, gallery = _followed(examination, queries, gallery, answering.window), np.eye(len(gallery), dtype=np.float32)
+    found = evaluate(queries, question.queries.places, gallery, question.gallery.places, protocol, top_k=1)
+    return Answers(found, distances_m(question, found.per_query.top_index))
+
+
+def _corrected(transform: DescriptorTransform, examination: Examination) -> DescriptorTransform:
+    if not isinstance(transform, Adaptation):
+        raise ConfigError(
+            "hubness is corrected by the statistics that an adaptation keeps, and this is none",
+            where="Configuration.answering",
+            fix="use the learner 'adapted' with the recipe 'robust'",
+        )
+    return HubnessCorrected(transform, "reference" if examination.question.gallery.view.is_reference else "query")
+
+
+def _followed(examination: Examination, queries: Float32Array, gallery: Float32Array, window: int) -> Float32Array:
+    """How probable every reference is for each query, given the pictures before it, float32 (Q, N).
+
+    As descriptors against those of a gallery that are the rows of an identity, their inner products are the probabilities.
+    """
+    posterior = np.zeros((len(queries), len(gallery)), np.float32)
+    for run in examination.runs or ():
+        for found in follow(queries[run], gallery, examination.question.gallery.positions, window):
+            posterior[np.ix_(run[found.pictures], found.references)] = found.posterior
+    return posterior

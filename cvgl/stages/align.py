@@ -1,0 +1,229 @@
+"""Stage `align`: training pictures of two views in, the settings under which they agree best out. No label is read here.
+
+Which part of a picture shows as much ground as a tile, from which headings it may have been taken, and which of the frozen
+model's layers see both views alike, is worth more on real pairs than anything learned afterwards (docs/alignment.md). The
+stage tries candidates on a sample of the training pictures, chooses by how well the views agree
+(`cvgl.quality.agreement`), and keeps the evidence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from cvgl.backbones import Variants, load_variants
+from cvgl.config import AlignConfig, AlignmentConfig, ExtractConfig
+from cvgl.datasets import tables
+from cvgl.errors import ConfigError
+from cvgl.features import fingerprint
+from cvgl.features.locks import exclusive
+from cvgl.hashing import digest_json, digest_lines
+from cvgl.lake import Lake, write_json
+from cvgl.quality import agreement
+from cvgl.stages.align_record import AlignmentRecord, TriedCandidate, alignments_folder, read_alignment
+from cvgl.stages.align_sample import Sample
+from cvgl.stages.align_search import MINIMUM, Search
+from cvgl.stages.extract import device_lock
+from cvgl.stages.extract_reading import Row
+from cvgl.types import ArtifactRef, Progress, Subset, View, silent
+
+SEARCH_VERSION = 1
+"""Raised whenever the same pictures and settings could lead to another choice."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlignOutcome:
+    """What the stage has done.
+
+    Attributes:
+        ref: the evidence.
+        skipped: the choice was made before.
+        config: the settings to extract everything with.
+        record: the evidence: every candidate, its score, and why the winner won.
+    """
+
+    ref: ArtifactRef
+    skipped: bool
+    config: ExtractConfig
+    record: AlignmentRecord
+
+
+def align(
+    images: ArtifactRef, extract: ExtractConfig, config: AlignConfig, lake: Lake, progress: Progress = silent
+) -> AlignOutcome:
+    """Chooses how the views of a dataset are aligned, or finds that the choice was made before.
+
+    Settings of `extract.alignment`, and the backbone's layers and rings, are kept where they were given and chosen where they
+    were left at their defaults. With too few pictures to choose by, `extract` comes back as it is, and the record says so.
+
+    Args:
+        images: the dataset (its name counts); only pictures in the subset `train` are looked at.
+        extract: the frozen model, and the settings that are given.
+        config: which candidates are tried, on how many pictures, at which cost.
+        lake: where everything is.
+        progress: told how many model inputs were used of those allowed, and how the last candidate did.
+
+    Raises:
+        ConfigError: the dataset has several query views and the settings do not say which.
+        ConfigError, ModelError: the model cannot be loaded.
+        LakeError: the dataset has not been ingested, or a record is damaged.
+    """
+    view, pictures = _sampled(lake, images.name, config)
+    backbone = extract.backbone
+    rings = () if "rings" in backbone.model_fields_set else config.rings
+    variants = load_variants(backbone, rings, config.more_layers, extract.device, extract.precision)
+    inputs = _inputs(pictures, variants, extract, config, view)
+    digest = digest_json(inputs)
+    path = alignments_folder(lake, images.name) / f"{digest}.json"
+
+    def say_waiting() -> None:
+        progress(0, config.max_passes, "waiting for another process that chooses the same alignment")
+
+    with exclusive(lake.root / "locks" / f"alignment-{digest}.lock", say_waiting):
+        skipped = path.is_file()
+        if skipped:
+            record = read_alignment(path)
+        else:
+            working = lake.root / "cache" / "alignments" / digest
+            with device_lock(extract, progress, config.max_passes):
+                sample = Sample(pictures, variants, extract, working)
+                record = _chosen(sample, extract, config, view, images.name, inputs, progress)
+            write_json(path, record.model_dump(mode="json"))
+            shutil.rmtree(working, ignore_errors=True)  # only of use until the choice is made
+    return AlignOutcome(
+        ref=ArtifactRef("alignment", path, digest, images.name),
+        skipped=skipped,
+        config=record.applied_to(extract),
+        record=record,
+    )
+
+
+def _chosen(
+    sample: Sample,
+    extract: ExtractConfig,
+    config: AlignConfig,
+    view: View | None,
+    dataset: str,
+    inputs: dict[str, Any],
+    progress: Progress,
+) -> AlignmentRecord:
+    """Searches, and writes down what was found."""
+    blank = AlignmentRecord(
+        dataset=dataset,
+        inputs=inputs,
+        features=fingerprint(sample.variants.variants[0].identity, extract.alignment, extract.half_storage),
+        query_view=view,
+        pictures={str(one): len(rows) for one, rows in sample.pictures.items()},
+        reason=_too_few({one: len(rows) for one, rows in sample.pictures.items()}),
+    )
+    if view is None or min(map(len, sample.pictures.values())) < MINIMUM:
+        return blank
+    _sweep_damaged(sample)
+
+    def on_candidate(tried: TriedCandidate, used: int) -> None:
+        progress(min(used, config.max_passes - 1), config.max_passes, f"{tried.in_words()}: agreement {tried.agreement:.2f}")
+
+    search = Search(sample, view, config, frozenset(extract.alignment.model_fields_set), on_candidate)
+    chosen = search.run(extract.alignment)
+    if chosen is None:
+        reason = "too few of the sampled pictures can be described to choose an alignment by: taken as given"
+        return blank.model_copy(update={"reason": reason, "left_out": tuple(search.left_out), "passes": sample.passes_used()})
+    candidates = list(search.tried)
+    winner = candidates[chosen]
+    identity = sample.variants.variants[winner.variant].identity
+    tried = tuple(search.tried.values())
+    return blank.model_copy(
+        update={
+            "features": fingerprint(identity, winner.alignment, extract.half_storage),
+            "candidates": tried,
+            "chosen": chosen,
+            "passes": sample.passes_used(),
+            "left_out": tuple(search.left_out),
+            "reason": _why(tried, chosen, sample),
+        }
+    )
+
+
+def _why(tried: tuple[TriedCandidate, ...], chosen: int, sample: Sample) -> str:
+    winner, given = tried[chosen], tried[0]
+    best = max(tried, key=lambda one: one.agreement)
+    text = f"{winner.in_words()}: agreement {winner.agreement:.2f}"
+    text += f" against {given.agreement:.2f} as given" if winner is not given else ", as given"
+    if best.agreement > winner.agreement:
+        text += f"; the best ({best.in_words()}, {best.agreement:.2f}) is within chance of it and costs more"
+    return f"{text} ({len(tried)} candidates, {sample.passes_used():,} model inputs, no labels)"
+
+
+def _too_few(counts: dict[View, int]) -> str:
+    shown = " and ".join(f"{count} {view}" for view, count in counts.items()) or "no"
+    return (
+        f"{shown} training pictures are too few to choose an alignment by ({MINIMUM} of each view are needed): taken as given"
+    )
+
+
+def _sampled(lake: Lake, dataset: str, config: AlignConfig) -> tuple[View | None, dict[View, tuple[Row, ...]]]:
+    """The query view, and training pictures of both views; which, follows from their ids and the seed alone."""
+    by_view: dict[View, list[Row]] = {}
+    columns = [*Row.COLUMNS, "subsets"]
+    for row in tables.read_images(lake, dataset).select(columns).to_pylist():
+        if Subset.TRAIN in row.pop("subsets"):
+            by_view.setdefault(View(row["view"]), []).append(Row(**row))
+    view = _query_view([one for one in by_view if not one.is_reference], config.query_view, dataset)
+    wanted = [one for one in (view, View.SATELLITE) if one is not None]
+    return view, {one: _drawn(by_view.get(one, []), config) for one in wanted}
+
+
+def _query_view(views: Iterable[View], wanted: View | None, dataset: str) -> View | None:
+    found = sorted(views)
+    if wanted is not None:
+        return wanted if wanted in found else None
+    if len(found) > 1:
+        raise ConfigError(
+            f"the dataset '{dataset}' has several query views: {', '.join(found)}",
+            where="AlignConfig.query_view",
+            fix="say which of them is to be aligned with the tiles",
+        )
+    return found[0] if found else None
+
+
+def _drawn(rows: list[Row], config: AlignConfig) -> tuple[Row, ...]:
+    """A seeded draw that a picture's arrival or departure changes by one picture at most; sorted by id."""
+    count = min(config.samples, _affordable(config))
+    ordered = sorted(rows, key=lambda row: hashlib.sha256(f"{config.seed}:{row.image_id}".encode()).digest())
+    return tuple(sorted(ordered[:count], key=lambda row: row.image_id))
+
+
+def _affordable(config: AlignConfig) -> int:
+    """Pictures of each view for which the budget covers the first step: every scale, and every turn of the tiles."""
+    return max(1, config.max_passes // (len(config.query_crops) + max(config.rotations) + 1))
+
+
+def _inputs(
+    pictures: dict[View, tuple[Row, ...]], variants: Variants, extract: ExtractConfig, config: AlignConfig, view: View | None
+) -> dict[str, Any]:
+    """Everything that the choice depends on."""
+    return {
+        "search": SEARCH_VERSION,
+        "score": agreement.IMPLEMENTATION,
+        "pictures": {str(one): digest_lines(row.image_id for row in rows) for one, rows in pictures.items()},
+        "query_view": view,
+        "model": dict(variants.identity),
+        "descriptors": fingerprint(variants.variants[0].identity, AlignmentConfig(), extract.half_storage),
+        "alignment": extract.alignment.model_dump(mode="json"),
+        "given": sorted(extract.alignment.model_fields_set),
+        "candidates": config.model_dump(mode="json", exclude={"enabled", "query_view"}),
+    }
+
+
+def _sweep_damaged(sample: Sample) -> None:
+    """What a killed process left of the sample's descriptors is used where it is whole."""
+    from cvgl.features import FeatureStore
+    from cvgl.lake import sweep
+
+    if sample.folder.is_dir():
+        sweep(sample.folder)
+        for folder in sorted(path for path in sample.folder.iterdir() if path.is_dir()):
+            FeatureStore(folder).remove_damaged()

@@ -1,0 +1,126 @@
+"""Reproductions for people: one table a data set, frozen model and alignment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from cvgl.reproduction.bootstrap import Interval
+    from cvgl.reproduction.reproduce import ReproduceOutcome
+    from cvgl.reproduction.results import BackboneResult, ConfigurationResult, DirectionResult, Judged, Spread
+
+
+def shown(outcome: ReproduceOutcome) -> Any:
+    """The tables of an outcome, with what they were measured on and where they are written."""
+    result = outcome.result
+    first = result.configurations[0].directions
+    asked = "; ".join(f"{one.direction} {one.n_queries} queries, {one.n_gallery} in the gallery" for one in first)
+    lines = [Text(f"{first[0].protocol}: {asked}", style="dim")]
+    if result.published_with:
+        lines.append(Text(f"the paper ({result.published_with}): {result.finding}", style="dim"))
+    if result.alignment_reason:
+        lines.append(Text(f"alignment: {result.alignment_reason}", style="dim"))
+    if any(one.uses_ground_truth for one in result.configurations):
+        lines.append(Text("* learned from ground truth: for comparison only", style="dim"))
+    lines.append(Text(f"written to {outcome.ref.path}" + (" (measured before)" if outcome.skipped else "")))
+    if outcome.figure is not None:
+        lines.append(Text(f"figure: {outcome.figure}"))
+    tables = _judged_tables(result) if result.baselines else [_table(result)]
+    return Group(*tables, *lines, "")
+
+
+def _title(result: BackboneResult) -> str:
+    changed = result.alignment.model_dump(mode="json", exclude_defaults=True)
+    layers = {"layers": result.backbone.layers, "rings": result.backbone.rings if result.backbone.rings > 1 else None}
+    changed |= {name: value for name, value in layers.items() if value is not None}
+    aligned = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in changed.items()) or "no alignment"
+    return f"{result.source}, {result.title}: {result.backbone.name} on {result.dataset} ({aligned})"
+
+
+def _blank(title: str) -> Table:
+    return Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
+
+
+def _table(result: BackboneResult) -> Table:
+    table = _blank(_title(result))
+    table.add_column("rates in %", min_width=18)  # the longest word; longer names wrap on narrow terminals
+    for name in ("R@1", "R@5", "R@10", "AP"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("paper R@1/AP", justify="right")
+    for first in result.configurations[0].directions:
+        table.add_section()
+        table.add_row(Text(first.direction, style="cyan"))
+        for configuration in result.configurations:
+            table.add_row(*_cells(configuration, first.direction))
+    return table
+
+
+def _judged_tables(result: BackboneResult) -> list[Any]:
+    """One table a direction and measure that is judged: intervals, gains over the baselines, targets."""
+    asked = [(one.direction, measure) for one in result.configurations[0].directions for measure in one.judged]
+    title = Text(f"{_title(result)}; views aligned: {result.aligned}", style="bold")
+    return [title, *(_judged_table(result, direction, measure) for direction, measure in asked)]
+
+
+def _judged_table(result: BackboneResult, direction: str, measure: str) -> Table:
+    rows = [(one, found) for one in result.configurations if (found := one.direction(direction)) is not None]
+    by_metres = measure != "R@1"
+    others = ("≤100 m", "median m") if by_metres else ("R@5", "R@10", "AP")
+    table = _blank(f"{direction}, {measure} in % (95 % intervals over {rows[0][1].resampled})")
+    table.add_column("", min_width=18)
+    for name in ("seeds", measure, "95 %", *(f"over {name}" for name in result.baselines), "target", *others):
+        table.add_column(name, justify="right")
+    for configuration, found in rows:
+        judged = found.judged[measure]
+        gains = [_gain(judged.gains.get(name)) for name in result.baselines]
+        seeds = str(len(configuration.seeds)) if configuration.seeds else "none needed"
+        rate = _percent(found.within_m["50"] if by_metres else found.recall["1"])
+        rest = _distances(found) if by_metres else _depths(found)
+        label = configuration.name + (" *" if configuration.uses_ground_truth else "")
+        table.add_row(label, seeds, rate, _bounds(judged.rate), *gains, _target(judged), *rest)
+    return table
+
+
+def _depths(found: DirectionResult) -> list[str]:
+    return [_percent(found.recall["5"]), _percent(found.recall["10"]), _percent(found.ap)]
+
+
+def _distances(found: DirectionResult) -> list[str]:
+    median = "" if found.median_m is None else f"{found.median_m.mean:.0f}"
+    return [_percent(found.within_m["100"]), median]
+
+
+def _bounds(interval: Interval) -> str:
+    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
+
+
+def _gain(interval: Interval | None) -> str:
+    return "" if interval is None else f"{100 * interval.value:+.1f} ({100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
+
+
+def _target(judged: Judged) -> str:
+    if judged.target is None:
+        return ""
+    return f"{100 * judged.target:.0f}: {'reached' if judged.reached else 'not reached'}"
+
+
+def _cells(configuration: ConfigurationResult, name: str) -> list[str]:
+    direction, published = configuration.direction(name), configuration.published
+    label = configuration.name + (" *" if configuration.uses_ground_truth else "")
+    if direction is None:
+        return [label]
+    rates = [_percent(direction.recall[depth]) for depth in ("1", "5", "10")]
+    said = published is not None and published.direction == name
+    paper = f"{100 * published.recall_at_1:.1f}/{100 * published.ap:.1f}" if published is not None and said else ""
+    return [label, *rates, _percent(direction.ap), paper]
+
+
+def _percent(spread: Spread) -> str:
+    return f"{100 * spread.mean:.1f}" + ("" if spread.deviation is None else f" ±{100 * spread.deviation:.1f}")

@@ -1,0 +1,353 @@
+"""The recipe `robust` as a user calls it: where it helps, where it keeps to the baseline, and that it repeats itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import cvgl
+from cvgl.adaptation import Adaptation, Trajectories, adapt, hubness, robust, standardise, whitening
+from cvgl.adaptation.descriptors import unit_rows
+from cvgl.adaptation.pseudo_labels import NO_LABEL
+from cvgl.config import AdaptConfig, Recipe
+from cvgl.errors import ConfigError, DataError
+from tests.adaptation.synthetic import cross_view, recall_at_1
+from tests.adaptation.synthetic_noise import correlated_noise, flight
+
+CONFIG = AdaptConfig(recipe=Recipe.ROBUST)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return correlated_noise(places=60)
+
+
+def learn(queries, references, trajectories=None, seed=None, **changes):
+    config = AdaptConfig.model_validate({"recipe": "robust", **changes})
+    return adapt(queries, references, config=config, seed=seed, trajectories=trajectories)
+
+
+def recalls(transform, world):
+    queries, references = transform.transform_query(world.test_queries), transform.transform_reference(world.test_references)
+    return np.array([recall_at_1(queries, references), recall_at_1(references, queries)])
+
+
+def files(adaptation, folder):
+    adaptation.save(folder)
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_beats_standardised_views_where_noise_is_correlated(seed):
+    world = correlated_noise(seed=seed)
+    adaptation = learn(world.train_queries, world.train_references)
+    baseline = recalls(standardise.fit(world.train_queries, world.train_references), world)
+    assert (baseline < 0.5).all()
+    assert (recalls(adaptation, world) > baseline + 0.4).all()
+    assert adaptation.record.check.passed
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_beats_them_where_places_are_shown_several_times(seed):
+    world = cross_view(seed=seed)
+    adaptation = learn(world.train_queries, world.train_references)
+    baseline = recalls(standardise.fit(world.train_queries, world.train_references), world)
+    assert (baseline < 0.95).all()
+    assert (recalls(adaptation, world) == 1).all()
+
+
+def test_nothing_to_gain_is_nothing_to_lose():
+    """Noise that is alike in all directions has no covariance to learn."""
+    rng = np.random.default_rng(0)
+    places, test = rng.normal(size=(2, 120, 32))
+    sides = [(rows + 1.2 * rng.normal(size=rows.shape)).astype(np.float32) for rows in (places, places, test, test)]
+    adaptation, baseline = learn(*sides[:2]), standardise.fit(*sides[:2])
+    after, before = (recall_at_1(t.transform_query(sides[2]), t.transform_reference(sides[3])) for t in (adaptation, baseline))
+    assert before > 0.4
+    assert after >= before - 0.05
+
+
+def test_wrong_labels_blunt_the_map_and_do_not_bend_it():
+    """Right pairs among wrong ones: the map falls back towards the baseline and not below it."""
+    world = correlated_noise(views=1)
+    statistics = standardise.fit(world.train_queries, world.train_references)
+    q, r = statistics.transform_query(world.test_queries), statistics.transform_reference(world.test_references)
+    rng = np.random.default_rng(0)
+
+    def recall_when_wrong(share):
+        partner = np.arange(len(q))
+        wrong = rng.permutation(len(q))[: round(share * len(q))]
+        partner[wrong] = np.roll(wrong, 1)
+        weight = whitening.fit(q - r[partner]).weight
+        return recall_at_1(unit_rows(q @ weight), unit_rows(r @ weight))
+
+    right, half, none = (recall_when_wrong(share) for share in (0.0, 0.5, 1.0))
+    baseline = recall_at_1(q, r)
+    assert right >= half > baseline + 0.2
+    assert none >= baseline - 0.05
+
+
+def test_the_trained_map_is_the_one_of_its_last_labels():
+    """Every M-step starts anew: what is returned follows from the last labels alone."""
+    world = correlated_noise(places=80)
+    adaptation = learn(world.train_queries, world.train_references, iterations=2)
+    before = learn(world.train_queries, world.train_references, iterations=1)
+    statistics = standardise.fit(world.train_queries, world.train_references)
+    q, r = statistics.transform_query(world.train_queries), statistics.transform_reference(world.train_references)
+    labels = robust.Reciprocal(CONFIG).labels(unit_rows(q @ before.adapter), unit_rows(r @ before.adapter)).reference
+    pairs = np.flatnonzero(labels != NO_LABEL)
+    assert np.allclose(adaptation.adapter, whitening.fit(q[pairs] - r[labels[pairs]]).weight, atol=1e-6)
+    assert np.array_equal(adaptation.statistics.query.mean, statistics.query.mean)
+
+
+def assert_is_standardised(adaptation, queries, references):
+    statistics = standardise.fit(queries, references)
+    assert np.array_equal(adaptation.adapter, np.eye(queries.shape[1], dtype=np.float32))
+    assert np.array_equal(adaptation.reverter, adaptation.adapter)
+    assert not adaptation.bias.any()
+    assert np.array_equal(adaptation.transform_query(queries), unit_rows(statistics.transform_query(queries)))
+    assert np.array_equal(adaptation.transform_reference(references), unit_rows(statistics.transform_reference(references)))
+
+
+def test_the_self_check_keeps_to_standardised_views_where_a_flight_shows_few_tiles():
+    """Reciprocal labels on 390 frames over 15 of 196 tiles are mostly wrong, and held-out frames notice."""
+    over = flight(seed=3)
+    adaptation = learn(over.frames, over.tiles)
+    check = adaptation.record.check
+    assert not check.passed
+    assert check.after < check.before - check.standard_error
+    assert len(adaptation.history) == 5  # what was tried is on record
+    assert_is_standardised(adaptation, over.frames, over.tiles)
+
+
+def test_views_that_have_nothing_in_common_do_no_harm():
+    """No reference is right for any query: at worst the map whitens all that varies."""
+    world, other = correlated_noise(seed=1), correlated_noise(seed=2)
+    adaptation = learn(world.train_queries, other.train_references)
+    statistics = standardise.fit(world.train_queries, other.train_references)
+    assert (recalls(adaptation, world) >= recalls(statistics, world) - 0.03).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_frames_settles_what_single_frames_leave_open(seed):
+    over = flight(seed=seed)
+
+    def shares(transform):
+        tiles = transform.transform_reference(over.tiles)
+        sides = ((over.frames, over.course), (over.test_frames, over.test_tiles))
+        return np.array([((transform.transform_query(rows) @ tiles.T).argmax(axis=1) == which).mean() for rows, which in sides])
+
+    along = learn(over.frames, over.tiles, over.trajectories)
+    assert along.record.check is None
+    assert along.record.training.trajectories_digest == over.trajectories.digest()
+    assert (shares(along) > shares(standardise.fit(over.frames, over.tiles)) + 0.4).all()
+    assert (shares(along) > shares(learn(over.frames, over.tiles)) + 0.1).all()
+
+
+def test_pictures_that_are_each_on_their_own_have_no_trajectory(world):
+    alone = Trajectories.of([None] * 60, np.random.default_rng(0).normal(size=(60, 2)))
+    adaptation = learn(world.train_queries, world.train_references, alone)
+    assert np.array_equal(adaptation.adapter, learn(world.train_queries, world.train_references).adapter)
+    assert adaptation.record.check is not None
+
+
+@pytest.mark.parametrize("recipe", [Recipe.PAPER_STANDARDISED, Recipe.RELEASED])
+def test_other_recipes_take_every_picture_on_its_own(recipe):
+    over = flight(side=5, seen=4, each=5)
+    config = AdaptConfig(recipe=recipe, dimension=16, iterations=2)
+    with_them, without = (adapt(over.frames, over.tiles, config=config, trajectories=t) for t in (over.trajectories, None))
+    assert np.array_equal(with_them.adapter, without.adapter)
+    assert with_them.record == without.record
+
+
+def test_trajectories_of_other_rows_are_refused():
+    over = flight(side=5, seen=4, each=5)
+    with pytest.raises(DataError, match="each once"):
+        learn(over.frames[:-1], over.tiles, over.trajectories)
+    with pytest.raises(DataError, match="positions for 24 references"):
+        learn(over.frames, over.tiles[:-1], over.trajectories)
+
+
+def test_the_same_call_gives_the_same_bytes(world, tmp_path):
+    first, second = (learn(world.train_queries, world.train_references) for _ in range(2))
+    assert files(first, tmp_path / "first") == files(second, tmp_path / "second")
+    over = flight(side=6, seen=5, each=6)
+    first, second = (learn(over.frames, over.tiles, over.trajectories) for _ in range(2))
+    assert files(first, tmp_path / "third") == files(second, tmp_path / "fourth")
+
+
+def test_the_seed_decides_only_who_is_drawn(world):
+    first, other = (learn(world.train_queries, world.train_references, seed=seed) for seed in (0, 1))
+    assert np.array_equal(first.adapter, other.adapter)
+    first, again, other = (
+        learn(world.train_queries, world.train_references, seed=seed, query_samples=30) for seed in (0, 0, 1)
+    )
+    assert np.array_equal(first.adapter, again.adapter)
+    assert not np.array_equal(first.adapter, other.adapter)
+
+
+def test_what_was_learned_comes_back_from_its_folder(world, tmp_path):
+    adaptation = learn(world.train_queries, world.train_references)
+    adaptation.save(tmp_path)
+    again = Adaptation.load(tmp_path)
+    assert again.record == adaptation.record
+    assert again.record.check == adaptation.record.check
+    assert np.array_equal(again.transform_query(world.test_queries), adaptation.transform_query(world.test_queries))
+
+
+def test_the_reverter_takes_the_adapter_back(world):
+    adaptation = learn(world.train_queries, world.train_references)
+    assert adaptation.adapter.shape == adaptation.reverter.shape == (48, 48)
+    assert np.allclose(adaptation.adapter @ adaptation.reverter, np.eye(48), atol=1e-4)
+
+
+@pytest.mark.parametrize(("views", "extra"), [(1, 0), (3, 0), (1, 40), (2, 40)])
+def test_sides_of_any_length(views, extra):
+    world = correlated_noise(views=views, places=100)
+    distractors = correlated_noise(places=max(extra, 1), seed=9).train_references[:extra]
+    references = np.concatenate([world.train_references, distractors])
+    adaptation = learn(world.train_queries, references)
+    baseline = recalls(standardise.fit(world.train_queries, references), world)
+    assert (recalls(adaptation, world) >= baseline + 0.2).all()
+    last = adaptation.history[-1]
+    assert 0 < last.mutual_share <= last.labelled_share <= 1
+    assert 0 < last.chosen_share <= 1
+
+
+@pytest.mark.parametrize(("n_queries", "n_references"), [(1, 1), (1, 5), (5, 1), (2, 2), (3, 7), (4, 1)])
+@pytest.mark.parametrize("in_a_row", [False, True])
+def test_very_few_rows_give_finite_unit_output(world, n_queries, n_references, in_a_row):
+    positions = np.arange(2.0 * n_references).reshape(-1, 2)
+    trajectories = Trajectories.of(["a"] * n_queries, positions) if in_a_row else None
+    adaptation = learn(world.train_queries[:n_queries], world.train_references[:n_references], trajectories)
+    out = adaptation.transform_query(world.test_queries)
+    assert np.allclose(np.linalg.norm(out, axis=1), 1, atol=1e-5)
+    assert (adaptation.record.check is None) == (n_queries < 4 or adaptation.record.check is None)
+
+
+def test_too_few_queries_for_halves_are_not_checked(world):
+    assert learn(world.train_queries[:3], world.train_references).record.check is None
+    assert learn(world.train_queries[:4], world.train_references).record.check is not None
+    assert learn(world.train_queries, world.train_references, iterations=0).record.check is None
+
+
+@pytest.mark.parametrize("in_a_row", [False, True])
+def test_constant_dimensions_and_repeated_rows_are_survived(world, in_a_row):
+    queries, references = world.train_queries.copy(), world.train_references.copy()
+    queries[:, :5], references[:, 3:8] = 1.5, 0.0
+    queries, references = np.concatenate([queries, queries[:20], queries[:20]]), np.concatenate([references, references])
+    trajectories = Trajectories.of(["a"] * 100, np.zeros((120, 2))) if in_a_row else None
+    adaptation = learn(queries, references, trajectories)
+    for rows in (adaptation.transform_query(queries), adaptation.transform_reference(references), adaptation.adapter):
+        assert np.isfinite(rows).all()
+    same = learn(np.repeat(queries[:1], 9, axis=0), np.repeat(references[:1], 6, axis=0))
+    assert_is_standardised(same, np.repeat(queries[:1], 9, axis=0), np.repeat(references[:1], 6, axis=0))
+
+
+@pytest.mark.parametrize("samples", [1, 7, 59, 60, 1000])
+def test_fewer_queries_may_be_drawn(world, samples):
+    adaptation = learn(world.train_queries, world.train_references, query_samples=samples)
+    everything = learn(world.train_queries, world.train_references)
+    assert np.array_equal(adaptation.adapter, everything.adapter) == (samples >= 60)
+    # Means and deviations are those of all rows.
+    assert np.array_equal(adaptation.statistics.query.mean, everything.statistics.query.mean)
+
+
+def test_the_order_of_queries_is_of_no_account(world):
+    order = np.random.default_rng(0).permutation(60)
+    statistics = standardise.fit(world.train_queries, world.train_references)
+    q, r = statistics.transform_query(world.train_queries), statistics.transform_reference(world.train_references)
+    straight, shuffled = (robust.Reciprocal(CONFIG).labels(rows, r) for rows in (q, q[order]))
+    assert np.array_equal(shuffled.reference, straight.reference[order])
+    assert np.array_equal(shuffled.mutual, straight.mutual[order])
+    adapted, again = (learn(rows, world.train_references) for rows in (world.train_queries, world.train_queries[order]))
+    assert np.allclose(adapted.adapter, again.adapter, atol=1e-5)
+    assert adapted.record.check.passed == again.record.check.passed
+
+
+def test_the_order_of_references_is_of_no_account_along_a_flight():
+    over = flight(side=6, seen=6, each=8)
+    order = np.random.default_rng(0).permutation(36)
+    moved = Trajectories(over.trajectories.runs, over.trajectories.positions[order])
+    straight, shuffled = learn(over.frames, over.tiles, over.trajectories), learn(over.frames, over.tiles[order], moved)
+    assert np.allclose(straight.adapter, shuffled.adapter, atol=1e-4)
+
+
+def test_pictures_of_one_reference_count_as_one_witness(monkeypatch):
+    """A hundred frames over a tile do not make a covariance a hundred times as certain."""
+    fits = []
+    original = whitening.fit
+    monkeypatch.setattr(whitening, "fit", lambda *given, **named: fits.append((given, named)) or original(*given, **named))
+    over = flight(seen=6, each=20)
+    learn(over.frames, over.tiles, over.trajectories, iterations=1)
+    ((differences, weights), named) = fits[0]
+    labels = robust.Along(CONFIG, over.trajectories).labels(*_standardised(over.frames, over.tiles))
+    assert np.array_equal(named["groups"], labels.reference)
+    assert np.allclose(weights, labels.weight, atol=1e-5)
+    assert ((weights > 0) & (weights <= 1)).all()
+    assert len(differences) == len(over.frames)
+
+
+def test_every_iteration_is_reported(world):
+    seen = []
+    adaptation = adapt(world.train_queries, world.train_references, config=CONFIG, on_iteration=seen.append)
+    assert tuple(seen) == adaptation.history
+    assert [metrics.iteration for metrics in seen] == [1, 2, 3, 4, 5]
+    assert [metrics.changed_share is None for metrics in seen] == [True, False, False, False, False]
+    assert all(0.02 <= metrics.losses["shrinkage"] <= 0.98 for metrics in seen)
+    q, r = (torch.from_numpy(rows) for rows in _standardised(world.train_queries, world.train_references))
+    first = hubness.reciprocal_labels(q, r, CONFIG.hubness_neighbours)
+    assert seen[0].labelled_share == pytest.approx(float((first.reference != NO_LABEL).double().mean()))
+
+
+def _standardised(queries, references):
+    statistics = standardise.fit(queries, references)
+    return statistics.transform_query(queries), statistics.transform_reference(references)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("dimension", 48), ("temperature", 0.2), ("learning_rate", 0.1), ("threshold", 0.3)]
+)
+def test_settings_that_it_has_no_use_for_are_refused(world, name, value):
+    config = AdaptConfig.model_validate({"recipe": "paper", name: value})
+    with pytest.raises(ConfigError, match=name):
+        adapt(world.train_queries, world.train_references, recipe="robust", config=config)
+
+
+def test_a_checkpoint_is_neither_made_nor_needed(world, tmp_path):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    seen = []
+    adapt(
+        world.train_queries,
+        world.train_references,
+        config=CONFIG,
+        checkpoint=checkpoint,
+        on_iteration=lambda _: seen.append(checkpoint.exists()),
+    )
+    assert seen == [False] * 5
+    assert not checkpoint.exists()
+
+
+_FITS = """
+import time
+import numpy as np
+from cvgl import adapt
+rng = np.random.default_rng(0)
+places = rng.standard_normal((1000, 384), dtype=np.float32)
+queries, references = (places + 0.7 * rng.standard_normal(places.shape, dtype=np.float32) for _ in range(2))
+adaptation = adapt(queries, references, recipe="robust")
+assert adaptation.history[-1].labelled_share > 0.5, adaptation.history
+"""
+
+
+@pytest.mark.slow
+def test_a_thousand_places_take_less_than_two_minutes_from_start_to_end():
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-c", _FITS], cwd=Path(cvgl.__file__).parents[1], check=True, timeout=120)
+    assert time.monotonic() - start < 120

@@ -1,0 +1,180 @@
+"""A flight is placed as a whole, live or afterwards, on maps with and without positions."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cvgl.adaptation.trajectory import believe, steps
+from cvgl.errors import ConfigError, DataError
+from cvgl.localization import Position, Reference, ReferenceIndex, localize_sequence, to_geojson
+from cvgl.localization.course import follow, moves_between
+from cvgl.localization.sequence import mean_position
+from cvgl.retrieval.positions import Positions
+
+SIDE, D = 8, 48
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def grid_position(i: int) -> dict[str, Any]:
+    return {"x": 60.0 * (i % SIDE), "y": 60.0 * (i // SIDE), "crs": "local"}
+
+
+def atlas(position: Any = grid_position) -> ReferenceIndex:
+    rows = unit(np.random.default_rng(0).normal(size=(SIDE * SIDE, D)))
+    references = tuple(Reference(f"r{i:02d}", f"/map/{i}.png", Position(**position(i))) for i in range(SIDE * SIDE))
+    return ReferenceIndex(references, rows)
+
+
+def flight(noise: float = 0.4, per_tile: int = 4, seed: int = 1) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Along a row of tiles, up, and back: names, descriptors, tiles shown."""
+    tiles = [*range(8), 15, *range(14, 7, -1)]
+    shown = np.repeat(tiles, per_tile)
+    rows = unit(atlas().descriptors[shown] + noise * np.random.default_rng(seed).normal(size=(len(shown), D)))
+    return [f"{i:03d}.jpg" for i in range(len(shown))], rows, shown
+
+
+def answered(placements: Any) -> np.ndarray:
+    return np.asarray([int(placement.top_k[0].image_id[1:]) for placement in placements])
+
+
+def test_a_flight_is_placed_better_than_its_pictures() -> None:
+    names, rows, shown = flight()
+    alone = (rows @ atlas().descriptors.T).argmax(axis=1)
+    found = localize_sequence(names, rows, atlas(), top_k=3, adapter="run-1")
+    window = localize_sequence(names, rows, atlas(), window=20)
+    assert np.mean(answered(found) == shown) > np.mean(alone == shown) + 0.25
+    assert np.mean(answered(found) == shown) >= np.mean(answered(window) == shown) > np.mean(alone == shown) + 0.1
+    assert [(frame.picture, frame.frame) for frame in found] == list(zip(names, itertools.count(), strict=False))
+    for frame in found:
+        assert frame.adapter == "run-1"
+        assert (frame.x, frame.y) == (frame.top_k[0].x, frame.top_k[0].y)
+        assert frame.probability == frame.top_k[0].probability
+        chances = [answer.probability for answer in frame.top_k]
+        assert len(chances) == 3
+        assert chances == sorted(chances, reverse=True)
+        assert frame.score == pytest.approx(
+            float(rows[frame.frame] @ atlas().descriptors[int(frame.top_k[0].image_id[1:])]), abs=1e-6
+        )
+
+
+def test_the_whole_flight_is_the_chain_of_the_adaptation() -> None:
+    names, rows, _ = flight()
+    positions = np.asarray([[grid_position(i)["x"], grid_position(i)["y"]] for i in range(SIDE * SIDE)])
+    belief = believe((rows @ atlas().descriptors.T).astype(np.float64), steps(positions))
+    found = localize_sequence(names, rows, atlas())
+    np.testing.assert_array_equal(answered(found), belief.reference)
+    np.testing.assert_allclose([frame.probability for frame in found], belief.probability)
+    expected = belief.posterior @ positions
+    np.testing.assert_allclose([(frame.mean.x, frame.mean.y) for frame in found], expected)
+
+
+def test_a_live_answer_stays_when_more_pictures_come() -> None:
+    names, rows, _ = flight()
+    whole = localize_sequence(names, rows, atlas(), window=6)
+    so_far = localize_sequence(names[:20], rows[:20], atlas(), window=6)
+    assert [frame.top_k[0].image_id for frame in so_far] == [frame.top_k[0].image_id for frame in whole[:20]]
+    np.testing.assert_allclose([f.probability for f in so_far], [f.probability for f in whole[:20]], rtol=1e-5)
+    centred = localize_sequence(names, rows, atlas(), window=6, centred=True)
+    assert [frame.probability for frame in centred] != [frame.probability for frame in whole]
+
+
+def test_asking_twice_gives_the_same() -> None:
+    names, rows, _ = flight()
+    assert localize_sequence(names, rows, atlas(), window=9) == localize_sequence(names, rows, atlas(), window=9)
+
+
+def test_a_missing_picture_is_placed_by_its_neighbours() -> None:
+    names, rows, shown = flight(noise=0.1)
+    rows[9] = 0
+    found = localize_sequence(names, rows, atlas())
+    assert found[9].top_k[0].image_id == f"r{shown[9]:02d}"
+    assert found[9].score == 0
+    gone = localize_sequence(names[:3], np.zeros((3, D), np.float32), atlas())
+    assert all(frame.probability == pytest.approx(1 / 64, rel=0.9) for frame in gone)
+
+
+def test_one_picture_is_answered_by_its_similarities() -> None:
+    _, rows, _ = flight()
+    (frame,) = localize_sequence(["a"], rows[:1], atlas(), top_k=64)
+    similarity = rows[0] @ atlas().descriptors.T
+    assert [int(answer.image_id[1:]) for answer in frame.top_k] == np.argsort(-similarity, kind="stable").tolist()
+    assert localize_sequence([], rows[:0], atlas()) == []
+
+
+def test_a_map_without_positions_and_one_of_one_reference() -> None:
+    names, rows, shown = flight()
+    nowhere = atlas(lambda i: {})
+    found = localize_sequence(names, rows, nowhere)
+    alone = (rows @ nowhere.descriptors.T).argmax(axis=1)
+    assert np.mean(answered(found) == shown) > np.mean(alone == shown)
+    assert all(frame.mean is None and frame.degrees() is None for frame in found)
+    single = ReferenceIndex(atlas().references[:1], atlas().descriptors[:1])
+    assert [frame.probability for frame in localize_sequence(names, rows, single, window=3)] == pytest.approx([1] * len(names))
+
+
+def test_references_without_a_position_can_be_reached_from_anywhere() -> None:
+    some = np.array([[0.0, 0], [60, 0], [np.nan, np.nan], [120, 0]])
+    moves = moves_between(Positions("local", some))
+    np.testing.assert_allclose(moves.sum(axis=1), 1)
+    np.testing.assert_allclose(moves[2], [1 / 3, 1 / 3, 0, 1 / 3])
+    assert moves[0, 1] > moves[0, 3] > 0
+    assert moves[0, 2] == 0
+    lonely = moves_between(Positions("local", some[[0, 2]]))
+    np.testing.assert_allclose(lonely, [[0, 1], [1, 0]])
+
+
+def test_degrees_are_moved_over_in_metres_and_cross_the_antimeridian() -> None:
+    def degrees(i: int) -> dict[str, Any]:
+        return {"latitude": -17 + 0.0005 * (i // SIDE), "longitude": (179.998 + 0.0005 * (i % SIDE) + 180) % 360 - 180}
+
+    names, rows, shown = flight()
+    found = localize_sequence(names, rows, atlas(degrees))
+    assert np.mean(answered(found) == shown) > 0.8
+    assert all(abs(frame.mean.longitude) > 179.99 for frame in found)
+    features = json.loads(json.dumps(to_geojson(found)))["features"]
+    assert len(features) == len(names)
+    assert features[0]["geometry"]["coordinates"] == [found[0].longitude, found[0].latitude]
+    assert features[0]["properties"]["probability"] == found[0].probability
+
+
+@pytest.mark.parametrize("window", [None, 7])
+def test_a_large_map_is_narrowed_to_what_the_pictures_may_show(window: int | None) -> None:
+    _, rows, shown = (part[:60] for part in flight(noise=0.2))
+    positions = Positions("local", np.asarray([[grid_position(i)["x"], grid_position(i)["y"]] for i in range(64)]))
+    found = list(follow(rows, atlas().descriptors, positions, window, most_references=63 if window is None else 21))
+    pictures = np.concatenate([part.pictures for part in found])
+    np.testing.assert_array_equal(pictures, np.arange(len(rows)))
+    best = np.concatenate([part.references[part.posterior.argmax(axis=1)] for part in found])
+    assert np.mean(best == shown) > 0.9
+    assert all(len(part.references) <= 63 for part in found)
+
+
+def test_what_cannot_be_answered_is_refused() -> None:
+    names, rows, _ = flight()
+    with pytest.raises(ConfigError, match="top_k is 0"):
+        localize_sequence(names, rows, atlas(), top_k=0)
+    with pytest.raises(ConfigError, match="window of 0"):
+        localize_sequence(names, rows, atlas(), window=0)
+    with pytest.raises(DataError, match=r"2 pictures have \d+ descriptors"):
+        localize_sequence(names[:2], rows, atlas())
+    with pytest.raises(DataError, match="no references"):
+        localize_sequence(names, rows, ReferenceIndex((), np.zeros((0, D), np.float32)))
+    with pytest.raises(DataError, match="too much at once"):
+        list(follow(rows, atlas().descriptors, Positions("local", np.zeros((64, 2))), most_references=10))
+    with pytest.raises(DataError, match="1 positions for 64"):
+        list(follow(rows, atlas().descriptors, Positions("local", np.zeros((1, 2)))))
+
+
+def test_mean_positions() -> None:
+    places = Positions("EPSG:32632", np.array([[0.0, 10], [10, 20], [np.nan, np.nan]]))
+    mean = mean_position(places, np.array([0.25, 0.25, 0.5]))
+    assert (mean.x, mean.y, mean.crs) == (5, 15, "EPSG:32632")
+    assert mean_position(places, np.array([0.0, 0, 1])) is None

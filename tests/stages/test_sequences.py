@@ -1,0 +1,113 @@
+"""Runs and positions from the images table: which pictures belong together, and in what order."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cvgl.config import IngestConfig
+from cvgl.datasets import tables
+from cvgl.errors import DataError
+from cvgl.geo import haversine_m
+from cvgl.stages.ingest import ingest
+from cvgl.stages.sequences import trajectories_of
+
+
+def picture(uri, sequence="flight", second=None):
+    taken = None if second is None else datetime(2024, 5, 1, 12, 0, second, tzinfo=UTC)
+    return {"uri": uri, "sequence": sequence, "captured_at": taken}
+
+
+def tile(x=None, y=None, crs="local", latitude=None, longitude=None):
+    return {"x": x, "y": y, "crs": crs, "latitude": latitude, "longitude": longitude}
+
+
+TILES = [tile(0.0, 0.0), tile(60.0, 0.0), tile(0.0, 60.0)]
+
+
+def runs(queries, references=TILES):
+    return [run.tolist() for run in trajectories_of(queries, references).runs]
+
+
+def test_time_tells_the_order():
+    assert runs([picture("c", second=3), picture("a", second=9), picture("b", second=1)]) == [[2, 0, 1]]
+
+
+def test_names_tell_it_where_time_is_unknown_with_numbers_as_numbers():
+    names = ["/f/frame10.png", "/f/frame9.png", "/f/frame1.png", "/f/frame100.png"]
+    assert runs([picture(name) for name in names]) == [[2, 1, 0, 3]]
+    assert runs([picture(name) for name in ("/f/b.png", "/f/2.png", "/f/a10x3.png", "/f/a10x20.png")]) == [[1, 2, 3, 0]]
+
+
+def test_names_settle_what_time_leaves_open_and_pictures_without_time_come_last():
+    queries = [picture("1"), picture("3", second=5), picture("2", second=5), picture("0", second=7)]
+    assert runs(queries) == [[2, 1, 3, 0]]
+
+
+def test_digits_that_are_no_numbers_are_text():
+    assert runs([picture("1\u00b22"), picture("1\u00b21"), picture("\u0661")]) == [[1, 0, 2]]
+
+
+def test_every_sequence_is_a_run_and_every_other_picture_one_of_its_own():
+    queries = [picture("0", "b"), picture("1", None), picture("2", "a"), picture("3", "b"), picture("4", ""), picture("5", "a")]
+    found = runs(queries)
+    assert sorted(found) == [[0, 3], [1], [2, 5], [4]]
+    assert runs(queries) == found
+    trajectories_of(queries, TILES).check(6, 3)
+
+
+def test_a_sequence_of_any_name_is_no_other_pictures():
+    queries = [picture("0", "picture 1 alone"), picture("1", None), picture("2", "picture 1 alone")]
+    assert sorted(runs(queries)) == [[0, 2], [1]]
+
+
+@pytest.mark.parametrize("sequences", [[None, None], ["a", "b"], ["a", None], [""]])
+def test_pictures_that_share_no_sequence_have_no_trajectory(sequences):
+    assert trajectories_of([picture(str(row), name) for row, name in enumerate(sequences)], TILES) is None
+
+
+def test_a_tile_of_unknown_position_leaves_none():
+    queries = [picture("0"), picture("1")]
+    assert trajectories_of(queries, TILES) is not None
+    assert trajectories_of(queries, [*TILES, tile()]) is None
+    assert trajectories_of(queries, [*TILES, tile(5.0, None)]) is None
+
+
+def test_positions_are_metres_in_any_frame():
+    queries = [picture("0"), picture("1")]
+    assert np.array_equal(trajectories_of(queries, TILES).positions, [[0, 0], [60, 0], [0, 60]])
+    degrees = [(50.0, 4.0), (50.001, 4.0), (50.0, 4.002)]
+    found = trajectories_of(queries, [tile(crs=None, latitude=a, longitude=b) for a, b in degrees]).positions
+    apart = np.hypot(*(found - found[0]).T)
+    assert np.allclose(apart, [haversine_m(*degrees[0], *other) for other in degrees], rtol=1e-3)
+
+
+def test_frames_without_a_common_measure_are_refused():
+    with pytest.raises(DataError, match="local metric frame"):
+        trajectories_of([picture("0"), picture("1")], [tile(0.0, 0.0), tile(latitude=50.0, longitude=4.0)])
+
+
+MANIFEST = """path,view,subset,x,y,crs,sequence
+tile1.png,satellite,train,0,0,local,
+tile2.png,satellite,train,60,0,local,
+f2.png,drone,train,,,,north
+f10.png,drone,train,,,,north
+f1.png,drone,train,,,,north
+s1.png,drone,train,,,,south
+"""
+
+
+def test_a_manifest_with_sequences_and_positions_gives_trajectories(lake, tmp_path):
+    for number, line in enumerate(MANIFEST.splitlines()[1:]):
+        Image.new("RGB", (32, 32), (20 * number, 90, 60)).save(tmp_path / line.split(",")[0])
+    (tmp_path / "manifest.csv").write_text(MANIFEST)
+    ingest(IngestConfig(source=str(tmp_path / "manifest.csv"), dataset="town"), lake)
+    rows = tables.read_images(lake, "town").to_pylist()
+    queries = [row for row in rows if row["view"] == "drone"]
+    found = trajectories_of(queries, [row for row in rows if row["view"] == "satellite"])
+    named = [[queries[row]["uri"].rsplit("/", 1)[-1] for row in run] for run in found.runs]
+    assert named == [["f1.png", "f2.png", "f10.png"], ["s1.png"]]
+    assert sorted(found.positions.tolist()) == [[0, 0], [60, 0]]
