@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "robust.md"
 RUNS, KEPT = 5, 0.9
 RESAMPLES, FRAMES_A_BLOCK, NEAR_M = 10_000, 20, 50.0
-BASELINES = ("view-standardised", "`paper-standardised`: the M-step is InfoNCE", "`released`")
+BASELINES = ("view-standardised", "`paper-standardised`, d = d0: the M-step is InfoNCE", "`released`, d = d0")
 SWIN = BackboneConfig(name="swin_tiny_patch4_window7_224", checkpoint="swin_tiny_stage3.safetensors")
 VIT = BackboneConfig(name="vit_tiny_patch16_224", checkpoint="vit_tiny_patch16_224.safetensors")
 WHOLE = AlignmentConfig()

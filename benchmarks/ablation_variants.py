@@ -82,12 +82,12 @@ def variants() -> list[Variant]:
         Variant("frozen", lambda q, r, *_: standardise.frozen(q.shape[1])),
         Variant("view-standardised", lambda q, r, *_: standardise.fit(q, r)),
         Variant("view-standardised, CSLS at query time (transductive)", lambda q, r, *_: standardise.fit(q, r), csls),
-        Variant("`paper-standardised`: the M-step is InfoNCE", partial(_recipe, Recipe.PAPER_STANDARDISED)),
-        Variant("`released`", partial(_recipe, Recipe.RELEASED)),
+        Variant("`paper-standardised`, d = d0: the M-step is InfoNCE", partial(_recipe, Recipe.PAPER_STANDARDISED)),
+        Variant("`released`, d = d0", partial(_recipe, Recipe.RELEASED)),
         Variant("`robust`", partial(_recipe, Recipe.ROBUST)),
         Variant("`robust`, CSLS at query time (transductive)", partial(_recipe, Recipe.ROBUST), csls),
         Variant("`robust` with trajectories", partial(_recipe, Recipe.ROBUST, along=True), needs_trajectories=True),
-        Variant("without the self-check", partial(_em)),
+        Variant("without the self-check", _em),
         Variant("labels: mutual nearest neighbours only", partial(_em, choose=_mutual)),
         Variant("labels: every query's best, CSLS", partial(_em, choose=_every)),
         Variant("labels: every query's best, cosine", partial(_em, choose=_every_by_cosine)),
@@ -110,7 +110,9 @@ def _recipe(
     truth: NDArray[np.int64] | None,
     along: bool = False,
 ) -> DescriptorTransform:
-    return adapt(queries, references, recipe=recipe, seed=seed, trajectories=trajectories if along else None)
+    # The recipes that follow a gradient map to 2048 dimensions unless told otherwise, which changes nothing but the time.
+    config = AdaptConfig(recipe=recipe, dimension=None)
+    return adapt(queries, references, config=config, seed=seed, trajectories=trajectories if along else None)
 
 
 def _as_they_are(queries: Float32Array, references: Float32Array) -> Standardised:
@@ -136,7 +138,7 @@ def _em(
     expectation = robust.Reciprocal(CONFIG.model_copy(update={"hubness_neighbours": neighbours}))
     found = whitening.identity(queries.shape[1])
     for _ in range(iterations):
-        through = unit_rows(z_query @ found.weight), unit_rows(z_reference @ found.weight)
+        through = found.unit_rows(z_query), found.unit_rows(z_reference)
         labels = expectation.labels(*through)
         if choose is not None:
             labels = choose(labels, *through)
@@ -155,8 +157,7 @@ def _fit(differences: Float32Array, references: NDArray[np.int64], shrinkage: fl
     covariance = rows.T @ rows / len(rows)
     values, vectors = np.linalg.eigh(covariance)
     relative = 1 + (1 - shrinkage) / shrinkage * np.maximum(values, 0) / values.mean()
-    weight, inverse = ((vectors * relative**power @ vectors.T).astype(np.float32) for power in (-0.5, 0.5))
-    return Whitening(weight, inverse, shrinkage)
+    return Whitening(vectors.T, relative**-0.5, shrinkage)
 
 
 def _mutual(labels: Labels, z_query: Float32Array, z_reference: Float32Array) -> Labels:

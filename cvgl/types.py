@@ -43,7 +43,7 @@ class Stage(StrEnum):
     STANDARDISED = "standardised"  # each view minus its own mean, over its own deviation: the honest baseline
     ADAPTED = "adapted"  # through the learned adapter: what decides about a model
     ADAPTED_CORRECTED = "adapted-corrected"  # and hubness corrected at query time, where the adapter can
-    ADAPTED_WINDOW = "adapted-window"  # and each picture placed with those just before it in its sequence
+    ADAPTED_WINDOW = "adapted-window"  # adapted, and each picture placed with those just before it in its sequence
 
 
 @dataclass(frozen=True, slots=True)

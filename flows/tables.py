@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cvgl.localization.placement import Placement, Position
+from cvgl.localization.placement import JointPlacement, LikelyAnswer, Placement, Position
 from cvgl.stages.align_record import AlignmentRecord, candidate_rows
 from cvgl.summary import MetricSummary
 from flows.outcome import RunOutcome
@@ -97,7 +97,7 @@ def alignment_answer(record: AlignmentRecord, rows: Mapping[str, object]) -> Ren
             table.add_row(*one.values(), style="bold" if index == 0 else "")
         parts += [
             table,
-            Text("agreement: share of the sampled pictures that are each other's nearest", style="dim"),
+            Text("agreement: share of the sampled pictures that find each other, or nats a picture of a flight (docs/alignment.md)", style="dim"),
             "",
         ]
     return Group(*parts, facts(rows, f"{record.dataset}: alignment"))
@@ -107,20 +107,29 @@ def placements_table(placements: Sequence[Placement]) -> Table:
     """The answers for each picture, best first."""
     table = Table(title="Where the pictures were taken", title_justify="left")
     folder = _common_folder([answer.uri for placement in placements for answer in placement.top_k])
+    likely = any(isinstance(answer, LikelyAnswer) for placement in placements for answer in placement.top_k)
     table.add_column("picture", overflow="fold")
-    for name in ("rank", "score", "latitude, longitude"):
+    for name in ("rank", "score", *(("probability",) if likely else ()), "latitude, longitude"):
         table.add_column(name, justify="right")
     table.add_column("reference", overflow="fold")
     for placement in placements:
         table.add_section()
         if placement.problem is not None:
-            table.add_row(Text(placement.picture), "", "", "", Text(placement.problem, style="yellow"))
+            nothing = [""] * (len(table.columns) - 2)
+            table.add_row(Text(placement.picture), *nothing, Text(placement.problem, style="yellow"))
         for rank, answer in enumerate(placement.top_k, start=1):
-            picture = Text(placement.picture if rank == 1 else "")
-            table.add_row(picture, str(rank), f"{answer.score:.3f}", _place(answer), Text(answer.uri.removeprefix(folder)))
+            picture = Text(_pictures(placement) if rank == 1 else "")
+            chance = [f"{answer.probability:.3f}"] if isinstance(answer, LikelyAnswer) else []
+            reference = Text(answer.uri.removeprefix(folder))
+            table.add_row(picture, str(rank), f"{answer.score:.3f}", *chance, _place(answer), reference)
     adapters = ", ".join(sorted({placement.adapter for placement in placements}))
     table.caption = f"adapter: {adapters}\nreferences in {folder}"
     return table
+
+
+def _pictures(placement: Placement) -> str:
+    more = len(placement.pictures) - 1 if isinstance(placement, JointPlacement) else 0
+    return f"{placement.picture} and {more} more" if more else placement.picture
 
 
 def _common_folder(uris: Sequence[str]) -> str:

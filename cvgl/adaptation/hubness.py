@@ -35,18 +35,22 @@ def reciprocal_labels(z_query: Tensor, z_reference: Tensor, neighbours: int) -> 
         neighbours: k of CSLS.
 
     Returns:
-        One label a query; `similarity` is the corrected one, and `mutual` says that the query is the reference's very best.
+        One label a query; `similarity` is the corrected one, and `mutual` says that the query is the reference's very best
+        (the first of equals).
     """
     query_hubness, reference_hubness = hubness(z_query, z_reference, neighbours)
     count = -(-len(z_query) // len(z_reference))
     best_values = z_query.new_full((len(z_reference), min(count, len(z_query))), -torch.inf)
+    favourite = torch.zeros(len(z_reference), dtype=torch.int64, device=z_query.device)
     similarity, reference = z_query.new_empty(len(z_query)), torch.empty(len(z_query), dtype=torch.int64, device=z_query.device)
     for block in _blocks(len(z_query), len(z_reference)):
         scores = 2 * (z_query[block] @ z_reference.T) - query_hubness[block, None] - reference_hubness
         similarity[block], reference[block] = scores.max(dim=1)
+        highest, of_block = scores.max(dim=0)
+        favourite = torch.where(highest > best_values[:, 0], of_block + block.start, favourite)
         best_values = _largest(torch.cat([best_values, scores.T], dim=1), best_values.shape[1])
     reciprocal = similarity >= best_values[reference, -1]
-    mutual = similarity >= best_values[reference, 0]
+    mutual = favourite[reference] == torch.arange(len(z_query), device=z_query.device)
     return PseudoLabels(torch.where(reciprocal, reference, NO_LABEL), similarity, mutual)
 
 

@@ -25,7 +25,6 @@ import torch
 from cvgl.adaptation import hubness, standardise, whitening
 from cvgl.adaptation.affine import Affine
 from cvgl.adaptation.compute import computing, training_device
-from cvgl.adaptation.descriptors import unit_rows
 from cvgl.adaptation.pseudo_labels import NO_LABEL
 from cvgl.adaptation.record import IterationMetrics, SelfCheck
 from cvgl.adaptation.trajectory import Trajectories, believe, course_gain, steps
@@ -220,7 +219,7 @@ def _alternate(
     found, history = whitening.identity(z_query.shape[1]), []
     previous: Labels | None = None
     for iteration in range(1, config.iterations + 1):
-        labels = expectation.labels(_through(found, z_query), _through(found, z_reference))
+        labels = expectation.labels(found.unit_rows(z_query), found.unit_rows(z_reference))
         pairs = np.flatnonzero(labels.reference != NO_LABEL)
         if len(pairs):
             references = labels.reference[pairs]
@@ -233,10 +232,6 @@ def _alternate(
     return found, tuple(history)
 
 
-def _through(found: Whitening, rows: Float32Array) -> Float32Array:
-    return unit_rows(rows @ found.weight)
-
-
 def _check(z_query: Float32Array, z_reference: Float32Array, expectation: Expectation, config: AdaptConfig) -> SelfCheck | None:
     """Learns on each half of the queries and looks at the other. None where a half would be a single query."""
     if len(z_query) < 4:
@@ -246,7 +241,7 @@ def _check(z_query: Float32Array, z_reference: Float32Array, expectation: Expect
     for (learned_on, expected), (held_out, judged) in (halves, halves[::-1]):
         found, _ = _alternate(z_query[learned_on], z_reference, expected, config)
         before.append(judged.scores(z_query[held_out], z_reference))
-        after.append(judged.scores(_through(found, z_query[held_out]), _through(found, z_reference)))
+        after.append(judged.scores(found.unit_rows(z_query[held_out]), found.unit_rows(z_reference)))
     gain = np.concatenate(after) - np.concatenate(before)
     blocks = [part.mean() for part in np.array_split(gain, max(2, len(gain) // expectation.alike))]
     # Halves may differ by chance: what counts as a loss is more than one standard error of the paired difference.

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cvgl.adaptation.descriptors import unit_rows
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -25,23 +27,38 @@ LEAST_SHRINKAGE, MOST_SHRINKAGE = 0.02, 0.98
 
 
 class Whitening(NamedTuple):
-    """C^-1/2 and its inverse, both scaled to leave directions without observed differences as they are.
+    """z -> z C^-1/2, scaled to leave directions without observed differences as they are.
 
     Attributes:
-        weight: float32 (d, d), symmetric.
-        inverse: float32 (d, d).
+        directions: float64 (k, d), orthonormal; as many as there are pairs, or dimensions.
+        factors: float64 (k,), by which rows are scaled along them.
         shrinkage: of the covariance towards the identity, in [0, 1].
     """
 
-    weight: Float32Array
-    inverse: Float32Array
+    directions: NDArray[np.float64]
+    factors: NDArray[np.float64]
     shrinkage: float
+
+    def unit_rows(self, rows: Float32Array) -> Float32Array:
+        """Rows (n, d) through the map, of unit length; with few directions cheaper than the product with `weight`."""
+        directions = self.directions.astype(np.float32)
+        along = (rows @ directions.T) * (self.factors - 1).astype(np.float32)
+        return unit_rows(np.asarray(rows + along @ directions, dtype=np.float32))
+
+    @property
+    def weight(self) -> Float32Array:
+        """C^-1/2, float32 (d, d), symmetric."""
+        return _along(self.directions, self.factors)
+
+    @property
+    def inverse(self) -> Float32Array:
+        """C^1/2, float32 (d, d)."""
+        return _along(self.directions, 1 / self.factors)
 
 
 def identity(d: int) -> Whitening:
     """No pairs, no whitening."""
-    eye = np.eye(d, dtype=np.float32)
-    return Whitening(eye, eye, 1.0)
+    return Whitening(np.zeros((0, d)), np.zeros(0), 1.0)
 
 
 def fit(
@@ -67,7 +84,7 @@ def fit(
     mean_variance = variances.sum() / d
     # (1 - s) C + s m I, over s m: the identity plus what was observed.
     relative = 1 + (1 - shrinkage) * variances / (shrinkage * mean_variance)
-    return Whitening(_along(directions, relative**-0.5), _along(directions, relative**0.5), shrinkage)
+    return Whitening(directions, relative**-0.5, shrinkage)
 
 
 def _means(rows: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,6 +2,9 @@
 
 The model is that of `trajectory.believe`, run once for every picture on its window alone. Windows of one length are worked on
 together, so that the moves of all of them are one matrix product.
+
+Hubness is that of the flight itself: how similar a reference is to the pictures taken so far, whatever they show. No stored
+statistic is needed, and no later picture has a say.
 """
 
 from __future__ import annotations
@@ -22,7 +25,10 @@ if TYPE_CHECKING:
     Float64Array = NDArray[np.float64]
 
 WINDOW = 20
-"""Pictures: at a frame a second and a few metres a second, about the side of a tile."""
+"""Pictures in a window: few enough that a live answer comes from what is in view, more than show one reference."""
+
+NEIGHBOURS = 10
+"""k of the hubness, as in `robust`."""
 
 _CELLS = 2**21  # numbers that the forward pass of windows worked on together may hold: 16 MB
 
@@ -33,17 +39,20 @@ def believe_windows(
     size: int = WINDOW,
     *,
     centred: bool = False,
+    hubness: Float32Array | None = None,
     moving: float = FIRST_MOVING,
 ) -> Float32Array:
     """The posterior of each picture of one run, given the pictures of its window.
 
     Args:
-        similarities: float (n, N), of each picture to each reference, hubness-corrected, in the order taken. A row of equal
-            values says nothing: a picture that is missing.
+        similarities: float (n, N), of each picture to each reference, in the order taken. A row of equal values says
+            nothing: a picture that is missing.
         moves: float64 (N, N), of `trajectory.steps`.
         size: pictures in a window, at least 1; fewer at the ends of the run.
         centred: the window lies around the picture, for afterwards. Otherwise it ends with the picture, and no later one
             has a say, which is what can be known in flight.
+        hubness: float32 (n, N), of `hubness_so_far`; half of what was known at the end of a window is taken from its
+            similarities.
         moving: where the estimate of the probability of moving starts, in each window.
 
     Returns:
@@ -54,15 +63,52 @@ def believe_windows(
     """
     if size < 1:
         raise ConfigError(f"a window of {size} pictures", where="window", fix="give at least 1")
-    posterior = np.empty(similarities.shape, np.float32)
+    posterior, silent = np.empty(similarities.shape, np.float32), says_nothing(similarities)
     for pictures, rows, place in _windows(len(similarities), size, centred):
         together = max(1, _CELLS // (rows.shape[1] * len(moves)))
         for start in range(0, len(pictures), together):
             some = slice(start, start + together)
             used = rows[some]
-            evidence = evidence_of(np.asarray(similarities[used.ravel()], np.float64)).reshape(*used.shape, -1)
+            values = np.asarray(similarities[used], np.float64)
+            if hubness is not None:
+                values -= hubness[used[:, -1]][:, None] / 2
+            evidence = evidence_of(values.reshape(used.size, -1)).reshape(values.shape)
+            evidence[silent[used]] = 1
             posterior[pictures[some]] = _posteriors(evidence, moves, place, moving)
     return posterior
+
+
+def hubness_so_far(similarities: Float32Array, neighbours: int = NEIGHBOURS) -> Float32Array:
+    """How similar each reference is to what was taken until then: the mean of its largest similarities.
+
+    Args:
+        similarities: float32 (n, N), of the pictures of one run to each reference, in the order taken; those that say nothing
+            are left out.
+        neighbours: how many are averaged; all of those so far where there are fewer.
+
+    Returns:
+        float32 (n, N), row t of pictures 0..t.
+    """
+    n, count = similarities.shape
+    found, silent, seen = np.zeros((n, count), np.float32), says_nothing(similarities), 0
+    largest, columns = np.zeros((neighbours, count)), np.arange(count)
+    for t in range(n):
+        if not silent[t]:
+            if seen < neighbours:
+                largest[seen] = similarities[t]
+            else:
+                least = largest.argmin(axis=0)
+                largest[least, columns] = np.maximum(largest[least, columns], similarities[t])
+            seen += 1
+        found[t] = largest[: min(seen, neighbours)].mean(axis=0) if seen else 0
+    return found
+
+
+def says_nothing(similarities: Float32Array | Float64Array) -> NDArray[np.bool_]:
+    """Which pictures are equally similar to all references: missing ones. On a map of one reference none is."""
+    if similarities.shape[1] < 2:
+        return np.zeros(len(similarities), bool)
+    return np.asarray(similarities.max(axis=1) == similarities.min(axis=1))
 
 
 def _windows(n: int, size: int, centred: bool) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], int]]:

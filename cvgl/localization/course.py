@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cvgl.adaptation.trajectory import MOST_REFERENCES, believe, steps
-from cvgl.adaptation.windows import believe_windows
+from cvgl.adaptation.windows import believe_windows, hubness_so_far, says_nothing
 from cvgl.errors import ConfigError, DataError
 from cvgl.geo import to_local_m
 from cvgl.retrieval import search
@@ -25,19 +25,22 @@ if TYPE_CHECKING:
     Float64Array = NDArray[np.float64]
 
 
+_RECENT = 512  # pictures that hubness is measured on where the map is large
+
+
 class Believed(NamedTuple):
     """What is believed of some pictures of a run.
 
     Attributes:
         pictures: int64 (n,), which ones.
         references: int64 (m,), which references were considered.
-        posterior: float (n, m), probability of each; rows add up to 1.
-        similarity: float32 (n, m), of each picture to each of them.
+        posterior: float32 (n, m), probability of each; rows add up to 1.
+        similarity: float32 (n, m), of each picture to each of them, as it is without its neighbours.
     """
 
     pictures: NDArray[np.int64]
     references: NDArray[np.int64]
-    posterior: Float32Array | Float64Array
+    posterior: Float32Array
     similarity: Float32Array
 
 
@@ -70,12 +73,14 @@ def follow(
 ) -> Iterator[Believed]:
     """Infers which references the pictures of one run show.
 
+    Similarities are corrected for hubness by the run itself: with a window by the pictures until its end, otherwise by all.
+
     On a larger map than `most_references`, only those are considered that are among the most similar ones to some picture
     of the run or window.
 
     Args:
         queries: float32 (n, d), in the order taken; a row of zeros is a picture that is missing.
-        references: float32 (N, d), N >= 1, in the same space: inner products are similarities, hubness-corrected or not.
+        references: float32 (N, d), N >= 1, in the same space: inner products are similarities.
         positions: of the references.
         window: each picture is inferred from so many, its own included; None: from the whole run.
         centred: see `cvgl.adaptation.windows.believe_windows`.
@@ -101,8 +106,13 @@ def follow(
     if len(references) > most_references:
         yield from _on_a_large_map(queries, references, positions, window, centred, most_references)
         return
-    moves = moves_between(positions)
-    yield _together(np.arange(len(queries)), np.arange(len(references)), queries, references, moves, window, centred)
+    similarity, moves = queries @ references.T, moves_between(positions)
+    hubness = hubness_so_far(similarity)
+    if window is None:
+        posterior = believe(_corrected(similarity, hubness[-1]), moves).posterior.astype(np.float32)
+    else:
+        posterior = believe_windows(similarity, moves, window, centred=centred, hubness=hubness)
+    yield Believed(np.arange(len(queries)), np.arange(len(references)), posterior, similarity)
 
 
 def _on_a_large_map(
@@ -120,27 +130,17 @@ def _on_a_large_map(
     ranges = [(t, max(0, t - (size - 1 - behind)), min(n, t + behind + 1)) for t in range(n)] if window else [(None, 0, n)]
     for picture, first, stop in ranges:
         candidates = np.unique(nearest[first:stop])
-        moves = moves_between(positions.take(candidates))
-        rows = np.arange(first, stop)
-        found = _together(rows, candidates, queries[rows], references[candidates], moves, None, centred)
-        yield found if picture is None else _only(found, picture - first)
+        since = min(first, max(0, stop - _RECENT))
+        similarity = queries[since:stop] @ references[candidates].T
+        hubness, rows = hubness_so_far(similarity)[-1], np.arange(first, stop)
+        values = _corrected(similarity[first - since :], hubness)
+        posterior = believe(values, moves_between(positions.take(candidates))).posterior.astype(np.float32)
+        kept = slice(None) if picture is None else slice(picture - first, picture - first + 1)
+        yield Believed(rows[kept], candidates, posterior[kept], similarity[first - since :][kept])
 
 
-def _together(
-    pictures: NDArray[np.int64],
-    considered: NDArray[np.int64],
-    queries: Float32Array,
-    references: Float32Array,
-    moves: Float64Array,
-    window: int | None,
-    centred: bool,
-) -> Believed:
-    similarity = queries @ references.T
-    if window is None:
-        return Believed(pictures, considered, believe(similarity.astype(np.float64), moves).posterior, similarity)
-    return Believed(pictures, considered, believe_windows(similarity, moves, window, centred=centred), similarity)
-
-
-def _only(found: Believed, row: int) -> Believed:
-    rows = slice(row, row + 1)
-    return Believed(found.pictures[rows], found.references, found.posterior[rows], found.similarity[rows])
+def _corrected(similarity: Float32Array, hubness: Float32Array) -> Float64Array:
+    """Less half of the hubness (N,), but for pictures that say nothing."""
+    values = similarity - hubness.astype(np.float64) / 2
+    values[says_nothing(similarity)] = 0
+    return np.asarray(values)

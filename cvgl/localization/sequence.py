@@ -36,7 +36,7 @@ def localize_sequence(
     Args:
         pictures: names, in the order taken.
         descriptors: float32 (n, d), one a picture; a row of zeros stands for a picture that is missing, whose place its
-            neighbours tell. Hubness-corrected ones (`cvgl.adaptation.HubnessCorrected`) serve best.
+            neighbours tell. Hubness is corrected by the flight's own pictures.
         index: the map, in the same space. Where it knows positions, a flight moves between references near by.
         top_k: answers a picture; all references when there are fewer.
         window: each picture is placed by so many, its own included; None: by the whole flight.

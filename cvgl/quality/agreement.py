@@ -1,11 +1,16 @@
-"""How well two views agree, told without labels: the share of pictures for which two halves of the descriptor, each asked on
-its own, name the same partner in the other view.
+"""How well two views agree, told without labels: what the choice of the alignment goes by.
 
-A picture of one view and one of the other are mutual neighbours when each is the other's nearest. Their share alone says
-little: among similarities drawn at random half of all pictures have a mutual neighbour, and whitening within such pairs
-confirms them. But two halves of the dimensions that err do not err alike. So the dimensions are split at random, each half
-finds its pairs and is whitened within them without a look at the other, and what counts are the pairs that both found (the
-idea of co-training, Blum and Mitchell 1998, and of split-half reliability).
+Pictures on their own: the share for which two halves of the descriptor, each asked on its own, name the same partner in the
+other view. A picture of one view and one of the other are mutual neighbours when each is the other's nearest. Their share
+alone says little: among similarities drawn at random half of all pictures have a mutual neighbour, and whitening within
+such pairs confirms them. But two halves of the dimensions that err do not err alike. So the dimensions are split at random,
+each half finds its pairs and is whitened within them without a look at the other, and what counts are the pairs that both
+found (the idea of co-training, Blum and Mitchell 1998, and of split-half reliability).
+
+Pictures taken in a row, over references of known position: by how much the most probable course explains the pictures
+better than chance does (`cvgl.adaptation.trajectory.course_gain`). Many frames show one tile and most tiles are never seen,
+so few have a mutual neighbour however good the descriptors are; but similarities that know the place agree from frame to
+frame.
 """
 
 from __future__ import annotations
@@ -22,12 +27,14 @@ from cvgl.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cvgl.adaptation.trajectory import Trajectories
     from cvgl.types import Float32Array
 
-IMPLEMENTATION = 2  # raised whenever the same descriptors would get another score
+IMPLEMENTATION = 3  # raised whenever the same descriptors would get another score
 NEIGHBOURS = 10
 ROUNDS = 4
 SPLITS = 4
+BLOCK = 25  # consecutive pictures that err together
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +42,22 @@ class Agreement:
     """How well two views agree.
 
     Attributes:
-        share: of the pictures of the smaller side, 0 to 1, whose partner both halves of the descriptor name.
-        standard_error: of the share, over the draw of pictures.
+        score: of pictures on their own, the share of the smaller side whose partner both halves of the descriptor name, 0 to 1;
+            of pictures taken in a row, nats a picture. Higher is better, and only scores of one kind can be compared.
+        standard_error: of the score, over the draw of pictures.
     """
 
-    share: float
+    score: float
     standard_error: float
 
 
-def agreement(query_features: Any, reference_features: Any) -> Agreement:
-    """The share of pictures whose mutual neighbour both halves of the descriptor name, over several splits into halves.
-
-    Views are standardised first, and each half is whitened within its own pairs, `ROUNDS` times over.
+def agreement(query_features: Any, reference_features: Any, trajectories: Trajectories | None = None) -> Agreement:
+    """Standardises both views, then scores them as above.
 
     Args:
         query_features: (M, d) descriptors of one view, at least two rows and columns.
         reference_features: (N, d) of the other view, at least two rows.
+        trajectories: which queries were taken in a row; used when they are usable.
 
     Raises:
         DataError: fewer than two descriptors on a side, or not finite, or of different dimensions.
@@ -63,6 +70,24 @@ def agreement(query_features: Any, reference_features: Any) -> Agreement:
     standardised = fit(query_features, reference_features)
     queries = standardised.transform_query(query_features)
     references = standardised.transform_reference(reference_features)
+    if trajectories is not None and trajectories.usable:
+        return _along(queries, references, trajectories)
+    return _of_halves(queries, references)
+
+
+def _along(queries: Float32Array, references: Float32Array, trajectories: Trajectories) -> Agreement:
+    from cvgl.adaptation.trajectory import course_gain, steps
+
+    similarities = (queries @ references.T).astype(np.float64)
+    moves = steps(trajectories.positions)
+    gains = np.concatenate([course_gain(similarities[run], moves) for run in trajectories.runs])
+    means = [block.mean() for block in np.array_split(gains, max(2, len(gains) // BLOCK))]
+    return Agreement(float(gains.mean()), float(np.std(means, ddof=1) / np.sqrt(len(means))))
+
+
+def _of_halves(queries: Float32Array, references: Float32Array) -> Agreement:
+    """Each half is whitened within its own pairs, `ROUNDS` times over; several splits into halves."""
+    count = min(len(queries), len(references))
     generator = np.random.default_rng(0)  # a score must not depend on anything but the descriptors
     shared = 0
     for _ in range(SPLITS):
@@ -77,88 +102,24 @@ def agreement(query_features: Any, reference_features: Any) -> Agreement:
 
 def _pairs_after_whitening(queries: Float32Array, references: Float32Array) -> set[tuple[int, int]]:
     """Mutual pairs when differences between mutual pairs have been weighed down, again and again."""
+    from cvgl.adaptation import whitening
+
     pairs = mutual_pairs(queries, references)
     for _ in range(ROUNDS):
         if len(pairs) < 2:
             break
-        whitening = within_whitening(queries[pairs[:, 0]] - references[pairs[:, 1]])
-        pairs = mutual_pairs(whitening.unit_rows(queries), whitening.unit_rows(references))
+        found = whitening.fit(queries[pairs[:, 0]] - references[pairs[:, 1]])
+        pairs = mutual_pairs(found.unit_rows(queries), found.unit_rows(references))
     return {(int(query), int(reference)) for query, reference in pairs}
 
 
-def mutual_pairs(queries: Float32Array, references: Float32Array) -> NDArray[np.intp]:
-    """Pairs (query, reference) that are each other's nearest by similarity corrected for hubs, (P, 2).
+def mutual_pairs(queries: Float32Array, references: Float32Array) -> NDArray[np.int64]:
+    """Pairs (query, reference) that are each other's nearest by similarity corrected for hubs, (P, 2)."""
+    import torch
 
-    The correction is CSLS (Conneau et al. 2018): twice the similarity, minus the mean similarity of each side to its nearest.
-    """
-    similarity = queries @ references.T
-    nearest_references = _mean_of_largest(similarity, 1)
-    nearest_queries = _mean_of_largest(similarity, 0)
-    corrected = 2 * similarity - nearest_references[:, None] - nearest_queries[None, :]
-    best_reference, best_query = corrected.argmax(1), corrected.argmax(0)
-    mutual = np.flatnonzero(best_query[best_reference] == np.arange(len(queries)))
-    return np.stack([mutual, best_reference[mutual]], axis=1)
+    from cvgl.adaptation.hubness import reciprocal_labels
 
-
-@dataclass(frozen=True, slots=True)
-class Whitening:
-    """x -> x C^(-1/2) up to a common factor, for C with few directions of its own and one variance in all others.
-
-    Attributes:
-        directions: (r, d), orthonormal.
-        factors: (r,), by which those directions are scaled in comparison with all others.
-    """
-
-    directions: Float32Array
-    factors: Float32Array
-
-    def unit_rows(self, rows: Float32Array) -> Float32Array:
-        """Whitened rows of unit length."""
-        along = rows @ self.directions.T
-        return unit_rows(np.asarray(rows + (along * (self.factors - 1)) @ self.directions, dtype=np.float32))
-
-
-def within_whitening(differences: Float32Array) -> Whitening:
-    """The whitening of the differences of pairs, whose covariance is shrunk towards a multiple of the identity.
-
-    The shrinkage is Ledoit and Wolf's (2004), for a mean of zero. Fewer differences than dimensions are no obstacle, and cost
-    only the square of their number.
-    """
-    count, dimension = differences.shape
-    rows = differences.astype(np.float64)
-    eigenvalues, left = np.linalg.eigh(rows @ rows.T)
-    variances = np.maximum(eigenvalues, 0) / count
-    mean = variances.sum() / dimension
-    shrinkage = ledoit_wolf(variances, float((np.square(rows).sum(axis=1) ** 2).sum()), count, dimension)
-    floor = shrinkage * mean
-    kept = eigenvalues > eigenvalues[-1] * 1e-10
-    if not kept.any() or floor <= 0:
-        return Whitening(np.zeros((0, dimension), np.float32), np.zeros(0, np.float32))
-    directions = (left[:, kept] / np.sqrt(eigenvalues[kept])).T @ rows
-    factors = np.sqrt(floor / ((1 - shrinkage) * variances[kept] + floor))
-    return Whitening(directions.astype(np.float32), factors.astype(np.float32))
-
-
-def ledoit_wolf(variances: NDArray[np.float64], fourth_powers: float, count: int, dimension: int) -> float:
-    """How far to shrink a covariance towards its mean variance times the identity, 0 to 1 (Ledoit & Wolf 2004).
-
-    Args:
-        variances: eigenvalues of the covariance about zero; those that are zero may be left out.
-        fourth_powers: sum over the rows of their lengths to the power of four.
-        count: rows.
-        dimension: of a row.
-    """
-    mean = variances.sum() / dimension
-    squares = np.square(variances).sum()
-    distance = (squares - dimension * mean**2) / dimension
-    error = (fourth_powers / count - squares) / (dimension * count)
-    return float(min(error, distance) / distance) if distance > 0 else 1.0
-
-
-def _mean_of_largest(similarity: Float32Array, axis: int) -> Float32Array:
-    """Mean over the largest values along an axis, at most `NEIGHBOURS` of them and never all but one."""
-    length = similarity.shape[axis]
-    count = min(NEIGHBOURS, max(1, length // 2))
-    largest = np.take(np.partition(similarity, length - count, axis=axis), range(length - count, length), axis=axis)
-    means: Float32Array = largest.mean(axis=axis)
-    return means
+    neighbours = min(NEIGHBOURS, max(1, min(len(queries), len(references)) // 2))
+    found = reciprocal_labels(torch.from_numpy(queries), torch.from_numpy(references), neighbours)
+    mutual = torch.nonzero(found.mutual).ravel()
+    return torch.stack([mutual, found.reference[mutual]], dim=1).numpy()

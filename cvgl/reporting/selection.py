@@ -13,7 +13,6 @@ from cvgl.reporting.figures import Similarities
 from cvgl.reporting.results import STAGE_NAMES
 from cvgl.types import Stage
 
-
 _COSINES = (Stage.FROZEN, Stage.STANDARDISED, Stage.ADAPTED)  # stages whose scores are similarities of two descriptors
 
 

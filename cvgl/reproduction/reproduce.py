@@ -15,7 +15,7 @@ from cvgl.reproduction.experiments import Configuration, Experiment, Situation
 from cvgl.reproduction.judging import Circumstances, judge, units_of
 from cvgl.reproduction.learners import depends_on_seed, looks_at_sequences
 from cvgl.reproduction.material import Material, TrainingPlaces, load_material, training_places
-from cvgl.reproduction.measuring import Bench, Figure, Measurement
+from cvgl.reproduction.measuring import RADII_M, Bench, Figure, Measurement
 from cvgl.reproduction.results import (
     DEPTHS,
     Aligned,
@@ -208,7 +208,7 @@ class _Row:
         first = figures[0]
         asked = next(one for one in self.material.examinations if str(one.question.direction) == first.direction)
         distances = [figure.distances for figure in figures if figure.distances is not None]
-        radii = distances[0].within_m if distances else ()
+        radii = [f"{radius:g}" for radius in RADII_M] if distances else []  # a kept measurement has an order of its own
         return DirectionResult(
             **first.model_dump(exclude={"recall", "ap", "distances", "right", "near"}),
             recall={depth: Spread.of([figure.recall[depth] for figure in figures]) for depth in DEPTHS},

@@ -26,7 +26,7 @@ class Overrides(Settings):
     threshold: float | None = Field(None, ge=-1, le=1)
     learning_rate: float | None = Field(None, gt=0)
 
-    def changes(self, recipe: str | None = None) -> dict[str, Any]:
+    def changes(self, recipe: str) -> dict[str, Any]:
         """The fields that were given and that a recipe knows."""
         return self.model_dump(exclude_none=True, include={"iterations"} if recipe == Recipe.ROBUST else None)
 
@@ -91,7 +91,7 @@ class ReproduceConfig(Settings):
         """
         try:
             device = self.extract.device
-            given = self.overrides.changes(changes.get("recipe"))
+            given = self.overrides.changes(changes.get("recipe", AdaptConfig.model_fields["recipe"].default))
             return AdaptConfig.model_validate({"device": device, **given, **changes, "seed": seed})
         except ValidationError as error:
             first = error.errors(include_url=False)[0]

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cvgl.backbones import Variants, load_variants
 from cvgl.config import AlignConfig, AlignmentConfig, ExtractConfig
@@ -28,9 +28,13 @@ from cvgl.stages.align_sample import Sample
 from cvgl.stages.align_search import MINIMUM, Search
 from cvgl.stages.extract import device_lock
 from cvgl.stages.extract_reading import Row
+from cvgl.stages.sequences import trajectories_of
 from cvgl.types import ArtifactRef, Progress, Subset, View, silent
 
-SEARCH_VERSION = 1
+if TYPE_CHECKING:
+    from cvgl.adaptation.trajectory import Trajectories
+
+SEARCH_VERSION = 2
 """Raised whenever the same pictures and settings could lead to another choice."""
 
 
@@ -71,7 +75,8 @@ def align(
         ConfigError, ModelError: the model cannot be loaded.
         LakeError: the dataset has not been ingested, or a record is damaged.
     """
-    view, pictures = _sampled(lake, images.name, config)
+    rows = _training_rows(lake, images.name)
+    view, pictures = _sampled(rows, images.name, config)
     backbone = extract.backbone
     rings = () if "rings" in backbone.model_fields_set else config.rings
     variants = load_variants(backbone, rings, config.more_layers, extract.device, extract.precision)
@@ -90,7 +95,7 @@ def align(
             working = lake.root / "cache" / "alignments" / digest
             with device_lock(extract, progress, config.max_passes):
                 sample = Sample(pictures, variants, extract, working)
-                record = _chosen(sample, extract, config, view, images.name, inputs, progress)
+                record = _chosen(sample, extract, config, view, images.name, inputs, rows, progress)
             write_json(path, record.model_dump(mode="json"))
             shutil.rmtree(working, ignore_errors=True)  # only of use until the choice is made
     return AlignOutcome(
@@ -108,6 +113,7 @@ def _chosen(
     view: View | None,
     dataset: str,
     inputs: dict[str, Any],
+    rows: Mapping[str, Mapping[str, Any]],
     progress: Progress,
 ) -> AlignmentRecord:
     """Searches, and writes down what was found."""
@@ -126,7 +132,10 @@ def _chosen(
     def on_candidate(tried: TriedCandidate, used: int) -> None:
         progress(min(used, config.max_passes - 1), config.max_passes, f"{tried.in_words()}: agreement {tried.agreement:.2f}")
 
-    search = Search(sample, view, config, frozenset(extract.alignment.model_fields_set), on_candidate)
+    def courses(query_ids: Sequence[str], reference_ids: Sequence[str]) -> Trajectories | None:
+        return trajectories_of([rows[one] for one in query_ids], [rows[one] for one in reference_ids])
+
+    search = Search(sample, view, config, frozenset(extract.alignment.model_fields_set), courses, on_candidate)
     chosen = search.run(extract.alignment)
     if chosen is None:
         reason = "too few of the sampled pictures can be described to choose an alignment by: taken as given"
@@ -164,16 +173,27 @@ def _too_few(counts: dict[View, int]) -> str:
     )
 
 
-def _sampled(lake: Lake, dataset: str, config: AlignConfig) -> tuple[View | None, dict[View, tuple[Row, ...]]]:
+def _training_rows(lake: Lake, dataset: str) -> dict[str, dict[str, Any]]:
+    """Training pictures of the images table by their id."""
+    rows = tables.read_images(lake, dataset).to_pylist()
+    return {row["image_id"]: row for row in rows if Subset.TRAIN in row["subsets"]}
+
+
+def _sampled(
+    rows: Mapping[str, Mapping[str, Any]], dataset: str, config: AlignConfig
+) -> tuple[View | None, dict[View, tuple[Row, ...]]]:
     """The query view, and training pictures of both views; which, follows from their ids and the seed alone."""
-    by_view: dict[View, list[Row]] = {}
-    columns = [*Row.COLUMNS, "subsets"]
-    for row in tables.read_images(lake, dataset).select(columns).to_pylist():
-        if Subset.TRAIN in row.pop("subsets"):
-            by_view.setdefault(View(row["view"]), []).append(Row(**row))
+    by_view: dict[View, list[Mapping[str, Any]]] = {}
+    for row in rows.values():
+        by_view.setdefault(View(row["view"]), []).append(row)
     view = _query_view([one for one in by_view if not one.is_reference], config.query_view, dataset)
-    wanted = [one for one in (view, View.SATELLITE) if one is not None]
-    return view, {one: _drawn(by_view.get(one, []), config) for one in wanted}
+    if view is None:
+        return None, {View.SATELLITE: _drawn(by_view.get(View.SATELLITE, []), config)}
+    queries, references = by_view.get(view, []), by_view.get(View.SATELLITE, [])
+    courses = trajectories_of(queries, references)
+    if courses is not None and courses.usable:
+        return view, {view: _drawn_in_a_row(queries, courses, config), View.SATELLITE: _drawn(references, config, 2)}
+    return view, {view: _drawn(queries, config), View.SATELLITE: _drawn(references, config)}
 
 
 def _query_view(views: Iterable[View], wanted: View | None, dataset: str) -> View | None:
@@ -189,11 +209,33 @@ def _query_view(views: Iterable[View], wanted: View | None, dataset: str) -> Vie
     return found[0] if found else None
 
 
-def _drawn(rows: list[Row], config: AlignConfig) -> tuple[Row, ...]:
-    """A seeded draw that a picture's arrival or departure changes by one picture at most; sorted by id."""
+def _drawn(rows: Iterable[Mapping[str, Any]], config: AlignConfig, times: int = 1) -> tuple[Row, ...]:
+    """A seeded draw that a picture's arrival or departure changes by one picture at most; sorted by id.
+
+    Args:
+        rows: of the images table.
+        config: how many, and the seed.
+        times: that many times as many.
+    """
+    count = min(config.samples, _affordable(config)) * times
+    ordered = sorted(rows, key=lambda row: _shuffled(row["image_id"], config))
+    return _as_rows(ordered[:count])
+
+
+def _drawn_in_a_row(rows: Sequence[Mapping[str, Any]], courses: Trajectories, config: AlignConfig) -> tuple[Row, ...]:
+    """Whole runs, in a seeded order, until there are enough: what follows what is what they are judged by. Sorted by id."""
     count = min(config.samples, _affordable(config))
-    ordered = sorted(rows, key=lambda row: hashlib.sha256(f"{config.seed}:{row.image_id}".encode()).digest())
-    return tuple(sorted(ordered[:count], key=lambda row: row.image_id))
+    runs = sorted(courses.runs, key=lambda run: _shuffled(rows[run[0]]["image_id"], config))
+    return _as_rows([rows[row] for run in runs for row in run][:count])
+
+
+def _shuffled(image_id: str, config: AlignConfig) -> bytes:
+    return hashlib.sha256(f"{config.seed}:{image_id}".encode()).digest()
+
+
+def _as_rows(rows: Iterable[Mapping[str, Any]]) -> tuple[Row, ...]:
+    chosen = sorted(rows, key=lambda row: str(row["image_id"]))
+    return tuple(Row(**{name: row[name] for name in Row.COLUMNS}) for row in chosen)
 
 
 def _affordable(config: AlignConfig) -> int:

@@ -21,7 +21,7 @@ class TriedCandidate(Settings):
         alignment: its settings.
         layers: of the frozen model; none for the model's own.
         rings: that are pooled.
-        agreement: share of the pictures that have a mutual neighbour in the other view; no labels are used.
+        agreement: `cvgl.quality.agreement`; a share, or nats a picture of those taken in a row. No labels are used.
         standard_error: of the agreement.
         query_passes: model inputs for each query picture.
         reference_passes: model inputs for each reference picture.

@@ -78,8 +78,8 @@ class Sample:
         """Model inputs of all passes that were asked for."""
         return self._inputs(self.used)
 
-    def descriptors(self, view: View, alignment: AlignmentConfig, variant: int) -> Float32Array:
-        """Descriptors of the pictures of a view under a candidate, unit rows; pictures that cannot be described have none."""
+    def descriptors(self, view: View, alignment: AlignmentConfig, variant: int) -> tuple[list[str], Float32Array]:
+        """Ids and descriptors, unit rows, of the pictures of a view under a candidate; some cannot be described."""
         units = self.units(view, alignment)
         self.used |= set(units)
         self._describe([unit for unit in units if not self._store(unit).parts()])
@@ -87,10 +87,11 @@ class Sample:
         ids = sorted(set.intersection(*(set(store.ids()) for store in stores)))
         columns = self.variants.variants[variant].columns
         if not ids:
-            return np.zeros((0, columns.stop - columns.start), np.float32)
+            return [], np.zeros((0, columns.stop - columns.start), np.float32)
         rows = np.stack([store.read(ids)[:, columns] for store in stores])
         described = unit_or_nan(rows.mean(axis=0, dtype=np.float32))
-        return described[np.isfinite(described[:, 0])]
+        usable = np.isfinite(described[:, 0])
+        return [one for one, is_usable in zip(ids, usable.tolist(), strict=True) if is_usable], described[usable]
 
     def _inputs(self, units: Iterable[Unit]) -> int:
         return sum(len(self.pictures[unit.view]) for unit in units)

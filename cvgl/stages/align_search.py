@@ -6,16 +6,19 @@ does not allow is left out and said. At the end, what is cheaper and no worse th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cvgl.config import AlignConfig, AlignmentConfig
 from cvgl.quality.agreement import agreement
 from cvgl.stages.align_record import TriedCandidate, in_words
 from cvgl.stages.align_sample import Sample
 from cvgl.types import View
+
+if TYPE_CHECKING:
+    from cvgl.adaptation.trajectory import Trajectories
 
 MINIMUM = 20
 """Pictures of each view below which shares of them say too little to choose by."""
@@ -44,6 +47,7 @@ class Search:
         query_view: the view that is aligned with the tiles.
         config: the candidates and the budget.
         fixed: names of alignment settings that were given and stay.
+        courses: which of some queries were taken in a row, over where some references lie; by their ids.
         on_candidate: told each candidate and the model inputs used so far.
         tried: every candidate that was scored, in order.
         left_out: those that the budget did not allow.
@@ -53,6 +57,7 @@ class Search:
     query_view: View
     config: AlignConfig
     fixed: frozenset[str]
+    courses: Callable[[Sequence[str], Sequence[str]], Trajectories | None]
     on_candidate: OnCandidate
     tried: dict[Candidate, TriedCandidate] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
@@ -95,19 +100,19 @@ class Search:
 
     def _scored(self, step: str, candidate: Candidate) -> TriedCandidate | None:
         """None when too few of the pictures can be described."""
-        queries, references = (
+        (query_ids, queries), (reference_ids, references) = (
             self.sample.descriptors(view, candidate.alignment, candidate.variant) for view in (self.query_view, View.SATELLITE)
         )
         if min(len(queries), len(references)) < MINIMUM:
             return None
-        score = agreement(queries, references)
+        score = agreement(queries, references, self.courses(query_ids, reference_ids))
         variant = self.sample.variants.variants[candidate.variant].config
         return TriedCandidate(
             step=step,
             alignment=candidate.alignment,
             layers=variant.layers,
             rings=variant.rings,
-            agreement=round(score.share, 6),
+            agreement=round(score.score, 6),
             standard_error=round(score.standard_error, 6),
             query_passes=len(self.sample.units(self.query_view, candidate.alignment)),
             reference_passes=len(self.sample.units(View.SATELLITE, candidate.alignment)),

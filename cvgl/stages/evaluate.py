@@ -109,7 +109,7 @@ def evaluate(adapter: ArtifactRef, config: EvaluateConfig, lake: Lake, progress:
             measurement.add(stage, transform(question), question, protocol)
     for question, protocol in in_a_row:
         progress(measurement.done, total, f"{Stage.ADAPTED_WINDOW}, {question.direction}, {protocol.name}")
-        measurement.add_window(sequences, _corrected(adaptation, question), question, protocol)
+        measurement.add_window(sequences, adaptation, question, protocol)
     progress(total, total, "measured")
     # metrics.parquet is written last: where it names the inputs, the other file is complete, too.
     write_parquet(folder / QUERIES_FILE, measurement.queries_table(), {_INPUTS: inputs})
@@ -163,11 +163,9 @@ def _transforms(
 
 
 def _corrected(adaptation: Adaptation, question: Question) -> DescriptorTransform:
-    """Hubness-corrected where the adapter keeps what that takes."""
+    """Hubness-corrected, whichever view is searched."""
     from cvgl.adaptation import HubnessCorrected
 
-    if adaptation.banks is None:
-        return adaptation
     return HubnessCorrected(adaptation, "reference" if question.gallery.view.is_reference else "query")
 
 

@@ -141,7 +141,7 @@ def localize_sequence(
 ) -> list[FramePlacement]:
     """Tells the course of a flight; arguments and errors as for `localize`, unless said here.
 
-    Hubness is corrected where the adapter can, as in the evaluation of sequences.
+    Hubness is corrected by the flight's own pictures, so any adapter will do, and none.
 
     Args:
         pictures: in the order taken; the files of a folder by name, with numbers as numbers.
@@ -152,7 +152,7 @@ def localize_sequence(
         One placement a picture, in order. A picture that cannot be read has its `problem`, and is a gap for the others.
     """
     files = _files(pictures, lambda path: natural_order(str(path)))
-    asked = _ask(files, dataset, lake, run, device, progress, corrected=None)
+    asked = _ask(files, dataset, lake, run, device, progress)
     readable = [path not in asked.problems for path in files]
     descriptors = np.zeros((len(files), asked.index.descriptors.shape[1]), np.float32)
     descriptors[readable] = asked.descriptors
@@ -173,9 +173,9 @@ def _ask(
     device: Device,
     progress: Progress,
     *,
-    corrected: bool | None,
+    corrected: bool = False,
 ) -> _Asked:
-    """Describes the pictures and reads the map. `corrected`: None means where the adapter can."""
+    """Describes the pictures and reads the map."""
     service = service_of(lake, dataset, run)
     folder = lake.features(service.features, dataset)
     config, identity, dimension = _model_record(folder)

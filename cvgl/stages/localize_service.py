@@ -73,14 +73,14 @@ def _only_model(lake: Lake, dataset: str) -> str:
     return found[0]
 
 
-def transform_of(lake: Lake, service: Service, dimension: int, corrected: bool | None) -> DescriptorTransform:
+def transform_of(lake: Lake, service: Service, dimension: int, corrected: bool) -> DescriptorTransform:
     """What descriptors go through.
 
     Args:
         lake: where the adapter is.
         service: what answers.
         dimension: of the frozen descriptors.
-        corrected: correct hubness; None: where the adapter can.
+        corrected: correct hubness.
 
     Raises:
         ConfigError: hubness cannot be corrected.
@@ -95,6 +95,4 @@ def transform_of(lake: Lake, service: Service, dimension: int, corrected: bool |
             )
         return frozen(dimension)
     adaptation = Adaptation.load(lake.adapter(service.name))
-    if corrected is None:
-        corrected = adaptation.banks is not None
     return HubnessCorrected(adaptation) if corrected else adaptation

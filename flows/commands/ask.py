@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import RenderableType
@@ -13,6 +14,9 @@ from cvgl.config import ExtractConfig
 from flows.command import DONE, FAILED, Answer, command
 from flows.console import Screen
 from flows.options import DATASET, DEVICE, LAKE, Draft
+
+if TYPE_CHECKING:
+    from cvgl.localization import Placement
 
 
 class Format(StrEnum):
@@ -27,6 +31,14 @@ Pictures = Annotated[list[Path], typer.Argument(metavar="IMG...", help="Pictures
 OptionalRun = Annotated[str | None, typer.Option("--run", help="Whose adapter; default: the dataset's champion.")]
 TopK = Annotated[int, typer.Option("--top-k", min=1, max=1000, help="Answers for each picture.")]
 GeoJson = Annotated[bool, typer.Option("--geojson", help="Print a GeoJSON FeatureCollection.")]
+Together = Annotated[bool, typer.Option("--together", help="All pictures show one place: one answer for them.")]
+Flight = Annotated[bool, typer.Option("--sequence", help="The pictures, in the order given, are one flight: its course.")]
+Window = Annotated[
+    int | None,
+    typer.Option("--window", min=1, max=1000, help="With --sequence: place each picture by so many, itself the last of them."),
+]
+Corrected = Annotated[bool, typer.Option("--corrected", help="Correct hubness, with a run of the recipe 'robust'.")]
+Lines = Annotated[bool, typer.Option("--lines", help="Print one JSON object a picture, a line each (GeoJSON: a Feature).")]
 Sql = Annotated[str, typer.Argument(metavar="SQL", help="One SELECT over the lake's views; see docs/queries.md.")]
 RowFormat = Annotated[Format, typer.Option("--format", help="How the rows are printed.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=0, help="Rows at most; default: all.")]
@@ -38,24 +50,54 @@ def register(app: typer.Typer) -> None:
     command(app, LAKE)(query)
 
 
-def localize(draft: Draft, pictures: Pictures, run: OptionalRun = None, top_k: TopK = 5, geojson: GeoJson = False) -> Answer:
+def localize(
+    draft: Draft,
+    pictures: Pictures,
+    run: OptionalRun = None,
+    top_k: TopK = 5,
+    together: Together = False,
+    sequence: Flight = False,
+    window: Window = None,
+    corrected: Corrected = False,
+    geojson: GeoJson = False,
+    lines: Lines = False,
+) -> Answer:
     """Tell where pictures were taken: the best matches of each, their scores and the place of the first."""
     import json
+    from functools import partial
 
     from rich.text import Text
 
     from cvgl.localization.placement import to_geojson
-    from cvgl.stages.localize import localize as place
+    from cvgl.stages import localize as stage
     from flows.tables import placements_table
 
+    _refuse_combinations(together=together, sequence=sequence, window=window, corrected=corrected)
+    place: Callable[..., Sequence[Placement]] = stage.localize_together if together else stage.localize
+    place = partial(stage.localize_sequence, window=window) if sequence else partial(place, corrected=corrected)
     device = draft.section("extract", ExtractConfig).device
     screen = Screen()
     with screen.live():
         placements = place(pictures, draft.dataset, draft.lake, run=run, top_k=top_k, device=device)
     collection = to_geojson(placements) if geojson else None
     value = collection or {"placements": [placement.model_dump(mode="json") for placement in placements]}
-    shown = Text(json.dumps(collection, ensure_ascii=False)) if collection else placements_table(placements)
+    shown: RenderableType = placements_table(placements)
+    if lines:
+        rows = value["features" if geojson else "placements"]
+        shown = Text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+    elif geojson:
+        shown = Text(json.dumps(collection, ensure_ascii=False))
     return Answer(value, shown, DONE if any(placement.placed for placement in placements) else FAILED)
+
+
+def _refuse_combinations(*, together: bool, sequence: bool, window: int | None, corrected: bool) -> None:
+    """Raises a typer.BadParameter for options that do not go together."""
+    if together and sequence:
+        raise typer.BadParameter("pictures are of one place (--together) or of one flight (--sequence)")
+    if window is not None and not sequence:
+        raise typer.BadParameter("--window goes with --sequence")
+    if corrected and sequence:
+        raise typer.BadParameter("--sequence corrects hubness by the flight itself: leave --corrected out")
 
 
 def query(draft: Draft, sql: Sql, row_format: RowFormat = Format.TABLE, limit: Limit = None) -> Answer:

@@ -144,7 +144,8 @@ def test_the_order_of_frames_settles_what_single_frames_leave_open(seed):
         return np.array([((transform.transform_query(rows) @ tiles.T).argmax(axis=1) == which).mean() for rows, which in sides])
 
     along = learn(over.frames, over.tiles, over.trajectories)
-    assert along.record.check is None
+    assert along.record.check.measure == "course_gain"
+    assert along.record.check.passed
     assert along.record.training.trajectories_digest == over.trajectories.digest()
     assert (shares(along) > shares(standardise.fit(over.frames, over.tiles)) + 0.4).all()
     assert (shares(along) > shares(learn(over.frames, over.tiles)) + 0.1).all()
@@ -154,7 +155,31 @@ def test_pictures_that_are_each_on_their_own_have_no_trajectory(world):
     alone = Trajectories.of([None] * 60, np.random.default_rng(0).normal(size=(60, 2)))
     adaptation = learn(world.train_queries, world.train_references, alone)
     assert np.array_equal(adaptation.adapter, learn(world.train_queries, world.train_references).adapter)
-    assert adaptation.record.check is not None
+    assert adaptation.record.check.measure == "mutual_share"
+
+
+def test_the_self_check_keeps_to_standardised_views_where_held_out_frames_lose_their_course():
+    """Frames over ground that the map does not show, whose looks drift: what holds them together is not the place."""
+    over, elsewhere = flight(side=8, seed=4, drift=0.98), flight(side=8, seed=104, drift=0.98)
+    adaptation = learn(over.frames, elsewhere.tiles, over.trajectories)
+    check = adaptation.record.check
+    assert check.measure == "course_gain"
+    assert not check.passed
+    assert check.after < check.before - check.standard_error
+    assert_is_standardised(adaptation, over.frames, elsewhere.tiles)
+
+
+def test_runs_of_any_length_are_halved():
+    over = flight(side=5, seen=4, each=5)
+    names = ["a", "a", "b", *range(3), *["c"] * 14]
+    trajectories = Trajectories.of(names, over.trajectories.positions)
+    halves = robust.Along(CONFIG, trajectories).halves(20, 0)
+    rows = np.concatenate([part for part, _ in halves])
+    assert np.array_equal(np.sort(rows), np.arange(20))
+    for part, expected in halves:
+        labels = expected.labels(*_standardised(over.frames[part], over.tiles))
+        assert len(labels.reference) == len(part)
+    assert learn(over.frames, over.tiles, trajectories).record.check.measure == "course_gain"
 
 
 @pytest.mark.parametrize("recipe", [Recipe.PAPER_STANDARDISED, Recipe.RELEASED])
@@ -228,7 +253,7 @@ def test_very_few_rows_give_finite_unit_output(world, n_queries, n_references, i
     adaptation = learn(world.train_queries[:n_queries], world.train_references[:n_references], trajectories)
     out = adaptation.transform_query(world.test_queries)
     assert np.allclose(np.linalg.norm(out, axis=1), 1, atol=1e-5)
-    assert (adaptation.record.check is None) == (n_queries < 4 or adaptation.record.check is None)
+    assert (adaptation.record.check is None) == (n_queries < 4)
 
 
 def test_too_few_queries_for_halves_are_not_checked(world):

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from cvgl.adaptation import Trajectories, trajectory
-from cvgl.adaptation.trajectory import EVIDENCE, FIRST_MOVING, NEW_START, REACH, ROUNDS, believe, steps
+from cvgl.adaptation.trajectory import (
+    EVIDENCE,
+    FIRST_MOVING,
+    NEW_START,
+    REACH,
+    ROUNDS,
+    believe,
+    course_gain,
+    evidence_of,
+    steps,
+)
 from cvgl.errors import DataError
 
 LINE = np.stack([100.0 * np.arange(5), np.zeros(5)], axis=1)
@@ -146,6 +156,33 @@ def test_a_long_run_over_many_references_does_not_underflow():
     similarities[np.arange(600), np.arange(600) // 2] += 60
     belief = believe(similarities, steps(grid(20)))
     assert np.isfinite(belief.probability).all()
+
+
+def test_the_gain_of_a_course_is_that_of_an_enumeration():
+    """The chain rule: a picture's gain is what its scores add to the probability of all scores so far, over chance."""
+    rng = np.random.default_rng(1)
+    similarities, moves = rng.normal(size=(5, 4)), steps(rng.uniform(0, 300, (4, 2)))
+    scores, transitions = evidence_of(similarities), transitions_of(moves, FIRST_MOVING)
+
+    def total(n):
+        courses = np.array(list(itertools.product(range(4), repeat=n)))
+        steps_taken = np.prod(transitions[courses[:, :-1], courses[:, 1:]], axis=1)
+        return (np.prod(scores[np.arange(n), courses], axis=1) * steps_taken).sum() / 4
+
+    gains = [np.log(total(n) / total(n - 1) / scores[n - 1].mean()) for n in range(2, 6)]
+    assert np.allclose(course_gain(similarities, moves), [0, *gains])
+
+
+def test_scores_that_know_the_place_gain_and_scores_that_do_not_lose():
+    rng = np.random.default_rng(0)
+    moves, course = steps(grid(6)), np.repeat([0, 1, 2, 8, 14, 15], 10)
+    lost = rng.normal(size=(60, 36))
+    found = lost.copy()
+    found[np.arange(60), course] += 3
+    assert course_gain(found, moves).mean() > 0.3
+    assert course_gain(lost, moves).mean() < 0.1
+    assert course_gain(lost[:1], moves).tolist() == [0]
+    assert np.allclose(course_gain(np.zeros((9, 36)), moves), 0)
 
 
 def runs_of(trajectories):

@@ -7,7 +7,7 @@ import pytest
 
 from cvgl.adaptation import windows
 from cvgl.adaptation.trajectory import believe, steps
-from cvgl.adaptation.windows import believe_windows
+from cvgl.adaptation.windows import believe_windows, hubness_so_far
 from cvgl.errors import ConfigError
 
 
@@ -74,6 +74,40 @@ def test_one_picture_one_reference_and_nothing_known():
     unknown = believe_windows(np.zeros((4, 3)), steps(np.array([[0.0, 0], [10, 0], [20, 0]])), 2)
     np.testing.assert_allclose(unknown.sum(axis=1), 1, rtol=1e-6)
     assert believe_windows(np.zeros((0, 3)), np.ones((3, 3))).shape == (0, 3)
+
+
+def test_hubness_is_that_of_the_pictures_so_far():
+    similarities = np.random.default_rng(0).normal(size=(15, 6)).astype(np.float32)
+    similarities[3] = 0.25  # missing: equally similar to everything
+    found = hubness_so_far(similarities, neighbours=4)
+    for t in range(15):
+        seen = np.delete(similarities[: t + 1], [3] if t >= 3 else [], axis=0)
+        np.testing.assert_allclose(found[t], np.sort(seen, axis=0)[-4:].mean(axis=0), rtol=1e-5)
+    np.testing.assert_array_equal(hubness_so_far(np.zeros((3, 6), np.float32)), np.zeros((3, 6)))
+    assert hubness_so_far(np.zeros((0, 6), np.float32)).shape == (0, 6)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_a_window_takes_half_of_what_is_known_at_its_end(centred):
+    similarities, moves, _ = run_of(17)
+    similarities[5] = 0.5
+    hubness = hubness_so_far(similarities.astype(np.float32))
+    posterior = believe_windows(similarities, moves, 6, centred=centred, hubness=hubness)
+    for t in range(17):
+        first, last = max(0, t - (3 if centred else 5)), min(16, t + (2 if centred else 0))
+        values = similarities[first : last + 1] - hubness[last] / 2
+        if first <= 5 <= last:
+            values[5 - first] = 0
+        np.testing.assert_allclose(posterior[t], believe(values, moves).posterior[t - first], rtol=1e-4, atol=1e-8)
+
+
+def test_a_reference_near_to_everything_does_not_hold_a_flight_up():
+    similarities, moves, shown = run_of(60, references=20)
+    similarities[np.arange(60), shown] += 1
+    similarities[:, 7] += 1.5
+    plain = believe_windows(similarities, moves, 20)
+    corrected = believe_windows(similarities, moves, 20, hubness=hubness_so_far(similarities.astype(np.float32)))
+    assert (corrected.argmax(axis=1) == shown).mean() > (plain.argmax(axis=1) == shown).mean() + 0.1
 
 
 def test_a_window_needs_a_picture():

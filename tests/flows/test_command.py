@@ -15,7 +15,10 @@ from flows.cli import app as cvgl
 from flows.command import Answer, command
 from flows.options import ADAPTER, Draft
 
-COMMANDS = ["demo", "run", "ingest", "extract", "adapt", "evaluate", "promote", "rollback", "localize", "query", "report", "ui"]
+COMMANDS = [
+    *("demo", "run", "ingest", "align", "extract", "adapt", "evaluate", "promote", "rollback", "localize"),
+    *("query", "report", "ui", "reproduce"),
+]
 
 
 def invoke(body: Callable[[], Answer], *arguments: str) -> Result:

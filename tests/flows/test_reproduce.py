@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.data.pictures import university1652
 from tests.flows.commands import cvgl, invoke
+from tests.reproduction.flights import flights_folder
 
 QUICK = ["--seeds", "0,1", "--iterations", "2", "--backbone", "gist", "--image-size", "64"]
 
@@ -23,7 +25,7 @@ def test_an_experiment_from_pictures_to_one_json_object(pairs: Path, tmp_path: P
     run = invoke(*arguments, "--json")
     assert run.code == 0, run.stderr
     answer = run.json
-    assert (answer["experiment"], answer["dataset"], answer["seeds"]) == ("table6", "pairs-2024", [0, 1])
+    assert (answer["experiment"], answer["datasets"], answer["seeds"]) == ("table6", ["pairs-2024"], [0, 1])
     (backbone,) = answer["backbones"]
     assert backbone["backbone"]["name"] == "gist"
     assert Path(backbone["path"], "results.parquet").is_file()
@@ -52,14 +54,70 @@ def test_a_figure_is_drawn_and_the_weight_free_model_is_said_to_be_used(pairs: P
     assert run.code == 0, run.stderr
     assert any("using 'gist'" in note for note in run.json["notes"])
     assert "using 'gist'" in run.stderr
-    assert run.json["dataset"] == "mine"
+    assert run.json["datasets"] == ["mine"]
     assert Path(run.json["backbones"][0]["figure"]).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with flights over one map and with pairs."""
+    root = tmp_path_factory.mktemp("several") / "data"
+    flights_folder(root / "flights", dates=("2014-01",), side=4, per_tile=2)
+    university1652(root / "pairs", train=24, test=6, distractors=0, views=1)
+    return root
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_robust_measures_every_set_in_a_folder_with_and_without_an_alignment(
+    several: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "220")
+    arguments = ["reproduce", "robust", "--data-root", several, "--lake", tmp_path, *QUICK]
+    cheap = ["--align-samples", "24", "--align-passes", "600"]
+    run = invoke(*arguments, *cheap, "--json")
+    assert run.code == 0, run.stderr
+    assert run.json["datasets"] == ["flights-2014-01", "pairs"]
+    found = [(one["dataset"], one["aligned"]) for one in run.json["backbones"]]
+    assert found == [("flights-2014-01", "none"), ("flights-2014-01", "chosen"), ("pairs", "none"), ("pairs", "chosen")]
+    flights, pairs = run.json["backbones"][0], run.json["backbones"][3]
+    rows = {row["name"]: row for row in flights["configurations"]}
+    assert list(rows)[:5] == ["frozen", "view-standardised", "paper", "paper-standardised", "released trainer"]
+    assert rows["robust"]["seeds"] == []
+    assert rows["robust"]["sequences"]
+    assert rows["paper"]["seeds"] == [0, 1]
+    assert rows["paper"]["settings"]["iterations"] == 2
+    first = rows["robust"]["directions"][0]
+    assert (first["direction"], first["protocol"], first["n_queries"]) == ("drone_to_satellite", "flights", 32)
+    assert set(first["judged"]) == {"R@1", "within 50 m"}
+    assert pairs["configurations"][0]["directions"][0]["protocol"] == "university1652-951"
+    assert pairs["alignment_reason"]
+
+    shown = invoke(*arguments, *cheap)
+    assert shown.code == 0, shown.stderr
+    assert shown.stdout.count("measured before") == 4
+    for part in ("over view-standardised", "none needed", "within 50 m in %", "consecutive pictures", "views aligned: chosen"):
+        assert part in shown.stdout
+
+
+@pytest.mark.usefixtures("prefect_api")
+@pytest.mark.parametrize(
+    ("options", "aligned"), [(["--no-align"], ["none"]), (["--query-crop", "0.8"], ["given"])], ids=["none", "given"]
+)
+def test_an_alignment_that_is_given_or_refused_is_not_chosen(
+    several: Path, tmp_path: Path, options: list[str], aligned: list[str]
+) -> None:
+    run = invoke("reproduce", "robust", "--data-root", several / "pairs", "--lake", tmp_path, *QUICK, *options, "--json")
+    assert run.code == 0, run.stderr
+    assert [one["aligned"] for one in run.json["backbones"]] == aligned
+    assert not (tmp_path / "alignments").exists()
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
         ["table99"],
+        ["robust", "--align-passes", "0"],
+        ["robust", "--dataset", "../up"],
         ["table6", "--seeds", "one"],
         ["table6", "--seeds", "1,1"],
         ["table6", "--seeds", ""],
@@ -111,3 +169,31 @@ def test_table_vi_on_real_imagery(shared: Path, tmp_path: Path) -> None:
     assert reached["frozen"] == pytest.approx(0.19, abs=0.03)
     assert reached["view-standardised"] == pytest.approx(0.40, abs=0.04)
     assert reached["view-standardised, EMPL + AIC"] > reached["frozen"] + 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.usefixtures("prefect_api")
+def test_robust_on_real_imagery(shared: Path, tmp_path: Path) -> None:
+    run = cvgl(
+        *("reproduce", "robust", "--data-root", shared / "data", "--lake", tmp_path, "--no-align"),
+        *("--backbone", "vit_tiny_patch16_224", "--seeds", "0", "--json"),
+        timeout=1700,
+    )
+    assert run.code == 0, run.stderr
+    tables = {one["dataset"]: {row["name"]: row for row in one["configurations"]} for one in run.json["backbones"]}
+    assert list(tables) == ["flights-2014-01", "flights-2014-03", "university_mini"]
+
+    def judged(dataset: str, name: str, measure: str) -> dict[str, Any]:
+        found: dict[str, Any] = tables[dataset][name]["directions"][0]["judged"][measure]
+        return found
+
+    # Measured on two processors: 15 and 23 %; a query is a percent point.
+    assert judged("university_mini", "frozen", "R@1")["rate"]["value"] == pytest.approx(0.15, abs=0.03)
+    assert judged("university_mini", "view-standardised", "R@1")["rate"]["value"] == pytest.approx(0.23, abs=0.04)
+    assert judged("university_mini", "robust", "R@1")["gains"]["view-standardised"]["value"] >= 0
+    for dataset in ("flights-2014-01", "flights-2014-03"):
+        assert tables[dataset]["frozen"]["directions"][0]["n_queries"] == 500
+        assert tables[dataset]["robust"]["seeds"] == []
+        assert judged(dataset, "frozen", "within 50 m")["rate"]["value"] < 0.1
+        assert judged(dataset, "robust, a window of 20 pictures", "within 50 m")["rate"]["value"] > 0.1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.covariance import ledoit_wolf_shrinkage
 
+from cvgl.adaptation.trajectory import Trajectories
 from cvgl.errors import DataError
-from cvgl.quality.agreement import agreement, ledoit_wolf, mutual_pairs, within_whitening
+from cvgl.quality.agreement import agreement, mutual_pairs
 
 
 def views(noise: float, places: int = 80, dimension: int = 48, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -26,7 +26,7 @@ def recall(queries: np.ndarray, references: np.ndarray) -> float:
 
 def test_it_follows_what_labels_would_say() -> None:
     noises = (0.2, 0.8, 1.5, 3.0, 6.0)
-    scores = [agreement(*views(noise)).share for noise in noises]
+    scores = [agreement(*views(noise)).score for noise in noises]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] > 0.95
     assert np.corrcoef(scores, [recall(*views(noise)) for noise in noises])[0, 1] > 0.8
@@ -43,7 +43,7 @@ def test_views_without_anything_in_common_do_not_agree() -> None:
     rng = np.random.default_rng(0)
     queries, references = (rng.normal(size=(100, 64)).astype(np.float32) for _ in range(2))
     assert len(mutual_pairs(queries, references)) > 30
-    assert agreement(queries, references).share < 0.05
+    assert agreement(queries, references).score < 0.05
 
 
 def test_directions_in_which_partners_differ_are_weighed_down() -> None:
@@ -53,51 +53,55 @@ def test_directions_in_which_partners_differ_are_weighed_down() -> None:
     directions = np.linalg.qr(rng.normal(size=(64, 3)))[0].T
     for rows in (queries, references):
         rows += (rng.normal(size=(120, 3)) * 4 @ directions).astype(np.float32)
-    with_rounds = agreement(queries, references).share
+    with_rounds = agreement(queries, references).score
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cvgl.quality.agreement.ROUNDS", 0)
-        assert with_rounds > agreement(queries, references).share + 0.1
+        assert with_rounds > agreement(queries, references).score + 0.1
 
 
 def test_sides_of_different_size_are_measured_by_the_smaller() -> None:
     queries, references = views(0.2, places=60)
-    assert agreement(queries[:20], references).share > 0.9
-    assert agreement(queries, references[:20]).share > 0.9
+    assert agreement(queries[:20], references).score > 0.9
+    assert agreement(queries, references[:20]).score > 0.9
 
 
 def test_the_error_shrinks_with_the_number_of_pictures_and_is_never_zero() -> None:
     few, many = (agreement(*views(0.1, places=places)) for places in (20, 200))
-    assert min(few.share, many.share) > 0.95
+    assert min(few.score, many.score) > 0.95
     assert few.standard_error > many.standard_error > 0
 
 
-def test_the_shrinkage_is_that_of_ledoit_and_wolf() -> None:
-    for shape in ((40, 8), (12, 60)):
-        rows = np.random.default_rng(2).normal(size=shape) * np.linspace(1, 5, shape[1])
-        variances = np.linalg.eigvalsh(rows @ rows.T).clip(0) / len(rows)
-        ours = ledoit_wolf(variances, float((np.square(rows).sum(1) ** 2).sum()), *shape)
-        assert ours == pytest.approx(ledoit_wolf_shrinkage(rows, assume_centered=True), abs=1e-9)
+def flight(noise: float, frames: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray, Trajectories]:
+    """A drone that wanders over a grid of tiles, most of which it never sees."""
+    rng = np.random.default_rng(seed)
+    side = 12
+    positions = np.stack(np.divmod(np.arange(side * side), side), axis=1) * 50.0
+    tiles = rng.normal(size=(side * side, 32))
+    seen = [side * 4 + min(frame // 10, side - 1) for frame in range(frames)]
+    queries = tiles[seen] + noise * rng.normal(size=(frames, 32))
+    return queries.astype(np.float32), tiles.astype(np.float32), Trajectories.of(["flight"] * frames, positions)
 
 
-def test_whitening_is_the_inverse_root_of_the_shrunk_covariance() -> None:
-    rows = (np.random.default_rng(3).normal(size=(15, 40)) * np.linspace(1, 4, 40)).astype(np.float32)
-    shrinkage = ledoit_wolf_shrinkage(rows, assume_centered=True)
-    covariance = rows.T @ rows / len(rows)
-    shrunk = (1 - shrinkage) * covariance + shrinkage * np.trace(covariance) / 40 * np.eye(40)
-    values, vectors = np.linalg.eigh(shrunk)
-    expected = rows @ (vectors / np.sqrt(values)) @ vectors.T
-    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    assert within_whitening(rows).unit_rows(rows) == pytest.approx(expected, abs=1e-4)
+def test_a_flight_is_scored_by_how_well_a_course_explains_it() -> None:
+    scores = [agreement(*flight(noise)).score for noise in (0.3, 1.5, 3.0, 9.0)]
+    assert scores == sorted(scores, reverse=True)
+    assert agreement(*flight(0.3)).standard_error > 0
+
+
+def test_a_flight_without_anything_in_common_with_the_map_is_not_explained() -> None:
+    queries, tiles, courses = flight(0.3)
+    noise = np.random.default_rng(5).normal(size=queries.shape).astype(np.float32)
+    assert agreement(noise, tiles, courses).score < 0.1 < agreement(queries, tiles, courses).score
 
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_a_handful_of_pictures_has_a_score(count: int) -> None:
-    assert 0 <= agreement(*views(0.1, places=count)).share <= 1
+    assert 0 <= agreement(*views(0.1, places=count)).score <= 1
 
 
 def test_descriptors_that_are_all_alike_agree_on_nothing_much() -> None:
     same = np.ones((30, 6), np.float32)
-    assert agreement(same, same).share <= 1 / 30
+    assert agreement(same, same).score <= 1 / 30
 
 
 def test_too_few_or_unusable_descriptors_are_refused() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from cvgl.config import AdaptConfig
 from cvgl.errors import ConfigError
 from cvgl.reproduction import experiments
-from cvgl.reproduction.experiments import EXPERIMENTS, Learner, Sampling, Situation, fig8_batch_sizes
+from cvgl.reproduction.experiments import EXPERIMENTS, Answering, Learner, Sampling, Situation, fig8_batch_sizes
 from cvgl.retrieval import protocols
 
 SITUATION = Situation(d0=384, n_queries=150, n_references=150)
@@ -23,7 +24,8 @@ def test_every_configuration_is_valid_and_has_a_name_of_its_own(name: str, sampl
         assert (row.x is None) == (row.series == "")
         if row.published is not None:
             assert 0 < row.published.recall_at_1 < row.published.ap < 1
-    assert protocols.get(experiment.protocol).gallery == "all"
+    assert experiment.protocol is None or protocols.get(experiment.protocol).gallery == "all"
+    assert set(experiment.baselines) <= {row.name for row in rows}
     assert (experiment.axis is not None) == any(row.x is not None for row in rows)
 
 
@@ -70,6 +72,24 @@ def test_batch_sizes_surround_the_number_of_references_as_far_as_queries_exist()
     assert fig8_batch_sizes(5, 1) == [1, 2, 4]
     rows = EXPERIMENTS["fig8"].configurations(Situation(8, 20, 10))
     assert [row.changes["query_samples"] for row in rows if row.series == "paper"] == [1, 2, 5, 8, 10, 15, 20]
+
+
+def test_robust_has_every_recipe_and_asks_as_the_pictures_allow() -> None:
+    apart = EXPERIMENTS["robust"].configurations(SITUATION)
+    assert [AdaptConfig.model_validate(row.changes).recipe for row in apart if row.learner is Learner.ADAPTED] == [
+        "paper",
+        "paper-standardised",
+        "released",
+        "robust",
+        "robust",
+    ]
+    situation = dataclasses.replace(SITUATION, learns_along=True, asks_along=True)
+    along = {row.name: row for row in EXPERIMENTS["robust"].configurations(situation)}
+    added = [name for name in along if name not in {row.name for row in apart}]
+    assert added == ["robust, without trajectories", "robust, a window of 20 pictures"]
+    assert not along[added[0]].is_robust  # no target is set for it
+    assert along["robust"].answering == Answering()
+    assert along[added[1]].answering == Answering(corrected=True, window=20)
 
 
 def test_an_unknown_experiment_names_those_that_there_are() -> None:

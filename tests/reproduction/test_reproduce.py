@@ -20,6 +20,7 @@ from cvgl.reproduction.material import load_material, training_places
 from cvgl.reproduction.reproduce import ReproduceOutcome, reproduce
 from cvgl.reproduction.results import Spread, schema
 from cvgl.reproduction.settings import Overrides, ReproduceConfig
+from cvgl.reproduction.sources import SourceConfig
 from cvgl.types import ArtifactRef
 from tests.flows.commands import contents
 from tests.stages.lakes import DATASET, FINGERPRINT, Shot, town, write_features, write_images, write_truth
@@ -48,9 +49,8 @@ def prepared(lake: Lake, shots: Sequence[Shot]) -> ArtifactRef:
 
 def config(experiment: str = "table6", **changes: Any) -> ReproduceConfig:
     values = {"seeds": (0, 1), "overrides": Overrides(iterations=8), **changes}
-    return ReproduceConfig(
-        experiment=experiment, data_root="/pictures", dataset=DATASET, backbones=(BackboneConfig(name="gist"),), **values
-    )
+    source = SourceConfig(name=DATASET, dataset=DATASET, folder="/pictures")
+    return ReproduceConfig(experiment=experiment, sources=(source,), backbones=(BackboneConfig(name="gist"),), **values)
 
 
 def recall(outcome: ReproduceOutcome, name: str, direction: str = "drone_to_satellite") -> float:
@@ -80,7 +80,7 @@ def test_table_vi_is_measured_in_both_directions_and_written(lake: Lake) -> None
     assert read_json(outcome.ref.path / "results.json") == outcome.result.model_dump(mode="json")
     table = pq.read_table(outcome.ref.path / "results.parquet")
     assert table.schema.equals(schema())
-    assert table.num_rows == (2 + 7 * 2) * 2 * 5
+    assert table.num_rows == (2 + 7 * 2) * 2 * (5 + 3)  # recall and AP; the town has positions, too
     published = {(row["configuration"], row["metric"]): row["published"] for row in table.to_pylist() if row["published"]}
     assert published["EMPL", "AP"] == 0.7379
     assert {row["direction"] for row in table.to_pylist() if row["published"]} == {"drone_to_satellite"}
@@ -192,7 +192,7 @@ def test_building_balanced_draws_are_another_configuration(lake: Lake) -> None:
 def test_what_is_defined_by_ground_truth_is_refused_without(lake: Lake, learner: Learner) -> None:
     material = load_material(lake, prepared(lake, split_town(places=6)), PROTOCOL)
     with pytest.raises(DataError, match="none was handed over"):
-        learners.learn(Configuration("x", learner), config().training({}, 0), material.training)
+        learners.learn(Configuration("x", learner), config().training({"recipe": "paper"}, 0), material.training)
 
 
 def test_training_pictures_without_places_are_refused_only_where_they_are_needed(lake: Lake) -> None:
@@ -246,7 +246,7 @@ def test_curves_are_drawn_the_same_each_time(lake: Lake) -> None:
 def test_an_experiment_is_one_entry_in_the_registry(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     def rows(situation: experiments.Situation) -> tuple[Configuration, ...]:
         return tuple(
-            Configuration(f"tau = {tau}", Learner.ADAPTED, {"temperature": tau, "dimension": situation.d0})
+            Configuration(f"tau = {tau}", Learner.ADAPTED, {"recipe": "paper", "temperature": tau, "dimension": situation.d0})
             for tau in (0.1, 0.5)
         )
 
@@ -261,6 +261,6 @@ def test_settings_are_checked() -> None:
     with pytest.raises(ValueError, match="twice"):
         config(seeds=(1, 1))
     with pytest.raises(ConfigError, match="both 0"):
-        config().training({"em_weight": 0.0, "reconstruction_weight": 0.0}, 0)
-    assert config(overrides=Overrides(temperature=0.3)).training({"temperature": 0.2}, 4).temperature == 0.2
-    assert config(overrides=Overrides(temperature=0.3)).training({}, 4).temperature == 0.3
+        config().training({"recipe": "paper", "em_weight": 0.0, "reconstruction_weight": 0.0}, 0)
+    assert config(overrides=Overrides(temperature=0.3)).training({"recipe": "paper", "temperature": 0.2}, 4).temperature == 0.2
+    assert config(overrides=Overrides(temperature=0.3)).training({"recipe": "paper"}, 4).temperature == 0.3

@@ -216,14 +216,14 @@ def test_robust_is_the_default_and_says_how_it_went(lake):
     outcome, record = trained(lake, town(), AdaptConfig())
     assert outcome.run.startswith(f"{DATASET}-robust-")
     assert (record.d, outcome.iterations) == (12, 5)
-    assert record.check is not None
+    assert record.check.measure == "mutual_share"
     assert record.training.trajectories_digest is None
 
 
 def test_pictures_taken_in_a_row_are_learned_from_as_such(lake):
     shots, seen = flown(), []
     outcome, record = trained(lake, shots)
-    assert record.check is None
+    assert record.check.measure == "course_gain"
     assert record.training.trajectories_digest is not None
     before = contents(outcome.ref.path)
     again = adapt(write_features(lake, shots), ROBUST, lake, on_iteration=seen.append)

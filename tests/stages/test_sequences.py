@@ -48,7 +48,7 @@ def test_names_settle_what_time_leaves_open_and_pictures_without_time_come_last(
 
 
 def test_digits_that_are_no_numbers_are_text():
-    assert runs([picture("1\u00b22"), picture("1\u00b21"), picture("\u0661")]) == [[1, 0, 2]]
+    assert runs([picture("1\u00b22"), picture("1\u00b21"), picture("\u0661")]) == [[2, 1, 0]]
 
 
 def test_every_sequence_is_a_run_and_every_other_picture_one_of_its_own():
