@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cvgl.reproduction.bootstrap import Interval
     from cvgl.reproduction.reproduce import ReproduceOutcome
     from cvgl.reproduction.results import BackboneResult, ConfigurationResult, DirectionResult, Judged, Spread
@@ -32,6 +34,54 @@ def shown(outcome: ReproduceOutcome) -> Any:
         lines.append(Text(f"figure: {outcome.figure}"))
     tables = _judged_tables(result) if result.baselines else [_table(result)]
     return Group(*tables, *lines, "")
+
+
+def summary(outcomes: Sequence[ReproduceOutcome]) -> Any:
+    """This project's own recipe on every data set: how far it came, and which others it does not leave behind for certain."""
+    results = [outcome.result for outcome in outcomes if outcome.result.baselines]
+    if not results:
+        return Group()
+    table = _blank("Figures to reach, in %; level: the interval of the difference to it is not below 0")
+    for name in ("data set", "model", "aligned", "asked", "row"):
+        table.add_column(name)
+    for name in ("frozen", "view-standardised", "reached", "95 %", "target"):
+        table.add_column(name, justify="right")
+    table.add_column("level with it, or better")
+    for result in results:
+        for name in _own(result):
+            for direction, measure in _asked(result):
+                cells = _summary_cells(result, name, direction, measure)
+                if cells:
+                    table.add_row(result.dataset, result.backbone.name, str(result.aligned), *cells)
+    return table
+
+
+def _own(result: BackboneResult) -> list[str]:
+    """The last baseline, which is this project's recipe, and other rows for which something is to be reached."""
+    wanted = [
+        row.name
+        for row in result.configurations
+        if any(judged.target is not None for one in row.directions for judged in one.judged.values())
+    ]
+    return list(dict.fromkeys([result.baselines[-1], *wanted]))
+
+
+def _asked(result: BackboneResult) -> list[tuple[str, str]]:
+    return [(one.direction, measure) for one in result.configurations[0].directions for measure in one.judged]
+
+
+def _summary_cells(result: BackboneResult, name: str, direction: str, measure: str) -> list[str]:
+    found = {row.name: one for row in result.configurations if (one := row.direction(direction)) is not None}
+    own = result.baselines[-1]
+    if name not in found or (name != own and found[name].judged[measure].target is None):
+        return []
+    judged = found[name].judged[measure]
+    rates = [f"{100 * found[row].judged[measure].rate.value:.1f}" for row in ("frozen", result.baselines[0])]
+    others = [row for row in result.configurations if not row.name.startswith(own) and row.name in found]
+    level = [row.name for row in others if not found[row.name].judged[measure].gains[own].below_zero]
+    shown_level = ", ".join(level) if name == own else ""
+    reached = f"{100 * judged.rate.value:.1f}"
+    return [f"{direction}, {measure}", name, *rates, reached, _bounds(judged.rate), _target(judged), shown_level]
 
 
 def _title(result: BackboneResult) -> str:
@@ -64,9 +114,8 @@ def _table(result: BackboneResult) -> Table:
 
 def _judged_tables(result: BackboneResult) -> list[Any]:
     """One table a direction and measure that is judged: intervals, gains over the baselines, targets."""
-    asked = [(one.direction, measure) for one in result.configurations[0].directions for measure in one.judged]
     title = Text(f"{_title(result)}; views aligned: {result.aligned}", style="bold")
-    return [title, *(_judged_table(result, direction, measure) for direction, measure in asked)]
+    return [title, *(_judged_table(result, direction, measure) for direction, measure in _asked(result))]
 
 
 def _judged_table(result: BackboneResult, direction: str, measure: str) -> Table:

@@ -97,7 +97,10 @@ def alignment_answer(record: AlignmentRecord, rows: Mapping[str, object]) -> Ren
             table.add_row(*one.values(), style="bold" if index == 0 else "")
         parts += [
             table,
-            Text("agreement: share of the sampled pictures that find each other, or nats a picture of a flight (docs/alignment.md)", style="dim"),
+            Text(
+                "agreement: share of pictures that find each other, or nats a picture of a flight (docs/alignment.md)",
+                style="dim",
+            ),
             "",
         ]
     return Group(*parts, facts(rows, f"{record.dataset}: alignment"))

@@ -10,18 +10,17 @@ import numpy as np
 from cvgl.adaptation import Adaptation
 from cvgl.adaptation.correction import HubnessCorrected
 from cvgl.errors import ConfigError
-from cvgl.localization.course import follow
 from cvgl.reproduction.experiments import Answering
 from cvgl.reproduction.material import Examination
 from cvgl.retrieval import evaluate
 from cvgl.stages.questions import distances_m
+from cvgl.stages.windowed import Sequences
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cvgl.adaptation.standardise import DescriptorTransform
     from cvgl.retrieval import Evaluation
-    from cvgl.types import Float32Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +36,14 @@ class Answers:
     distance: NDArray[np.float64]
 
 
-def can_answer(examination: Examination, answering: Answering) -> bool:
+def can_answer(examination: Examination, answering: Answering, sequences: Sequences) -> bool:
     """Whether these queries can be asked so: a window needs pictures taken in a row, looked up on a map."""
-    return answering.window is None or (examination.runs is not None and examination.question.gallery.view.is_reference)
+    return answering.window is None or sequences.apply_to(examination.question)
 
 
-def answer(examination: Examination, transform: DescriptorTransform, answering: Answering, protocol: str) -> Answers:
+def answer(
+    examination: Examination, transform: DescriptorTransform, answering: Answering, protocol: str, sequences: Sequences
+) -> Answers:
     """Ranks the gallery for every query.
 
     Args:
@@ -50,15 +51,16 @@ def answer(examination: Examination, transform: DescriptorTransform, answering: 
         transform: what was learned.
         answering: how a place is told.
         protocol: decides which answers are right.
+        sequences: of the data set, with the window of `answering`.
 
     Raises:
         ConfigError: correction is asked for, and what was learned keeps no statistics for it.
     """
     question = examination.question
-    mapped = _corrected(transform, examination) if answering.corrected else transform
-    queries, gallery = examination.mapped(mapped)
+    queries, gallery = examination.mapped(_corrected(transform, examination) if answering.corrected else transform)
     if answering.window is not None:
-        queries, gallery = _followed(examination, queries, gallery, answering.window), np.eye(len(gallery), dtype=np.float32)
+        # Against the rows of an identity, the inner products of these are the probabilities themselves.
+        queries, gallery = sequences.posterior(question, queries, gallery), np.eye(len(gallery), dtype=np.float32)
     found = evaluate(queries, question.queries.places, gallery, question.gallery.places, protocol, top_k=1)
     return Answers(found, distances_m(question, found.per_query.top_index))
 
@@ -71,15 +73,3 @@ def _corrected(transform: DescriptorTransform, examination: Examination) -> Desc
             fix="use the learner 'adapted' with the recipe 'robust'",
         )
     return HubnessCorrected(transform, "reference" if examination.question.gallery.view.is_reference else "query")
-
-
-def _followed(examination: Examination, queries: Float32Array, gallery: Float32Array, window: int) -> Float32Array:
-    """How probable every reference is for each query, given the pictures before it, float32 (Q, N).
-
-    As descriptors against those of a gallery that are the rows of an identity, their inner products are the probabilities.
-    """
-    posterior = np.zeros((len(queries), len(gallery)), np.float32)
-    for run in examination.runs or ():
-        for found in follow(queries[run], gallery, examination.question.gallery.positions, window):
-            posterior[np.ix_(run[found.pictures], found.references)] = found.posterior
-    return posterior

@@ -274,7 +274,7 @@ def _robust(situation: Situation) -> tuple[Configuration, ...]:
     rows.append(Configuration(f"{ROBUST}, hubness-corrected", Learner.ADAPTED, robust, answering=Answering(corrected=True)))
     if situation.asks_along:
         name = f"{ROBUST}, a window of {WINDOW} pictures"
-        rows.append(Configuration(name, Learner.ADAPTED, robust, answering=Answering(corrected=True, window=WINDOW)))
+        rows.append(Configuration(name, Learner.ADAPTED, robust, answering=Answering(window=WINDOW)))
     return tuple(rows)
 
 

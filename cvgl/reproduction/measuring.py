@@ -23,6 +23,7 @@ from cvgl.reproduction.experiments import Configuration
 from cvgl.reproduction.learners import depends_on_seed, learn, looks_at_sequences
 from cvgl.reproduction.material import Examination, Material, TrainingPlaces
 from cvgl.retrieval import protocols
+from cvgl.stages.windowed import Sequences
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,8 +120,9 @@ class Bench:
             checkpoint = folder / "checkpoint.safetensors"
             transform = learn(configuration, settings, self.material.training, self._truth(configuration), checkpoint)
             how = configuration.answering
-            asked = [examination for examination in self.material.examinations if can_answer(examination, how)]
-            figures = tuple(_figure(one, answer(one, transform, how, self.protocol)) for one in asked)
+            along = Sequences(self.lake, self.material.dataset, how.window or 1)
+            asked = [examination for examination in self.material.examinations if can_answer(examination, how, along)]
+            figures = tuple(_figure(one, answer(one, transform, how, self.protocol, along)) for one in asked)
             measurement = Measurement(seed=settings.seed if self._is_random(configuration, settings) else None, figures=figures)
             write_json(path, _Kept(inputs=inputs, measurement=measurement).model_dump(mode="json"))
         return measurement, False

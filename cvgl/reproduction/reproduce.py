@@ -29,6 +29,7 @@ from cvgl.reproduction.results import (
 )
 from cvgl.reproduction.settings import ReproduceConfig
 from cvgl.stages.align_record import AlignmentRecord
+from cvgl.stages.windowed import Sequences
 from cvgl.types import ArtifactRef, Progress, silent
 
 RESULTS_JSON, RESULTS_PARQUET, FIGURE_PNG = "results.json", "results.parquet", "figure.png"
@@ -85,7 +86,7 @@ def reproduce(
     experiment = experiments.get(config.experiment)
     protocol = experiment.protocol or config.source(features.name).protocol
     material = load_material(lake, features, protocol)
-    configurations = experiment.configurations(situation(material, config))
+    configurations = experiment.configurations(situation(material, config, lake))
     jobs = [job for configuration in configurations for job in _jobs(configuration, config, material)]
     places = _places(configurations, lake, material)
     bench = Bench(lake, material, places, protocol)
@@ -101,16 +102,16 @@ def reproduce(
     return _write(experiment, result, lake, skipped=found == len(jobs))
 
 
-def situation(material: Material, config: ReproduceConfig) -> Situation:
+def situation(material: Material, config: ReproduceConfig, lake: Lake) -> Situation:
     """What the experiment's configurations may depend on."""
-    training = material.training
+    training, sequences = material.training, Sequences(lake, material.dataset, experiments.WINDOW)
     return Situation(
         material.d0,
         len(training.queries),
         len(training.references),
         config.released_sampling,
         learns_along=training.has_sequences,
-        asks_along=any(examination.runs is not None for examination in material.examinations),
+        asks_along=any(sequences.apply_to(examination.question) for examination in material.examinations),
     )
 
 

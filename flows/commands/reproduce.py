@@ -76,7 +76,7 @@ def reproduce(
 
     from cvgl.errors import DataError
     from cvgl.reproduction.weights import choose_backbones
-    from flows.reproduction_tables import shown
+    from flows.reproduction_tables import shown, summary
 
     if experiment not in EXPERIMENTS:
         raise typer.BadParameter(f"'{experiment}' is none of: {_NAMES}", param_hint="EXPERIMENT")
@@ -105,7 +105,7 @@ def reproduce(
         for note in choice.notes:
             screen.console.print(f"  {note}", markup=False)
         outcomes = flow(config, str(draft.lake.root))
-    return Answer(_value(config, draft, outcomes, choice.notes), Group(*map(shown, outcomes)))
+    return Answer(_value(config, draft, outcomes, choice.notes), Group(*map(shown, outcomes), summary(outcomes)))
 
 
 def _extract(draft: Draft) -> ExtractConfig:

@@ -77,7 +77,7 @@ def test_every_flow_is_deployed_and_a_worker_runs_the_pipeline(server: Server, t
     config = {
         "lake": str(tmp_path / "lake"),
         "ingest": {"source": str(source), "dataset": "tiny"},
-        "adapt": {"dimension": 32, "iterations": 3, "query_samples": 8},
+        "adapt": {"recipe": "paper-standardised", "dimension": 32, "iterations": 3, "query_samples": 8},
         "registry": {"tolerance": 1.0},
     }
     server.prefect("deployment", "run", "pipeline/pipeline", "--param", f"config={json.dumps(config)}")

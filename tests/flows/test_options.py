@@ -53,7 +53,19 @@ def test_nothing_given_is_the_defaults_of_the_settings() -> None:
 def test_each_option_fills_its_field() -> None:
     config = parse(
         *("--source", "s", "--dataset", "d", "--lake", "l", "--backbone", "vit", "--layer", "-2", "--facet", "value"),
-        *("--query-crop", "0.7", "--reference-rotations", "4", "--seed", "3", "--dimension", "64", "--half-storage"),
+        *(
+            "--query-crop",
+            "0.7",
+            "--reference-rotations",
+            "4",
+            "--seed",
+            "3",
+            "--recipe",
+            "paper",
+            "--dimension",
+            "64",
+            "--half-storage",
+        ),
         *("--protocol", "university1652-951", "--protocol", "university1652-701", "--tolerance", "0.01"),
     ).run()
     assert config.lake == "l"

@@ -89,7 +89,7 @@ def test_robust_has_every_recipe_and_asks_as_the_pictures_allow() -> None:
     assert added == ["robust, without trajectories", "robust, a window of 20 pictures"]
     assert not along[added[0]].is_robust  # no target is set for it
     assert along["robust"].answering == Answering()
-    assert along[added[1]].answering == Answering(corrected=True, window=20)
+    assert along[added[1]].answering == Answering(window=20)
 
 
 def test_an_unknown_experiment_names_those_that_there_are() -> None:
