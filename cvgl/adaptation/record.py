@@ -9,7 +9,7 @@ from pydantic import Field
 from cvgl.config import AdaptConfig, Settings
 from cvgl.types import View
 
-ALGORITHM_VERSION = "2"
+ALGORITHM_VERSION = "3"
 """Raised whenever the same settings and rows would give another adapter."""
 
 

@@ -26,6 +26,7 @@ LEVEL = 0.95
 BLOCK = 25
 """Consecutive pictures in a block, where there are enough of them: at a frame a second, a flight has left the tile."""
 
+_ROUNDING = 1e-9  # a difference of equal rates is not always 0
 _FEWEST_BLOCKS = 8  # of shorter runs: below this the intervals would be narrow for want of blocks
 
 
@@ -38,11 +39,11 @@ class Interval(Settings):
 
     @property
     def above_zero(self) -> bool:
-        return self.low > 0
+        return self.low > _ROUNDING
 
     @property
     def below_zero(self) -> bool:
-        return self.high < 0
+        return self.high < -_ROUNDING
 
 
 @dataclass(frozen=True, slots=True)

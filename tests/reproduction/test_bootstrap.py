@@ -73,3 +73,4 @@ def test_draws_are_the_same_each_time_and_an_extreme_rate_lies_in_its_interval()
     found = interval(1.0, resampled_rates(values, units)[0])
     assert (found.low, found.value, found.high) == (1, 1, 1)
     assert not interval(0.0, np.zeros(0)).above_zero
+    assert not interval(0.0, np.full(9, -1e-17)).below_zero  # 0.6 - 0.4 - 0.2
