@@ -29,6 +29,7 @@ def test_too_few_pictures_are_said_and_change_nothing(finished: Finished) -> Non
     assert run.json["extract"] == {"backbone": {"image_size": 64}}
 
 
+@pytest.mark.slow
 def test_the_choice_is_shown_and_its_options_lead_to_the_features_of_a_run(
     prefect_api: str, source: Path, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("prefect_api")
 def test_robust_measures_every_set_in_a_folder_with_and_without_an_alignment(
     several: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -144,7 +144,7 @@ class Killed(BaseException):
     """Stands for a process that dies: nothing catches it."""
 
 
-@pytest.mark.parametrize("calls", [0, 3, 9])
+@pytest.mark.parametrize("calls", [3, pytest.param(0, marks=pytest.mark.slow), pytest.param(9, marks=pytest.mark.slow)])
 def test_a_killed_choice_goes_on_to_the_same_bytes(
     built: Path, lake: Lake, images: ArtifactRef, monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:

@@ -18,7 +18,7 @@ from cvgl.stages.align import align
 from cvgl.stages.ingest import ingest
 from cvgl.types import View
 
-TURNS, CROPS, RINGS = (1, 4), (1.0, 0.7, 0.5), (1, 4)
+TURNS, CROPS, RINGS = (1, 4), (1.0, 0.7), (1, 4)
 
 
 def standardised_recall(root: Path, config: ExtractConfig) -> float:
@@ -35,11 +35,11 @@ def standardised_recall(root: Path, config: ExtractConfig) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(1200)
 def test_the_choice_lies_within_two_points_of_the_best_of_a_grid(shared: Path, lake: Lake) -> None:
     root = shared / "data" / "university_mini"
-    weights = str(shared / "weights" / "swin_tiny_stage3.safetensors")
-    backbone = BackboneConfig(name="swin_tiny_patch4_window7_224", checkpoint=weights)
+    weights = str(shared / "weights" / "vit_tiny_patch16_224.safetensors")
+    backbone = BackboneConfig(name="vit_tiny_patch16_224", checkpoint=weights)
     images = ingest(IngestConfig(source=str(root), dataset="mini"), lake).ref
     search = AlignConfig(query_crops=CROPS, rotations=TURNS, rings=RINGS, tilts=(), more_layers=False)
     chosen = align(images, ExtractConfig(backbone=backbone), search, lake).config
