@@ -91,7 +91,6 @@ def _list_view(
 
 
 def _entry(path: Path, view: View, folder: Path, cells: Mapping[str, Cell], sidecars: Sidecars) -> Entry:
-    below = path.parent.relative_to(folder).as_posix()
     position = fields.position(cells)
     return Entry(
         path=path,
@@ -101,8 +100,8 @@ def _entry(path: Path, view: View, folder: Path, cells: Mapping[str, Cell], side
         position=position,
         world_file=None if position else sidecars.world_file(path),
         captured_at=fields.captured_at(cells.get("captured_at")),
-        # A folder below a camera's folder is one flight or walk; below a map's it is just a drawer.
-        sequence=fields.text(cells.get("sequence")) or (None if view.is_reference or below == "." else below),
+        # Never the name of a folder: folders below a view are often places, and a place is a label. Sequences are learned from.
+        sequence=fields.text(cells.get("sequence")),
         from_camera=True,
     )
 

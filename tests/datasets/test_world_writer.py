@@ -37,7 +37,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_manifest_names_every_picture_with_what_is_known(written: Path) -> None:
     with (written / "manifest.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["path", "view", "subset", "location_id", "latitude", "longitude", "captured_at", "sequence"]
+    assert list(rows[0]) == ["path", "view", "subset", "location_id", "latitude", "longitude", "captured_at"]
     assert len(rows) == 4 * (1 + 2) + 2
     assert {str(path.relative_to(written)) for path in written.rglob("*.jpg")} == {row["path"] for row in rows}
     subsets = {(row["view"], row["location_id"]): row["subset"] for row in rows}

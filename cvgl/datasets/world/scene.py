@@ -67,7 +67,6 @@ class Picture:
         season: of the flight or of the tile.
         latitude, longitude: the middle of a tile, the point that a drone's camera aims at, the place of a street camera.
         captured_at: UTC.
-        sequence: the flight or drive it belongs to; empty for tiles.
     """
 
     place: Place
@@ -77,7 +76,6 @@ class Picture:
     latitude: float
     longitude: float
     captured_at: datetime
-    sequence: str
 
     @property
     def subsets(self) -> tuple[Subset, ...]:
@@ -123,21 +121,19 @@ class World:
         """All pictures of a place: its tile, then its drone views by flight, then its panoramas."""
         config = self.config
         taken = _date(config.satellite_season, 2022) + timedelta(hours=10, minutes=35)
-        yield self._picture(place, View.SATELLITE, 1, config.satellite_season, place.x, place.y, taken, "")
+        yield self._picture(place, View.SATELLITE, 1, config.satellite_season, place.x, place.y, taken)
         if place.is_distractor:
             return
         for flight, season in enumerate(config.drone_seasons):
             start = self._flight_start(place, season)
-            name = f"flight-{season}-{place.location_id}"
             for index in range(config.views):
                 x, y, _ = self._aim(place, season, index)
                 number = flight * config.views + index + 1
-                yield self._picture(place, View.DRONE, number, season, x, y, start + timedelta(seconds=4 * index), name)
+                yield self._picture(place, View.DRONE, number, season, x, y, start + timedelta(seconds=4 * index))
         for index in range(config.panoramas):
             x, y, _ = self._street_camera(place, index)
             start = self._flight_start(place, config.drone_seasons[0]) + timedelta(days=3, seconds=20 * index)
-            name = f"drive-{place.location_id}"
-            yield self._picture(place, View.GROUND, index + 1, config.drone_seasons[0], x, y, start, name)
+            yield self._picture(place, View.GROUND, index + 1, config.drone_seasons[0], x, y, start)
 
     def render(self, pictures: list[Picture]) -> Iterator[tuple[Picture, Image.Image]]:
         """Takes pictures. Those of one place, season and view after one another share the work of lighting."""
@@ -150,10 +146,10 @@ class World:
             yield picture, self._take(picture, lit)
 
     def _picture(
-        self, place: Place, view: View, index: int, season: Season, x: float, y: float, captured_at: datetime, sequence: str
+        self, place: Place, view: View, index: int, season: Season, x: float, y: float, captured_at: datetime
     ) -> Picture:
         latitude, longitude = self.position(x, y)
-        return Picture(place, view, index, season, latitude, longitude, captured_at, sequence)
+        return Picture(place, view, index, season, latitude, longitude, captured_at)
 
     def _flight_start(self, place: Place, season: Season) -> datetime:
         minutes = int(stream(self.config.seed, 4, place.number, _number(season)).integers(0, 300))

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 MARKER = "world.json"
 MANIFEST = "manifest.csv"
-VERSION = 1  # raise when the same settings draw other pictures
-COLUMNS = ("path", "view", "subset", "location_id", "latitude", "longitude", "captured_at", "sequence")
+VERSION = 2  # raise when the same settings draw other pictures
+COLUMNS = ("path", "view", "subset", "location_id", "latitude", "longitude", "captured_at")
 
 NameOf = Callable[[Picture], Sequence[str]]
 
@@ -162,7 +162,6 @@ def _manifest_row(picture: Picture) -> list[str]:
         f"{picture.latitude:.8f}",
         f"{picture.longitude:.8f}",
         picture.captured_at.isoformat().replace("+00:00", "Z"),
-        picture.sequence,
     ]
 
 
