@@ -28,7 +28,7 @@ demo: $(READY) ## the whole pipeline on the built-in world, offline, in minutes
 
 test: $(READY) ## the quick tests; SUITE=all adds the slow ones
 	@echo "==> running the $(SUITE) tests"
-	@$(BIN)/python -m pytest $(if $(filter all,$(SUITE)),,-m "not slow")
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(if $(filter all,$(SUITE)),,-m "not slow")
 
 check: $(READY) ## lint, format, types, import contracts
 	@echo "==> ruff, mypy --strict, import contracts"
