@@ -78,9 +78,13 @@ class Lake:
         """What the registry and its gate said of a run, for readers without the registry."""
         return self.root / "registrations" / f"{run}.json"
 
+    def map(self, dataset: str) -> Path:
+        """Versions of a dataset's map, each a folder: see `cvgl.localization.bundle`."""
+        return self.root / "maps" / f"dataset={dataset}"
+
     def champion(self, dataset: str) -> Path:
-        """Which run serves a dataset: a small JSON file that the gate moves."""
-        return self.root / "champions" / f"{dataset}.json"
+        """Which version of a map serves: a small JSON file that the gate moves."""
+        return self.map(dataset) / "current.json"
 
     @property
     def prefect_home(self) -> Path:
@@ -117,12 +121,13 @@ def replacing(path: Path) -> Iterator[Path]:
         # mkstemp makes files private to their owner; a lake is read by the whole team.
         temporary.chmod(0o644)
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

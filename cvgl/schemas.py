@@ -48,6 +48,40 @@ QUARANTINE = pa.schema(
     ]
 )
 
+TOMBSTONES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),  # the file that was deleted, or holds another picture now
+        pa.field("view", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),  # deleted or replaced
+        pa.field("through", pa.string(), nullable=False),  # rows of the images table up to this batch are hidden
+        pa.field("arrival", pa.string(), nullable=False),  # the batch of arrivals that said so
+    ]
+)
+
+DECISIONS = pa.schema(
+    [
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("arrival", pa.string(), nullable=False),  # the batch of arrivals that was decided upon
+        pa.field("verdict", pa.string(), nullable=False),  # adapt, skip or ask
+        pa.field("reason", pa.string(), nullable=False),  # a sentence for a person
+        pa.field("champion", pa.string()),  # the run that served; null: none
+        pa.field("compared_with", pa.string(), nullable=False),  # which pictures stood for what the champion knows
+        pa.field("n_new", pa.int64(), nullable=False),  # training pictures that the champion has not learned from
+        pa.field("n_new_references", pa.int64(), nullable=False),
+        pa.field("n_forgotten", pa.int64(), nullable=False),
+        pa.field("view", pa.string()),  # with the largest effect; null: no test was made
+        pa.field("effect", pa.float64()),  # normalised energy distance, 0 to 1
+        pa.field("p_value", pa.float64()),
+        pa.field("quality_before", pa.float64()),  # label-free, of the champion on what it knows
+        pa.field("quality_after", pa.float64()),  # and on what came
+        pa.field("quality_error", pa.float64()),  # standard error of their difference
+        pa.field("predicted_seconds", pa.float64()),  # of the adaptation; null: nothing has been measured yet
+        pa.field("predicted_bytes", pa.int64()),
+        pa.field("details", pa.string(), nullable=False),  # JSON: every view's test, and the policy
+    ]
+)
+
 
 def features(dimension: int, *, half: bool = False) -> pa.Schema:
     """One descriptor a row: ids and descriptors live in one file."""
@@ -56,6 +90,18 @@ def features(dimension: int, *, half: bool = False) -> pa.Schema:
         [
             pa.field("image_id", pa.string(), nullable=False),
             pa.field("descriptor", pa.list_(value, dimension), nullable=False),
+        ]
+    )
+
+
+def map_references(dimension: int) -> pa.Schema:
+    """References of a map with their adapted descriptors: float32 (d,), unit rows."""
+    return pa.schema(
+        [
+            pa.field("image_id", pa.string(), nullable=False),
+            pa.field("uri", pa.string(), nullable=False),
+            *_POSITION,
+            pa.field("descriptor", pa.list_(pa.float32(), dimension), nullable=False),
         ]
     )
 

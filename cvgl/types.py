@@ -43,6 +43,7 @@ class Stage(StrEnum):
     STANDARDISED = "standardised"  # each view minus its own mean, over its own deviation: the honest baseline
     ADAPTED = "adapted"  # through the learned adapter: what decides about a model
     ADAPTED_CORRECTED = "adapted-corrected"  # and hubness corrected at query time, where the adapter can
+    ADAPTED_RERANKED = "adapted-reranked"  # adapted, and the answers re-ranked by k-reciprocal neighbours, where asked for
     ADAPTED_WINDOW = "adapted-window"  # adapted, and each picture placed with those just before it in its sequence
 
 
@@ -98,6 +99,19 @@ class Embedder(Protocol):
 
     def embed(self, batch: Float32Array) -> Float32Array:
         """float32 (B, 3, H, W) -> float32 (B, d0), unit rows."""
+        ...
+
+
+@runtime_checkable
+class ViewDependentEmbedder(Protocol):
+    """An `Embedder` that does with a picture what its view asks for: another network, or another kind of input."""
+
+    def for_view(self, view: View) -> Embedder:
+        """The embedder for pictures of a view; all have the same dimension and identity.
+
+        Raises:
+            ModelError: the model was not made for this view.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import ask, pages, registry, reproduce, run, stages
+from flows.commands import ask, backbones, doctor, pages, registry, reproduce, run, stages, watch
 
 app = typer.Typer(
     name="cvgl",
@@ -35,5 +35,5 @@ def main(version: Version = False) -> None:
     """Tell where a picture was taken, by matching it to geo-tagged overhead imagery; learn that from unlabelled pictures."""
 
 
-for group in (run, stages, registry, ask, pages, reproduce):
+for group in (run, stages, registry, ask, backbones, pages, reproduce, doctor, watch):
     group.register(app)

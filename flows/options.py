@@ -19,7 +19,7 @@ import typer
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from cvgl.config import RunConfig
+from cvgl.config import ArrivalConfig, RunConfig
 from cvgl.lake import Lake
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -52,7 +52,12 @@ LAKE = (Setting("--lake", "lake", "CVGL_LAKE"),)
 DATASET = (Setting("--dataset", "ingest.dataset"),)
 POSITIONAL_SOURCE = (Setting("SOURCE", "ingest.source"),)
 SOURCE = (Setting("--source", "ingest.source"),)
-LAYOUT = (Setting("--layout", "ingest.layout"), Setting("--root", "ingest.root"), Setting("--max-pixels", "ingest.max_pixels"))
+LAYOUT = (
+    Setting("--layout", "ingest.layout"),
+    Setting("--root", "ingest.root"),
+    Setting("--height", "ingest.height"),
+    Setting("--max-pixels", "ingest.max_pixels"),
+)
 FEATURES = (
     Setting("--backbone", "extract.backbone.name"),
     Setting("--checkpoint", "extract.backbone.checkpoint"),
@@ -60,8 +65,14 @@ FEATURES = (
     Setting("--facet", "extract.backbone.facet"),
     Setting("--pooling", "extract.backbone.pooling"),
     Setting("--gem-p", "extract.backbone.gem_p"),
+    Setting("--clusters", "extract.backbone.clusters"),
+    Setting("--vocabulary", "extract.backbone.vocabulary"),
     Setting("--rings", "extract.backbone.rings"),
     Setting("--image-size", "extract.backbone.image_size"),
+    Setting("--preprocessing", "extract.backbone.preprocessing"),
+    Setting("--resize", "extract.backbone.resize"),
+    Setting("--position-resampling", "extract.backbone.position_resampling"),
+    Setting("--final-norm", "extract.backbone.final_norm"),
     Setting("--query-crop", "extract.alignment.query_crop"),
     Setting("--reference-crop", "extract.alignment.reference_crop"),
     Setting("--reference-rotations", "extract.alignment.reference_rotations"),
@@ -104,11 +115,36 @@ ADAPTER = (
     Setting("--training-device", "adapt.device"),
     Setting("--training-precision", "adapt.precision"),
 )
-EVALUATION = (Setting("--protocol", "evaluate.protocols"), Setting("--top-k", "evaluate.top_k"))
+EVALUATION = (
+    Setting("--protocol", "evaluate.protocols"),
+    Setting("--top-k", "evaluate.top_k"),
+    Setting("--rerank", "evaluate.rerank.enabled"),
+    Setting("--rerank-neighbours", "evaluate.rerank.neighbours"),
+    Setting("--rerank-expansion", "evaluate.rerank.expansion"),
+    Setting("--rerank-original", "evaluate.rerank.original"),
+)
 REGISTRY = (
     Setting("--tracking-uri", "registry.tracking_uri"),
     Setting("--model-name", "registry.model_name"),
     Setting("--tolerance", "registry.tolerance"),
+)
+WATCH = (
+    Setting("--quiet-seconds", "watch.quiet_seconds"),
+    Setting("--marker", "watch.marker"),
+    Setting("--poll-seconds", "watch.poll_seconds"),
+    Setting("--forget", "watch.forget"),
+    Setting("--largest-loss", "watch.largest_loss"),
+    Setting("--parallel-extractions", "parallel_extractions"),
+)
+POLICY = (
+    Setting("--minimum-new", "decide.minimum_new"),
+    Setting("--significance", "decide.significance"),
+    Setting("--adapt-effect", "decide.adapt_effect"),
+    Setting("--ask-effect", "decide.ask_effect"),
+    Setting("--quality-drop", "decide.quality_drop"),
+    Setting("--growth", "decide.growth"),
+    Setting("--longest-hours", "decide.longest_hours"),
+    Setting("--largest-gigabytes", "decide.largest_gigabytes"),
 )
 _PANELS = {
     "ingest": "Pictures",
@@ -117,6 +153,8 @@ _PANELS = {
     "adapt": "Adaptation",
     "evaluate": "Evaluation",
     "registry": "Registry",
+    "watch": "What arrives",
+    "decide": "What to do about it",
 }
 CONFIG_HELP = "JSON file with settings (a RunConfig, or a part of one); options go before it"
 
@@ -143,6 +181,14 @@ class Draft:
             typer.BadParameter: a value is out of bounds, or one is missing.
         """
         return _validated(RunConfig, self._values, "")
+
+    def arrival(self) -> ArrivalConfig:
+        """All settings of a watched source.
+
+        Raises:
+            typer.BadParameter: a value is out of bounds, or one is missing.
+        """
+        return _validated(ArrivalConfig, self._values, "")
 
     def section(self, name: str, model: type[Model]) -> Model:
         """The settings of one stage, e.g. ``section("adapt", AdaptConfig)``."""
@@ -207,7 +253,7 @@ def _validated(model: type[Model], values: Mapping[str, Any], prefix: str) -> Mo
 def _problem(prefix: str, location: tuple[int | str, ...], message: str) -> str:
     path = (prefix + ".".join(str(part) for part in location)).rstrip(".")
     groups = (LAKE, DATASET, SOURCE, LAYOUT, ALIGN, ALIGNMENT, ALIGN_VIEW, FEATURES, ADAPTER, EVALUATION, REGISTRY)
-    flags = {setting.path: setting.flag for group in groups for setting in group}
+    flags = {setting.path: setting.flag for group in (*groups, WATCH, POLICY) for setting in group}
     return f"{flags.get(path, path)}: {message}"
 
 
@@ -248,7 +294,7 @@ def as_options(settings: Iterable[Setting], values: Mapping[str, Any]) -> list[s
 
 
 def _field(path: str) -> FieldInfo:
-    model: Any = RunConfig
+    model: Any = ArrivalConfig  # a RunConfig, and what belongs to a watched source
     *parents, name = path.split(".")
     for parent in parents:
         model = model.model_fields[parent].annotation

@@ -7,6 +7,7 @@ from cvgl.lake import Lake
 from flows.stage import DEFAULT_LAKE, EVALUATE, REGISTER, stage_flow
 from tasks.evaluate import evaluate
 from tasks.find import find_adapter, find_evaluation
+from tasks.judge import judge
 from tasks.register import register as pass_gate
 from tasks.registry.registration import RegisterOutcome
 
@@ -18,7 +19,8 @@ def register(
     evaluation: EvaluateConfig = EVALUATE,
     lake: str = DEFAULT_LAKE,
 ) -> RegisterOutcome:
-    """Stores an evaluated run in the registry; it becomes the champion if it is no worse than the one there is.
+    """Stores an evaluated run in the registry; it becomes the champion if it is no worse than the one there is,
+    or, without labels, if nothing serves yet and it is better than the frozen model with confidence.
 
     Args:
         run: name of the run.
@@ -27,6 +29,7 @@ def register(
         lake: folder that holds everything.
     """
     root = Lake.at(lake)
+    judge(find_adapter(root, run), root)
     return pass_gate(
         find_evaluation(root, run),
         config,

@@ -1,18 +1,24 @@
-"""The flow that measures an experiment again."""
+"""The flows that measure the paper's experiments again: one experiment, and a page of several."""
 
 from __future__ import annotations
 
+import time
+
 from cvgl.config import BackboneConfig
+from cvgl.errors import CvglError
 from cvgl.lake import Lake
+from cvgl.reproduction.page_writing import PageOutcome
+from cvgl.reproduction.pages import Finished
+from cvgl.reproduction.planning import Measurable, PagePlan
 from cvgl.reproduction.reproduce import ReproduceOutcome
 from cvgl.reproduction.settings import ReproduceConfig
-from cvgl.reproduction.sources import ingestion
+from cvgl.reproduction.sources import SourceConfig, ingestion
 from flows.align import align
 from flows.extract import extract
 from flows.ingest import ingest
 from flows.stage import DEFAULT_LAKE, stage_flow
+from tasks.reproduce import draw, publish, training_view
 from tasks.reproduce import reproduce as measure
-from tasks.reproduce import training_view
 
 
 @stage_flow("reproduce", run_name="{config.experiment} on {config.title}")
@@ -20,10 +26,35 @@ def reproduce(config: ReproduceConfig, lake: str = DEFAULT_LAKE) -> list[Reprodu
     """Ingests every data set, describes it with each frozen model, and measures every configuration over the seeds."""
     outcomes = []
     for source in config.sources:
-        ingest(ingestion(source, Lake.at(lake)), lake)
+        _take_in(source, lake)
         for backbone in config.backbones:
             outcomes += _measured(source.dataset, backbone, config, lake)
     return outcomes
+
+
+@stage_flow("reproduce-page", run_name="{plan.name} on {plan.title}")
+def reproduce_page(plan: PagePlan, lake: str = DEFAULT_LAKE) -> tuple[list[Finished], PageOutcome]:
+    """Measures the parts of a table or figure that can be, and writes its page; a part that fails leaves its reason."""
+    started = time.monotonic()
+    for source in plan.sources:
+        _take_in(source, lake)
+    finished = [result for one in plan.measurables for result in _attempt(one, lake)]
+    return finished, publish(plan, finished, Lake.at(lake), time.monotonic() - started)
+
+
+def _take_in(source: SourceConfig, lake: str) -> None:
+    if source.drawn:
+        draw(source)
+    ingest(ingestion(source, Lake.at(lake)), lake)
+
+
+def _attempt(one: Measurable, lake: str) -> list[Finished]:
+    """With the pictures as they are given and, where that is asked for, with an alignment that is chosen."""
+    try:
+        outcomes = _measured(one.source.dataset, one.config.backbones[0], one.config, lake)
+    except CvglError as error:
+        return [Finished(one, None, error)]
+    return [Finished(one.aligned(str(outcome.result.aligned)), outcome) for outcome in outcomes]
 
 
 def _measured(dataset: str, backbone: BackboneConfig, config: ReproduceConfig, lake: str) -> list[ReproduceOutcome]:

@@ -9,10 +9,22 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from cvgl.reproduction.page_writing import (
+    caption_of,
+    columns_of,
+    delta_text,
+    measured_text,
+    method_text,
+    model_text,
+    published_text,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cvgl.reproduction.bootstrap import Interval
+    from cvgl.reproduction.page import Cell, Page, PageGrid, PageTable
+    from cvgl.reproduction.page_writing import PageOutcome
     from cvgl.reproduction.reproduce import ReproduceOutcome
     from cvgl.reproduction.results import BackboneResult, ConfigurationResult, DirectionResult, Judged, Spread
 
@@ -34,6 +46,55 @@ def shown(outcome: ReproduceOutcome) -> Any:
         lines.append(Text(f"figure: {outcome.figure}"))
     tables = _judged_tables(result) if result.baselines else [_table(result)]
     return Group(*tables, *lines, "")
+
+
+def page_shown(outcome: PageOutcome) -> Any:
+    """The tables of a page, with published figures beside measured ones, and where the page lies."""
+    page = outcome.page
+    heading = Text(f"{page.source}, {page.title}", style="bold")
+    lines = [*_reasons(page), *(Text(note, style="dim") for note in page.notes)]
+    lines += [Text(f"not measured: {problem}", style="red") for problem in page.problems]
+    if any(line.uses_ground_truth for table in page.tables for line in table.lines):
+        lines.append(Text("* learned from ground truth: for comparison only", style="dim"))
+    lines.append(Text(f"page: {outcome.html}" + (" (as it was)" if outcome.skipped else "")))
+    tables = [*map(_page_table, page.tables), *map(_page_grid, page.grids)]
+    return Group(heading, Text(page.heading, style="yellow"), *tables, *lines, "")
+
+
+def _page_table(page: PageTable) -> Table:
+    table = _blank(f"{caption_of(page)}; in %, below: published and difference")
+    for name in ("method", "frozen model"):
+        table.add_column(name)
+    for name in columns_of(page):
+        table.add_column(name, justify="right")
+    for line in page.lines:
+        style = "dim" if line.reason else ""
+        table.add_row(Text(method_text(line), style), Text(model_text(line), style), *map(_page_cell, line.cells))
+    return table
+
+
+def _reasons(page: Page) -> list[Text]:
+    """Why rows were not measured, each reason once."""
+    reasons: dict[str, dict[str, None]] = {}
+    for table in page.tables:
+        for line in table.lines:
+            if line.reason:
+                reasons.setdefault(line.reason, {})[line.method] = None
+    return [Text(f"{', '.join(methods)}: {reason}", style="dim") for reason, methods in reasons.items()]
+
+
+def _page_cell(cell: Cell) -> str:
+    printed = " ".join(part for part in (published_text(cell), delta_text(cell)) if part)
+    return "\n".join(part for part in (measured_text(cell), printed) if part)
+
+
+def _page_grid(grid: PageGrid) -> Table:
+    table = _blank(grid.title)
+    for name in grid.columns:
+        table.add_column(name)
+    for row in grid.rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def summary(outcomes: Sequence[ReproduceOutcome]) -> Any:

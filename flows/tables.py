@@ -29,6 +29,16 @@ def facts(rows: Mapping[str, object], title: str | None = None) -> Text:
     return text[:-1]
 
 
+def records(rows: Sequence[Mapping[str, object]], title: str) -> RenderableType:
+    """A row each, under the names of the first one's values."""
+    if not rows:
+        return Text(f"{title}: none.", style="yellow")
+    table = Table(*rows[0], title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*map(str, row.values()))
+    return table
+
+
 def metrics_tables(summaries: Sequence[MetricSummary]) -> RenderableType:
     """For each direction and protocol: frozen, standardised and adapted beneath one another, and what inference adds."""
     if not summaries:

@@ -43,6 +43,12 @@ def _show(outcome: RegisterOutcome, lake: Lake) -> None:
         key=artifact_key("gate", outcome.run),
         description=f"{outcome.verdict}: {outcome.model} version {outcome.version}",
     )
+    if outcome.decision.quality:
+        create_table_artifact(
+            [{"without labels": name, "figure": said} for name, said in outcome.decision.quality.items()],
+            key=artifact_key("quality", outcome.run),
+            description=f"What is said of {outcome.run} without labels",
+        )
     if outcome.decision.comparisons:
         create_table_artifact(
             comparison_rows(outcome),

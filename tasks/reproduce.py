@@ -1,22 +1,31 @@
-"""Measuring an experiment, as a Prefect task."""
+"""Measuring an experiment and writing its page, as Prefect tasks."""
 
 from __future__ import annotations
 
-from prefect.artifacts import create_table_artifact
+from collections.abc import Sequence
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from cvgl.lake import Lake
+from cvgl.reproduction.counting import compose_counts, count
+from cvgl.reproduction.machine import describe_machine
 from cvgl.reproduction.material import training_view
+from cvgl.reproduction.page_writing import PageOutcome, write_page
+from cvgl.reproduction.pages import Finished, compose
+from cvgl.reproduction.planning import COUNTED, PagePlan
 from cvgl.reproduction.reproduce import ReproduceOutcome
 from cvgl.reproduction.reproduce import reproduce as measure_experiment
 from cvgl.reproduction.results import BackboneResult, Spread
 from cvgl.reproduction.settings import ReproduceConfig
+from cvgl.reproduction.sources import SourceConfig
+from cvgl.reproduction.worlds import draw_world
 from cvgl.stages.align_record import AlignmentRecord
 from cvgl.types import ArtifactRef
 from tasks.artifacts import artifact_key
 from tasks.progress import observed
 from tasks.stage import stage_task
 
-__all__ = ["reproduce", "training_view"]
+__all__ = ["draw", "publish", "reproduce", "training_view"]
 
 
 @stage_task("reproduce", run_name="{config.experiment} on {features.name}, {features.digest}")
@@ -33,6 +42,26 @@ def reproduce(
         description=f"{outcome.result.source} with {outcome.result.backbone.name}, "
         f"alignment {outcome.result.aligned}; rates in percent, means over seeds",
     )
+    return outcome
+
+
+@stage_task("draw-world", run_name="{source.dataset}")
+def draw(source: SourceConfig) -> None:
+    """Draws the pictures of a built-in world that are missing; see `cvgl.reproduction.worlds`."""
+    with observed(artifact_key("world", source.dataset), f"drawing {source.dataset}") as progress:
+        draw_world(source, progress)
+
+
+@stage_task("publish", run_name="{plan.name}")
+def publish(plan: PagePlan, finished: Sequence[Finished], lake: Lake, seconds: float) -> PageOutcome:
+    """Writes the page of a table or figure; see `cvgl.reproduction.page_writing`."""
+    if plan.counted:
+        counts = {need: count(source, lake, plan.split_seed) for need, source in zip(COUNTED, plan.counted, strict=True)}
+        page = compose_counts(plan, counts)
+    else:
+        page = compose(plan, finished, str(lake.root))
+    outcome = write_page(page, lake, describe_machine(), seconds)
+    create_markdown_artifact(outcome.markdown.read_text(), key=artifact_key("page", plan.name), description=page.heading)
     return outcome
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cvgl.lake import Lake
+
+if TYPE_CHECKING:
+    from tests.data.layouts import Layouts
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +27,15 @@ def shared() -> Path:
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake.at(tmp_path / "lake")
+
+
+@pytest.fixture(scope="session")
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> Layouts:
+    """Every published layout, drawn small, once for all tests and all workers."""
+    from tests.data.layouts import Layouts
+
+    base = tmp_path_factory.getbasetemp()
+    return Layouts((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "layouts")
 
 
 @pytest.fixture(scope="session")

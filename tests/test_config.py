@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from cvgl.config import AdaptConfig, AlignmentConfig, BackboneConfig, Device, IngestConfig, Recipe, RunConfig
+from cvgl.config import UNTRAINED, AdaptConfig, AlignmentConfig, BackboneConfig, Device, IngestConfig, Recipe, RunConfig
 from cvgl.types import Direction, View
 
 
@@ -91,7 +91,8 @@ def test_what_is_left_to_the_recipe_is_the_recipes() -> None:
 def test_a_record_of_settings_holds_every_value(recipe: Recipe) -> None:
     settings = AdaptConfig(recipe=recipe)
     record = json.loads(settings.model_dump_json())
-    assert record["iterations"] == {Recipe.RELEASED: 200, Recipe.ROBUST: 5}.get(recipe, 60)
+    without = dict.fromkeys([*UNTRAINED, Recipe.AUTO], 0)
+    assert record["iterations"] == {Recipe.RELEASED: 200, Recipe.ROBUST: 5, **without}.get(recipe, 60)
     assert AdaptConfig.model_validate(record) == settings
 
 

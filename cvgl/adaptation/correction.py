@@ -100,13 +100,14 @@ class HubnessCorrected:
 
     def transform_query(self, features: Any) -> Float32Array:
         """(n, d0) descriptors of the drone or ground view -> float32 (n, d + 1)."""
-        return self._extended(self.adaptation.transform_query(features), "query")
+        return self.extended(self.adaptation.transform_query(features), "query")
 
     def transform_reference(self, features: Any) -> Float32Array:
         """(n, d0) descriptors of the satellite view -> float32 (n, d + 1)."""
-        return self._extended(self.adaptation.transform_reference(features), "reference")
+        return self.extended(self.adaptation.transform_reference(features), "reference")
 
-    def _extended(self, rows: Float32Array, side: GallerySide) -> Float32Array:
+    def extended(self, rows: Float32Array, side: GallerySide) -> Float32Array:
+        """Adapted rows of a side, float32 (n, d) -> float32 (n, d + 1)."""
         last = np.ones(len(rows), np.float32)
         banks = self.adaptation.banks
         if side == self.gallery and banks is not None:

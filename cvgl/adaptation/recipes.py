@@ -14,6 +14,7 @@ import torch
 import cvgl
 from cvgl.adaptation import checkpoint as checkpoints
 from cvgl.adaptation import correction, robust, standardise, training
+from cvgl.adaptation.affine import Affine
 from cvgl.adaptation.compute import training_device
 from cvgl.adaptation.paper import PaperLearner
 from cvgl.adaptation.record import ALGORITHM_VERSION, AdapterRecord, BankRows, IterationMetrics, SelfCheck, TrainingRows
@@ -21,12 +22,11 @@ from cvgl.adaptation.released import ReleasedLearner
 from cvgl.adaptation.standardise import Standardised
 from cvgl.adaptation.training import Draws, Learner, TrainingState
 from cvgl.adaptation.transforms import Adaptation, tensor_bytes
-from cvgl.config import Recipe
+from cvgl.config import UNTRAINED, Recipe
 from cvgl.errors import ConfigError, DataError
 from cvgl.hashing import digest_json, sha256_bytes
 
 if TYPE_CHECKING:
-    from cvgl.adaptation.affine import Affine
     from cvgl.adaptation.trajectory import Trajectories
     from cvgl.config import AdaptConfig
     from cvgl.types import Float32Array
@@ -62,6 +62,16 @@ def learn(
         ModelError: the training diverged.
     """
     rows = TrainingRows(n_queries=len(queries), n_references=len(references))
+    if config.recipe is Recipe.AUTO:
+        raise ConfigError(
+            "the recipe 'auto' is a choice among the others, which needs a judgement of each",
+            where="AdaptConfig.recipe",
+            fix="choose with cvgl.quality.selection.select, run `cvgl run` or `cvgl adapt --recipe auto`, or name a recipe",
+        )
+    if config.recipe in UNTRAINED:
+        nothing = Affine(np.eye(queries.shape[1], dtype=np.float32), np.zeros(queries.shape[1], np.float32))
+        learned = _finish(nothing, nothing, _statistics(queries, references, config.recipe), (), rows, config)
+        return _with_banks(learned, queries, references)
     if config.recipe is Recipe.ROBUST:
         if trajectories is not None:
             rows = rows.model_copy(update={"trajectories_digest": trajectories.digest()})
@@ -121,9 +131,11 @@ def _identity(queries: Float32Array, references: Float32Array, config: AdaptConf
 
 
 def _statistics(queries: Float32Array, references: Float32Array, recipe: Recipe) -> Standardised:
-    if recipe in (Recipe.PAPER, Recipe.RELEASED):
+    if recipe in (Recipe.PAPER, Recipe.RELEASED, Recipe.FROZEN):
         return standardise.identity(queries.shape[1])
-    return standardise.fit(queries, references, scale=recipe is Recipe.PAPER_STANDARDISED)
+    if recipe is Recipe.STANDARDISED_JOINTLY:
+        return standardise.fit_jointly(queries, references)
+    return standardise.fit(queries, references, scale=recipe in (Recipe.PAPER_STANDARDISED, Recipe.STANDARDISED))
 
 
 def _finish(

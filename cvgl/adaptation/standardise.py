@@ -15,6 +15,8 @@ import numpy as np
 from cvgl.adaptation.descriptors import blocks, checked, in_blocks, unit_rows
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from cvgl.types import Float32Array
 
 
@@ -101,6 +103,26 @@ def fit(query_features: Any, reference_features: Any, *, scale: bool = True) -> 
     query = _Rows(query_features, "query features")
     reference = _Rows(reference_features, "reference features", query.dimension)
     return Standardised(query=_statistics(query, scale), reference=_statistics(reference, scale))
+
+
+def fit_jointly(queries: Float32Array, references: Float32Array) -> Standardised:
+    """One mean and deviation for both views, each view with the same weight: where one view covers far more ground than the
+    other, the difference between their means is content, too.
+
+    Args:
+        queries: float32 (M, d0), checked.
+        references: float32 (N, d0), checked.
+    """
+    views = [_statistics(_Rows(rows, name), True) for rows, name in ((queries, "query features"), (references, "references"))]
+    mean = sum(view.mean.astype(np.float64) for view in views) / 2
+    second = sum(_variance(view) + np.square(view.mean - mean) for view in views) / 2
+    deviation = np.sqrt(second)
+    both = Statistics(mean.astype(np.float32), np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32))
+    return Standardised(query=both, reference=both)
+
+
+def _variance(statistics: Statistics) -> NDArray[np.float64]:
+    return np.square(statistics.deviation.astype(np.float64))
 
 
 class _Rows:

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+from cvgl.backbones.released import RELEASED, load_released
 from cvgl.backbones.variants import Variant, Variants, load_variants
-from cvgl.config import BackboneConfig, Device, Precision
+from cvgl.config import BackboneConfig, Device, Pooling, Precision
 from cvgl.types import Embedder
 
 __all__ = ["Variant", "Variants", "load", "load_variants"]
@@ -29,6 +30,12 @@ def load(config: BackboneConfig, device: Device = Device.AUTO, precision: Precis
         from cvgl.backbones.gist import GistEmbedder
 
         return GistEmbedder.from_config(config)
+    if config.name in RELEASED:
+        return load_released(config, device, precision)
+    if config.pooling is Pooling.VLAD:
+        from cvgl.backbones.vlad import load_vlad
+
+        return load_vlad(config, device, precision)
     from cvgl.backbones.timm_embedder import load_timm
 
     return load_timm(config, device, precision)

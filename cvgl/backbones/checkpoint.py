@@ -13,7 +13,7 @@ from cvgl.errors import ModelError
 from cvgl.hashing import sha256_bytes
 
 # What training code wraps weights in, in the order of preference: averaged weights are the ones that were evaluated.
-_WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
+_WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model", "model_state_dict")
 _PREFIXES = ("module.", "_orig_mod.", "backbone.")
 _SHOWN = 8
 
@@ -90,14 +90,17 @@ def restore_names(tensors: Mapping[str, torch.Tensor], known: Iterable[str]) -> 
     return {name if name in present else aliases.get(name, name): tensor for name, tensor in tensors.items()}
 
 
-def misfit(path: Path, model: str, missing: Iterable[str], unexpected: Iterable[str]) -> ModelError:
+_OF_TIMM = "name the timm model that the weights were trained with in --backbone"
+
+
+def misfit(path: Path, model: str, missing: Iterable[str], unexpected: Iterable[str], fix: str = _OF_TIMM) -> ModelError:
     """The error for weights that are of another model."""
     missing, unexpected = sorted(missing), sorted(unexpected)
     return ModelError(
         f"the checkpoint does not fit {model}: {len(missing)} missing ({_some(missing)}), "
         f"{len(unexpected)} unexpected ({_some(unexpected)})",
         where=path,
-        fix="name the timm model that the weights were trained with in --backbone",
+        fix=fix,
     )
 
 

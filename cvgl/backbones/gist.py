@@ -21,7 +21,7 @@ import numpy as np
 from cvgl.backbones.colour import luminance, to_lab
 from cvgl.backbones.gabor import GRID, ORIENTATIONS, SCALES, cell_means, energies, filter_bank, prefilter
 from cvgl.backbones.preprocessing import Preprocessing
-from cvgl.config import BackboneConfig, Facet, Pooling
+from cvgl.config import BackboneConfig, Facet, Pooling, PositionResampling, Preprocess
 from cvgl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ class GistEmbedder:
             "facet": config.facet is not Facet.AUTO,
             "pooling": config.pooling is not Pooling.AUTO,
             "rings": config.rings != 1,
+            "preprocessing but of the whole picture": config.preprocessing is not Preprocess.WHOLE,
+            "positions": config.position_resampling is not PositionResampling.TIMM,
+            "final_norm": config.final_norm,
         }
         meaningless = [name for name, is_given in given.items() if is_given]
         if meaningless:

@@ -69,7 +69,7 @@ def pool(features: torch.Tensor, pooling: Pooling, p: float) -> torch.Tensor:
     """(B, N, C) -> one vector a picture, (B, C), not normalised.
 
     Raises:
-        ValueError: `pooling` is not a pooling over places (cls, auto).
+        ValueError: `pooling` is not one over places that needs nothing else (cls, vlad, auto).
     """
     match pooling:
         case Pooling.GEM:

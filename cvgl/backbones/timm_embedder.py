@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from cvgl.backbones import checkpoint, hierarchical
+from cvgl.backbones import checkpoint, hierarchical, positions
 from cvgl.backbones.device import apply_precision, resolve
 from cvgl.backbones.pooling import Head
 from cvgl.backbones.preprocessing import Preprocessing
+from cvgl.backbones.presets import check_name
 from cvgl.backbones.transformer import FacetPooling, is_plain
-from cvgl.config import BackboneConfig, Device, Facet, Pooling, Precision
+from cvgl.config import BackboneConfig, Device, Facet, Pooling, PositionResampling, Precision, Preprocess
 from cvgl.errors import ConfigError, ModelError
 from cvgl.hashing import sha256_file
 
@@ -29,11 +30,17 @@ if TYPE_CHECKING:
     from cvgl.types import Float32Array
 
 IMPLEMENTATION = 1  # raised whenever the same picture would get another descriptor
+_RELEASED_SIZE, _RELEASED_RESIZE = 252, 256  # pixels; 252 is 18 patches of 14
+_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of each channel
 
 
 @dataclass(frozen=True, slots=True)
 class TimmEmbedder:
-    """Follows `cvgl.types.Embedder`."""
+    """Follows `cvgl.types.Embedder`.
+
+    Attributes:
+        resampled: how learned positions were fitted to the input size; none where they did not have to be.
+    """
 
     network: FacetPooling | hierarchical.StagePooling
     preprocessing: Preprocessing
@@ -42,6 +49,7 @@ class TimmEmbedder:
     name: str
     weights_sha256: str
     dimension: int
+    resampled: PositionResampling | None = None
 
     @property
     def identity(self) -> Mapping[str, str | int | float]:
@@ -58,6 +66,8 @@ class TimmEmbedder:
             "pooling": str(head.pooling),
             **({"gem_p": head.gem_p} if head.pooling is Pooling.GEM else {}),
             **({"rings": head.rings} if head.rings > 1 else {}),
+            **({"final_norm": "yes"} if getattr(self.network, "final_norm", False) else {}),
+            **({"position_resampling": str(self.resampled)} if self.resampled is not None else {}),
             "precision": str(self.precision),
             "implementation": f"timm-{IMPLEMENTATION}",
             **self.preprocessing.identity(),
@@ -94,10 +104,14 @@ def load_timm(config: BackboneConfig, device: Device, precision: Precision) -> T
         given, weights_sha256 = _fitted(path, model, config.name), sha256_file(path)
     else:
         weights_sha256 = checkpoint.sha256_tensors(model.state_dict())
-    network = (_plain if is_plain(model) else _staged)(model, config, given)
+    network: FacetPooling | hierarchical.StagePooling
+    if is_plain(model):
+        network, resampled = _plain(model, config, given, (preprocessing.height, preprocessing.width))
+    else:
+        network, resampled = _staged(model, config, given), None
     network.eval().requires_grad_(False).to(target)
     dimension = _dimension(network, preprocessing, target)
-    return TimmEmbedder(network, preprocessing, target, precision, config.name, weights_sha256, dimension)
+    return TimmEmbedder(network, preprocessing, target, precision, config.name, weights_sha256, dimension, resampled)
 
 
 def import_timm() -> ModuleType:
@@ -120,29 +134,27 @@ def import_timm() -> ModuleType:
 
 
 def _build(timm: ModuleType, config: BackboneConfig) -> Any:
-    _check_name(timm, config.name)
+    """The model, with the hub's weights unless there is a checkpoint.
+
+    A transformer with learned positions is built at the size of its weights and gets its input size later, with its positions;
+    of the others some must be told their size now, and convolutional ones take any.
+    """
+    check_name(timm, config.name)
     arguments: dict[str, Any] = {"num_classes": 0, "pretrained": config.checkpoint is None}
-    if config.image_size is None:
-        return _create(timm, config, arguments)
+    native, size = _create(timm, config, arguments), _input_size(config)
+    if size is None or (is_plain(native) and positions.has_learned_positions(native)):
+        return native
     try:
-        return _create(timm, config, {**arguments, "img_size": config.image_size})
+        return _create(timm, config, {**arguments, "img_size": size})
     except TypeError as error:
         if "img_size" not in str(error):
             raise
-        return _create(timm, config, arguments)  # convolutional models take any size and have no such argument
+        return native
 
 
-def _check_name(timm: ModuleType, name: str) -> None:
-    architecture = name.split(".")[0]
-    if ":" in name or timm.is_model(architecture):  # hf-hub:owner/model is resolved by timm itself
-        return
-    close = difflib.get_close_matches(architecture, timm.list_models(), n=3)
-    hint = f"did you mean {', '.join(close)}? " if close else ""
-    raise ModelError(
-        f"timm {timm.__version__} has no model '{name}'",
-        where="--backbone",
-        fix=f"{hint}`python -c 'import timm; print(timm.list_models())'` prints all names; 'gist' needs no weights",
-    )
+def _input_size(config: BackboneConfig) -> int | None:
+    """Side in pixels; none for the model's own."""
+    return config.image_size or (_RELEASED_SIZE if config.preprocessing is Preprocess.RELEASED else None)
 
 
 def _create(timm: ModuleType, config: BackboneConfig, arguments: dict[str, Any]) -> Any:
@@ -152,7 +164,7 @@ def _create(timm: ModuleType, config: BackboneConfig, arguments: dict[str, Any])
         raise
     except (AssertionError, ValueError) as error:
         raise ConfigError(
-            f"'{config.name}' cannot be built at {config.image_size or 'its own'} pixels: {error}",
+            f"'{config.name}' cannot be built at {arguments.get('img_size', 'its own')} pixels: {error}",
             where="backbone.image_size",
             fix="choose another size, or leave it out",
         ) from error
@@ -173,7 +185,8 @@ def _first_line(error: Exception) -> str:
 
 def _preprocessing(timm: ModuleType, model: Any, config: BackboneConfig) -> Preprocessing:
     wanted = timm.data.resolve_data_config({}, model=model)
-    height, width = (config.image_size,) * 2 if config.image_size else wanted["input_size"][-2:]
+    size = _input_size(config)
+    height, width = (size, size) if size else wanted["input_size"][-2:]
     patch = getattr(getattr(model, "patch_embed", None), "patch_size", (1, 1))
     for side, step in zip((height, width), patch, strict=True):
         if side % step:
@@ -182,13 +195,28 @@ def _preprocessing(timm: ModuleType, model: Any, config: BackboneConfig) -> Prep
                 where="backbone.image_size",
                 fix=f"use {max(step, round(side / step) * step)}",
             )
-    return Preprocessing(height, width, tuple(wanted["mean"]), tuple(wanted["std"]), wanted["interpolation"])
+    own = tuple(wanted["mean"]), tuple(wanted["std"])
+    if config.preprocessing is Preprocess.WHOLE:
+        return Preprocessing(height, width, *own, wanted["interpolation"])
+    if config.preprocessing is Preprocess.RELEASED:
+        resize = config.resize or round(height * _RELEASED_RESIZE / _RELEASED_SIZE)
+        return Preprocessing(height, width, *_IMAGENET, "bicubic", Preprocess.RELEASED, resize)
+    if height != width or wanted["crop_mode"] not in ("center", "squash"):
+        raise ConfigError(
+            f"timm's evaluation of '{config.name}' pads pictures or cuts out a rectangle, which is not built here",
+            where="backbone.preprocessing",
+            fix="use whole or released",
+        )
+    resize, squashed = config.resize or math.floor(height / wanted["crop_pct"]), wanted["crop_mode"] == "squash"
+    return Preprocessing(height, width, *own, wanted["interpolation"], Preprocess.NATIVE, resize, squashed)
 
 
 def _fitted(path: Path, model: Any, name: str) -> dict[str, torch.Tensor]:
     """Weights under the model's own names, converted as timm converts them (old names, resampled positions)."""
     known = list(model.state_dict())
     given = checkpoint.restore_names(checkpoint.read_checkpoint(path), known)
+    if is_plain(model):
+        positions.match_checkpoint(model, given)
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
     if convert is not None:
         try:
@@ -212,18 +240,26 @@ def _of_classifier(model: Any, given: dict[str, torch.Tensor]) -> set[str]:
     return {key for key in given if key.startswith(prefixes)}
 
 
-def _plain(model: Any, config: BackboneConfig, given: dict[str, torch.Tensor] | None) -> FacetPooling:
+def _plain(
+    model: Any, config: BackboneConfig, given: dict[str, torch.Tensor] | None, size: tuple[int, int]
+) -> tuple[FacetPooling, PositionResampling | None]:
     facet = Facet.VALUE if config.facet is Facet.AUTO else config.facet
     pooling = Pooling.GEM if config.pooling is Pooling.AUTO else config.pooling
     if given is not None:
         _fill(model, config, given, set(model.state_dict()) - set(given))
-    return FacetPooling(model, config.layers, facet, pooling, config.gem_p, config.rings)
+    resampled = positions.fit_positions(model, size, config.position_resampling)
+    network = FacetPooling(model, config.layers, facet, pooling, config.gem_p, config.rings, config.final_norm)
+    return network, resampled
 
 
 def _staged(model: Any, config: BackboneConfig, given: dict[str, torch.Tensor] | None) -> hierarchical.StagePooling:
     facet = Facet.TOKEN if config.facet is Facet.AUTO else config.facet
     pooling = Pooling.MEAN if config.pooling is Pooling.AUTO else config.pooling
     hierarchical.check(model, config.name, facet, pooling)
+    if config.position_resampling is not PositionResampling.TIMM:
+        raise positions.no_positions(config.position_resampling)
+    if config.final_norm:
+        raise ConfigError(f"'{config.name}' has no tokens to normalise", where="backbone.final_norm", fix="leave it out")
     stages, missing = hierarchical.cut(model, config.layers, lambda names: names if given is None else names & set(given))
     if given is not None:
         _fill(model, config, given, missing)

@@ -48,14 +48,22 @@ class FacetPooling(nn.Module):
         pooling: over the patches, or cls for the class token.
         gem_p: exponent of GeM.
         rings: see `cvgl.backbones.pooling.Head`.
+        final_norm: whether tokens pass the model's last normalisation.
 
     Raises:
-        ConfigError: no such block, or rings of a class token.
+        ConfigError: no such block, rings of a class token, or normalisation of another facet than tokens.
         ModelError: the model has no class token, or projects in a way that is not known here.
     """
 
     def __init__(
-        self, model: Any, layers: tuple[int, ...] | None, facet: Facet, pooling: Pooling, gem_p: float, rings: int = 1
+        self,
+        model: Any,
+        layers: tuple[int, ...] | None,
+        facet: Facet,
+        pooling: Pooling,
+        gem_p: float,
+        rings: int = 1,
+        final_norm: bool = False,
     ) -> None:
         super().__init__()
         depth = len(model.blocks)
@@ -64,8 +72,15 @@ class FacetPooling(nn.Module):
             raise ModelError("the model has no class token to use", where="backbone.pooling", fix="use gem, mean or max")
         if pooling is Pooling.CLS and rings > 1:
             raise ConfigError("a class token has no rings", where="backbone.rings", fix="use gem, mean or max, or one ring")
+        if final_norm and facet is not Facet.TOKEN:
+            raise ConfigError(
+                f"the model's last normalisation is of tokens, not of facet {facet}",
+                where="backbone.final_norm",
+                fix="leave it out, or add --no-final-norm to a preset that has it",
+            )
         *earlier, last = self.layers
         model.blocks = model.blocks[: last + 1]
+        self.final_norm, self.norm = final_norm, _last_normalisation(model) if final_norm else nn.Identity()
         model.norm = nn.Identity()
         self._taps = [Tap(model.blocks[index], facet) for index in earlier]
         for index, tap in zip(earlier, self._taps, strict=True):
@@ -81,7 +96,7 @@ class FacetPooling(nn.Module):
         last: torch.Tensor = self.model.forward_features(pictures)
         height, width = self.model.patch_embed.dynamic_feat_size(pictures.shape[-2:])
         grid = (int(height), int(width))
-        return [self._of_block(rows.float(), grid) for rows in (*(tap.taken() for tap in self._taps), last)]
+        return [self._of_block(self.norm(rows).float(), grid) for rows in (*(tap.taken() for tap in self._taps), last)]
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) -> (B, d) float32, not normalised."""
@@ -90,6 +105,12 @@ class FacetPooling(nn.Module):
     def _of_block(self, rows: torch.Tensor, grid: tuple[int, int]) -> LocalFeatures:
         whole = rows[:, 0] if self.head.pooling is Pooling.CLS else None
         return LocalFeatures(F.normalize(rows[:, self.prefix_tokens :], dim=-1), grid, whole)
+
+
+def _last_normalisation(model: Any) -> nn.Module:
+    """What a model's tokens pass before its head; models that average tokens normalise behind the average."""
+    candidates: tuple[nn.Module, nn.Module] = (model.norm, getattr(model, "fc_norm", nn.Identity()))
+    return next((norm for norm in candidates if not isinstance(norm, nn.Identity)), candidates[0])
 
 
 class Tap(nn.Module):

@@ -71,6 +71,8 @@ def parquet_sources(lake: Lake) -> dict[str, Any]:
         "images": _folder(root / "images", "dataset=*/*.parquet", schemas.IMAGES, [_DATASET, _BATCH]),
         "ground_truth": _folder(root / "ground_truth", "dataset=*/*.parquet", schemas.GROUND_TRUTH, [_DATASET, _BATCH]),
         "quarantine": _folder(root / "quarantine", "dataset=*/*.parquet", schemas.QUARANTINE, [_DATASET, _BATCH]),
+        "tombstones": _folder(root / "tombstones", "dataset=*/*.parquet", schemas.TOMBSTONES, [_DATASET]),
+        "decisions": _folder(root / "decisions", "dataset=*/*.parquet", schemas.DECISIONS, [_DATASET]),
         "failures": _folder(root / "quarantine", "dataset=*/extract/*.parquet", schemas.QUARANTINE, [_DATASET, _BATCH]),
         "features": _folder(root / "features", "model=*/dataset=*/*.parquet", FEATURES, [_MODEL, _DATASET, _BATCH]),
         "metrics": _folder(root / "evaluations", "*/metrics.parquet", schemas.METRICS, []),

@@ -22,9 +22,13 @@ VIEWS: tuple[View, ...] = (
         "one row per picture of a dataset: where its file is, its view and subsets, the position of satellite pictures",
         # The newest word about a picture counts, and a file that holds another picture now no longer holds this one.
         """
-        SELECT * FROM _images
-        QUALIFY row_number() OVER (PARTITION BY dataset, image_id ORDER BY batch DESC) = 1
-            AND row_number() OVER (PARTITION BY dataset, uri ORDER BY batch DESC) = 1
+        WITH newest AS (
+            SELECT * FROM _images
+            QUALIFY row_number() OVER (PARTITION BY dataset, image_id ORDER BY batch DESC) = 1
+                AND row_number() OVER (PARTITION BY dataset, uri ORDER BY batch DESC) = 1
+        )
+        SELECT * FROM newest i ANTI JOIN _tombstones t
+            ON i.dataset = t.dataset AND i.image_id = t.image_id AND i.batch <= t.through
         """,
     ),
     View(
@@ -50,6 +54,16 @@ VIEWS: tuple[View, ...] = (
         UNION ALL
         SELECT dataset, uri, reason, detail, 'extract', batch FROM _failures
         """,
+    ),
+    View(
+        "tombstones",
+        "references that left a dataset: deleted or replaced, which file it was, and the batch of arrivals that said so",
+        "SELECT * FROM _tombstones",
+    ),
+    View(
+        "decisions",
+        "one row per batch of arrivals: adapt, skip or ask, why, the drift and quality that it went by, the predicted cost",
+        "SELECT * FROM _decisions ORDER BY dataset, arrival",
     ),
     View(
         "scenes",

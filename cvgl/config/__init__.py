@@ -7,34 +7,48 @@ the same bounds; a command-line option only ever fills one of these fields. A fi
 
 from __future__ import annotations
 
-from cvgl.config.adapt import AdaptConfig, Recipe, by_recipe
+from cvgl.config.adapt import UNTRAINED, AdaptConfig, Recipe, by_recipe
 from cvgl.config.alignment import AlignConfig, AlignmentConfig
-from cvgl.config.backbone import BackboneConfig, Facet, Pooling
+from cvgl.config.arrival import ArrivalConfig, DecideConfig, Forget, WatchConfig
+from cvgl.config.backbone import BackboneConfig, Facet, Pooling, PositionResampling, Preprocess
 from cvgl.config.compute import Device, Precision
-from cvgl.config.evaluate import EvaluateConfig
+from cvgl.config.evaluate import EvaluateConfig, RerankConfig
 from cvgl.config.extract import ExtractConfig
 from cvgl.config.ingest import DatasetName, IngestConfig, Layout
+from cvgl.config.presets import PRESETS, Preset
+from cvgl.config.quality import SelectConfig
 from cvgl.config.register import RegisterConfig
 from cvgl.config.run import RunConfig
 from cvgl.config.settings import Settings
 
 __all__ = [
+    "PRESETS",
+    "UNTRAINED",
     "AdaptConfig",
     "AlignConfig",
     "AlignmentConfig",
+    "ArrivalConfig",
     "BackboneConfig",
     "DatasetName",
+    "DecideConfig",
     "Device",
     "EvaluateConfig",
     "ExtractConfig",
     "Facet",
+    "Forget",
     "IngestConfig",
     "Layout",
     "Pooling",
+    "PositionResampling",
     "Precision",
+    "Preprocess",
+    "Preset",
     "Recipe",
     "RegisterConfig",
+    "RerankConfig",
     "RunConfig",
+    "SelectConfig",
     "Settings",
+    "WatchConfig",
     "by_recipe",
 ]

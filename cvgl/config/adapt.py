@@ -24,7 +24,15 @@ class Recipe(StrEnum):
     (docs/adaptation.md). So the default removes the offsets first, and says so in its name. "released" is the trainer that
     the authors published, which differs from what they printed in almost every part. "robust" is this project's own: each
     view standardised, then a Gaussian model of the difference between the views, in closed form (docs/robust.md).
+
+    "frozen", "standardised" and "standardised-jointly" learn no map: they are what others have to be better than. "auto" is
+    a choice among all of these, by held-out training rows and without labels (docs/judgement.md).
     """
+
+    AUTO = "auto"  # whichever of the others proves best on rows that it did not learn from
+    FROZEN = "frozen"  # L2 alone, nothing learned
+    STANDARDISED = "standardised"  # minus their own view's mean, over its own deviation, then L2
+    STANDARDISED_JOINTLY = "standardised-jointly"  # the same with one mean and deviation for both views
 
     PAPER = "paper"  # L2 alone, as printed
     PAPER_CENTRED = "paper-centred"  # minus their own view's mean, then L2
@@ -32,6 +40,11 @@ class Recipe(StrEnum):
     RELEASED = "released"  # L2, then the published trainer: batch normalisation, mutual labels, learned temperature
     ROBUST = "robust"  # minus mean, over deviation, L2, then within-place whitening learned by expectation-maximisation
 
+
+UNTRAINED = frozenset({Recipe.FROZEN, Recipe.STANDARDISED, Recipe.STANDARDISED_JOINTLY})
+"""Recipes that learn no map."""
+
+_WITHOUT_GRADIENT = UNTRAINED | {Recipe.ROBUST, Recipe.AUTO}
 
 _GRADIENT_ONLY = ("residual", "threshold", "temperature", "learning_rate", "em_weight", "reconstruction_weight")
 """Settings of the recipes that follow a gradient; `robust` has its M-step in closed form."""
@@ -41,6 +54,17 @@ def by_recipe(paper: Value, released: Value, robust: Value) -> Callable[[dict[st
     """A default that depends on the recipe, which is validated before the field that has it."""
     own = {Recipe.RELEASED: released, Recipe.ROBUST: robust}
     return lambda data: own.get(data["recipe"], paper)
+
+
+def _iterations(data: dict[str, Any]) -> int:
+    """60 as in the paper, where there is anything to iterate."""
+    if data["recipe"] in UNTRAINED | {Recipe.AUTO}:
+        return 0
+    return int(by_recipe(60, 200, 5)(data))
+
+
+def _query_samples(data: dict[str, Any]) -> int | None:
+    return None if data["recipe"] in _WITHOUT_GRADIENT | {Recipe.RELEASED} else 700
 
 
 class AdaptConfig(Settings):
@@ -53,7 +77,7 @@ class AdaptConfig(Settings):
     recipe: Recipe = Field(
         Recipe.ROBUST,
         description="'robust' is this project's own, 'paper' the algorithm as printed, 'paper-...' the same on aligned views, "
-        "'released' the authors' code",
+        "'released' the authors' code, 'auto' whichever proves best without labels (the default of `cvgl run`)",
     )
     residual: bool = Field(
         False,
@@ -61,18 +85,18 @@ class AdaptConfig(Settings):
         "the dimension then stays d0",
     )
     dimension: int | None = Field(
-        default_factory=lambda data: None if data["residual"] or data["recipe"] is Recipe.ROBUST else 2048,
+        default_factory=lambda data: None if data["residual"] or data["recipe"] in _WITHOUT_GRADIENT else 2048,
         ge=1,
         le=16384,
         description="d of the adapted space (paper and released: 2048); none: d0, the only one with residual and robust",
     )
     iterations: int = Field(
-        default_factory=by_recipe(60, 200, 5),
+        default_factory=_iterations,
         ge=0,
         description="T (paper: 60; 10 for CVUSA and CVACT; released: 200 epochs of one batch; robust: 5)",
     )
     query_samples: int | None = Field(
-        default_factory=by_recipe(700, None, None),
+        default_factory=_query_samples,
         ge=1,
         description="queries drawn each iteration (paper: 700; 1,500 for CVUSA and CVACT; released: none, one per "
         "reference; robust: none, all of them, the same in each iteration)",
@@ -122,8 +146,10 @@ class AdaptConfig(Settings):
     def _fits_the_recipe(self) -> Self:
         if self.recipe is not Recipe.RELEASED and (self.weight_decay or self.smoothing):
             raise ValueError("weight_decay and smoothing belong to the recipe 'released'; the paper's have neither")
-        if self.recipe is Recipe.ROBUST:
+        if self.recipe in _WITHOUT_GRADIENT:
             self._refuse_gradient_settings()
+        if self.recipe in UNTRAINED | {Recipe.AUTO} and self.iterations:
+            raise ValueError(f"the recipe '{self.recipe}' has no iterations: leave them out, or name the recipe that has")
         if self.residual and self.recipe is Recipe.RELEASED:
             raise ValueError("residual is a variant of the paper's recipes; 'released' has none")
         if self.residual and self.reconstruction_weight:
@@ -136,12 +162,12 @@ class AdaptConfig(Settings):
 
     def _refuse_gradient_settings(self) -> None:
         if self.dimension is not None:
-            raise ValueError("the recipe 'robust' keeps the dimension of the descriptors: leave dimension out")
+            raise ValueError(f"the recipe '{self.recipe}' keeps the dimension of the descriptors: leave dimension out")
         for name in _GRADIENT_ONLY:
             if getattr(self, name) != type(self).model_fields[name].get_default(
                 call_default_factory=True, validated_data={"recipe": self.recipe, "residual": False}
             ):
-                raise ValueError(f"{name} belongs to the recipes that follow a gradient; 'robust' has no use for it")
+                raise ValueError(f"{name} belongs to the recipes that follow a gradient; '{self.recipe}' has no use for it")
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides what is learned: not where it runs, nor how often the state is saved."""

@@ -28,12 +28,46 @@ class Pooling(StrEnum):
     MEAN = "mean"
     MAX = "max"
     CLS = "cls"
+    VLAD = "vlad"
+
+
+class Preprocess(StrEnum):
+    """How a picture becomes the model's square input.
+
+    WHOLE: the whole picture, squashed, so that what is cut off is the alignment's decision. RELEASED: as the paper's code does,
+    shorter side to 256 with a bicubic filter, middle 252 x 252, ImageNet's mean and deviation. NATIVE: timm's own evaluation of
+    the model (crop_pct and crop_mode).
+    """
+
+    WHOLE = "whole"
+    RELEASED = "released"
+    NATIVE = "native"
+
+
+class PositionResampling(StrEnum):
+    """How learned positions are fitted to another input size.
+
+    TIMM: timm's function, bicubic to the exact size. TIMM_ANTIALIASED: the same with antialiasing, as timm does by itself when
+    it loads weights. RELEASED: as DINO and DINOv2 (without registers) do, scale (n + 0.1) / N without antialiasing.
+    """
+
+    TIMM = "timm"
+    TIMM_ANTIALIASED = "timm-antialiased"
+    RELEASED = "released"
 
 
 class BackboneConfig(Settings):
-    """The frozen model f0."""
+    """The frozen model f0.
 
-    name: str = Field("gist", min_length=1, description="'gist' (needs no weights), or any timm model name")
+    The name of a preset (`cvgl.config.PRESETS`) fills what is not given beside it, and gives way to timm's name of the model.
+    """
+
+    name: str = Field(
+        "gist",
+        min_length=1,
+        description="'gist' (needs no weights), a preset (`cvgl backbones` lists them), any timm model, or a released model "
+        "(sample4geo, fsra, geodtr) with its checkpoint",
+    )
     checkpoint: str | None = Field(None, description="local weights (.safetensors, .pt, .pth); default: timm's hub weights")
     layers: tuple[int, ...] | None = Field(
         None,
@@ -52,14 +86,69 @@ class BackboneConfig(Settings):
         "(square-ring partition, Wang et al. 2021)",
     )
     image_size: int | None = Field(None, ge=16, le=4096, description="input side in pixels; default: the model's own")
+    preprocessing: Preprocess = Field(
+        Preprocess.WHOLE,
+        description="whole: the whole picture squashed; released: shorter side to 256, middle 252 (the paper's code); "
+        "native: timm's evaluation of the model",
+    )
+    resize: int | None = Field(
+        None,
+        ge=16,
+        le=8192,
+        description="side in pixels that released and native resize to before they cut the middle out; "
+        "default: image_size x 256/252 (released), image_size / crop_pct (native)",
+    )
+    position_resampling: PositionResampling = Field(
+        PositionResampling.TIMM, description="of a ViT's learned positions, at another size than it was trained at"
+    )
+    final_norm: bool = Field(
+        False, description="tokens of a ViT pass the model's last normalisation, as before its own head (facet token)"
+    )
+    clusters: int = Field(
+        32, ge=1, le=4096, description="visual words of pooling vlad (AnyLoc: 32); the descriptor is that often as long"
+    )
+    vocabulary: str | None = Field(
+        None,
+        description="visual words for pooling vlad: a file, or their name in the lake; default: learned from training pictures",
+    )
+    vocabulary_seed: int = Field(0, ge=0, lt=2**31, description="of the pictures and places that visual words are learned from")
+    vocabulary_pictures: int = Field(
+        1024, ge=1, description="training pictures, of both views, to learn visual words from at most"
+    )
+    vocabulary_rows: int = Field(
+        65_536, ge=1, description="local descriptors to learn visual words from at most: what it needs of memory"
+    )
 
     @model_validator(mode="before")
     @classmethod
-    def _one_layer(cls, values: Any) -> Any:
-        """Records and settings from before several layers could be named have one of them, called `layer`."""
-        if not isinstance(values, dict) or "layer" not in values:
-            return values
-        if "layers" in values:
-            raise ValueError("give layers or layer, not both")
-        rest = {name: value for name, value in values.items() if name != "layer"}
-        return rest if values["layer"] is None else {**rest, "layers": (values["layer"],)}
+    def _completed(cls, values: Any) -> Any:
+        return _with_preset(_with_layers(values)) if isinstance(values, dict) else values
+
+    @model_validator(mode="after")
+    def _something_to_resize(self) -> BackboneConfig:
+        if self.resize is not None and self.preprocessing is Preprocess.WHOLE:
+            raise ValueError("resize goes with preprocessing released or native: the whole picture has no middle to cut out")
+        if self.resize is not None and self.image_size is not None and self.resize < self.image_size:
+            raise ValueError(f"resize {self.resize} is smaller than image_size {self.image_size}, which is cut out of it")
+        return self
+
+
+def _with_layers(values: dict[str, Any]) -> dict[str, Any]:
+    """Records and settings from before several layers could be named have one of them, called `layer`."""
+    if "layer" not in values:
+        return values
+    if "layers" in values:
+        raise ValueError("give layers or layer, not both")
+    rest = {name: value for name, value in values.items() if name != "layer"}
+    return rest if values["layer"] is None else {**rest, "layers": (values["layer"],)}
+
+
+def _with_preset(values: dict[str, Any]) -> dict[str, Any]:
+    """What is given beside a preset's name stands; what is not is the preset's, and counts as given from then on."""
+    from cvgl.config.presets import PRESETS  # which is made of the types above
+
+    name = values.get("name")
+    preset = PRESETS.get(name) if isinstance(name, str) else None
+    if preset is None:
+        return values
+    return {**preset.settings, **{key: value for key, value in values.items() if key != "name" and value is not None}}

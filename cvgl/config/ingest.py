@@ -20,10 +20,17 @@ DatasetName = Annotated[str, AfterValidator(_dataset_name), Field(max_length=64)
 
 
 class Layout(StrEnum):
-    """How a source folder is laid out."""
+    """How a source folder is laid out. Each name but `auto` also says how the pictures are judged."""
 
     AUTO = "auto"
     UNIVERSITY1652 = "university1652"
+    UNIVERSITY160K = "university160k"  # University-1652's labelled test, with the distractors of University-160k
+    UNIVERSITY160K_OFFICIAL = "university160k-official"  # the challenge: every name is masked
+    CVUSA = "cvusa"
+    CVACT = "cvact"  # the training and the validation pairs
+    CVACT_TEST = "cvact-test"  # the training pairs, and the test pairs, of which the validation pairs are a part
+    SUES200 = "sues200"
+    DENSEUAV = "denseuav"
     FOLDER = "folder"
     MANIFEST = "manifest"
 
@@ -36,6 +43,9 @@ class IngestConfig(Settings):
     layout: Layout = Field(Layout.AUTO, description="how the source is laid out; auto looks at it")
     root: str | None = Field(
         None, description="folder that a manifest's paths start from and that none may leave; default: the manifest's own"
+    )
+    height: int | None = Field(
+        None, ge=1, description="SUES-200: only the drone pictures taken at so many metres, as its published figures are given"
     )
     max_pixels: int = Field(
         178_956_970,

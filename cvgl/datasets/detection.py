@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from cvgl.config import IngestConfig, Layout
+from cvgl.datasets import cvact, cvusa, denseuav, sues200, university160k, university1652
 from cvgl.datasets.entries import Listing
 from cvgl.datasets.folder import is_folder_of_views, list_folder
 from cvgl.datasets.manifest import NAMES, list_manifest, manifest_in
 from cvgl.datasets.records import TABLE_SUFFIXES
-from cvgl.datasets.university1652 import is_university1652, list_university1652
 from cvgl.errors import DataError
+from cvgl.types import View
+
+# What each layout is known by, in the order in which they are tried: the more particular first.
+_SIGNS: Mapping[Layout, tuple[Callable[[Path], bool], str]] = {
+    Layout.CVUSA: (cvusa.is_cvusa, f"it holds {' or '.join(cvusa.SPLITS)}"),
+    Layout.CVACT: (cvact.is_cvact, f"it holds {cvact.MAT} and the training and validation pictures"),
+    Layout.CVACT_TEST: (cvact.is_cvact_test, f"it holds {cvact.MAT} and {cvact.LARGE}/"),
+    Layout.SUES200: (sues200.is_sues200, f"it holds {sues200.DRONE}/, or {sues200.TRAINING}/ or {sues200.TESTING}/ by height"),
+    Layout.DENSEUAV: (
+        denseuav.is_denseuav,
+        "it holds train/ or test/ with Dense_GPS_*.txt, or with pictures named by their height",
+    ),
+    Layout.UNIVERSITY160K: (
+        university160k.is_university160k,
+        f"it holds test/query_drone/ and {university160k.GALLERY}/",
+    ),
+    Layout.UNIVERSITY160K_OFFICIAL: (
+        university160k.is_university160k_official,
+        f"it holds {university160k.QUERIES}/ or {university160k.GALLERY}/, and no labelled queries",
+    ),
+    Layout.UNIVERSITY1652: (
+        university1652.is_university1652,
+        "it holds train/ or test/ with University-1652's folders of views",
+    ),
+    Layout.FOLDER: (is_folder_of_views, "it holds a folder named like a view"),
+}
+_READERS: Mapping[Layout, Callable[[Path], Listing]] = {
+    Layout.CVUSA: cvusa.list_cvusa,
+    Layout.CVACT: cvact.list_cvact,
+    Layout.CVACT_TEST: cvact.list_cvact_test,
+    Layout.SUES200: sues200.list_sues200,
+    Layout.DENSEUAV: denseuav.list_denseuav,
+    Layout.UNIVERSITY160K: university160k.list_university160k,
+    Layout.UNIVERSITY160K_OFFICIAL: university160k.list_university160k_official,
+    Layout.UNIVERSITY1652: university1652.list_university1652,
+    Layout.FOLDER: list_folder,
+}
 
 
 def list_source(config: IngestConfig) -> Listing:
@@ -19,20 +57,23 @@ def list_source(config: IngestConfig) -> Listing:
     Raises:
         DataError: the source is missing, or is not laid out as said or in any known way.
     """
-    source = _existing(config.source)
+    source = existing(config.source)
     layout = detect(source) if config.layout is Layout.AUTO else config.layout
+    if config.height is not None and layout is not Layout.SUES200:
+        raise DataError(f"a height has no meaning for the layout {layout}", where="height", fix="leave it out")
     if layout is Layout.MANIFEST:
         manifest = manifest_in(source) if source.is_dir() else source
         if manifest is None:
             raise DataError(
                 "the folder holds no manifest", where=source, fix=f"name it one of {', '.join(NAMES)}, or give its path"
             )
-        return list_manifest(manifest, _existing(config.root) if config.root else None)
+        return list_manifest(manifest, existing(config.root) if config.root else None)
     if config.root:
         raise DataError(f"a root has no meaning for the layout {layout}", where="root", fix="leave it out")
     if not source.is_dir():
         raise DataError(f"the layout {layout} is a folder's, and this is a file", where=source, fix="use the layout manifest")
-    return list_university1652(source) if layout is Layout.UNIVERSITY1652 else list_folder(source)
+    listing = _READERS[layout](source)
+    return listing if config.height is None else _at_height(listing, config.height)
 
 
 def detect(source: Path) -> Layout:
@@ -41,9 +82,18 @@ def detect(source: Path) -> Layout:
     Raises:
         DataError: in no known way.
     """
+    return recognise(source)[0]
+
+
+def recognise(source: Path) -> tuple[Layout, str]:
+    """How a source is laid out, and by what it was known.
+
+    Raises:
+        DataError: in no known way.
+    """
     if source.is_file():
         if source.suffix.lower() in TABLE_SUFFIXES:
-            return Layout.MANIFEST
+            return Layout.MANIFEST, "it is a table"
         raise DataError(
             f"a source is a folder or a manifest, and '{source.name}' is neither",
             where=source,
@@ -51,24 +101,43 @@ def detect(source: Path) -> Layout:
         )
     if not source.is_dir():
         raise DataError("the source is neither a folder nor a file", where=source, fix="give a folder or a manifest")
-    if manifest_in(source):
-        return Layout.MANIFEST
-    if is_university1652(source):
-        return Layout.UNIVERSITY1652
-    if is_folder_of_views(source):
-        return Layout.FOLDER
-    raise _unrecognised(source)
+    manifest = manifest_in(source)
+    if manifest:
+        return Layout.MANIFEST, f"it holds {manifest.name}"
+    found = _by_signs(source)
+    if found is None:
+        raise _unrecognised(source)
+    return found, _SIGNS[found][1]
+
+
+def _by_signs(folder: Path) -> Layout | None:
+    return next((layout for layout, (is_it, _) in _SIGNS.items() if is_it(folder)), None)
+
+
+def _at_height(listing: Listing, height: int) -> Listing:
+    """Leaves out the drone pictures taken at other heights.
+
+    Raises:
+        DataError: SUES-200 has no such height.
+    """
+    if str(height) not in sues200.HEIGHTS:
+        known = ", ".join(sues200.HEIGHTS)
+        raise DataError(f"SUES-200 has no pictures at {height} m", where="height", fix=f"give one of {known}")
+    listing.entries = [
+        entry
+        for entry in listing.entries
+        if entry.view is not View.DRONE or sues200.height_of(entry.path.relative_to(listing.source)) == str(height)
+    ]
+    return listing
 
 
 def _unrecognised(source: Path) -> DataError:
     below = sorted(path for path in source.iterdir() if path.is_dir())
     if not any(source.iterdir()):
         return DataError("the source is an empty folder", where=source, fix="put pictures into it, one folder for each view")
-    for folder in below:
-        if is_university1652(folder) or is_folder_of_views(folder) or manifest_in(folder):
-            return DataError(
-                "the source is laid out in no known way, but a folder in it is", where=source, fix=f"give {folder}"
-            )
+    inside = _first_recognised(below)
+    if inside is not None:
+        return DataError("the source is laid out in no known way, but a folder in it is", where=source, fix=f"give {inside}")
     return DataError(
         f"the source is laid out in no known way; its folders are: {', '.join(path.name for path in below) or 'none'}",
         where=source,
@@ -76,7 +145,16 @@ def _unrecognised(source: Path) -> DataError:
     )
 
 
-def _existing(location: str) -> Path:
+def _first_recognised(folders: Iterable[Path]) -> Path | None:
+    return next((folder for folder in folders if manifest_in(folder) or _by_signs(folder)), None)
+
+
+def existing(location: str) -> Path:
+    """The absolute path of a source.
+
+    Raises:
+        DataError: it is an address, or is not there.
+    """
     if "://" in location:
         raise DataError(f"the source '{location}' is an address", where="source", fix="fetch it, and give the local folder")
     path = Path(location).expanduser().resolve()

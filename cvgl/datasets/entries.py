@@ -36,6 +36,7 @@ class Reason(StrEnum):
     UNKNOWN_SUBSET = "unknown_subset"
     UNKNOWN_FOLDER = "unknown_folder"
     MISPLACED = "misplaced"
+    UNLISTED = "unlisted"
     # Not a refusal: what was refused under this name earlier has been mended, accepted or taken away since.
     RESOLVED = "resolved"
 
@@ -112,13 +113,19 @@ class Entry:
 
 @dataclass(slots=True)
 class Listing:
-    """Everything that a layout found. `notes` are for a person: what was ignored, and how the source was understood."""
+    """Everything that a layout found.
+
+    Attributes:
+        notes: for a person: what was ignored, and how the source was understood.
+        counts: of what is no folder of pictures, by name: rows of a split, names of a list.
+    """
 
     layout: Layout
     source: Path
     entries: list[Entry] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
 
     def refuse(self, name: Path | str, reason: Reason, detail: str) -> None:
         self.refusals.append(Refusal(printable(name), reason, detail))

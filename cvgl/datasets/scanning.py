@@ -61,6 +61,16 @@ def _scanned_chunks(paths: Sequence[Path], max_pixels: int) -> Iterator[dict[Pat
             yield dict(zip(chunk, threads.map(lambda path: scan_file(path, max_pixels), chunk), strict=True))
 
 
+def scan_files(paths: Sequence[Path], max_pixels: int, progress: Progress = silent) -> list[Scan]:
+    """Reads files in threads, without a cache: for whoever wants to know how they are now."""
+    scans: list[Scan] = []
+    progress(0, len(paths), "reading pictures")
+    for chunk in _scanned_chunks(paths, max_pixels):
+        scans += chunk.values()
+        progress(len(scans), len(paths), "reading pictures")
+    return scans
+
+
 def scan_file(path: Path, max_pixels: int) -> Scan:
     """Reads one file. Never raises for anything that a file can do: the reason is in the scan."""
     try:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from cvgl import schemas
 from cvgl.config import Layout
 from cvgl.datasets.entries import Reason
+from cvgl.datasets.tombstones import without_hidden
 from cvgl.errors import LakeError
 from cvgl.hashing import digest_json
 from cvgl.lake import Lake, parquet_files, read_parquet, write_parquet
@@ -24,15 +25,19 @@ from cvgl.types import ArtifactRef
 _LAYOUT, _SOURCE = "layout", "source"
 
 
-def read_images(lake: Lake, dataset: str) -> pa.Table:
+def read_images(lake: Lake, dataset: str, through: str | None = None) -> pa.Table:
     """All pictures of a dataset: one row for each image_id, sorted by it (schema `cvgl.schemas.IMAGES`).
 
-    Where two batches name the same picture, or the same file with another content, the newer row counts.
+    Where two batches name the same picture, or the same file with another content, the newer row counts. Pictures under a
+    tombstone are not there.
+
+    Args:
+        through: name of the last batch that counts, for the dataset as it was then; default: all.
 
     Raises:
         LakeError: nothing has been ingested under this name, or a batch is damaged.
     """
-    tables = [read_parquet(path) for path in _batches(lake, dataset)]
+    tables = [read_parquet(path) for path in _batches(lake, dataset) if through is None or path.stem <= through]
     table = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
     newest_first = table.take(list(range(table.num_rows - 1, -1, -1)))
     ids, uris = newest_first["image_id"].to_pylist(), newest_first["uri"].to_pylist()
@@ -43,7 +48,12 @@ def read_images(lake: Lake, dataset: str) -> pa.Table:
         if image_id not in seen and uri not in seen:
             kept.append(row)
         seen.update((image_id, uri))
-    return newest_first.take(kept).sort_by("image_id").combine_chunks()
+    return without_hidden(lake, dataset, newest_first.take(kept).sort_by("image_id").combine_chunks(), through)
+
+
+def image_batches(lake: Lake, dataset: str) -> list[str]:
+    """Names of a dataset's batches of pictures, oldest first; empty when nothing has been ingested."""
+    return [path.stem for path in parquet_files(lake.images(dataset))]
 
 
 def images_ref(lake: Lake, dataset: str) -> ArtifactRef:

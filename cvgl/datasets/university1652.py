@@ -2,6 +2,8 @@
 
     train/{drone,satellite,street,google}/<building>/*.jpg
     test/{query,gallery}_{drone,satellite,street}/<building>/*.jpg
+    *.kml                                             positions of the buildings, where it was put beside train/ and test/
+    new_name_list.txt                                 names of the buildings, one a line: 0000 Some Library
 
 The folder's name is the building: a label, which goes to the ground truth and nowhere else.
 """
@@ -12,22 +14,24 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cvgl.config import Layout
-from cvgl.datasets.entries import Entry, Listing, Reason
-from cvgl.datasets.walking import PICTURE_SUFFIXES, entries_of, files_below
+from cvgl.datasets.entries import Listing, Position
+from cvgl.datasets.kml import read_building_positions
+from cvgl.datasets.place_folders import Roles, Tree, list_tree
 from cvgl.types import Subset, View
 
 # "google" holds pictures from an image search for the building: street-level views of it.
 _TRAIN = {"drone": View.DRONE, "satellite": View.SATELLITE, "street": View.GROUND, "google": View.GROUND}
 _TEST = {"drone": View.DRONE, "satellite": View.SATELLITE, "street": View.GROUND}
-FOLDERS: Mapping[str, Mapping[str, tuple[View, Subset]]] = {
+FOLDERS: Mapping[str, Roles] = {
     "train": {name: (view, Subset.TRAIN) for name, view in _TRAIN.items()},
     "test": {f"{subset}_{name}": (view, subset) for subset in (Subset.QUERY, Subset.GALLERY) for name, view in _TEST.items()},
 }
+TREE = Tree(FOLDERS, passed_over={"test/4K_drone": "the same drone pictures once more, in 4K"})
 
 
 def is_university1652(root: Path) -> bool:
     """Whether at least one of the release's folders is there."""
-    return any((root / part / name).is_dir() for part, names in FOLDERS.items() for name in names)
+    return TREE.holds(root)
 
 
 def list_university1652(root: Path) -> Listing:
@@ -35,46 +39,24 @@ def list_university1652(root: Path) -> Listing:
 
     Args:
         root: the folder that holds train/ and test/, resolved.
+
+    Raises:
+        DataError: a KML file beside them cannot be read.
     """
     listing = Listing(Layout.UNIVERSITY1652, root)
-    loose = []
-    for part in entries_of(root, root, listing):
-        if not part.is_dir():
-            loose.append(part.name)
-        elif part.name not in FOLDERS:
-            _refuse_folder(Path(part.path), listing, FOLDERS)
-        else:
-            _list_part(Path(part.path), root, listing)
-    if loose:
-        listing.notes.append(f"files beside train/ and test/ were passed over: {', '.join(loose)}")
+    list_tree(root, TREE, listing, positions_beside(root, listing))
     return listing
 
 
-def _list_part(part: Path, root: Path, listing: Listing) -> None:
-    roles = FOLDERS[part.name]
-    for entry in entries_of(part, root, listing):
-        folder = Path(entry.path)
-        if not entry.is_dir():
-            listing.refuse(folder, Reason.MISPLACED, f"expected folders of views in {part.name}/, not files")
-        elif entry.name not in roles:
-            _refuse_folder(folder, listing, roles)
-        else:
-            view, subset = roles[entry.name]
-            for path in files_below(folder, root, listing):
-                _list_picture(path, folder, view, subset, listing)
-
-
-def _list_picture(path: Path, folder: Path, view: View, subset: Subset, listing: Listing) -> None:
-    place = path.relative_to(folder).parts
-    if len(place) < 2:
-        listing.refuse(
-            path, Reason.MISPLACED, f"it lies in no building's folder; expected {folder.name}/<building>/{path.name}"
-        )
-    elif path.suffix.lower() not in PICTURE_SUFFIXES:
-        listing.refuse(path, Reason.NOT_A_PICTURE, f"'{path.suffix}' is not the ending of a picture")
-    else:
-        listing.entries.append(Entry(path, view, (subset,), location_id=place[0]))
-
-
-def _refuse_folder(folder: Path, listing: Listing, known: Mapping[str, object]) -> None:
-    listing.refuse(folder, Reason.UNKNOWN_FOLDER, f"the layout has no such folder here; known are {', '.join(known)}")
+def positions_beside(root: Path, listing: Listing) -> Mapping[str, Position]:
+    """Positions by building, from every KML file beside the release's folders."""
+    positions: dict[str, Position] = {}
+    for path in sorted(path for path in root.iterdir() if path.suffix.lower() == ".kml" and path.is_file()):
+        found, unknown = read_building_positions(path, root / "new_name_list.txt")
+        positions.update(found)
+        listing.notes.append(f"{path.name} gives the positions of {len(found)} buildings")
+        if unknown:
+            listing.notes.append(
+                f"{unknown} places of {path.name} name no building: neither a number nor a name of new_name_list.txt"
+            )
+    return positions

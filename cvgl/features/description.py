@@ -12,7 +12,7 @@ from cvgl.config import AlignmentConfig
 from cvgl.errors import ModelError
 from cvgl.features.alignment import Pass, model_inputs, passes, prepared_bases
 from cvgl.features.batches import BatchSize, embed_all
-from cvgl.types import Embedder, View
+from cvgl.types import Embedder, View, ViewDependentEmbedder
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,8 +29,13 @@ def prepare(
     Args:
         wanted: the passes; default: all that the settings ask for.
     """
-    wanted = passes(view, alignment) if wanted is None else wanted
+    wanted, embedder = passes(view, alignment) if wanted is None else wanted, for_view(embedder, view)
     return np.stack([embedder.prepare(picture) for picture in prepared_bases(image, view, alignment, wanted)])
+
+
+def for_view(embedder: Embedder, view: View) -> Embedder:
+    """What pictures of a view go through: the embedder itself, unless it makes a difference between views."""
+    return embedder.for_view(view) if isinstance(embedder, ViewDependentEmbedder) else embedder
 
 
 def describe_prepared(
@@ -46,12 +51,35 @@ def describe_prepared(
     Returns:
         float32 (n, d0), unit rows; a picture that the model has no answer for (not finite, or zero) has a row of NaN.
     """
+    if not prepared:
+        return np.zeros((0, embedder.dimension), np.float32)
+    if isinstance(embedder, ViewDependentEmbedder):
+        return _view_by_view(prepared, views, embedder, alignment, batch)
     wanted = [passes(view, alignment) for view in views]
     inputs = [model_inputs(one, view, alignment, which) for one, view, which in zip(prepared, views, wanted, strict=True)]
     rows = embed_all(inputs, embedder, batch)
     firsts = np.concatenate([[0], np.cumsum([len(which) for which in wanted], dtype=np.intp)])
     means = [rows[first:last].mean(axis=0) for first, last in pairwise(firsts)]
     return unit_or_nan(np.asarray(means, dtype=np.float32).reshape(len(prepared), embedder.dimension))
+
+
+def _view_by_view(
+    prepared: Sequence[Float32Array],
+    views: Sequence[View],
+    embedder: ViewDependentEmbedder,
+    alignment: AlignmentConfig,
+    batch: BatchSize,
+) -> Float32Array:
+    """Inputs of different views may be of different sizes, and so never go through the model together."""
+    parts: dict[View, list[int]] = {}
+    for index, view in enumerate(views):
+        parts.setdefault(view, []).append(index)
+    blocks = [
+        describe_prepared([prepared[index] for index in own], [view] * len(own), embedder.for_view(view), alignment, batch)
+        for view, own in parts.items()
+    ]
+    order = np.argsort(np.concatenate([np.asarray(own, np.intp) for own in parts.values()]))
+    return np.concatenate(blocks)[order]
 
 
 def unit_or_nan(descriptors: Float32Array) -> Float32Array:

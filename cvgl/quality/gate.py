@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from cvgl.errors import DataError
+from cvgl.quality.report import QualityReport
 from cvgl.summary import MetricSummary
 
 Incumbent = Literal["champion", "frozen"]
@@ -45,6 +46,7 @@ class GateDecision(BaseModel):
     verdict: Literal["promoted", "refused", "unchanged"]
     reason: str
     comparisons: tuple[Comparison, ...] = ()
+    quality: dict[str, str] = Field(default_factory=dict, description="what is said without labels, by a short name")
 
 
 def decide(
@@ -55,6 +57,7 @@ def decide(
     tolerance: float = 0.0,
     run: str = "RUN",
     champion_run: str | None = None,
+    quality: QualityReport | None = None,
 ) -> GateDecision:
     """Decides whether an adapter becomes the champion.
 
@@ -68,17 +71,19 @@ def decide(
         tolerance: how far below an incumbent is still good enough, in R@1 (fraction).
         run: the challenger's run, for the message and to recognise the champion.
         champion_run: the champion's run.
+        quality: what is said of the challenger without labels. It decides where there are no labels; where there are, it says
+            no only to views that have nothing to do with one another, where labels find no more than chance either.
 
     Raises:
         DataError: a figure is missing, or the sides were not measured on the same rows under the same protocol.
     """
     if champion_run is not None and run == champion_run:
         return GateDecision(verdict="unchanged", reason=f"{run} is the champion already")
+    said = {} if quality is None else quality_figures(quality)
     if not challenger and not frozen and not incumbent:
-        return GateDecision(
-            verdict="refused",
-            reason=f"no labels, so nothing shows that the adapter helps; look at the report, then: cvgl promote {run}",
-        )
+        return _without_labels(quality, run, champion_run).model_copy(update={"quality": said})
+    if quality is not None and quality.is_hopeless and not any(map(_above_chance, challenger)):
+        return GateDecision(verdict="refused", reason=quality.reason, quality=said)
     comparisons: list[Comparison] = []
     refusals: list[str] = []
     rivals: list[tuple[Incumbent, Sequence[MetricSummary] | None]] = [("champion", incumbent), ("frozen", frozen)]
@@ -90,9 +95,54 @@ def decide(
         if _mean_difference(pairs) < -tolerance - 1e-12:
             refusals.append(_sentence("worse than", pairs))
     if refusals:
-        return GateDecision(verdict="refused", reason="; ".join(refusals), comparisons=tuple(comparisons))
+        reason = "; ".join(refusals)
+        return GateDecision(verdict="refused", reason=reason, comparisons=tuple(comparisons), quality=said)
     first = [pair for pair in comparisons if pair.against == comparisons[0].against]
-    return GateDecision(verdict="promoted", reason=_sentence("against", first), comparisons=tuple(comparisons))
+    reason = _sentence("against", first)
+    return GateDecision(verdict="promoted", reason=reason, comparisons=tuple(comparisons), quality=said)
+
+
+def _without_labels(quality: QualityReport | None, run: str, champion_run: str | None) -> GateDecision:
+    """Only what is better than the frozen model with confidence takes over, and only where nothing serves yet.
+
+    Two adapters are each judged against the frozen model here, not against one another.
+    """
+    by_hand = f"; look at the report, then, if you know better: cvgl promote {run}"
+    if quality is None:
+        return GateDecision(verdict="refused", reason=f"no labels, so nothing shows that the adapter helps{by_hand}")
+    if quality.verdict != "accepted":
+        return GateDecision(verdict="refused", reason=f"no labels, and judged without them: {quality.reason}{by_hand}")
+    if champion_run is not None:
+        reason = f"no labels to compare with the champion {champion_run} by; {quality.reason}{by_hand}"
+        return GateDecision(verdict="refused", reason=reason)
+    return GateDecision(verdict="promoted", reason=f"no labels, and judged without them: {quality.reason}")
+
+
+def quality_figures(quality: QualityReport) -> dict[str, str]:
+    """What is said without labels, in short, for tags and tables."""
+    figures: dict[str, str] = {"verdict": quality.verdict}
+    if quality.relatedness is not None:
+        found = quality.relatedness
+        figures["relatedness"] = f"{found.strength:.1f}, needed {found.threshold:.1f}"
+    if quality.gain is not None:
+        gain = quality.gain
+        figures[f"gain_{gain.measure}"] = f"{gain.difference:+.4f} +- {gain.standard_error:.4f}"
+    for one in quality.directions:
+        share, was = one.predicted, one.predicted_frozen
+        figures[f"predicted_recall_at_1.{one.direction}"] = (
+            f"{share.value:.4f} [{share.low:.4f}, {share.high:.4f}], frozen {was.value:.4f}"
+        )
+        for radius, near in one.predicted_within.items():
+            figures[f"predicted_within_{radius}m.{one.direction}"] = f"{near.value:.4f} [{near.low:.4f}, {near.high:.4f}]"
+    for finding in quality.findings:
+        figures[f"finding.{finding.kind.replace(' ', '_')}"] = finding.reason
+    return figures
+
+
+def _above_chance(summary: MetricSummary) -> bool:
+    """Whether labels find clearly more right answers than a draw from the gallery would: by two of its deviations, and one."""
+    chance = summary.n_queries / max(1, summary.n_gallery)
+    return _recall_at_1(summary) * summary.n_queries > chance + 2 * math.sqrt(chance) + 1
 
 
 def _compare(challenger: Sequence[MetricSummary], incumbent: Sequence[MetricSummary], against: Incumbent) -> list[Comparison]:

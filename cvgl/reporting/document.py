@@ -82,6 +82,29 @@ class Alignment:
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is said of the run without labels.
+
+    Attributes:
+        verdict: accepted, uncertain or refused.
+        reason: why, for a person.
+        predictions: the shares to be expected, with their intervals.
+        scores: of frozen and adapted descriptors.
+        candidates: the recipes that were compared, and what each came to; no rows where none were.
+        choice: why the recipe was chosen; empty where it was given.
+        warnings: what was found about the pictures.
+    """
+
+    verdict: str
+    reason: str
+    predictions: Grid
+    scores: Grid
+    candidates: Grid
+    choice: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """Everything that a report says, in its order."""
 
@@ -103,6 +126,7 @@ class Document:
     verdict: str = ""  # the gate's word; empty before a registration
     reason: str = ""
     alignment: Alignment | None = None
+    judgement: Judgement | None = None
 
 
 def render(document: Document) -> str:

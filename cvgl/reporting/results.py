@@ -16,6 +16,7 @@ STAGE_NAMES = {
     Stage.STANDARDISED: "view-standardised",
     Stage.ADAPTED: "adapted",
     Stage.ADAPTED_CORRECTED: "adapted, hubness corrected",
+    Stage.ADAPTED_RERANKED: "adapted, re-ranked",
     Stage.ADAPTED_WINDOW: "adapted, in a window",
 }
 _ORDER = list(STAGE_NAMES)

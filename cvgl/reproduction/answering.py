@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cvgl.adaptation import Adaptation
 from cvgl.adaptation.correction import HubnessCorrected
 from cvgl.errors import ConfigError
-from cvgl.reproduction.experiments import Answering
+from cvgl.reproduction.configuration import Answering
 from cvgl.reproduction.material import Examination
-from cvgl.retrieval import evaluate
+from cvgl.retrieval import evaluate, evaluate_scores
 from cvgl.stages.questions import distances_m
 from cvgl.stages.windowed import Sequences
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from cvgl.adaptation.standardise import DescriptorTransform
@@ -59,9 +58,10 @@ def answer(
     question = examination.question
     queries, gallery = examination.mapped(_corrected(transform, examination) if answering.corrected else transform)
     if answering.window is not None:
-        # Against the rows of an identity, the inner products of these are the probabilities themselves.
-        queries, gallery = sequences.posterior(question, queries, gallery), np.eye(len(gallery), dtype=np.float32)
-    found = evaluate(queries, question.queries.places, gallery, question.gallery.places, protocol, top_k=1)
+        believed = sequences.posterior(question, queries, gallery)
+        found = evaluate_scores([believed], question.queries.places, question.gallery.places, protocol, top_k=1)
+    else:
+        found = evaluate(queries, question.queries.places, gallery, question.gallery.places, protocol, top_k=1)
     return Answers(found, distances_m(question, found.per_query.top_index))
 
 

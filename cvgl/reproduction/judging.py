@@ -10,7 +10,7 @@ import numpy as np
 
 from cvgl.reproduction import bootstrap, targets
 from cvgl.reproduction.bootstrap import Units, by_blocks, by_place
-from cvgl.reproduction.experiments import Configuration
+from cvgl.reproduction.configuration import Configuration
 from cvgl.reproduction.material import Examination
 from cvgl.reproduction.measuring import Figure, Measurement, scores
 from cvgl.reproduction.results import Judged

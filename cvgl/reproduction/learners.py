@@ -9,7 +9,7 @@ from cvgl.adaptation import adapt, standardise
 from cvgl.adaptation.correction import BANK_ROWS
 from cvgl.config import Recipe
 from cvgl.errors import DataError
-from cvgl.reproduction.experiments import Configuration, Learner
+from cvgl.reproduction.configuration import Configuration, Learner
 
 if TYPE_CHECKING:
     from cvgl.adaptation.standardise import DescriptorTransform
@@ -37,6 +37,8 @@ def learn(
         DataError: the learner needs ground truth and none was handed over.
     """
     learner = configuration.learner
+    if configuration.reference_samples is not None:
+        training = training.with_references(configuration.reference_samples, settings.seed)
     if learner.needs_ground_truth:
         if places is None:
             raise DataError(

@@ -6,9 +6,9 @@ knowing them; nothing else of this package sees them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from cvgl.errors import DataError
 from cvgl.features import FeatureStore
 from cvgl.hashing import digest_lines
 from cvgl.lake import Lake
+from cvgl.reproduction.test_split import split_rows, within_view
 from cvgl.retrieval import protocols
 from cvgl.stages.questions import EvaluationRows, Question, Side, read_rows
 from cvgl.stages.sequences import runs_of, trajectories_of
@@ -51,6 +52,14 @@ class TrainingSet:
     @property
     def digest(self) -> str:
         return digest_lines([*self.query_ids, "references", *self.reference_ids])
+
+    def with_references(self, count: int, seed: int) -> TrainingSet:
+        """The same queries with so many of the references, drawn by the seed; all of them where there are no more."""
+        if count >= len(self.references):
+            return self
+        drawn = np.sort(np.random.default_rng(seed).choice(len(self.references), count, replace=False))
+        ids = tuple(self.reference_ids[row] for row in drawn.tolist())
+        return TrainingSet(self.queries, self.references[drawn], self.query_ids, ids)
 
     @property
     def has_sequences(self) -> bool:
@@ -103,13 +112,18 @@ class Material:
         return int(self.training.queries.shape[1])
 
 
-def load_material(lake: Lake, features: ArtifactRef, protocol: str) -> Material:
+def load_material(
+    lake: Lake, features: ArtifactRef, protocol: str, *, single_view: bool = False, split_seed: int | None = None
+) -> Material:
     """Reads descriptors and the ground truth of the test pictures.
 
     Args:
         lake: where everything is.
         features: of one dataset under one frozen model.
         protocol: decides which answers are right.
+        single_view: drone pictures are also asked for against one drone picture of each place.
+        split_seed: adapt on a part of the test set's places and test on the others (`cvgl.reproduction.test_split`), drawn
+            by this seed; none: learn from the training pictures.
 
     Raises:
         DataError: nothing to learn from on one of the sides, or nothing to ask.
@@ -117,17 +131,14 @@ def load_material(lake: Lake, features: ArtifactRef, protocol: str) -> Material:
     """
     store = FeatureStore(features.path)
     rows = read_rows(lake, features.name, store.ids())
+    if split_seed is not None:
+        rows = split_rows(rows, split_seed)
     view = _query_view(rows, features.name)
-    query_ids, reference_ids = rows.training_ids(view), rows.training_ids(View.SATELLITE)
-    if not reference_ids:
-        raise DataError(
-            f"the dataset '{features.name}' has no satellite picture to learn from",
-            where=features.name,
-            fix="ingest train/satellite",
-        )
     rules = protocols.get(protocol)
     images = {row["image_id"]: row for row in read_images(lake, features.name).to_pylist()}
     questions = rows.questions(view, rules.truth, rules.satellite_queries)
+    if single_view and view is View.DRONE:
+        questions += [within_view(rows.rows, rows.positions, store.ids())]
     examinations = tuple(
         Examination(
             question,
@@ -144,14 +155,24 @@ def load_material(lake: Lake, features: ArtifactRef, protocol: str) -> Material:
             where=features.name,
             fix="give a data root with test pictures in folders named by their place (docs/ingestion.md)",
         )
-    training = TrainingSet(
+    return Material(features.digest, features.name, _training(rows, view, store, images, features.name), examinations)
+
+
+def _training(
+    rows: EvaluationRows, view: View, store: FeatureStore, images: Mapping[str, Mapping[str, Any]], dataset: str
+) -> TrainingSet:
+    query_ids, reference_ids = rows.training_ids(view), rows.training_ids(View.SATELLITE)
+    if not reference_ids:
+        raise DataError(
+            f"the dataset '{dataset}' has no satellite picture to learn from", where=dataset, fix="ingest train/satellite"
+        )
+    return TrainingSet(
         store.read(query_ids),
         store.read(reference_ids),
         tuple(query_ids),
         tuple(reference_ids),
         trajectories_of([images[one] for one in query_ids], [images[one] for one in reference_ids]),
     )
-    return Material(features.digest, features.name, training, examinations)
 
 
 def training_view(lake: Lake, dataset: str) -> View | None:

@@ -19,7 +19,7 @@ from cvgl.features.locks import exclusive
 from cvgl.hashing import digest_json
 from cvgl.lake import Lake, read_json, sweep, write_json
 from cvgl.reproduction.answering import Answers, answer, can_answer
-from cvgl.reproduction.experiments import Configuration
+from cvgl.reproduction.configuration import Configuration
 from cvgl.reproduction.learners import depends_on_seed, learn, looks_at_sequences
 from cvgl.reproduction.material import Examination, Material, TrainingPlaces
 from cvgl.retrieval import protocols
@@ -28,7 +28,9 @@ from cvgl.stages.windowed import Sequences
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MEASURING_VERSION = "2"
+    from cvgl.adaptation.standardise import DescriptorTransform
+
+MEASURING_VERSION = "3"
 """Raised whenever the same settings and rows would give other figures."""
 
 NEAR_M = 50.0
@@ -127,6 +129,10 @@ class Bench:
             write_json(path, _Kept(inputs=inputs, measurement=measurement).model_dump(mode="json"))
         return measurement, False
 
+    def transform(self, configuration: Configuration, settings: AdaptConfig) -> DescriptorTransform:
+        """What a configuration learns, without measuring it: what figures are drawn from."""
+        return learn(configuration, settings, self.material.training, self._truth(configuration))
+
     def _truth(self, configuration: Configuration) -> TrainingPlaces | None:
         return self.places if configuration.learner.needs_ground_truth else None
 
@@ -156,6 +162,7 @@ class Bench:
                 "training": self.material.training.digest,
                 "truth": truth.digest if truth is not None else None,
                 "learner": str(learner),
+                "reference_samples": configuration.reference_samples,
                 "settings": self._identity(configuration, settings),
                 "trajectories": self._followed(configuration, settings),
                 "answering": asdict(how),

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import Any
 
 from cvgl.config import AdaptConfig, AlignmentConfig
 from cvgl.errors import DataError
-from cvgl.hashing import digest_json
-from cvgl.lake import Lake, read_json, write_bytes, write_json, write_parquet
+from cvgl.lake import Lake, read_json
 from cvgl.reproduction import experiments
-from cvgl.reproduction.experiments import Configuration, Experiment, Situation
+from cvgl.reproduction.configuration import Configuration, Learner, Situation
+from cvgl.reproduction.experiments import Experiment
 from cvgl.reproduction.judging import Circumstances, judge, units_of
 from cvgl.reproduction.learners import depends_on_seed, looks_at_sequences
 from cvgl.reproduction.material import Material, TrainingPlaces, load_material, training_places
 from cvgl.reproduction.measuring import RADII_M, Bench, Figure, Measurement
+from cvgl.reproduction.plausibility import check_descriptors, check_scores
 from cvgl.reproduction.results import (
     DEPTHS,
     Aligned,
@@ -25,31 +26,14 @@ from cvgl.reproduction.results import (
     Judged,
     PublishedResult,
     Spread,
-    table,
 )
 from cvgl.reproduction.settings import ReproduceConfig
+from cvgl.reproduction.writing import ReproduceOutcome, ShownLater, write
 from cvgl.stages.align_record import AlignmentRecord
 from cvgl.stages.windowed import Sequences
 from cvgl.types import ArtifactRef, Progress, silent
 
-RESULTS_JSON, RESULTS_PARQUET, FIGURE_PNG = "results.json", "results.parquet", "figure.png"
-
-
-@dataclass(frozen=True, slots=True)
-class ReproduceOutcome:
-    """What was done.
-
-    Attributes:
-        ref: the folder with results.json, results.parquet and, for a curve, figure.png.
-        skipped: every measurement was there already.
-        result: the figures.
-        figure: the drawing, when the experiment has one.
-    """
-
-    ref: ArtifactRef
-    skipped: bool
-    result: BackboneResult
-    figure: Path | None
+__all__ = ["ReproduceOutcome", "reproduce", "situation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +65,20 @@ def reproduce(
     Raises:
         ConfigError: no such experiment or data set, or settings that contradict one another.
         DataError: nothing to learn from or to be asked, or a configuration needs ground truth that is not there.
+        GateRefusal: descriptors or scores that cannot be, with their likely cause.
         LakeError: something in the lake is missing or damaged.
     """
     experiment = experiments.get(config.experiment)
     protocol = experiment.protocol or config.source(features.name).protocol
-    material = load_material(lake, features, protocol)
-    configurations = experiment.configurations(situation(material, config, lake))
+    material = load_material(
+        lake,
+        features,
+        protocol,
+        single_view=experiment.single_view,
+        split_seed=config.split_seed if experiment.splits else None,
+    )
+    check_descriptors(material)
+    configurations = _configurations(experiment, config, situation(material, config, lake))
     jobs = [job for configuration in configurations for job in _jobs(configuration, config, material)]
     places = _places(configurations, lake, material)
     bench = Bench(lake, material, places, protocol)
@@ -98,8 +90,17 @@ def reproduce(
         measured.setdefault(job.configuration.name, []).append(measurement)
         found += known
     progress(len(jobs), len(jobs), "measured")
+    check_scores(measured, material)
     result = _result(experiment, config, features, material, configurations, measured, choice)
-    return _write(experiment, result, lake, skipped=found == len(jobs))
+    first = {job.configuration.name: job for job in reversed(jobs)}
+    shown = ShownLater(lake, material, protocol, lambda name: bench.transform(first[name].configuration, first[name].settings))
+    return write(experiment, result, shown, skipped=found == len(jobs))
+
+
+def _configurations(experiment: Experiment, config: ReproduceConfig, depends_on: Situation) -> tuple[Configuration, ...]:
+    """Those of the experiment; of a model that nothing is learned for, the frozen one alone."""
+    every = experiment.configurations(depends_on)
+    return tuple(one for one in every if one.learner is Learner.FROZEN) if config.frozen_only else every
 
 
 def situation(material: Material, config: ReproduceConfig, lake: Lake) -> Situation:
@@ -144,13 +145,15 @@ def _result(
     measured: Mapping[str, Sequence[Measurement]],
     choice: AlignmentRecord | None,
 ) -> BackboneResult:
-    extract = read_json(features.path.parent / "model.json")["extract"]
+    model = read_json(features.path.parent / "model.json")
+    extract = model["extract"]
     aligned = _aligned(AlignmentConfig.model_validate(extract["alignment"]), choice)
     circumstances = Circumstances(config.source(features.name).name, extract["backbone"]["name"], aligned is not Aligned.NONE)
     judged = judge(measured, configurations, material.examinations, experiment.baselines, circumstances)
     row = _Row(config, material, judged)
     return BackboneResult(
         experiment=experiment.name,
+        splits=config.split_seed if experiment.splits else None,
         source=experiment.source,
         title=experiment.title,
         finding=experiment.finding,
@@ -164,11 +167,17 @@ def _result(
         alignment_passes=0 if choice is None else choice.passes,
         baselines=experiment.baselines,
         features=features.digest,
+        weights=weights_of(model),
         dimension=material.d0,
         n_training_queries=len(material.training.queries),
         n_training_references=len(material.training.references),
         configurations=tuple(row.of(one, measured[one.name]) for one in configurations),
     )
+
+
+def weights_of(model: Mapping[str, Any]) -> str:
+    """Hash of the frozen model's weights, as its record tells it; empty where the model has none."""
+    return str(model.get("identity", {}).get("weights_sha256", ""))
 
 
 def _aligned(alignment: AlignmentConfig, choice: AlignmentRecord | None) -> Aligned:
@@ -219,22 +228,3 @@ class _Row:
             judged=self.judged[name, first.direction],
             resampled=units_of(asked).name,
         )
-
-
-def _write(experiment: Experiment, result: BackboneResult, lake: Lake, *, skipped: bool) -> ReproduceOutcome:
-    from cvgl.reproduction.drawing import draw
-
-    value = result.model_dump(mode="json")
-    digest = digest_json(value)
-    name = f"{result.dataset}-{result.backbone.name}-{digest[:12]}"
-    folder = lake.root / "reproductions" / experiment.name / name
-    figure = None
-    if experiment.axis is not None:
-        figure = folder / FIGURE_PNG
-        if not figure.is_file():
-            write_bytes(figure, draw(result, experiment.axis))
-    write_parquet(folder / RESULTS_PARQUET, table(result))
-    # Written last: a folder that has it is complete.
-    write_json(folder / RESULTS_JSON, value)
-    ref = ArtifactRef(kind="reproduction", path=folder, digest=digest, name=f"{experiment.name}/{name}")
-    return ReproduceOutcome(ref, skipped, result, figure)

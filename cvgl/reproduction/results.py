@@ -129,6 +129,8 @@ class BackboneResult(Settings):
         baselines: names of the configurations to which the others are compared.
         alignment_reason: why an alignment was chosen; empty where none was.
         alignment_passes: model inputs that the choice cost.
+        splits: seed by which the test set was divided into places to adapt on and places to test on; none: it was not.
+        weights: hash of the frozen model's weights; empty where it has none.
     """
 
     experiment: str
@@ -144,6 +146,8 @@ class BackboneResult(Settings):
     alignment_passes: int
     baselines: tuple[str, ...]
     features: str
+    weights: str
+    splits: int | None
     dimension: int
     n_training_queries: int
     n_training_references: int

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from cvgl.config import AdaptConfig, AlignConfig, BackboneConfig, ExtractConfig, Recipe, Settings
 from cvgl.errors import ConfigError
-from cvgl.reproduction.experiments import Sampling
+from cvgl.reproduction.configuration import Sampling
 from cvgl.reproduction.sources import SourceConfig
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -46,6 +46,8 @@ class ReproduceConfig(Settings):
         Sampling.UNIFORM,
         description="building-balanced reads the buildings of the training pictures, as the released code does",
     )
+    frozen_only: bool = Field(False, description="only the frozen model as it is, as where the paper adapts nothing")
+    split_seed: int = Field(0, ge=0, lt=2**31, description="of the division of a test set, where an experiment has one")
     overrides: Overrides = Overrides()
 
     @field_validator("seeds")

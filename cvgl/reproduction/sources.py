@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 
 from cvgl.config import DatasetName, IngestConfig, Layout, Settings
+from cvgl.datasets.detection import detect
 from cvgl.datasets.flights import write_manifest
 from cvgl.datasets.records import read_records
-from cvgl.datasets.university1652 import is_university1652
 from cvgl.errors import DataError
 from cvgl.lake import Lake
+from cvgl.reproduction.configuration import Kind
 from cvgl.retrieval import protocols
+
+__all__ = ["Kind", "SourceConfig", "dataset_name", "find_sources", "ingestion", "whole"]
 
 FLIGHT_TABLES = ("uav.csv", "tiles.csv", "truth.csv")
 
 
-class Kind(StrEnum):
-    """How a source is laid out, which decides how it is judged."""
-
-    UNIVERSITY = "university1652"
-    FLIGHTS = "flights"  # frames of two flights and tiles of one date (cvgl.datasets.flights)
-    OTHER = "other"  # whatever ingestion makes of it
-
-
-_PROTOCOLS = {Kind.UNIVERSITY: "university1652-951", Kind.FLIGHTS: "flights", Kind.OTHER: protocols.GENERIC}
+_KINDS = {
+    Layout.UNIVERSITY1652: Kind.UNIVERSITY,
+    Layout.UNIVERSITY160K: Kind.UNIVERSITY160K,
+    Layout.CVUSA: Kind.CVUSA,
+    Layout.CVACT: Kind.CVACT,
+    Layout.SUES200: Kind.SUES200,
+    Layout.DENSEUAV: Kind.DENSEUAV,
+}
+_PROTOCOLS = {
+    Kind.UNIVERSITY: "university1652-951",
+    Kind.UNIVERSITY160K: "university160k-local",
+    Kind.CVUSA: "cvusa",
+    Kind.CVACT: "cvact-val",
+    Kind.FLIGHTS: "flights",
+}
 
 
 class SourceConfig(Settings):
@@ -37,6 +45,7 @@ class SourceConfig(Settings):
         folder: where it lies.
         kind: how it is laid out.
         date: of the map, for flights.
+        drawn: a built-in world, drawn into the folder when it is not there yet (`cvgl.reproduction.worlds`).
     """
 
     name: str
@@ -44,11 +53,12 @@ class SourceConfig(Settings):
     folder: str
     kind: Kind = Kind.OTHER
     date: str | None = None
+    drawn: bool = False
 
     @property
     def protocol(self) -> str:
         """What it is judged by, where an experiment does not say."""
-        return _PROTOCOLS[self.kind]
+        return _PROTOCOLS.get(self.kind, protocols.GENERIC)
 
 
 def whole(folder: Path, dataset: str | None = None) -> SourceConfig:
@@ -84,8 +94,9 @@ def find_sources(data_root: Path, dataset: str | None = None) -> tuple[SourceCon
 def _sources(folder: Path, dataset: str | None = None) -> Iterator[SourceConfig]:
     """The sources that a folder is, without a look into others; a map of each date makes one of a flights set."""
     name = dataset or dataset_name(folder.name)
-    if is_university1652(folder):
-        yield SourceConfig(name=folder.name, dataset=name, folder=str(folder), kind=Kind.UNIVERSITY)
+    kind = _KINDS.get(layout) if (layout := _layout(folder)) is not None else None
+    if kind is not None:
+        yield SourceConfig(name=folder.name, dataset=name, folder=str(folder), kind=kind)
     if all((folder / table).is_file() for table in FLIGHT_TABLES):
         for date in _dates(folder / "tiles.csv"):
             yield SourceConfig(
@@ -95,6 +106,13 @@ def _sources(folder: Path, dataset: str | None = None) -> Iterator[SourceConfig]
                 kind=Kind.FLIGHTS,
                 date=date,
             )
+
+
+def _layout(folder: Path) -> Layout | None:
+    try:
+        return detect(folder)
+    except DataError:
+        return None  # laid out in no known way: not a set, and the folders in it may be
 
 
 def _dates(tiles: Path) -> list[str]:
@@ -120,7 +138,8 @@ def ingestion(source: SourceConfig, lake: Lake) -> IngestConfig:
         DataError: a table is missing or lacks a column, or a flight is missing.
     """
     if source.kind is not Kind.FLIGHTS or source.date is None:
-        return IngestConfig(source=source.folder, dataset=source.dataset)
+        layout = next((layout for layout, kind in _KINDS.items() if kind is source.kind), Layout.AUTO)
+        return IngestConfig(source=source.folder, dataset=source.dataset, layout=layout)
     path = lake.root / "reproductions" / "manifests" / f"{source.dataset}.csv"
     manifest = write_manifest(Path(source.folder), source.date, path)
     return IngestConfig(source=str(manifest), dataset=source.dataset, layout=Layout.MANIFEST, root=source.folder)

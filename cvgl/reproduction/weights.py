@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from cvgl.errors import ConfigError, DataError
 
 AUTO = "auto"
 """The name of a frozen model that stands for every one whose weights are found."""
+
+TASK_MODELS = ("fsra", "geodtr", "sample4geo")
+"""How files of models trained for the task begin: the architecture, then the data set they were trained on."""
 
 SUFFIXES = frozenset({".safetensors", ".pt", ".pth"})
 
@@ -25,15 +28,18 @@ class Found:
         folder: where; none when there is no such folder.
         backbones: name of the timm model and file, in the order of the files' names.
         unknown: files of weights whose model cannot be told from their name.
+        released: files of models trained for the task, by their name without its ending.
     """
 
     folder: Path | None
     backbones: tuple[BackboneConfig, ...] = ()
     unknown: tuple[str, ...] = ()
+    released: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, name: str) -> BackboneConfig | None:
         """The file for a timm model."""
-        return next((backbone for backbone in self.backbones if backbone.name == name), None)
+        wanted = name.partition(".")[0]  # without the tag of the weights
+        return next((one for one in self.backbones if one.name == wanted), None)
 
 
 def weights_folder(data_root: Path) -> Path | None:
@@ -58,14 +64,17 @@ def find_weights(data_root: Path, given: Path | None = None) -> Found:
     folder = given if given is not None else weights_folder(data_root)
     if folder is None:
         return Found(None)
-    backbones, unknown = [], []
+    backbones, unknown, released = [], [], {}
     for path in sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in SUFFIXES):
+        if path.stem.startswith(TASK_MODELS):
+            released[path.stem] = str(path)
+            continue
         name = model_name(path)
         if name is None:
             unknown.append(path.name)
         else:
             backbones.append(BackboneConfig(name=name, checkpoint=str(path)))
-    return Found(folder, tuple(backbones), tuple(unknown))
+    return Found(folder, tuple(backbones), tuple(unknown), released)
 
 
 def model_name(path: Path) -> str | None:

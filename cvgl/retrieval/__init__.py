@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cvgl.retrieval.answers import write_answers
     from cvgl.retrieval.blocks import BlockedDescriptors
     from cvgl.retrieval.comparison import Comparability, comparable, convert
-    from cvgl.retrieval.evaluation import Evaluation, evaluate
+    from cvgl.retrieval.evaluation import Evaluation, evaluate, evaluate_scores
     from cvgl.retrieval.protocols import Protocol
     from cvgl.retrieval.search import Neighbours, top_k
 
@@ -25,6 +25,7 @@ _HOMES = {
     "comparable": "cvgl.retrieval.comparison",
     "convert": "cvgl.retrieval.comparison",
     "evaluate": "cvgl.retrieval.evaluation",
+    "evaluate_scores": "cvgl.retrieval.evaluation",
     "top_k": "cvgl.retrieval.search",
     "write_answers": "cvgl.retrieval.answers",
 }
@@ -38,6 +39,7 @@ __all__ = [
     "comparable",
     "convert",
     "evaluate",
+    "evaluate_scores",
     "top_k",
     "write_answers",
 ]

@@ -6,7 +6,7 @@ The only part of the library that takes labels. What it returns never flows back
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -110,22 +110,88 @@ def evaluate(
         DataError: no queries or no references, counts or shapes that do not fit, NaN, or labels of two types.
         ConfigError: unknown protocol or device.
     """
-    rules = protocols.get(protocol) if isinstance(protocol, str) else protocol
     q, r = Side("queries", z_q), Side("references", z_r)
     check_widths(q, r)
-    query_codes, reference_codes = _encode(query_ids, q.rows, reference_ids, r.rows)
-    kept = np.flatnonzero(_ranked(query_codes, reference_codes, rules))
-    if not q.rows or not len(kept):
+    asked = _asked(query_ids, q.rows, reference_ids, r.rows, protocol)
+    gallery = ranking.Gallery(r, asked.columns, scoring.device_of(device))
+    with scoring.full_precision():
+        return _measured(asked, top_k, lambda right, most, k: ranking.rank(q, gallery, right, most, k))
+
+
+def evaluate_scores(
+    scores: Iterable[Float32Array],
+    query_ids: Labels,
+    reference_ids: Labels,
+    protocol: str | Protocol = protocols.GENERIC,
+    *,
+    top_k: int = 10,
+) -> Evaluation:
+    """Measures a ranking by scores that are no inner products: probabilities of a course, re-ranked neighbours.
+
+    Args:
+        scores: float32 (B, N) each, larger is better, of some queries after the other, Q rows in all; held one at a time.
+        query_ids: Q place labels, see `evaluate`.
+        reference_ids: N place labels, likewise.
+        protocol: name of a protocol, or a protocol.
+        top_k: answers kept for each query in `per_query`.
+
+    Raises:
+        DataError: as `evaluate`; or other shapes than the labels say.
+        ConfigError: unknown protocol.
+    """
+    asked = _asked(query_ids, len(query_ids), reference_ids, len(reference_ids), protocol)
+    checked = _checked(scores, len(query_ids), len(reference_ids))
+    return _measured(asked, top_k, lambda right, most, k: ranking.rank_scores(checked, asked.columns, right, k))
+
+
+def _checked(scores: Iterable[Float32Array], n_queries: int, n_references: int) -> Iterator[Float32Array]:
+    seen = 0
+    for block in scores:
+        if block.ndim != 2 or block.shape[1] != n_references or np.isnan(block).any():
+            what = "NaN among the scores" if block.shape[1:] == (n_references,) else f"scores of shape {block.shape}"
+            raise DataError(what, where="scores", fix=f"give a number for each of {n_references} references, a row a query")
+        seen += len(block)
+        if seen <= n_queries:
+            yield block
+    if seen != n_queries:
+        raise DataError(f"{seen} rows of scores for {n_queries} queries", where="scores", fix="give one row a query")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question, in whole numbers: places count from 0.
+
+    Attributes:
+        query: int64 (Q,), codes of the queries' places.
+        reference: int64 (K,), codes of the places of the references that are ranked.
+        kept: int64 (K,), which references those are, rising.
+        n_references: N, of which K are ranked.
+        rules: the protocol.
+    """
+
+    query: NDArray[np.int64]
+    reference: NDArray[np.int64]
+    kept: NDArray[np.int64]
+    n_references: int
+    rules: Protocol
+
+    @property
+    def columns(self) -> NDArray[np.int64] | None:
+        """Which references are ranked; none where all are."""
+        return None if len(self.kept) == self.n_references else self.kept
+
+
+def _asked(query_ids: Labels, n_queries: int, reference_ids: Labels, n_references: int, protocol: str | Protocol) -> _Asked:
+    rules = protocols.get(protocol) if isinstance(protocol, str) else protocol
+    query, reference = _encode(query_ids, n_queries, reference_ids, n_references)
+    kept = np.flatnonzero(_ranked(query, reference, rules))
+    if not n_queries or not len(kept):
         raise DataError(
-            f"nothing to evaluate: {q.rows} queries, {len(kept)} of {r.rows} references ranked under {rules.name}",
+            f"nothing to evaluate: {n_queries} queries, {len(kept)} of {n_references} references ranked under {rules.name}",
             where="evaluate",
             fix="check the subsets of the data set, and that query and reference labels name the same places",
         )
-    gallery = ranking.Gallery(r, None if len(kept) == r.rows else kept, scoring.device_of(device))
-    with scoring.full_precision():
-        outcomes = _rank(q, query_codes, gallery, reference_codes[kept], rules, top_k)
-    outcomes.top_index[:] = kept[outcomes.top_index]
-    return _summarise(outcomes, rules, len(kept), r.rows, _digest(query_codes, reference_codes[kept]))
+    return _Asked(query, reference[kept], kept, n_references, rules)
 
 
 def _digest(query: NDArray[np.int64], reference: NDArray[np.int64]) -> str:
@@ -169,17 +235,15 @@ def _ranked(query: NDArray[np.int64], reference: NDArray[np.int64], rules: Proto
     return ranked
 
 
-def _rank(
-    queries: Side,
-    query: NDArray[np.int64],
-    gallery: ranking.Gallery,
-    reference: NDArray[np.int64],
-    rules: Protocol,
-    top_k: int,
-) -> QueryOutcomes:
+RightOf: TypeAlias = "Callable[[slice], tuple[torch.Tensor, torch.Tensor]]"
+
+
+def _measured(asked: _Asked, top_k: int, ranked: Callable[[RightOf, int, int], Iterator[ranking.Ranks]]) -> Evaluation:
+    """Args: `ranked` is given what says which answers are right, how many a query has at most, and how many are kept."""
     import torch
 
-    n, k = queries.rows, min(top_k, gallery.size)
+    query, reference = asked.query, asked.reference
+    n, k = len(query), min(top_k, len(reference))
     right_answers = RightAnswers(reference)
     outcomes = QueryOutcomes(
         rank=np.zeros(n, np.int64),
@@ -190,16 +254,16 @@ def _rank(
         top_score=np.empty((n, k), np.float32),
         top_correct=np.empty((n, k), np.bool_),
     )
-    precision = metrics.AVERAGE_PRECISION[rules.average_precision]
+    precision = metrics.AVERAGE_PRECISION[asked.rules.average_precision]
     most = max(1, int(outcomes.n_right.max(initial=0)))
-    for found in ranking.rank(queries, gallery, lambda block: right_answers.of(query[block]), most, k):
+    for found in ranked(lambda block: right_answers.of(query[block]), most, k):
         block, places = found.queries, query[found.queries, None]
-        outcomes.top_index[block], outcomes.top_score[block] = found.top_index, found.top_score
+        outcomes.top_index[block], outcomes.top_score[block] = asked.kept[found.top_index], found.top_score
         outcomes.top_correct[block] = (reference[found.top_index] == places) & (places >= 0)
         average = precision(found.right, found.n_right)
         outcomes.rank[block] = torch.where(found.n_right > 0, found.right[:, 0] + 1, 0).numpy()
         outcomes.average_precision[block] = torch.where(found.n_right > 0, average, math.nan).numpy()
-    return outcomes
+    return _summarise(outcomes, asked)
 
 
 class RightAnswers:
@@ -229,10 +293,11 @@ class RightAnswers:
         return np.searchsorted(self._places, query).clip(max=len(self._places) - 1)
 
 
-def _summarise(outcomes: QueryOutcomes, rules: Protocol, n_gallery: int, n_references: int, rows_digest: str) -> Evaluation:
+def _summarise(outcomes: QueryOutcomes, asked: _Asked) -> Evaluation:
+    rules = asked.rules
     ranks = outcomes.rank[outcomes.labelled]
     precisions = np.nan_to_num(outcomes.average_precision[outcomes.labelled])  # no right answer: AP 0, yet counted
-    depths: dict[int | str, int] = {1: 1, 5: 5, 10: 10, "1%": rules.one_percent_depth(n_references)}
+    depths: dict[int | str, int] = {1: 1, 5: 5, 10: 10, "1%": rules.one_percent_depth(asked.n_references)}
     return Evaluation(
         recall={key: metrics.recall_at_k(ranks, depth) if len(ranks) else math.nan for key, depth in depths.items()},
         ap=float(precisions.mean()) if len(ranks) else math.nan,
@@ -240,7 +305,7 @@ def _summarise(outcomes: QueryOutcomes, rules: Protocol, n_gallery: int, n_refer
         protocol=rules.name,
         protocol_hash=rules.hash,
         n_queries=len(ranks),
-        n_gallery=n_gallery,
+        n_gallery=len(asked.reference),
         most_right=int(outcomes.n_right.max(initial=0)),
-        rows_digest=rows_digest,
+        rows_digest=_digest(asked.query, asked.reference),
     )

@@ -114,6 +114,13 @@ def _university(gallery: int) -> tuple[FullSet, ...]:
     )
 
 
+def _drone_and_satellite(queries: tuple[int, int], gallery: tuple[int, int]) -> tuple[FullSet, ...]:
+    return (
+        FullSet(direction=_DRONE, queries=queries[0], gallery=gallery[0]),
+        FullSet(direction=_SATELLITE, queries=queries[1], gallery=gallery[1]),
+    )
+
+
 def _cross_view(pairs: int) -> tuple[FullSet, ...]:
     return (FullSet(direction=_GROUND, queries=pairs, gallery=pairs),)
 
@@ -189,6 +196,20 @@ _PROTOCOLS = (
         full_sets=_cross_view(92_802),
     ),
     Protocol(
+        name="sues200",
+        description="SUES-200 as its benchmark counts, for drone pictures of one height: all 200 places are searched, those to "
+        "train on included; trapezoid average precision.",
+        average_precision="trapezoid",
+        full_sets=_drone_and_satellite((4_000, 80), (200, 10_000)),
+    ),
+    Protocol(
+        name="denseuav",
+        description="DenseUAV as its repository counts: all 3,033 places are searched, those to train on included; trapezoid "
+        "average precision.",
+        average_precision="trapezoid",
+        full_sets=_drone_and_satellite((2_331, 4_662), (18_198, 9_099)),
+    ),
+    Protocol(
         name=GENERIC,
         description="Any data set: every reference is ranked, seen by a query or not; standard average precision.",
     ),
@@ -199,6 +220,17 @@ _PROTOCOLS = (
     ),
 )
 PROTOCOLS = {protocol.name: protocol for protocol in _PROTOCOLS}
+# What each layout (`cvgl.config.Layout`) is judged by, where nobody says; every other layout by `GENERIC`.
+_BY_LAYOUT = {
+    "university1652": "university1652-951",
+    "university160k": "university160k-local",
+    "university160k-official": "university160k-official",
+    "cvusa": "cvusa",
+    "cvact": "cvact-val",
+    "cvact-test": "cvact-test",
+    "sues200": "sues200",
+    "denseuav": "denseuav",
+}
 _ALIASES = {"standard": GENERIC, "sample4geo": "university1652-701-standard"}
 
 
@@ -229,6 +261,6 @@ def resolve(wanted: Iterable[str], layout: str | None) -> list[Protocol]:
     Raises:
         ConfigError: an unknown name.
     """
-    automatic = "university1652-951" if layout == "university1652" else GENERIC
+    automatic = _BY_LAYOUT.get(layout or "", GENERIC)
     found = [get(automatic if name == AUTO else name) for name in wanted]
     return list({protocol.name: protocol for protocol in found}.values())

@@ -8,7 +8,7 @@ to count. Both visits make the same products, so that a score is the same number
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -112,6 +112,34 @@ def rank(
         start += len(block)
 
 
+def rank_scores(
+    scores: Iterable[Float32Array],
+    kept: NDArray[np.int64] | None,
+    right_answers: Callable[[slice], tuple[torch.Tensor, torch.Tensor]],
+    k: int,
+) -> Iterator[Ranks]:
+    """Ranks by scores that something else has made; see `rank`.
+
+    Args:
+        scores: float32 (B, N) each, of some queries after the other.
+        kept: columns that are ranked, rising; all where none.
+        right_answers: as in `rank`.
+        k: as in `rank`.
+    """
+    import torch
+
+    start = 0
+    for block in scores:
+        found = torch.from_numpy(np.ascontiguousarray(block if kept is None else block[:, kept], np.float32))
+        held = slice(start, start + len(found))
+        right, valid = right_answers(held)
+        tally, rows = _Tally(right, valid, k), torch.arange(len(found))
+        tally.learn(rows, 0, found)
+        tally.count(rows, 0, found)
+        yield tally.found(held)
+        start += len(found)
+
+
 def nothing_right(queries: slice) -> tuple[torch.Tensor, torch.Tensor]:
     """Right answers where only the best answers are wanted: none."""
     import torch
@@ -137,7 +165,7 @@ def _rank_held(
                 tally.count(rows, first, scores)
     else:
         _visit_twice(queries, gallery, read, tally)
-    return Ranks(held, tally.ranks().cpu(), valid.sum(1), tally.top_columns.cpu().numpy(), tally.top_scores.cpu().numpy())
+    return tally.found(held)
 
 
 def _visit_twice(queries: Float32Array, gallery: Gallery, read: Callable[[], Iterator[Columns]], tally: _Tally) -> None:
@@ -236,5 +264,9 @@ class _Tally:
         self.top_scores.fill_(-math.inf)
         return False
 
-    def ranks(self) -> torch.Tensor:
-        return metrics.ranks_of(self._score, self._wrong_above, self._valid)
+    def found(self, queries: slice) -> Ranks:
+        """What was learned and counted of these queries."""
+        ranks = metrics.ranks_of(self._score, self._wrong_above, self._valid)
+        return Ranks(
+            queries, ranks.cpu(), self._valid.sum(1).cpu(), self.top_columns.cpu().numpy(), self.top_scores.cpu().numpy()
+        )

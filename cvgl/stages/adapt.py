@@ -13,20 +13,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cvgl.adaptation.record import ALGORITHM_VERSION, AdapterRecord, IterationMetrics, Origin, TrainingRows
-from cvgl.config import AdaptConfig, Recipe
+from cvgl.config import AdaptConfig, Recipe, SelectConfig
 from cvgl.datasets import tables
-from cvgl.errors import ConfigError, DataError
+from cvgl.errors import ConfigError, DataError, LakeError
 from cvgl.features import FeatureStore
 from cvgl.features.locks import exclusive
 from cvgl.hashing import digest_json, digest_lines
-from cvgl.lake import Lake, sweep
+from cvgl.lake import Lake, read_json, sweep, write_json
 from cvgl.stages.sequences import trajectories_of
 from cvgl.types import ArtifactRef, Progress, Subset, View, silent
 
 if TYPE_CHECKING:
     from cvgl.adaptation.trajectory import Trajectories
+    from cvgl.quality.selection import Selection
+    from cvgl.types import Float32Array
 
 RUN_DIGEST_LENGTH = 12
+SELECTION_FILE = "selection.json"
 
 OnIteration = Callable[[IterationMetrics], None]
 
@@ -80,6 +83,7 @@ def adapt(
     lake: Lake,
     progress: Progress = silent,
     on_iteration: OnIteration | None = None,
+    rules: SelectConfig | None = None,
 ) -> AdaptOutcome:
     """Learns an adapter from the training rows of a dataset, or finds that it is there already.
 
@@ -89,6 +93,8 @@ def adapt(
         lake: where everything is.
         progress: told how many iterations are done.
         on_iteration: told every iteration's metrics; not called when the adapter is there already.
+        rules: of the choice that the recipe `auto` makes, without labels; what it rests on is in selection.json, beside the
+            adapter, whose record names the recipe that was chosen.
 
     Raises:
         ConfigError: the dataset has several query views and the settings do not say which.
@@ -102,7 +108,7 @@ def adapt(
     store = FeatureStore(features.path)
     rows = _training_rows(lake, features.name, store.ids(), config)
     settings = config.model_copy(update={"query_view": rows.query_view})
-    run = run_name(features, rows.record(), settings)
+    run = run_name(features, rows.record(), settings, rules)
     folder = lake.adapter(run)
 
     def say_waiting() -> None:
@@ -113,9 +119,12 @@ def adapt(
             adaptation = Adaptation.load(folder)
             return _outcome(folder, adaptation.record, skipped=True)
         sweep(folder)  # what a killed process left behind; nobody else writes here now
+        queries, references = store.read(rows.queries), store.read(rows.references)
+        if settings.recipe is Recipe.AUTO:
+            settings = _chosen(queries, references, settings, rows.trajectories, rules, folder, progress)
         adaptation = learn(
-            store.read(rows.queries),
-            store.read(rows.references),
+            queries,
+            references,
             config=settings,
             on_iteration=_reporting(progress, settings.iterations, on_iteration),
             checkpoint=folder / "checkpoint.safetensors",
@@ -135,9 +144,58 @@ def _reporting(progress: Progress, total: int, on_iteration: OnIteration | None)
     return report
 
 
-def run_name(features: ArtifactRef, rows: TrainingRows, config: AdaptConfig) -> str:
+def _chosen(
+    queries: Float32Array,
+    references: Float32Array,
+    config: AdaptConfig,
+    trajectories: Trajectories | None,
+    rules: SelectConfig | None,
+    folder: Path,
+    progress: Progress,
+) -> AdaptConfig:
+    """The settings of the recipe that `auto` stands for here. A choice that was made before a crash stands."""
+    from cvgl.quality.selection import chosen_settings, select
+
+    path = folder / SELECTION_FILE
+    if path.is_file():
+        selection = read_selection(folder)
+    else:
+        selection = select(queries, references, config, rules, trajectories, on_candidate=progress)
+        write_json(path, selection.model_dump(mode="json"))
+    return chosen_settings(config, selection)
+
+
+def read_selection(folder: Path) -> Selection:
+    """Why the recipe of an adapter was chosen.
+
+    Args:
+        folder: of an adapter that was made with the recipe `auto`.
+
+    Raises:
+        LakeError: there is none, or it is damaged.
+    """
+    from pydantic import ValidationError
+
+    from cvgl.quality.selection import Selection
+
+    path = folder / SELECTION_FILE
+    try:
+        return Selection.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise LakeError(
+            f"the record of a choice is not valid: {first['msg']}", where=path, fix="delete the folder and adapt again"
+        ) from error
+
+
+def run_name(features: ArtifactRef, rows: TrainingRows, config: AdaptConfig, rules: SelectConfig | None = None) -> str:
     """DATASET-RECIPE-DIGEST: equal names mean equal training."""
-    digest = digest_json([features.digest, rows.model_dump(mode="json"), config.identity(), ALGORITHM_VERSION])
+    parts: list[object] = [features.digest, rows.model_dump(mode="json"), config.identity(), ALGORITHM_VERSION]
+    if config.recipe is Recipe.AUTO:
+        from cvgl.quality.selection import IMPLEMENTATION
+
+        parts += [IMPLEMENTATION, (rules or SelectConfig()).model_dump(mode="json")]
+    digest = digest_json(parts)
     return f"{features.name}-{config.recipe}-{digest[:RUN_DIGEST_LENGTH]}"
 
 
@@ -167,7 +225,7 @@ def _training_rows(lake: Lake, dataset: str, embedded: Sequence[str], config: Ad
         query_view=view,
         queries=tuple(image["image_id"] for image in queries),
         references=tuple(image["image_id"] for image in references),
-        trajectories=trajectories_of(queries, references) if config.recipe is Recipe.ROBUST else None,
+        trajectories=trajectories_of(queries, references) if config.recipe in (Recipe.ROBUST, Recipe.AUTO) else None,
     )
 
 

@@ -29,7 +29,8 @@ from cvgl.stages.align_search import MINIMUM, Search
 from cvgl.stages.extract import device_lock
 from cvgl.stages.extract_reading import Row
 from cvgl.stages.sequences import trajectories_of
-from cvgl.types import ArtifactRef, Progress, Subset, View, silent
+from cvgl.stages.vocabulary import with_vocabulary
+from cvgl.types import ArtifactRef, Progress, Subset, View, ViewDependentEmbedder, silent
 
 if TYPE_CHECKING:
     from cvgl.adaptation.trajectory import Trajectories
@@ -77,7 +78,7 @@ def align(
     """
     rows = _training_rows(lake, images.name)
     view, pictures = _sampled(rows, images.name, config)
-    backbone = extract.backbone
+    backbone = with_vocabulary(images, extract, lake, progress)
     rings = () if "rings" in backbone.model_fields_set else config.rings
     variants = load_variants(backbone, rings, config.more_layers, extract.device, extract.precision)
     inputs = _inputs(pictures, variants, extract, config, view)
@@ -125,6 +126,9 @@ def _chosen(
         pictures={str(one): len(rows) for one, rows in sample.pictures.items()},
         reason=_too_few({one: len(rows) for one, rows in sample.pictures.items()}),
     )
+    if isinstance(sample.variants.base, ViewDependentEmbedder):
+        reason = f"'{extract.backbone.name}' was released with its own way to look at each view: taken as given"
+        return blank.model_copy(update={"reason": reason})
     if view is None or min(map(len, sample.pictures.values())) < MINIMUM:
         return blank
     _sweep_damaged(sample)

@@ -1,13 +1,13 @@
 """Stage `evaluate`: an adapter and the ground truth in, figures and a per-query table out.
 
 Frozen, standardised and adapted descriptors answer the same questions, in both directions, under every protocol asked for:
-one picture at a time. What inference can add follows in rows of its own: hubness corrected, and windows of a sequence.
+one picture at a time. What inference can add follows in rows of its own: hubness corrected, re-ranked, windows of a sequence.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from cvgl import schemas
-from cvgl.config import EvaluateConfig
+from cvgl.config import EvaluateConfig, RerankConfig
 from cvgl.datasets.tables import layout_of
 from cvgl.errors import LakeError
 from cvgl.hashing import digest_json, digest_lines, sha256_file
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cvgl.adaptation.standardise import DescriptorTransform
     from cvgl.features import FeatureReader, StoredDescriptors
     from cvgl.retrieval import Evaluation
-    from cvgl.retrieval.blocks import DescriptorSource
+    from cvgl.types import Float32Array
 
 EVALUATION_VERSION = "3"
 """Raised whenever the same rows and descriptors would give other figures or other columns."""
@@ -102,11 +102,14 @@ def evaluate(adapter: ArtifactRef, config: EvaluateConfig, lake: Lake, progress:
     stages = _transforms(adaptation, rows, reader, record.query_view) if work else iter(())
     sequences = Sequences(lake, record.dataset, config.window)
     in_a_row = [(question, protocol) for question, protocol in work if sequences.apply_to(question)]
-    total = (4 if adaptation.banks else 3) * len(work) + len(in_a_row)
+    total = (3 + (adaptation.banks is not None) + config.rerank.enabled) * len(work) + len(in_a_row)
     for stage, transform in stages:
         for question, protocol in work:
             progress(measurement.done, total, f"{stage}, {question.direction}, {protocol.name}")
             measurement.add(stage, transform(question), question, protocol)
+    for question, protocol in work if config.rerank.enabled else ():
+        progress(measurement.done, total, f"{Stage.ADAPTED_RERANKED}, {question.direction}, {protocol.name}")
+        measurement.add_reranked(config.rerank, adaptation, question, protocol)
     for question, protocol in in_a_row:
         progress(measurement.done, total, f"{Stage.ADAPTED_WINDOW}, {question.direction}, {protocol.name}")
         measurement.add_window(sequences, adaptation, question, protocol)
@@ -188,31 +191,46 @@ class _Measurement:
 
     def add(self, stage: Stage, transform: DescriptorTransform, question: Question, protocol: Protocol) -> None:
         """Ranks, and keeps the figures (when the place of any query is known) and one row a query."""
+        from cvgl.retrieval import evaluate as rank
+
         queries, gallery = (self._descriptors(transform, side) for side in (question.queries, question.gallery))
-        self._keep(stage, queries, gallery, question, protocol)
+        places = question.queries.places, question.gallery.places
+        found = rank(queries, places[0], gallery, places[1], protocol, top_k=self._config.top_k)
+        self._keep(stage, found, question, protocol)
+
+    def add_reranked(
+        self, settings: RerankConfig, transform: DescriptorTransform, question: Question, protocol: Protocol
+    ) -> None:
+        """Ranks by the neighbourhoods that a query and each reference share."""
+        from cvgl.retrieval.reranking import Reranker
+
+        queries, gallery = self._whole(transform, question)
+        self._keep_scored(Stage.ADAPTED_RERANKED, Reranker.of(gallery, settings).scores(queries), question, protocol)
 
     def add_window(self, sequences: Sequences, transform: DescriptorTransform, question: Question, protocol: Protocol) -> None:
         """Ranks by the probability that a picture shows a reference, given the window of its sequence that ends with it."""
-        queries, gallery = (
-            np.concatenate(list(self._descriptors(transform, side).blocks())) for side in (question.queries, question.gallery)
-        )
-        posterior = sequences.posterior(question, queries, gallery)
-        # An inner product with a unit vector picks one entry out.
-        self._keep(Stage.ADAPTED_WINDOW, posterior, np.eye(len(gallery), dtype=np.float32), question, protocol)
+        queries, gallery = self._whole(transform, question)
+        self._keep_scored(Stage.ADAPTED_WINDOW, [sequences.posterior(question, queries, gallery)], question, protocol)
 
-    def _keep(
-        self, stage: Stage, queries: DescriptorSource, gallery: DescriptorSource, question: Question, protocol: Protocol
-    ) -> None:
-        from cvgl.retrieval import evaluate as rank
+    def _keep_scored(self, stage: Stage, scores: Iterable[Float32Array], question: Question, protocol: Protocol) -> None:
+        from cvgl.retrieval import evaluate_scores
 
-        evaluation = rank(
-            queries, question.queries.places, gallery, question.gallery.places, protocol, top_k=self._config.top_k
-        )
+        places = question.queries.places, question.gallery.places
+        self._keep(stage, evaluate_scores(scores, *places, protocol, top_k=self._config.top_k), question, protocol)
+
+    def _keep(self, stage: Stage, evaluation: Evaluation, question: Question, protocol: Protocol) -> None:
         distance = distances_m(question, evaluation.per_query.top_index)
         self._tables.append(self._query_rows(stage, question, evaluation, distance))
         if evaluation.n_queries:
             self.summaries.append(_summary(stage, question, protocol, evaluation, distance, self._config))
         self.done += 1
+
+    def _whole(self, transform: DescriptorTransform, question: Question) -> tuple[Float32Array, Float32Array]:
+        """Queries and gallery in memory."""
+        queries, gallery = (
+            np.concatenate(list(self._descriptors(transform, side).blocks())) for side in (question.queries, question.gallery)
+        )
+        return queries, gallery
 
     def _descriptors(self, transform: DescriptorTransform, side: Side) -> StoredDescriptors:
         """In blocks, so that neither the gallery nor the queries need fit into memory."""
@@ -290,9 +308,13 @@ def _notes(question: Question, protocol: Protocol, evaluation: Evaluation) -> tu
 
 
 def _stage_notes(stage: Stage, config: EvaluateConfig) -> tuple[str, ...]:
-    if stage is not Stage.ADAPTED_WINDOW:
-        return ()
-    return (f"{stage}: each picture is placed with those before it in its sequence, {config.window} together at most",)
+    if stage is Stage.ADAPTED_WINDOW:
+        return (f"{stage}: each picture is placed with those before it in its sequence, {config.window} together at most",)
+    if stage is Stage.ADAPTED_RERANKED:
+        return (
+            f"{stage}: k1 = {config.rerank.neighbours}, k2 = {config.rerank.expansion}, lambda = {config.rerank.original:g}",
+        )
+    return ()
 
 
 def _is_abandoned(path: Path) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cvgl import __version__, backbones
+from cvgl import __version__
 from cvgl.config import ExtractConfig
 from cvgl.datasets import tables
 from cvgl.errors import DataError, ModelError
@@ -28,6 +28,7 @@ from cvgl.features.description import describe_prepared
 from cvgl.features.locks import exclusive
 from cvgl.lake import Lake, read_json, sweep, write_json
 from cvgl.stages.extract_reading import Failure, Prepared, Row, read_and_prepare, record_failures
+from cvgl.stages.vocabulary import frozen_model
 from cvgl.types import ArtifactRef, Embedder, Progress, silent
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ _DESCRIBED_BY = (
     "layer",
     "pooling",
     "rings",
+    "clusters",
+    "vocabulary",
     "height",
     "width",
     "precision",
@@ -89,7 +92,11 @@ def extract(images: ArtifactRef, config: ExtractConfig, lake: Lake, progress: Pr
         LakeError: the dataset has not been ingested.
     """
     rows = [Row(**row) for row in tables.read_images(lake, images.name).select(list(Row.COLUMNS)).to_pylist()]
-    embedder = backbones.load(config.backbone, config.device, config.precision)
+
+    def say_learning(done: int, total: int, message: str = "") -> None:
+        progress(0, len(rows), f"{message} ({done} of {total})")
+
+    embedder, config = frozen_model(images, config, lake, say_learning, lambda: device_lock(config, progress, len(rows)))
     name = fingerprint(embedder.identity, config.alignment, config.half_storage)
     folder = lake.features(name, images.name)
     store = FeatureStore(folder)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from cvgl.datasets.detection import list_source
 from cvgl.datasets.entries import Listing, Position, Reason, Refusal
 from cvgl.datasets.ground_truth import add_truth, newest_truth, truth_rows
 from cvgl.datasets.merging import Picture, unite
+from cvgl.datasets.releases import deviation
 from cvgl.datasets.scan_cache import ScanCache
 from cvgl.datasets.scanning import scan
 from cvgl.datasets.tables import add_batch, images_ref, quarantine_of_source, read_images
@@ -42,6 +43,7 @@ class IngestOutcome:
         quarantined: what this source has in quarantine now.
         total: pictures that the dataset holds now.
         notes: what a person should know about how the source was understood.
+        warnings: in what the source differs from the published data set in whose layout it is.
     """
 
     ref: ArtifactRef
@@ -52,20 +54,26 @@ class IngestOutcome:
     quarantined: int
     total: int
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
-def ingest(config: IngestConfig, lake: Lake, progress: Progress = silent) -> IngestOutcome:
+def ingest(
+    config: IngestConfig, lake: Lake, progress: Progress = silent, admit: Callable[[Path], bool] | None = None
+) -> IngestOutcome:
     """Takes in a source.
 
     Args:
         config: what, and under which name.
         progress: told about every few hundred files.
+        admit: which files count, of those that the source lists; default: all. The others are left for another time.
 
     Raises:
         DataError: the source is missing, laid out in no known way, or holds nothing that can be used.
         LakeError: the lake is damaged.
     """
     listing = list_source(config)
+    if admit is not None:
+        listing.entries = [entry for entry in listing.entries if admit(entry.path)]
     with _alone(lake, config.dataset):
         _sweep(lake, config.dataset)
         scans = scan([e.path for e in listing.entries], ScanCache(lake.scans(config.dataset)), config.max_pixels, progress)
@@ -91,6 +99,7 @@ def ingest(config: IngestConfig, lake: Lake, progress: Progress = silent) -> Ing
         quarantined=len(refusals),
         total=len(_current_images(lake, config.dataset)),
         notes=tuple(dict.fromkeys(listing.notes)),
+        warnings=_warnings(listing, config),
     )
     _tell(outcome, config.dataset)
     return outcome
@@ -202,9 +211,17 @@ def _check_usable(
         )
 
 
+def _warnings(listing: Listing, config: IngestConfig) -> tuple[str, ...]:
+    """Where figures from this source would be no published ones; nothing where pictures of one height were asked for."""
+    found = deviation(listing) if config.height is None else None
+    return () if found is None else (found,)
+
+
 def _tell(outcome: IngestOutcome, dataset: str) -> None:
     for note in outcome.notes:
         logger.info(note)
+    for warning in outcome.warnings:
+        logger.warning(warning)
     logger.info(
         "dataset %s: %d new, %d updated, %d known, %d in quarantine, %d in all",
         dataset,

@@ -14,24 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from cvgl.config import Device, ExtractConfig
-from cvgl.datasets.tables import read_images
-from cvgl.errors import ConfigError, DataError, LakeError, ModelError
-from cvgl.lake import Lake, read_json
-from cvgl.localization import FramePlacement, Placement, Position, Reference, ReferenceIndex, locate
+from cvgl.errors import ConfigError, DataError, ModelError
+from cvgl.lake import Lake
+from cvgl.localization import FramePlacement, Placement, ReferenceIndex, locate
 from cvgl.localization.placing import localize_together as place_together
 from cvgl.localization.sequence import localize_sequence as place_sequence
 from cvgl.pictures import open_rgb
-from cvgl.stages.localize_service import service_of, transform_of
+from cvgl.stages.maps import Map, open_map
 from cvgl.stages.sequences import natural_order
-from cvgl.types import Progress, Subset, View, silent
+from cvgl.stages.vocabulary import loadable
+from cvgl.types import Progress, View, silent
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from cvgl.adaptation import DescriptorTransform
     from cvgl.types import Embedder, Float32Array
 
 _AT_ONCE = 32  # pictures decoded at once: what a folder of large photographs needs of memory
@@ -176,14 +174,12 @@ def _ask(
     corrected: bool = False,
 ) -> _Asked:
     """Describes the pictures and reads the map."""
-    service = service_of(lake, dataset, run)
-    folder = lake.features(service.features, dataset)
-    config, identity, dimension = _model_record(folder)
-    transform = transform_of(lake, service, dimension, corrected)
-    index = _reference_index(lake, dataset, folder, transform)
-    embedder = _embedder(config, device, identity, folder)
-    described, problems = _describe(files, embedder, config, service.query_view or View.DRONE, progress)
-    return _Asked(files, problems, transform.transform_query(described), index, service.name)
+    found = open_map(lake, dataset, run, corrected=corrected)
+    config = found.model.extract
+    config = config.model_copy(update={"backbone": loadable(config.backbone, lake)})
+    embedder = _embedder(config, device, found)
+    described, problems = _describe(files, embedder, config, found.query_view, progress)
+    return _Asked(files, problems, found.transform.transform_query(described), found.index, found.adapter)
 
 
 def _files(pictures: Sequence[Path], order: Callable[[Path], Any] | None = None) -> list[Path]:
@@ -199,21 +195,11 @@ def _files(pictures: Sequence[Path], order: Callable[[Path], Any] | None = None)
     return files
 
 
-def _model_record(folder: Path) -> tuple[ExtractConfig, Mapping[str, Any], int]:
-    """How the features of a folder were made: settings, the model's identity, and dimension."""
-    path = folder.parent / "model.json"
-    content = read_json(path)
-    try:
-        return ExtractConfig.model_validate(content["extract"]), dict(content["identity"]), int(content["dimension"])
-    except (KeyError, TypeError, ValidationError) as error:
-        raise LakeError(f"the record of a frozen model is not valid: {error}", where=path, fix="extract again") from error
-
-
-def _embedder(config: ExtractConfig, device: Device, identity: Mapping[str, Any], folder: Path) -> Embedder:
+def _embedder(config: ExtractConfig, device: Device, found: Map) -> Embedder:
     """The frozen model as it was when the references were described; never another one in silence."""
     from cvgl.backbones import load
 
-    embedder = load(config.backbone, device, config.precision)
+    embedder, identity = load(config.backbone, device, config.precision), found.model.identity
     changed = sorted(
         name for name in {*identity, *embedder.identity} if identity.get(name) != dict(embedder.identity).get(name)
     )
@@ -221,31 +207,9 @@ def _embedder(config: ExtractConfig, device: Device, identity: Mapping[str, Any]
         raise ModelError(
             f"the frozen model is not the one that described the references: {', '.join(changed)} changed",
             where=config.backbone.checkpoint or config.backbone.name,
-            fix=f"bring the weights of {folder.parent.name} back, or extract and adapt again",
+            fix=f"bring the weights of model={found.features} back, or extract and adapt again",
         )
     return embedder
-
-
-def _reference_index(lake: Lake, dataset: str, folder: Path, transform: DescriptorTransform) -> ReferenceIndex:
-    from cvgl.features import FeatureStore
-
-    store = FeatureStore(folder)
-    embedded = set(store.ids())
-    satellite = [row for row in read_images(lake, dataset).to_pylist() if row["view"] == View.SATELLITE]
-    # A training tile is not part of a map that names its gallery.
-    rows = [row for row in satellite if Subset.GALLERY in row["subsets"]] or satellite
-    rows = [row for row in rows if row["image_id"] in embedded]
-    if not rows:
-        raise DataError(
-            f"the dataset '{dataset}' has no satellite picture with features to search",
-            where=folder,
-            fix="ingest satellite pictures and extract their features",
-        )
-    references = tuple(
-        Reference(row["image_id"], row["uri"], Position(**{name: row[name] for name in Position.model_fields})) for row in rows
-    )
-    descriptors = store.read([reference.image_id for reference in references])
-    return ReferenceIndex(references, transform.transform_reference(descriptors))
 
 
 def _describe(

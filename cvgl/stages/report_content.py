@@ -19,6 +19,7 @@ from cvgl.reporting.results import STAGE_NAMES, arrow, headlines, result_tables
 from cvgl.reporting.selection import Choice, Question, examples, hardest, questions, rows_of
 from cvgl.stages.align_record import AlignmentRecord, candidate_rows
 from cvgl.stages.report_material import Material
+from cvgl.stages.report_quality import judgement_of
 from cvgl.types import Stage, Subset
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def compose(
         notes=notes,
         verdict=str(material.registration.get("verdict", "")),
         reason=str(material.registration.get("reason", "")),
+        judgement=judgement_of(material),
     )
 
 

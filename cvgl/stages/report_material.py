@@ -18,7 +18,11 @@ from cvgl.datasets.tables import read_images, read_quarantine
 from cvgl.errors import LakeError
 from cvgl.hashing import digest_json, sha256_file
 from cvgl.lake import Lake, parquet_files, read_json, read_parquet
+from cvgl.quality.report import QualityReport
+from cvgl.quality.selection import Selection
+from cvgl.stages.adapt import SELECTION_FILE, read_selection
 from cvgl.stages.align_record import AlignmentRecord, alignment_of
+from cvgl.stages.judge import quality_path, read_quality
 from cvgl.summary import MetricSummary, read_summaries
 from cvgl.types import View
 
@@ -41,6 +45,8 @@ class Material:
         places: view -> location_id -> a picture that shows it.
         registration: what the gate said of the run; empty before it was asked.
         alignment: how the views were aligned, and what else was tried; none where that was not chosen.
+        quality: what is said of the run without labels; none where it was not judged.
+        selection: why its recipe was chosen; none where that was given.
     """
 
     lake: Lake
@@ -56,6 +62,8 @@ class Material:
     places: Mapping[str, Mapping[str, str]]
     registration: Mapping[str, Any]
     alignment: AlignmentRecord | None
+    quality: QualityReport | None
+    selection: Selection | None
 
     def files(self) -> dict[str, Path]:
         """Image id -> file."""
@@ -96,6 +104,8 @@ def gather(run: str, lake: Lake) -> Material:
         places=_places(images, read_ground_truth(lake, record.dataset), queries),
         registration=_optional_json(lake.registration(run)),
         alignment=alignment_of(lake, record.dataset, record.features),
+        quality=read_quality(lake, run).report if quality_path(lake, run).is_file() else None,
+        selection=read_selection(lake.adapter(run)) if (lake.adapter(run) / SELECTION_FILE).is_file() else None,
     )
 
 
@@ -111,6 +121,8 @@ def inputs_digest(material: Material, links: Mapping[str, str], version: str) ->
             "model": material.model,
             "source": material.source,
             "registration": material.registration,
+            "quality": None if material.quality is None else material.quality.model_dump(mode="json"),
+            "selection": None if material.selection is None else material.selection.model_dump(mode="json"),
             "alignment": None if material.alignment is None else material.alignment.model_dump(mode="json"),
             "images": [path.name for path in parquet_files(material.lake.images(material.dataset))],
             "quarantine": material.quarantine.to_pylist(),

@@ -30,7 +30,7 @@ def trajectories_of(queries: Sequence[Mapping[str, Any]], references: Sequence[M
     from cvgl.adaptation.trajectory import Trajectories
 
     runs = runs_of(queries)
-    places = None if runs is None else _metres(references)
+    places = None if runs is None else positions_m(references)
     return None if runs is None or places is None else Trajectories(runs, places)
 
 
@@ -58,7 +58,7 @@ def natural_order(name: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"(\d+)", name))
 
 
-def _metres(references: Sequence[Mapping[str, Any]]) -> NDArray[np.float64] | None:
+def positions_m(references: Sequence[Mapping[str, Any]]) -> NDArray[np.float64] | None:
     """East and north, float64 (N, 2); None where one is unknown."""
     positions = positions_of(references)
     if not positions.known.all():

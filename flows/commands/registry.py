@@ -1,8 +1,9 @@
-"""`cvgl promote` and `cvgl rollback`: moving the champion by hand."""
+"""`cvgl promote`, `cvgl rollback` and `cvgl maps`: moving the champion by hand, and seeing what has served."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -16,6 +17,7 @@ def register(app: typer.Typer) -> None:
     """Adds the commands."""
     command(app, REGISTRY, LAKE)(promote)
     command(app, DATASET, REGISTRY, LAKE)(rollback)
+    command(app, DATASET, LAKE)(maps)
 
 
 def promote(draft: Draft, run: Run) -> Answer:
@@ -27,10 +29,29 @@ def promote(draft: Draft, run: Run) -> Answer:
     return Answer(asdict(change), facts(asdict(change), "champion"))
 
 
-def rollback(draft: Draft) -> Answer:
-    """Put the champion before this one back."""
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to", help="Version of the map, run, or version of the model; default: what served before.", show_default=False
+    ),
+]
+
+
+def rollback(draft: Draft, to: To = None) -> Answer:
+    """Put an earlier champion back, with the map that it served with."""
     from flows.tables import facts
     from tasks.registry.promotion import rollback as roll_back
 
-    change = roll_back(draft.dataset, draft.lake, draft.section("registry", RegisterConfig))
+    change = roll_back(draft.dataset, draft.lake, draft.section("registry", RegisterConfig), to)
     return Answer(asdict(change), facts(asdict(change), "champion"))
+
+
+def maps(draft: Draft) -> Answer:
+    """List the versions of a dataset's map that serve or have served, the newest first."""
+    from cvgl.localization.bundle import read_current
+    from flows.tables import records
+
+    current = read_current(draft.lake.champion(draft.dataset))
+    served = [] if current is None else [current.serving, *reversed(current.before)]
+    rows = [{"serves": "now" if not index else "", **entry.model_dump()} for index, entry in enumerate(served)]
+    return Answer({"maps": rows}, records(rows, f"{draft.dataset}: versions of its map"))

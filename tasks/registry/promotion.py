@@ -1,7 +1,8 @@
-"""Which version serves: the aliases `champion`, `challenger` and `previous`, and the lake's champion file.
+"""Which version serves: the aliases `champion`, `challenger` and `previous`, and the version of the map that goes with it.
 
-The alias `champion` is the truth. All else (the alias `previous`, a challenger that has won, the champion file that
-localisation reads) follows from it and is mended by `reconcile`, so a process that dies between two steps harms nothing.
+The alias `champion`, and the tag `cvgl.map` of the version that it points to, are the truth. All else (the alias
+`previous`, a challenger that has won, the file that says which map pictures are placed on) follows from it and is mended by
+`reconcile`, so a process that dies between two steps harms nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 from cvgl.adaptation.transforms import read_record
 from cvgl.config import RegisterConfig
 from cvgl.errors import LakeError, RegistryError
-from cvgl.lake import Lake, read_json, write_bytes, write_json
+from cvgl.lake import Lake, write_bytes, write_json
+from cvgl.localization.bundle import CurrentMap, Serving, problems, read_current
+from cvgl.stages.maps import build_map
 from tasks.registry import model
 from tasks.registry.golden import golden_descriptors
 from tasks.registry.store import Registry, load_mlflow, registration
@@ -21,7 +24,7 @@ from tasks.registry.store import Registry, load_mlflow, registration
 logger = logging.getLogger("cvgl.registry")
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-ROLLED_BACK = "cvgl.rolled_back"
+ROLLED_BACK, MAP = "cvgl.rolled_back", "cvgl.map"
 SECONDS_TO_WAIT = 60.0  # a person waits for a registration that is under way
 
 
@@ -52,12 +55,14 @@ class Change:
         version: the champion's version now.
         run: the champion's run now.
         before: the run that was champion before; empty when there was none.
+        map: the version of the map that serves now.
     """
 
     model: str
     version: str
     run: str
     before: str
+    map: str
 
 
 def model_name(config: RegisterConfig, dataset: str) -> str:
@@ -101,6 +106,7 @@ def tag(registry: Registry, version: Version, values: dict[str, str]) -> None:
 def make_champion(registry: Registry, version: Version, dataset: str) -> None:
     """Moves the alias `champion`, and then everything that follows it."""
     champion = version_by_alias(registry, version.model, CHAMPION)
+    tag(registry, version, {MAP: _map_of(registry.lake, version, dataset)})  # built before anything points to it
     if champion is not None and champion.number != version.number:
         tag(registry, version, {"cvgl.replaced": champion.number})
     set_alias(registry, version, CHAMPION)
@@ -122,7 +128,7 @@ def reconcile(registry: Registry, name: str, dataset: str) -> Version | None:
     challenger = version_by_alias(registry, name, CHALLENGER)
     if challenger is not None and challenger.number == champion.number:
         registry.client.delete_registered_model_alias(name, CHALLENGER)
-    _point(registry.lake, champion, dataset)
+    _serve(registry, champion, dataset)
     return champion
 
 
@@ -147,21 +153,36 @@ def _predecessor(registry: Registry, champion: Version) -> Version | None:
     return None if ROLLED_BACK in found.tags else found
 
 
-def _point(lake: Lake, champion: Version, dataset: str) -> None:
-    """Writes the file that localisation reads, when it says something else."""
-    pointer = {
-        "run": champion.run,
-        "model": champion.model,
-        "version": champion.number,
-        "features": champion.tags.get("cvgl.features", ""),
-    }
-    path = lake.champion(dataset)
+def _map_of(lake: Lake, version: Version, dataset: str) -> str:
+    """The map that a version serves with: the one that it is tagged with, or one that is built now."""
+    known = version.tags.get(MAP, "")
+    if known and not problems(lake.map(dataset) / known):
+        return known
+    return build_map(lake, dataset, version.run).version
+
+
+def _serve(registry: Registry, champion: Version, dataset: str) -> None:
+    """Writes the file that says which map serves, when it says something else."""
+    lake = registry.lake
+    found = _map_of(lake, champion, dataset)
+    if champion.tags.get(MAP) != found:
+        logger.warning("the map of %s was missing or damaged; it was built again as %s", champion.run, found)
+        tag(registry, champion, {MAP: found})
+    serving = Serving(
+        map=found,
+        run=champion.run,
+        features=champion.tags.get("cvgl.features", ""),
+        model=champion.model,
+        version=champion.number,
+    )
     try:
-        present = read_json(path)
-    except LakeError:  # missing or damaged: written anew
+        present = read_current(lake.champion(dataset))
+    except LakeError as error:  # damaged: written anew, without its history
+        logger.warning("%s; written anew from the registry", error)
         present = None
-    if present != pointer:
-        write_json(path, pointer)
+    if present is None or present.serving != serving:
+        following = CurrentMap(serving=serving) if present is None else present.followed_by(serving)
+        write_json(lake.champion(dataset), following.model_dump(mode="json"))
 
 
 def ensure_adapter(registry: Registry, version: Version) -> None:
@@ -205,32 +226,78 @@ def promote(run: str, lake: Lake, config: RegisterConfig | None = None) -> Chang
         model.rescore(registry, version.address, lake.adapter(run), golden_descriptors(lake, record))
         make_champion(registry, version, dataset)
         tag(registry, version, {"cvgl.verdict": "promoted", "cvgl.reason": "promoted by hand"})
-    return Change(name, version.number, run, before.run if before else "")
+        served = version_by_alias(registry, name, CHAMPION)
+    return Change(name, version.number, run, before.run if before else "", served.tags[MAP] if served else "")
 
 
-def rollback(dataset: str, lake: Lake, config: RegisterConfig | None = None) -> Change:
-    """Makes the previous champion of a dataset the champion again.
+def rollback(dataset: str, lake: Lake, config: RegisterConfig | None = None, to: str | None = None) -> Change:
+    """Makes an earlier champion of a dataset the champion again, with the map that it served with.
 
     The version that is taken back is marked, so that running its pipeline again does not promote it by itself.
 
+    Args:
+        dataset: whose map.
+        lake: where everything is.
+        config: the registry.
+        to: version of the map, run, or version of the registered model; default: what served before.
+
     Raises:
-        RegistryError: there is no champion, or none before it.
+        RegistryError: there is no champion, or no such one before it.
     """
     config = config or RegisterConfig()
     name = model_name(config, dataset)
     with registration(lake, name, config.tracking_uri, wait=SECONDS_TO_WAIT) as registry:
         champion = reconcile(registry, name, dataset)
-        previous = _predecessor(registry, champion) if champion else None
-        if champion is None or previous is None:
+        target = _earlier(registry, champion, dataset, to) if champion else None
+        if champion is None or target is None:
             raise RegistryError(
-                f"there is no {'earlier ' if champion else ''}champion of '{name}' to go back to",
+                f"there is no {'earlier ' if champion else ''}champion of '{name}' to go back to"
+                + (f" as '{to}'" if to else ""),
                 where=registry.uri,
-                fix="see the versions on MLflow's page (cvgl ui) and choose one: cvgl promote RUN",
+                fix=f"see what has served (cvgl maps --dataset {dataset}), or choose any run: cvgl promote RUN",
             )
-        ensure_adapter(registry, previous)
-        record = read_record(lake.adapter(previous.run))
-        model.rescore(registry, previous.address, lake.adapter(previous.run), golden_descriptors(lake, record))
-        tag(registry, champion, {ROLLED_BACK: "true"})
-        set_alias(registry, previous, CHAMPION)
+        ensure_adapter(registry, target)
+        record = read_record(lake.adapter(target.run))
+        model.rescore(registry, target.address, lake.adapter(target.run), golden_descriptors(lake, record))
+        if target.number != champion.number:
+            tag(registry, champion, {ROLLED_BACK: "true"})
+        found = _map_of(lake, target, dataset)
+        tag(registry, target, {MAP: found})
+        set_alias(registry, target, CHAMPION)
         reconcile(registry, name, dataset)
-    return Change(name, previous.number, previous.run, champion.run)
+    return Change(name, target.number, target.run, champion.run, found)
+
+
+def _earlier(registry: Registry, champion: Version, dataset: str, to: str | None) -> Version | None:
+    """The version to go back to, tagged with the map that is to serve again."""
+    if to is None:
+        return _predecessor(registry, champion)
+    current = read_current(registry.lake.champion(dataset))
+    for entry in reversed(current.before if current else ()):
+        if to in (entry.map, entry.run, entry.version):
+            version = version_of_run(registry, champion.model, entry.run)
+            return None if version is None else Version(version.model, version.number, {**version.tags, MAP: entry.map})
+    return None
+
+
+def refresh(dataset: str, lake: Lake, config: RegisterConfig | None = None) -> Change | None:
+    """Serves the champion with the references of today, where some have come, gone or moved since its map was built.
+
+    Returns:
+        What changed; None where there is no champion, or its map is of today.
+
+    Raises:
+        LakeError, DataError: references without descriptors, or none at all.
+    """
+    config = config or RegisterConfig()
+    name = model_name(config, dataset)
+    with registration(lake, name, config.tracking_uri, wait=SECONDS_TO_WAIT) as registry:
+        champion = reconcile(registry, name, dataset)
+        if champion is None:
+            return None
+        found = build_map(lake, dataset, champion.run).version
+        if found == champion.tags.get(MAP):
+            return None
+        tag(registry, champion, {MAP: found})
+        reconcile(registry, name, dataset)
+    return Change(name, champion.number, champion.run, champion.run, found)

@@ -17,6 +17,8 @@ from cvgl.config import RegisterConfig
 from cvgl.hashing import digest_json
 from cvgl.lake import Lake, read_json, write_json
 from cvgl.quality.gate import GateDecision, decide
+from cvgl.quality.report import QualityReport
+from cvgl.stages.judge import quality_path, read_quality
 from cvgl.summary import MetricSummary, read_summaries
 from cvgl.types import ArtifactRef, Progress, Stage, silent
 from tasks.registry import model, promotion, tracking
@@ -219,7 +221,9 @@ def _judge(
 ) -> tuple[GateDecision, bool]:
     """The gate's decision, and whether it was made now (rather than found)."""
     champion = promotion.version_by_alias(registry, version.model, promotion.CHAMPION)
-    evidence = digest_json([summary.model_dump(mode="json") for summary in summaries])
+    quality = _quality(registry.lake, version.run)
+    parts = [summary.model_dump(mode="json") for summary in summaries]
+    evidence = digest_json([*parts, *([] if quality is None else [quality.model_dump(mode="json")])])
     circumstances = {
         "cvgl.evidence": evidence,
         "cvgl.judged_against": champion.number if champion else "",
@@ -245,11 +249,17 @@ def _judge(
         tolerance=config.tolerance,
         run=str(record.run),
         champion_run=champion.run if champion else None,
+        quality=quality,
     )
     logger.info("%s: %s", decision.verdict, decision.reason)
     promotion.tag(registry, version, {**circumstances, **_decision_tags(decision)})
     registry.client.update_model_version(version.model, version.number, _description(decision, summaries))
     return decision, True
+
+
+def _quality(lake: Lake, run: str) -> QualityReport | None:
+    """What is said of a run without labels; none where it was not judged."""
+    return read_quality(lake, run).report if quality_path(lake, run).is_file() else None
 
 
 def _standing_decision(version: Version, champion: Version | None, circumstances: dict[str, str]) -> GateDecision | None:
@@ -283,6 +293,7 @@ def _decision_tags(decision: GateDecision) -> dict[str, str]:
         f"gate.{pair.against}.{pair.direction}.{pair.protocol}": f"{pair.challenger:.4f} against {pair.incumbent:.4f}"
         for pair in decision.comparisons
     }
+    figures |= {f"quality.{name}": said for name, said in decision.quality.items()}
     return {"cvgl.reason": decision.reason, **figures}
 
 

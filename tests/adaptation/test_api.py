@@ -15,7 +15,8 @@ import pytest
 
 import cvgl
 from cvgl.adaptation import IterationMetrics, Trajectories, adapt, frozen, standardise
-from cvgl.config import AdaptConfig, Recipe
+from cvgl.adaptation.standardise import fit, fit_jointly
+from cvgl.config import UNTRAINED, AdaptConfig, Recipe
 from cvgl.errors import ConfigError, DataError, LakeError
 from tests.adaptation.synthetic import cross_view, recall_at_1
 
@@ -212,14 +213,45 @@ def test_very_few_rows_give_finite_unit_output(world, n_queries, n_references):
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -3.5])
-@pytest.mark.parametrize("recipe", list(Recipe))
+@pytest.mark.parametrize("recipe", sorted(set(Recipe) - {Recipe.AUTO}))
 def test_constant_features_give_finite_output(world, value, recipe):
     rows = np.full((30, 32), value, np.float32)
-    config = AdaptConfig(recipe=recipe, iterations=9, dimension=None if recipe is Recipe.ROBUST else 16)
+    changes = (
+        {} if recipe in UNTRAINED else {"iterations": 9} if recipe is Recipe.ROBUST else {"iterations": 9, "dimension": 16}
+    )
+    config = AdaptConfig(recipe=recipe, **changes)
     adaptation = adapt(rows, rows[:7], config=config)
     for out in (adaptation.transform_query(world.test_queries), adaptation.transform_reference(rows)):
         assert np.isfinite(out).all()
         assert np.abs(out).max() <= 1 + 1e-6
+
+
+def test_a_choice_is_not_made_here(world):
+    with pytest.raises(ConfigError, match="choice among the others"):
+        adapt(world.train_queries, world.train_references, recipe="auto")
+
+
+@pytest.mark.parametrize("recipe", sorted(UNTRAINED))
+def test_recipes_without_a_map_are_the_baselines(world, recipe):
+    learned = adapt(world.train_queries, world.train_references, recipe=recipe)
+    expected = {
+        Recipe.FROZEN: frozen(world.train_queries.shape[1]),
+        Recipe.STANDARDISED: fit(world.train_queries, world.train_references),
+        Recipe.STANDARDISED_JOINTLY: fit_jointly(world.train_queries, world.train_references),
+    }[recipe]
+    assert np.allclose(learned.transform_query(world.test_queries), expected.transform_query(world.test_queries), atol=1e-6)
+    assert np.allclose(
+        learned.transform_reference(world.test_references), expected.transform_reference(world.test_references), atol=1e-6
+    )
+    assert learned.record.history == ()
+
+
+def test_one_statistic_for_both_views_gives_each_view_the_same_weight(world):
+    queries, references = world.train_queries, world.train_references
+    once, again = fit_jointly(queries, references), fit_jointly(np.concatenate([queries, queries]), references)
+    assert np.allclose(once.query.mean, again.query.mean, atol=1e-6)
+    assert np.array_equal(once.query.mean, once.reference.mean)
+    assert not np.allclose(once.query.mean, fit(queries, references).query.mean, atol=1e-3)
 
 
 def test_read_only_and_half_precision_features_are_accepted(world):

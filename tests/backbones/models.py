@@ -8,6 +8,7 @@ import timm
 import torch
 from timm.layers import SwiGLUPacked
 from timm.models import register_model
+from timm.models.beit import Beit
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer, _create_vision_transformer
 
@@ -25,6 +26,31 @@ def dinov2_nano_of_tests(pretrained: bool = False, **arguments: Any) -> VisionTr
     shape = {"patch_size": 14, "embed_dim": 64, "depth": 4, "num_heads": 2, "mlp_ratio": 5.5, "init_values": 1.0}
     layers = {"mlp_layer": SwiGLUPacked, "act_layer": torch.nn.SiLU, "img_size": 518}
     return _create_vision_transformer("vit_small_patch14_dinov2", pretrained=pretrained, **{**shape, **layers, **arguments})
+
+
+@register_model
+def vit_with_registers_of_tests(pretrained: bool = False, **arguments: Any) -> VisionTransformer:
+    """As DINOv2 with registers: positions for the patches only."""
+    registers = {"img_size": 32, "reg_tokens": 4, "no_embed_class": True, "init_values": 1.0}
+    return _create_vision_transformer("vit_tiny_patch16_224", pretrained=pretrained, **{**SMALL, **registers, **arguments})
+
+
+@register_model
+def dinov3_of_tests(pretrained: bool = False, **arguments: Any) -> Eva:
+    """As DINOv3: rotary positions, four registers, no learned positions."""
+    return timm.create_model("vit_small_patch16_dinov3", pretrained=pretrained, **{**SMALL, **arguments})
+
+
+@register_model
+def eva02_of_tests(pretrained: bool = False, **arguments: Any) -> Eva:
+    """Learned and rotary positions, separate projections."""
+    return timm.create_model("eva02_tiny_patch14_224", pretrained=pretrained, **{"img_size": 32, **SMALL, **arguments})
+
+
+@register_model
+def beit_of_tests(pretrained: bool = False, **arguments: Any) -> Beit:
+    """Positions relative to each other."""
+    return timm.create_model("beit_base_patch16_224", pretrained=pretrained, **{"img_size": 32, **SMALL, **arguments})
 
 
 def eva(fused: bool, seed: int = 0) -> Eva:

@@ -134,6 +134,10 @@ def test_colour_tells_apart_what_structure_cannot(gist: Embedder) -> None:
         BackboneConfig(facet=Facet.VALUE),
         BackboneConfig(pooling=Pooling.MAX),
         BackboneConfig(image_size=100),
+        BackboneConfig(preprocessing="released"),
+        BackboneConfig(preprocessing="native", resize=512),
+        BackboneConfig(position_resampling="released"),
+        BackboneConfig(final_norm=True),
     ],
 )
 def test_settings_without_a_meaning_are_refused(config: BackboneConfig) -> None:

@@ -117,7 +117,8 @@ def test_several_blocks_are_the_single_ones_joined(vit: Path, facet: str, poolin
 
 
 def test_rings_of_a_transformer_are_those_of_its_patches(vit: Path) -> None:
-    embedder = load("vit_of_tests", vit, layers=(2,), facet="token", pooling="mean", rings=2, image_size=48)
+    settings = {"image_size": 48, "position_resampling": "timm-antialiased"}  # what timm does by itself below
+    embedder = load("vit_of_tests", vit, layers=(2,), facet="token", pooling="mean", rings=2, **settings)
     pictures = batch(embedder)
     model = timm.create_model("vit_of_tests", num_classes=0, img_size=48).eval()
     model.load_state_dict(timm.models.vision_transformer.checkpoint_filter_fn(timm.models.load_state_dict(str(vit)), model))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from cvgl.config import Layout
-from cvgl.datasets.entries import Reason
+from cvgl.datasets.entries import Position, Reason
 from cvgl.datasets.university1652 import is_university1652, list_university1652
+from cvgl.errors import DataError
 from cvgl.types import Subset, View
 from tests.data.pictures import place_picture, save, university1652
 
@@ -58,12 +61,52 @@ def test_nothing_is_skipped_in_silence(tmp_path: Path) -> None:
     assert reasons == {
         "train/drone/loose.jpg": Reason.MISPLACED,
         "train/thermal": Reason.UNKNOWN_FOLDER,
-        "test/4K_drone": Reason.UNKNOWN_FOLDER,
         "valid": Reason.UNKNOWN_FOLDER,
         "test/stray.jpg": Reason.MISPLACED,
         "train/drone/0001/notes.txt": Reason.NOT_A_PICTURE,
     }
     assert any("readme.txt" in note for note in listing.notes)
+    assert any("test/4K_drone was passed over" in note for note in listing.notes)
+
+
+KML = """<?xml version="1.0" encoding="UTF-8"?>
+<kml xmlns="http://www.opengis.net/kml/2.2"><Document><name>Buildings</name>
+<Placemark><name>0001 Some Library</name><Point><coordinates>-71.4,41.8,0</coordinates></Point></Placemark>
+<Placemark><name>Old  gym</name><LookAt><longitude>9.5</longitude><latitude>47.5</latitude></LookAt></Placemark>
+<Placemark><name>George Street</name><Point><coordinates>1,2,0</coordinates></Point></Placemark>
+<Placemark><name>A tour</name></Placemark>
+</Document></kml>"""
+
+
+def test_positions_come_from_the_kml_file_beside_the_folders(tmp_path: Path) -> None:
+    for place in range(4):
+        picture(tmp_path / f"train/satellite/{place:04d}/1.jpg", place)
+        picture(tmp_path / f"train/drone/{place:04d}/1.jpg", 10 + place)
+    (tmp_path / "buildings.kml").write_text(KML)
+    # Two buildings share a name, so it says nothing of either.
+    (tmp_path / "new_name_list.txt").write_text("0001 Some Library\n0002 Old Gym\n0003 George Street\n0000 George Street\n")
+    listing = list_university1652(tmp_path)
+    found = {(e.view, e.location_id): e.position for e in listing.entries}
+    assert found[View.SATELLITE, "0001"] == found[View.DRONE, "0001"] == Position(latitude=41.8, longitude=-71.4)
+    assert found[View.SATELLITE, "0002"] == Position(latitude=47.5, longitude=9.5)
+    assert found[View.SATELLITE, "0000"] is found[View.SATELLITE, "0003"] is None
+    assert any("positions of 2 buildings" in note for note in listing.notes)
+    assert any("1 places of buildings.kml" in note for note in listing.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("<kml>", "not XML"),
+        ('<!DOCTYPE k [<!ENTITY a "b">]><kml/>', "entities"),
+        (KML.replace("41.8", "98"), "latitude"),
+    ],
+)
+def test_a_kml_file_that_cannot_be_one_is_told(tmp_path: Path, text: str, what: str) -> None:
+    picture(tmp_path / "train/satellite/0001/1.jpg")
+    (tmp_path / "buildings.kml").write_text(text)
+    with pytest.raises(DataError, match=what):
+        list_university1652(tmp_path)
 
 
 def test_litter_is_passed_over(tmp_path: Path) -> None:

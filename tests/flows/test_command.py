@@ -17,7 +17,7 @@ from flows.options import ADAPTER, Draft
 
 COMMANDS = [
     *("demo", "run", "ingest", "align", "extract", "adapt", "evaluate", "promote", "rollback", "localize"),
-    *("query", "report", "ui", "reproduce"),
+    *("query", "backbones", "report", "ui", "reproduce"),
 ]
 
 

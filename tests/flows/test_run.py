@@ -179,6 +179,7 @@ def test_a_missing_source_is_said_in_three_lines(prefect_api: str, tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("backbone", "weights"),
     [("vit_tiny_patch16_224", "vit_tiny_patch16_224"), ("swin_tiny_patch4_window7_224", "swin_tiny_stage3")],
@@ -186,7 +187,9 @@ def test_a_missing_source_is_said_in_three_lines(prefect_api: str, tmp_path: Pat
 def test_real_pictures_and_a_real_backbone(prefect_api: str, shared: Path, tmp_path: Path, backbone: str, weights: str) -> None:
     run = cvgl(
         *("run", "--source", shared / "data" / "university_mini", "--dataset", "university_mini", "--backbone", backbone),
-        *("--checkpoint", shared / "weights" / f"{weights}.safetensors", "--lake", tmp_path / "lake", "--json"),
+        *("--checkpoint", shared / "weights" / f"{weights}.safetensors", "--align-samples", "64"),
+        *("--lake", tmp_path / "lake", "--json"),
+        timeout=1100,
     )
     assert run.code == 0, run.stderr
     assert len(run.stdout.splitlines()) == 1

@@ -64,7 +64,7 @@ def test_flights_are_taken_in_by_a_manifest_that_lies_in_the_lake(data: Path, tm
         "satellite/2014-03",
     }
     plain = ingestion(find_sources(data / "uni one")[0], Lake.at(tmp_path))
-    assert (plain.source, plain.layout) == (str(data / "uni one"), Layout.AUTO)
+    assert (plain.source, plain.layout) == (str(data / "uni one"), Layout.UNIVERSITY1652)
 
 
 def test_tiles_without_a_date_are_no_map(data: Path, tmp_path: Path) -> None:

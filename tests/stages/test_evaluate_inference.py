@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cvgl.adaptation import Adaptation, HubnessCorrected
-from cvgl.config import EvaluateConfig
+from cvgl.config import EvaluateConfig, RerankConfig
 from cvgl.features import FeatureStore
 from cvgl.lake import Lake
 from cvgl.localization.course import follow
@@ -178,3 +178,14 @@ def test_true_positions_have_no_say_in_the_moves(lake: Lake, monkeypatch: pytest
     monkeypatch.setattr(EvaluationRows, "questions", shuffled)
     evaluate(adapter, EvaluateConfig(radii_m=(7,)), lake)
     assert [row["top_ids"] for row in rows_of(lake, stage="adapted-window")] == honest
+
+
+def test_re_ranked_answers_are_a_row_of_their_own_where_asked_for(lake: Lake) -> None:
+    adapter = lakes.write_town(lake, lakes.town(places=12, views=4, noise=1.0))
+    plain = evaluate(adapter, EvaluateConfig(), lake)
+    asked = evaluate(adapter, EvaluateConfig(rerank=RerankConfig(enabled=True, neighbours=4, expansion=2)), lake)
+    assert named(asked) == [*SINGLE, (Stage.ADAPTED_RERANKED, DRONE), (Stage.ADAPTED_RERANKED, SATELLITE)]
+    assert asked.metrics[:6] == plain.metrics
+    assert any("k1 = 4, k2 = 2" in note for note in of(asked, Stage.ADAPTED_RERANKED).notes)
+    assert of(asked, Stage.ADAPTED_RERANKED, SATELLITE).ap != of(asked, Stage.ADAPTED, SATELLITE).ap
+    assert len(rows_of(lake, stage="adapted-reranked")) == len(rows_of(lake, stage="adapted"))

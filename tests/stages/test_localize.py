@@ -17,10 +17,12 @@ from cvgl.datasets.tables import read_images
 from cvgl.errors import ConfigError, LakeError, ModelError
 from cvgl.features import FeatureStore
 from cvgl.lake import Lake, read_json, write_json
+from cvgl.localization.bundle import CurrentMap, Serving
 from cvgl.stages import localize as stage
 from cvgl.stages.extract import extract
 from cvgl.stages.ingest import ingest
 from cvgl.stages.localize import localize
+from cvgl.stages.maps import build_map, open_map
 from cvgl.types import ArtifactRef, View, silent
 from tests.data.pictures import place_picture, save
 
@@ -142,12 +144,18 @@ def test_all_pictures_bad_is_still_an_answer(lake: Lake, features: ArtifactRef, 
     assert not placement.placed
 
 
+def serve(lake: Lake, run: str) -> None:
+    manifest = build_map(lake, "town", run)
+    serving = Serving(map=manifest.version, run=run, features=manifest.features)
+    write_json(lake.champion("town"), CurrentMap(serving=serving).model_dump(mode="json"))
+
+
 def test_the_champion_answers_and_another_run_can_be_asked(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
     first, second = write_adapter(lake, features), write_adapter(lake, features, "town-paper-2")
     asked = views(tmp_path)[:1]
     assert localize(asked, "town", lake)[0].adapter == "frozen"
     frozen_score = localize(asked, "town", lake)[0].score
-    write_json(lake.champion("town"), {"run": first, "model": "cvgl-town", "version": 1, "features": features.digest})
+    serve(lake, first)
     assert localize(asked, "town", lake)[0].adapter == first
     assert localize(asked, "town", lake)[0].score != frozen_score
     assert localize(asked, "town", lake, run=second)[0].adapter == second
@@ -160,7 +168,7 @@ def test_a_run_that_cannot_answer_says_why(lake: Lake, features: ArtifactRef, tm
     with pytest.raises(ConfigError, match="belongs to the dataset 'other'"):
         localize(asked, "town", lake, run=write_adapter(lake, features, "other-paper-1", dataset="other"))
     write_json(lake.champion("town"), ["?"])
-    with pytest.raises(LakeError, match="names no run"):
+    with pytest.raises(LakeError, match="what serves cannot be told"):
         localize(asked, "town", lake)
 
 
@@ -202,9 +210,11 @@ def test_pictures_of_the_map_itself_get_the_descriptors_of_extraction(
     """A drone picture that was extracted is its own nearest neighbour: one code path describes both."""
     drone = [row for row in read_images(lake, "town").to_pylist() if row["view"] == "drone"]
     extracted = FeatureStore(features.path).read([row["image_id"] for row in drone])
-    settings, identity, _ = stage._model_record(features.path)
-    embedder = stage._embedder(settings, Device.AUTO, identity, features.path)
-    described, problems = stage._describe([Path(row["uri"]) for row in drone], embedder, settings, View.DRONE, silent)
+    found = open_map(lake, "town")
+    embedder = stage._embedder(found.model.extract, Device.AUTO, found)
+    described, problems = stage._describe(
+        [Path(row["uri"]) for row in drone], embedder, found.model.extract, View.DRONE, silent
+    )
     assert problems == {}
     np.testing.assert_allclose(described, extracted, atol=1e-5)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -10,9 +12,10 @@ from PIL import Image
 from cvgl import schemas
 from cvgl.adaptation import adapt
 from cvgl.adaptation.record import Origin, TrainingRows
-from cvgl.config import AdaptConfig
+from cvgl.config import AdaptConfig, ExtractConfig, Layout
+from cvgl.datasets import tables
 from cvgl.features import FeatureStore
-from cvgl.lake import Lake, write_bytes, write_parquet
+from cvgl.lake import Lake, write_bytes, write_json, write_parquet
 from cvgl.summary import MetricSummary, metrics_table
 from cvgl.types import ArtifactRef, Stage
 
@@ -67,10 +70,46 @@ def write_evaluation(lake: Lake, run: str, figures: list[MetricSummary]) -> Arti
     return ArtifactRef(kind="evaluation", path=folder, digest="x", name=run)
 
 
+def write_map(lake: Lake) -> None:
+    """Pictures of both views, with positions of the tiles, and their descriptors."""
+    ids = [f"{index:032x}" for index in range(40)]
+    _write_images(lake, ids)
+    store = FeatureStore(lake.features(FINGERPRINT, DATASET))
+    store.add(ids, descriptors(40), {})
+    record = {"extract": ExtractConfig().model_dump(mode="json"), "identity": {"backbone": "gist"}, "dimension": D0}
+    write_json(store.folder.parent / "model.json", record)
+
+
+def _write_images(lake: Lake, ids: Sequence[str], first: int = 0, batch: str = "first") -> None:
+    """Every other one, from the second on, is a tile."""
+    blank: dict[str, Any] = dict.fromkeys(("latitude", "longitude", "x", "y", "crs", "captured_at", "sequence"))
+    rows = [
+        {
+            **blank,
+            "image_id": image,
+            "uri": f"/pictures/{image}.png",
+            "view": "satellite" if index % 2 else "drone",
+            "subsets": ["gallery", "train"],
+            "width": 8,
+            "height": 8,
+            **({"latitude": 50 + index / 1000, "longitude": 4.0} if index % 2 else {}),
+        }
+        for index, image in enumerate(ids, first)
+    ]
+    tables.add_batch(lake.images(DATASET), rows, schemas.IMAGES, Layout.FOLDER, f"/pictures/{batch}")
+
+
+def add_reference(lake: Lake) -> None:
+    """One more tile, described."""
+    image = "a" * 32
+    _write_images(lake, [image], first=101, batch="later")
+    FeatureStore(lake.features(FINGERPRINT, DATASET)).add([image], descriptors(1, seed=9), {})
+
+
 def make_run(lake: Lake, adapted: float, *, seed: int = 0, rows: str = "rows-1") -> ArtifactRef:
     """A finished run with another adapter for each seed; `adapted` is its R@1. Gives the evaluation."""
     run = f"{DATASET}-paper-{seed:012d}"
-    FeatureStore(lake.features(FINGERPRINT, DATASET)).add([f"{index:032x}" for index in range(40)], descriptors(40), {})
+    write_map(lake)
     adaptation = adapt(
         descriptors(30, 1),
         descriptors(20, 2),

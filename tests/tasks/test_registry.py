@@ -17,12 +17,13 @@ from cvgl.adaptation import Adaptation
 from cvgl.config import RegisterConfig
 from cvgl.errors import DataError, LakeError, RegistryError
 from cvgl.lake import Lake, read_json, sweep
+from cvgl.localization.bundle import Serving, open_bundle, problems, read_current
 from cvgl.summary import MetricSummary, read_summaries
 from cvgl.types import ArtifactRef
 from tasks.registry import model, promotion, tracking
 from tasks.registry.registration import RegisterOutcome, publish_report, register
 from tasks.registry.store import Registry, local_uri, open_registry
-from tests.tasks.registry_lake import D0, DATASET, D, descriptors, make_run, summaries, write_evaluation
+from tests.tasks.registry_lake import D0, DATASET, D, add_reference, descriptors, make_run, summaries, write_evaluation
 
 NAME = f"cvgl-{DATASET}"
 
@@ -53,6 +54,12 @@ def do(lake: Lake, evaluation: ArtifactRef, config: RegisterConfig | None = None
     return register(evaluation, config or RegisterConfig(), lake, evaluate_run)
 
 
+def serving(lake: Lake) -> Serving:
+    current = read_current(lake.champion(DATASET))
+    assert current is not None
+    return current.serving
+
+
 def never(run: str) -> Sequence[MetricSummary]:
     raise AssertionError(f"{run} must not be evaluated again")
 
@@ -80,12 +87,10 @@ def test_first_run_becomes_champion_and_everything_about_it_is_recorded(lake: La
     assert (outcome.verdict, outcome.version, outcome.champion) == ("promoted", "1", evaluation.name)
     registry = open_registry(lake)
     assert aliases(registry) == {"champion": "1"}
-    assert read_json(lake.champion(DATASET)) == {
-        "run": evaluation.name,
-        "model": NAME,
-        "version": "1",
-        "features": "f" * 16,
-    }
+    served = serving(lake)
+    assert (served.run, served.model, served.version, served.features) == (evaluation.name, NAME, "1", "f" * 16)
+    assert problems(lake.map(DATASET) / served.map) == []
+    assert registry.client.get_model_version(NAME, "1").tags["cvgl.map"] == served.map
     run = registry.client.get_run(outcome.mlflow_run)
     assert run.info.status == "FINISHED"
     assert run.data.params["adapt.iterations"] == "3"
@@ -180,7 +185,7 @@ def test_better_challenger_replaces_the_champion_and_worse_is_refused(lake: Lake
     assert (refused.verdict, refused.champion) == ("refused", better.name)
     assert {pair.against for pair in refused.decision.comparisons} == {"champion", "frozen"}
     assert aliases(registry) == {"champion": "2", "previous": "1", "challenger": "3"}
-    assert read_json(lake.champion(DATASET))["run"] == better.name
+    assert serving(lake).run == better.name
     tags = registry.client.get_model_version(NAME, "3").tags
     assert tags["cvgl.verdict"] == "refused"
     assert tags["cvgl.reason"] == refused.reason
@@ -234,7 +239,7 @@ def test_run_without_labels_is_refused_until_a_person_promotes_it(lake: Lake) ->
     assert outcome.champion == ""
     assert not lake.champion(DATASET).exists()
     assert promotion.promote(evaluation.name, lake).before == ""
-    assert read_json(lake.champion(DATASET))["run"] == evaluation.name
+    assert serving(lake).run == evaluation.name
     assert do(lake, evaluation).verdict == "unchanged"
 
 
@@ -250,7 +255,7 @@ def test_rollback_goes_back_sticks_and_can_be_undone(lake: Lake) -> None:
     change = promotion.rollback(DATASET, lake)
 
     assert (change.run, change.before, change.version) == (first.name, second.name, "1")
-    assert read_json(lake.champion(DATASET))["run"] == first.name
+    assert serving(lake).run == first.name
     assert Adaptation.load(lake.adapter(first.name)).record.run == first.name
     registry = open_registry(lake)
     assert aliases(registry) == {"champion": "1"}
@@ -262,8 +267,56 @@ def test_rollback_goes_back_sticks_and_can_be_undone(lake: Lake) -> None:
 
     promotion.promote(second.name, lake)
     assert aliases(registry) == {"champion": "2", "previous": "1"}
-    assert read_json(lake.champion(DATASET))["run"] == second.name
+    assert serving(lake).run == second.name
     assert promotion.rollback(DATASET, lake).run == first.name
+
+
+@pytest.mark.slow
+def test_any_earlier_map_serves_again_in_one_step(lake: Lake) -> None:
+    runs = [make_run(lake, adapted=0.5 + seed / 10, seed=seed) for seed in range(3)]
+    maps = []
+    for run in runs:
+        do(lake, run)
+        maps.append(serving(lake).map)
+    assert len(set(maps)) == 3
+    change = promotion.rollback(DATASET, lake, to=maps[0])
+    assert (change.run, change.map, serving(lake).map) == (runs[0].name, maps[0], maps[0])
+    assert promotion.rollback(DATASET, lake, to=runs[1].name).map == maps[1]
+    assert promotion.rollback(DATASET, lake, to="3").map == maps[2]
+    with pytest.raises(RegistryError, match="as 'nothing'"):
+        promotion.rollback(DATASET, lake, to="nothing")
+    assert aliases(open_registry(lake))["champion"] == "3"
+
+
+@pytest.mark.slow
+def test_new_references_are_served_when_asked_for_and_a_rollback_brings_the_old_ones_back(lake: Lake) -> None:
+    first, second = make_run(lake, adapted=0.5), make_run(lake, adapted=0.6, seed=1)
+    do(lake, first)
+    do(lake, second)
+    assert promotion.refresh(DATASET, lake) is None
+    before = serving(lake)
+    add_reference(lake)
+    assert do(lake, second).verdict == "unchanged"
+    assert serving(lake) == before  # what serves changes when it is told to, and not by the way
+    change = promotion.refresh(DATASET, lake)
+    assert change is not None
+    assert (change.run, serving(lake).map) == (second.name, change.map)
+    assert len(open_bundle(lake.map(DATASET) / change.map).index.references) == 21
+    assert promotion.rollback(DATASET, lake, to=before.map).run == second.name
+    assert serving(lake) == before
+    assert len(open_bundle(lake.map(DATASET) / before.map).index.references) == 20
+
+
+def test_a_map_that_is_damaged_is_built_again(lake: Lake) -> None:
+    evaluation = make_run(lake, adapted=0.5)
+    do(lake, evaluation)
+    before = serving(lake)
+    (lake.map(DATASET) / before.map / "references.parquet").write_bytes(b"half")
+    with pytest.raises(LakeError, match=r"references\.parquet is damaged"):
+        open_bundle(lake.map(DATASET) / before.map)
+    assert register(evaluation, RegisterConfig(), lake, never).verdict == "unchanged"
+    assert serving(lake) == before
+    assert problems(lake.map(DATASET) / before.map) == []
 
 
 def test_promoting_what_is_not_registered_says_what_to_do(lake: Lake) -> None:
@@ -302,7 +355,7 @@ def test_model_that_differs_from_the_lake_is_never_promoted(lake: Lake, monkeypa
     with pytest.raises(RegistryError, match="reference side"):
         do(lake, second)
     assert aliases(open_registry(lake))["champion"] == "1"
-    assert read_json(lake.champion(DATASET))["run"] == first.name
+    assert serving(lake).run == first.name
 
 
 STEPS = (
@@ -313,7 +366,7 @@ STEPS = (
     "tasks.registry.registration.decide",
     "tasks.registry.model.rescore",
     "tasks.registry.promotion.set_alias:champion",
-    "tasks.registry.promotion._point",
+    "tasks.registry.promotion._serve",
     "tasks.registry.promotion.tag:cvgl.verdict",
 )
 
@@ -330,12 +383,12 @@ def test_killed_at_any_step_then_started_again(lake: Lake, step: str, moment: st
     assert (outcome.verdict, outcome.champion) in {("promoted", second.name), ("unchanged", second.name)}
     assert counts(registry) == (2, 2, 2)
     assert aliases(registry) == {"champion": "2", "previous": "1"}
-    assert read_json(lake.champion(DATASET))["run"] == second.name
+    assert serving(lake).run == second.name
     assert registry.client.get_model_version(NAME, "2").tags["cvgl.verdict"] == "promoted"
     assert registry.client.get_run(outcome.mlflow_run).info.status == "FINISHED"
     assert len(registry.client.get_metric_history(outcome.mlflow_run, "training/labelled_share")) == 3
     assert do(lake, second).skipped
-    assert sweep(lake.root / "champions") == 0
+    assert sweep(lake.map(DATASET)) == 0
 
 
 def _register_and_die(lake: Lake, evaluation: ArtifactRef, step: str, moment: str) -> None:
@@ -382,7 +435,7 @@ def test_pointer_that_a_killed_process_did_not_write_is_mended(lake: Lake) -> No
     do(lake, evaluation)
     lake.champion(DATASET).write_text("{ half")
     assert register(evaluation, RegisterConfig(), lake, never).verdict == "unchanged"
-    assert read_json(lake.champion(DATASET))["run"] == evaluation.name
+    assert serving(lake).run == evaluation.name
 
 
 @pytest.mark.slow

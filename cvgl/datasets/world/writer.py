@@ -28,6 +28,8 @@ VERSION = 2  # raise when the same settings draw other pictures
 COLUMNS = ("path", "view", "subset", "location_id", "latitude", "longitude", "captured_at")
 
 NameOf = Callable[[Picture], Sequence[str]]
+Vary = Callable[[str, "Image.Image"], "Image.Image"]
+FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF"}
 
 
 def write_manifest(config: WorldConfig, folder: Path, progress: Progress = silent, workers: int | None = None) -> Path:
@@ -48,8 +50,8 @@ def write_manifest(config: WorldConfig, folder: Path, progress: Progress = silen
         DataError: the folder belongs to something else.
     """
     world = generate(config)
-    _claim(folder, config, "manifest")
-    _write_pictures(world, folder, _manifest_names, progress, workers)
+    claim(folder, config, "manifest")
+    write_pictures(world, folder, _manifest_names, progress, workers)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -70,15 +72,22 @@ def write_university1652(config: WorldConfig, folder: Path, progress: Progress =
         The folder.
     """
     world = generate(config)
-    _claim(folder, config, "university1652")
-    _write_pictures(world, folder, _university_names, progress, workers)
+    claim(folder, config, "university1652")
+    write_pictures(world, folder, university_names, progress, workers)
     return folder
 
 
-def _claim(folder: Path, config: WorldConfig, layout: str) -> None:
+def _as_drawn(name: str, image: Image.Image) -> Image.Image:
+    return image
+
+
+def claim(folder: Path, config: WorldConfig, layout: str) -> None:
     """Marks a folder as this world's, or finds that it is.
 
     The marker is written first: a folder that holds anything without it was not made here, and must not be mixed with.
+
+    Raises:
+        DataError: the folder belongs to something else.
     """
     marker = folder / MARKER
     identity: dict[str, Any] = {"version": VERSION, "layout": layout, "digest": config.digest()}
@@ -100,12 +109,20 @@ def _claim(folder: Path, config: WorldConfig, layout: str) -> None:
     sweep(folder)
 
 
-def _write_pictures(world: World, folder: Path, names: NameOf, progress: Progress, workers: int | None) -> None:
+def write_pictures(
+    world: World, folder: Path, names: NameOf, progress: Progress, workers: int | None, vary: Vary = _as_drawn
+) -> None:
+    """Draws and writes all pictures that have a name and are not there yet.
+
+    Args:
+        names: of a picture, relative to the folder; none where the layout has no such picture.
+        vary: what lies under a name, from the picture that was drawn.
+    """
     places = _by_neighbourhood(world.places)
     threads = workers or os.cpu_count() or 1
     progress(0, len(places), "drawing the world")
     with ThreadPoolExecutor(threads) as pool:
-        for done, _ in enumerate(pool.map(lambda place: _write_place(world, place, folder, names), places), start=1):
+        for done, _ in enumerate(pool.map(lambda place: _write_place(world, place, folder, names, vary), places), start=1):
             progress(done, len(places), "drawing the world")
 
 
@@ -117,19 +134,19 @@ def _by_neighbourhood(places: Sequence[Place]) -> list[Place]:
     return [place for row in sorted(rows) for place in sorted(rows[row], key=lambda p: p.cell[0] * (-1) ** row)]
 
 
-def _write_place(world: World, place: Place, folder: Path, names: NameOf) -> None:
+def _write_place(world: World, place: Place, folder: Path, names: NameOf, vary: Vary) -> None:
     """Draws and writes those pictures of a place that are not there yet."""
     missing = [p for p in world.pictures(place) if not all((folder / name).is_file() for name in names(p))]
     for picture, image in world.render(missing):
-        data = encode(image, world.config.jpeg_quality)
         for name in names(picture):
-            _write_whole(folder / name, data)
+            path = folder / name
+            _write_whole(path, encode(vary(name, image), world.config.jpeg_quality, FORMATS[path.suffix.lower()]))
 
 
-def encode(image: Image.Image, quality: int) -> bytes:
-    """JPEG bytes."""
+def encode(image: Image.Image, quality: int, file_format: str = "JPEG") -> bytes:
+    """A picture's bytes in a format; the quality is that of JPEG."""
     stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=quality)
+    image.save(stream, file_format, **({"quality": quality} if file_format == "JPEG" else {}))
     return stream.getvalue()
 
 
@@ -165,7 +182,7 @@ def _manifest_row(picture: Picture) -> list[str]:
     ]
 
 
-def _university_names(picture: Picture) -> list[str]:
+def university_names(picture: Picture) -> list[str]:
     """The release's names; its street views are called street."""
     view = "street" if picture.view is View.GROUND else str(picture.view)
     place = picture.place.location_id

@@ -1,0 +1,228 @@
+"""The queue of batches: small files of the lake, each moved from state to state in one atomic step.
+
+    arrivals/dataset=<name>/<number>-<hash>.json         state of a batch, and what each step came to
+    arrivals/dataset=<name>/files/<number>-<hash>.json   which files it brought, with their content hashes, and which are gone
+
+The hash covers the batch before it and the contents of this one, so that the same arrivals give the same ids whenever and
+by however many watchers they are noticed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, JsonValue, ValidationError
+
+from cvgl.config import Settings
+from cvgl.datasets.tables import image_batches
+from cvgl.errors import DataError, LakeError
+from cvgl.hashing import digest_json
+from cvgl.lake import TEMPORARY_PREFIX, Lake, read_json, sweep, write_json
+
+DIGEST_LENGTH = 12
+
+
+class State(StrEnum):
+    """How far a batch is. A process that dies leaves the last state that was reached."""
+
+    QUEUED = "queued"  # closed; its files are known by content, and remote ones are in the spool
+    INGESTED = "ingested"  # its pictures and tombstones are in the dataset's tables
+    EXTRACTED = "extracted"  # its pictures are described
+    DECIDED = "decided"  # adapt; what follows is the challenger's way to the gate
+    ADAPTED = "adapted"
+    EVALUATED = "evaluated"
+    REGISTERED = "registered"  # the gate has spoken
+    KEPT = "kept"  # the champion stays; its map follows the references that came and went
+    DONE = "done"
+    WAITING = "waiting"  # for a person's answer; later batches do not wait for it
+    FAILED = "failed"  # something that only a person can mend; later batches do not wait for it
+
+
+ANSWERABLE = frozenset({State.WAITING, State.FAILED})
+OPEN = frozenset(State) - ANSWERABLE - {State.DONE}
+Answer = Literal["adapt", "skip"]
+
+
+class Batch(Settings):
+    """One batch. `outcome` of a finished batch: promoted, refused, unchanged, skipped, or not usable."""
+
+    format: Literal[1] = 1
+    batch: str
+    number: int = Field(ge=1)
+    dataset: str
+    source: str = Field(description="absolute folder or address")
+    n_files: int = Field(ge=0, description="new and changed files")
+    n_removed: int = Field(ge=0)
+    n_bytes: int = Field(ge=0)
+    state: State = State.QUEUED
+    ingest: dict[str, JsonValue] = Field(default_factory=dict, description="new, updated, known, quarantined, tombstoned")
+    images_before: str = Field("", description="newest batch of the images table when this one was closed")
+    images_through: str = Field("", description="newest batch of the images table when this one had been taken in")
+    features: str = Field("", description="fingerprint of the frozen model that its pictures are described with")
+    verdict: str = Field("", description="adapt, skip or ask")
+    champion: str = Field("", description="run that served when it was decided upon; empty: none did")
+    answer: Answer | None = Field(None, description="a person's")
+    run: str = Field("", description="of the challenger")
+    outcome: str = ""
+    reason: str = Field("", description="for people: of the newest decision or failure")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is work to do that nobody has to be asked about."""
+        return self.state in OPEN
+
+
+class Contents(Settings):
+    """What a batch brought and took away, by path relative to the source.
+
+    An empty hash is a file that could not be read; ingestion refuses it with the reason.
+    """
+
+    files: dict[str, str] = Field(description="sha256 of the content")
+    removed: tuple[str, ...] = ()
+
+
+def folder(lake: Lake, dataset: str) -> Path:
+    """Where the batches of a dataset are."""
+    return lake.root / "arrivals" / f"dataset={dataset}"
+
+
+def batches(lake: Lake, dataset: str) -> list[Batch]:
+    """All batches of a dataset, oldest first.
+
+    Raises:
+        LakeError: a record is damaged.
+    """
+    paths = sorted(path for path in folder(lake, dataset).glob("*.json") if not path.name.startswith(TEMPORARY_PREFIX))
+    return sorted((_read(path) for path in paths), key=lambda batch: batch.number)
+
+
+def find(lake: Lake, dataset: str, name: str) -> Batch:
+    """One batch, by its id, the beginning of it, or its number.
+
+    Raises:
+        DataError: there is none, or several begin so.
+    """
+    known = batches(lake, dataset)
+    chosen = [batch for batch in known if batch.batch == name or str(batch.number) == name]
+    chosen = chosen or [batch for batch in known if batch.batch.startswith(name)]
+    if len(chosen) != 1:
+        listed = ", ".join(batch.batch for batch in known) or "none"
+        raise DataError(f"{len(chosen) or 'no'} batches are called '{name}'", where=dataset, fix=f"batches there are: {listed}")
+    return chosen[0]
+
+
+def contents(lake: Lake, batch: Batch) -> Contents:
+    """What a batch brought.
+
+    Raises:
+        LakeError: the record is missing or damaged.
+    """
+    path = folder(lake, batch.dataset) / "files" / f"{batch.batch}.json"
+    try:
+        return Contents.model_validate(read_json(path))
+    except ValidationError as error:
+        raise LakeError(
+            f"the list of a batch's files is damaged: {error}", where=path, fix="restore it from a backup"
+        ) from error
+
+
+def ledger(lake: Lake, dataset: str, source: str, through: int | None = None) -> dict[str, str]:
+    """Which files of a source have come in batches so far, with the hash of what they held last.
+
+    Args:
+        source: its location.
+        through: number of the last batch that counts; default: all.
+    """
+    known: dict[str, str] = {}
+    for batch in batches(lake, dataset):
+        if batch.source == source and (through is None or batch.number <= through):
+            brought = contents(lake, batch)
+            known.update(brought.files)
+            for name in brought.removed:
+                known.pop(name, None)
+    return known
+
+
+def close(lake: Lake, dataset: str, source: str, brought: Contents, n_bytes: int) -> Batch:
+    """Puts a batch into the queue. To be called under the dataset's lock; doing it again changes nothing.
+
+    Args:
+        source: its location.
+        brought: new, changed and vanished files.
+        n_bytes: their size together.
+    """
+    before = batches(lake, dataset)
+    previous = before[-1].batch if before else ""
+    digest = digest_json([previous, dataset, brought.model_dump(mode="json")])[:DIGEST_LENGTH]
+    number = before[-1].number + 1 if before else 1
+    batch = Batch(
+        batch=f"{number:04d}-{digest}",
+        number=number,
+        dataset=dataset,
+        source=source,
+        n_files=len(brought.files),
+        n_removed=len(brought.removed),
+        n_bytes=n_bytes,
+        images_before=(image_batches(lake, dataset) or [""])[-1],
+    )
+    sweep(folder(lake, dataset))
+    # The files first: a batch that is in the queue has everything that it needs.
+    write_json(folder(lake, dataset) / "files" / f"{batch.batch}.json", brought.model_dump(mode="json"))
+    return advance(lake, batch)
+
+
+def advance(lake: Lake, batch: Batch, **changes: Any) -> Batch:
+    """Writes a batch with changes, in one step, and gives it."""
+    changed = Batch.model_validate({**batch.model_dump(), **changes})
+    write_json(folder(lake, batch.dataset) / f"{batch.batch}.json", changed.model_dump(mode="json"))
+    return changed
+
+
+def answer(lake: Lake, batch: Batch, said: Answer) -> Batch:
+    """A person's answer to a batch that waits for one, or whose failure has been mended.
+
+    Raises:
+        DataError: nobody is asked about this batch.
+    """
+    if batch.state not in ANSWERABLE:
+        raise DataError(
+            f"nobody is asked about the batch {batch.batch}: it is {batch.state}",
+            where=batch.dataset,
+            fix="cvgl arrivals lists those that wait",
+        )
+    if said == "skip":
+        return advance(
+            lake, batch, answer=said, state=State.DONE, outcome="skipped", reason=f"a person said skip; {batch.reason}"
+        )
+    # What failed before it was described begins anew; a finished step is found finished.
+    state = State.DECIDED if batch.features and batch.state is State.WAITING else State.QUEUED
+    return advance(lake, batch, answer=said, state=state, outcome="", reason=f"a person said adapt; {batch.reason}")
+
+
+def queue(lake: Lake, dataset: str) -> list[Batch]:
+    """Batches that something is to be done with, oldest first."""
+    return [batch for batch in batches(lake, dataset) if batch.is_open]
+
+
+def is_told(lake: Lake, batch: Batch) -> bool:
+    """Whether an event has told of a batch."""
+    return _told(lake, batch).is_file()
+
+
+def mark_told(lake: Lake, batch: Batch) -> None:
+    """Notes that an event has told of a batch. Apart from its record, which whoever works on it writes."""
+    write_json(_told(lake, batch), {"batch": batch.batch})
+
+
+def _told(lake: Lake, batch: Batch) -> Path:
+    return lake.root / "cache" / "arrivals" / f"dataset={batch.dataset}" / "told" / f"{batch.batch}.json"
+
+
+def _read(path: Path) -> Batch:
+    try:
+        return Batch.model_validate(read_json(path))
+    except ValidationError as error:
+        raise LakeError(f"the record of a batch is damaged: {error}", where=path, fix="restore it from a backup") from error

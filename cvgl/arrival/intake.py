@@ -1,0 +1,231 @@
+"""One batch into the dataset: its pictures, and tombstones for references that are gone. Doing it again changes nothing.
+
+Ingestion reads the source as the batches up to this one have left it: files that came later, or have changed since, are
+left for their own batch, so the tables do not depend on when a batch is taken in.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cvgl.arrival import batches, memory
+from cvgl.arrival.batches import Batch, Contents, State
+from cvgl.arrival.source import Found
+from cvgl.arrival.spool import Spool
+from cvgl.config import ArrivalConfig, Forget, Layout
+from cvgl.datasets.detection import detect
+from cvgl.datasets.tables import image_batches, read_images
+from cvgl.datasets.tombstones import set_tombstones, tombstones_file
+from cvgl.datasets.walking import is_litter
+from cvgl.errors import DataError
+from cvgl.hashing import IMAGE_ID_LENGTH, sha256_file
+from cvgl.lake import Lake, read_parquet
+from cvgl.stages.ingest import IngestOutcome, ingest
+from cvgl.types import Progress, View, silent
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeOutcome:
+    """What a batch came to.
+
+    Attributes:
+        new, updated, known, quarantined: pictures, as `cvgl.stages.ingest` counts them.
+        tombstoned: references that left the dataset.
+        superseded: files that have changed again since the batch closed; they come with a later one.
+        images_through: the newest batch of the images table.
+        notes: what a person should know.
+    """
+
+    new: int = 0
+    updated: int = 0
+    known: int = 0
+    quarantined: int = 0
+    tombstoned: int = 0
+    superseded: int = 0
+    images_through: str = ""
+    notes: tuple[str, ...] = ()
+
+    def counts(self) -> dict[str, int]:
+        """The numbers, by name."""
+        names = ("new", "updated", "known", "quarantined", "tombstoned", "superseded")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What the sources within a batch came to so far."""
+
+    outcomes: list[IngestOutcome] = field(default_factory=list)
+    problems: list[DataError] = field(default_factory=list)
+
+
+def take_in(batch: Batch, config: ArrivalConfig, lake: Lake, progress: Progress = silent) -> IntakeOutcome:
+    """Ingests the pictures of a batch and sets its tombstones.
+
+    Args:
+        batch: from the queue; those before it have been taken in.
+        config: of the source.
+        lake: where everything is.
+        progress: told about every few hundred files.
+
+    Raises:
+        DataError: nothing in the batch can be used.
+        LakeError: the lake is damaged.
+    """
+    brought = batches.contents(lake, batch)
+    before = batches.ledger(lake, batch.dataset, batch.source, through=batch.number - 1)
+    files = batches.ledger(lake, batch.dataset, batch.source, through=batch.number)
+    root = _root(batch, files, lake)
+    admitted = _admitted(root, batch, files, lake)
+    taken = _ingest_all(_deliveries(root, config, _touched(batch, brought, lake)), admitted, config, lake, progress)
+    if taken.problems and not taken.outcomes and brought.files:
+        raise taken.problems[0]
+    tombstoned = _bury(batch, brought, before, root, config, lake)
+    new, updated = _told_from_the_batch_before(batch, lake)
+    return IntakeOutcome(
+        new=new,
+        updated=updated,
+        known=sum(one.new + one.updated + one.known for one in taken.outcomes) - new - updated,
+        quarantined=sum(one.quarantined for one in taken.outcomes),
+        tombstoned=tombstoned,
+        superseded=sum(str(root / name) not in admitted for name in brought.files),
+        images_through=(image_batches(lake, batch.dataset) or [""])[-1],
+        notes=tuple(
+            dict.fromkeys([note for one in taken.outcomes for note in one.notes] + [str(error) for error in taken.problems])
+        ),
+    )
+
+
+def _ingest_all(folders: list[Path], admitted: set[str], config: ArrivalConfig, lake: Lake, progress: Progress) -> _Taken:
+    """Ingests folders; one that cannot be used yet, as drone pictures without a map, is tried again after the others."""
+    taken = _Taken()
+    while folders:
+        failed: list[Path] = []
+        taken.problems = []
+        for folder in folders:
+            source = config.ingest.model_copy(update={"source": str(folder)})
+            try:
+                taken.outcomes.append(ingest(source, lake, progress, lambda path: str(path) in admitted))
+            except DataError as error:
+                taken.problems.append(error)
+                failed.append(folder)
+        if len(failed) == len(folders):
+            break
+        folders = failed
+    return taken
+
+
+def _root(batch: Batch, files: Mapping[str, str], lake: Lake) -> Path:
+    """The folder to read: the source itself, or the spool's picture of it, moved on to this batch."""
+    if "://" not in batch.source:
+        return Path(batch.source)
+    spool = Spool.of(lake, batch.dataset, batch.source)
+    spool.show(files)
+    return spool.tree
+
+
+def _admitted(root: Path, batch: Batch, files: Mapping[str, str], lake: Lake) -> set[str]:
+    """Absolute names of the files that still hold what their batches say."""
+    if "://" in batch.source:
+        return {str(root / name) for name in files}
+    remembered = memory.read(lake, batch.dataset, batch.source)
+
+    def holds(name: str, sha256: str) -> bool:
+        path = root / name
+        try:
+            status = path.stat()
+            found = Found(status.st_size, f"{status.st_size}-{status.st_mtime_ns}", None)
+            known = remembered.content(name, found)
+            return sha256 == (sha256_file(path) if known is None else known)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return sha256 == ""
+
+    return {str(root / name) for name, sha256 in files.items() if holds(name, sha256)}
+
+
+def _told_from_the_batch_before(batch: Batch, lake: Lake) -> tuple[int, int]:
+    """New and updated pictures since the batch before this one; the same when a kill has cut the ingestion in two."""
+    before = [one.images_through for one in batches.batches(lake, batch.dataset) if one.number < batch.number]
+    known = image_batches(lake, batch.dataset)
+    if not known:
+        return 0, 0
+    through = max([*before, batch.images_before])
+    earlier = set(read_images(lake, batch.dataset, through)["image_id"].to_pylist()) if through else set()
+    rows = read_images(lake, batch.dataset).select(["image_id", "batch"]).to_pylist()
+    new = sum(row["image_id"] not in earlier for row in rows)
+    return new, sum(row["image_id"] in earlier and row["batch"] > through for row in rows)
+
+
+def _touched(batch: Batch, brought: Contents, lake: Lake) -> list[str]:
+    """Names of what the batch changes, and of what earlier ones brought in vain: drone pictures before there was a map."""
+    failed = [one for one in batches.batches(lake, batch.dataset) if one.state is State.FAILED and one.number < batch.number]
+    again = [name for one in failed if one.source == batch.source for name in batches.contents(lake, one).files]
+    return [*brought.files, *brought.removed, *again]
+
+
+def _deliveries(root: Path, config: ArrivalConfig, touched: Iterable[str]) -> list[Path]:
+    """The folders to ingest: the source, where it is laid out in a known way, else those of its folders that are.
+
+    People copy their flights side by side into one folder, each laid out as ingestion knows it. Only those that the batch
+    touches are read.
+    """
+    if config.ingest.layout is not Layout.AUTO or _is_known(root):
+        return [root]
+    names = {name.partition("/")[0] for name in touched if "/" in name}
+    folders = [root / name for name in sorted(names) if not is_litter(name) and (root / name).is_dir()]
+    known = [folder for folder in folders if _is_known(folder)]
+    for folder in folders:
+        if folder not in known:
+            logger.warning("%s is laid out in no known way and is passed over (docs/ingestion.md)", folder)
+    return known or [root]
+
+
+def _is_known(folder: Path) -> bool:
+    try:
+        detect(folder)
+    except DataError:
+        return False
+    return True
+
+
+def _bury(batch: Batch, brought: Contents, before: Mapping[str, str], root: Path, config: ArrivalConfig, lake: Lake) -> int:
+    """Sets tombstones for references whose files were deleted or hold another picture now; gives how many there are."""
+    path = tombstones_file(lake, batch.dataset, batch.batch)
+    if path.is_file():  # written before a kill: the pictures are hidden already, and would not be found again
+        return int(read_parquet(path, ["image_id"]).num_rows)
+    known = image_batches(lake, batch.dataset)
+    if config.watch.forget is Forget.NONE or not known:
+        return 0
+    replaced = [name for name, sha256 in brought.files.items() if name in before and sha256 != before[name]]
+    reasons = {**dict.fromkeys(brought.removed, "deleted"), **dict.fromkeys(replaced, "replaced")}
+    lost = {(before[name][:IMAGE_ID_LENGTH], str(root / name)): reason for name, reason in reasons.items() if before.get(name)}
+    rows = [_stone(row, reason, known[-1]) for row, reason in _served(lake, batch.dataset, lost)]
+    set_tombstones(lake, batch.dataset, batch.batch, rows)
+    return len(rows)
+
+
+def _served(lake: Lake, dataset: str, lost: Mapping[tuple[str, str], str]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Rows of references that still go by a lost file's name; those that are known under another name now stay.
+
+    A replaced file's old row is hidden by the newer row of the same name already, so every batch is asked.
+    """
+    serving = {row["image_id"]: row["uri"] for row in read_images(lake, dataset).select(["image_id", "uri"]).to_pylist()}
+    rows: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for name in image_batches(lake, dataset):
+        table = read_parquet(lake.images(dataset) / f"{name}.parquet", ["image_id", "uri", "view"])
+        rows |= {(row["image_id"], row["uri"]): row for row in table.to_pylist() if (row["image_id"], row["uri"]) in lost}
+    for key, row in sorted(rows.items()):
+        if View(row["view"]).is_reference and serving.get(key[0], key[1]) == key[1]:
+            yield row, lost[key]
+
+
+def _stone(row: Mapping[str, Any], reason: str, through: str) -> dict[str, str]:
+    return {"image_id": row["image_id"], "uri": row["uri"], "view": row["view"], "reason": reason, "through": through}

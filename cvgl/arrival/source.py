@@ -1,0 +1,235 @@
+"""What lies in a watched source: a folder on this machine, or one behind any address that fsspec knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+from cvgl.config import Layout
+from cvgl.datasets.entries import Listing, Reason, printable
+from cvgl.datasets.walking import files_below, is_litter
+from cvgl.errors import CvglError, DataError, require
+from cvgl.hashing import digest_json
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One file as a listing shows it.
+
+    Attributes:
+        size: bytes.
+        stamp: differs whenever the content may differ: size and time, or the store's own tag.
+        changed_at: seconds since 1970 of the last change; None where the store does not tell.
+    """
+
+    size: int
+    stamp: str
+    changed_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A listing.
+
+    Attributes:
+        files: by path relative to the source, with '/'.
+        complete: every folder could be looked into, so that what is not listed is not there.
+        problems: what could not be looked into, for people.
+    """
+
+    files: Mapping[str, Found]
+    complete: bool = True
+    problems: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """Something that files arrive in."""
+
+    @property
+    def location(self) -> str:
+        """The absolute folder, or the address."""
+        ...
+
+    def contents(self) -> Contents:
+        """Everything in it, hidden files left out.
+
+        Raises:
+            DataError: it is not there, or cannot be reached.
+        """
+        ...
+
+
+def source_digest(location: str) -> str:
+    """A short name for a source."""
+    return digest_json(location)
+
+
+def open_source(location: str, storage_options: Mapping[str, Any]) -> Source:
+    """A source at a path or an address.
+
+    Raises:
+        DataError: the path is no folder, or the address's protocol is unknown.
+        MissingDependencyError: fsspec, or the package for this protocol, is not installed.
+    """
+    protocol, separator, rest = location.partition("://")
+    if not separator:
+        return LocalSource.at(location)
+    if protocol in ("file", "local"):
+        return LocalSource.at("/" + rest.lstrip("/"))
+    return RemoteSource.at(location, storage_options)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSource:
+    """A folder of this machine; links are followed as long as they stay inside."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, location: str) -> LocalSource:
+        """The folder, resolved.
+
+        Raises:
+            DataError: there is no such folder.
+        """
+        root = Path(location).expanduser().resolve()
+        _check_folder(root)
+        return cls(root)
+
+    @property
+    def location(self) -> str:
+        return str(self.root)
+
+    def contents(self) -> Contents:
+        _check_folder(self.root)
+        listing = Listing(Layout.FOLDER, self.root)
+        files: dict[str, Found] = {}
+        for path in files_below(self.root, self.root, listing):
+            try:
+                status = path.stat()
+            except OSError:  # gone, or a link that leads nowhere: the next look tells
+                continue
+            if path.is_file():
+                changed = max(status.st_mtime, status.st_ctime)  # a copy may bring an old time along, but not this one
+                name = path.relative_to(self.root).as_posix()
+                files[name] = Found(status.st_size, f"{status.st_size}-{status.st_mtime_ns}", changed)
+        unread = tuple(f"{one.uri}: {one.detail}" for one in listing.refusals if one.reason is Reason.UNREADABLE)
+        return Contents(files, not unread, unread)
+
+
+def _check_folder(root: Path) -> None:
+    fix = "check the path, its rights, and whether its disk is mounted"
+    try:
+        if not root.is_dir():
+            raise DataError("the watched source is no folder", where=root, fix=fix)
+        next(root.iterdir(), None)
+    except OSError as error:
+        raise DataError(f"the watched source cannot be read: {error.strerror or error}", where=root, fix=fix) from error
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSource:
+    """A folder behind an address.
+
+    Attributes:
+        address: with its protocol, without a slash at the end.
+        filesystem: fsspec's.
+        root: the folder as the file system names it.
+    """
+
+    address: str
+    filesystem: Any
+    root: str
+
+    @classmethod
+    def at(cls, address: str, storage_options: Mapping[str, Any]) -> RemoteSource:
+        """The folder at an address.
+
+        Raises:
+            DataError: fsspec does not know the protocol, or cannot reach the store.
+            MissingDependencyError: the package for the protocol is not installed.
+        """
+        fsspec = require("fsspec", extra="pipeline", purpose="watch a source that is not a local folder")
+        with reaching(address):
+            # Without listings_cache a file that has arrived since would not be seen.
+            filesystem, root = fsspec.core.url_to_fs(address, use_listings_cache=False, **storage_options)
+        return cls(address.rstrip("/"), filesystem, str(root).rstrip("/"))
+
+    @property
+    def location(self) -> str:
+        return self.address
+
+    def contents(self) -> Contents:
+        with reaching(self.address):
+            self.filesystem.invalidate_cache()
+            try:
+                listed = self.filesystem.find(self.root, withdirs=False, detail=True)
+            except FileNotFoundError as error:
+                raise DataError("the watched source is not there", where=self.address, fix="check the address") from error
+        files: dict[str, Found] = {}
+        for path, details in listed.items():
+            name = str(path)[len(self.root) :].lstrip("/")
+            # Object stores list an empty object that stands for the folder itself.
+            if name and not name.endswith("/") and not any(is_litter(part) for part in PurePosixPath(name).parts):
+                files[name] = _found(details)
+        return Contents(files)
+
+    def stamp(self, name: str) -> str:
+        """The present stamp of one file; empty when it is gone."""
+        with reaching(self.address):
+            self.filesystem.invalidate_cache()
+            try:
+                return _found(self.filesystem.info(f"{self.root}/{name}")).stamp
+            except FileNotFoundError:
+                return ""
+
+
+_TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated")
+_TAGS = ("ETag", "etag", "md5", "content_hash", "sha256")
+
+
+def _found(details: Mapping[str, Any]) -> Found:
+    """One entry of fsspec's listing; stores name the time and the tag of the content differently."""
+    size = int(details.get("size") or 0)
+    moment = next((details[key] for key in _TIMES if details.get(key)), None)
+    tag = next((details[key] for key in _TAGS if details.get(key)), None)
+    return Found(size, f"{size}-{tag or moment or details.get('created') or ''}", _seconds(moment))
+
+
+def _seconds(moment: Any) -> float | None:
+    if isinstance(moment, datetime):
+        return moment.timestamp()
+    if isinstance(moment, int | float):
+        return float(moment)
+    try:
+        return datetime.fromisoformat(str(moment)).timestamp()
+    except ValueError:
+        return None
+
+
+@contextmanager
+def reaching(address: str) -> Iterator[None]:
+    """Turns whatever a remote file system raises into an error that names the address.
+
+    Each store's package has exceptions of its own, and fsspec lets them pass.
+    """
+    try:
+        yield
+    except (CvglError, FileNotFoundError):
+        raise
+    except ImportError as error:
+        raise DataError(
+            f"the package for this kind of address is not installed: {error}",
+            where=address,
+            fix="install it, e.g. pip install s3fs",
+        ) from error
+    except Exception as error:
+        raise DataError(
+            f"the source cannot be reached: {type(error).__name__}: {printable(str(error))}",
+            where=address,
+            fix="check the address, the network, and the keys in the environment",
+        ) from error

@@ -1,0 +1,251 @@
+"""One look at a source: what is new, what is complete, and the batches that close.
+
+A file is pending from when it differs from what the batches so far have brought until a batch takes it. It is complete when
+nothing about it has changed for the quiet time, or when a marker in a folder above it says so. Files under temporary names
+do not exist for us. A batch closes when everything pending is complete, so that a folder that is being copied comes as one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from cvgl.arrival import batches, locks, memory
+from cvgl.arrival.batches import Batch
+from cvgl.arrival.memory import Known, Memory
+from cvgl.arrival.source import Contents, Found, LocalSource, RemoteSource, Source, open_source
+from cvgl.arrival.spool import ChangedError, Spool
+from cvgl.config import ArrivalConfig, WatchConfig
+from cvgl.datasets.entries import printable
+from cvgl.hashing import sha256_file
+from cvgl.lake import Lake
+from cvgl.types import Progress, silent
+
+logger = logging.getLogger(__name__)
+READERS = 4
+FEWEST_LOST = 10  # files: below, a share says nothing about a disk that is not mounted
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look at a source came to.
+
+    Attributes:
+        location: of the source.
+        listed: files that are there.
+        closed: the batch that was put into the queue, if any.
+        pending: files that are left for a later look.
+        missing: files of earlier batches that are gone and are left for a later look.
+        notes: what a person should know.
+    """
+
+    location: str
+    listed: int
+    closed: Batch | None = None
+    pending: int = 0
+    missing: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What differs from the batches so far."""
+
+    fresh: dict[str, Found] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+
+
+def look(config: ArrivalConfig, lake: Lake, progress: Progress = silent, clock: Callable[[], float] = time.time) -> Look:
+    """Looks at the source once and closes at most one batch. Several watchers take turns.
+
+    Args:
+        config: the source, the dataset, and when a batch closes.
+        progress: told how many files have been read.
+        clock: seconds since 1970.
+
+    Raises:
+        DataError: the source is missing or cannot be reached.
+        LakeError: the record of a batch is damaged.
+    """
+    source = open_source(config.ingest.source, config.watch.storage_options)
+    dataset = config.dataset
+    with locks.noticing(lake, dataset):
+        remembered = memory.read(lake, dataset, source.location)
+        found = source.contents()
+        notes = list(found.problems)
+        files, markers = _sorted_out(found, config.watch)
+        ledger = batches.ledger(lake, dataset, source.location)
+        changes = _changes(files, ledger, remembered, found, config.watch, notes)
+        now = clock()
+        _observe(remembered, changes, now)
+        ready = _complete(remembered, markers, config.watch, now)
+        memory.write(lake, dataset, source.location, remembered)
+        complete = {name: changes.fresh[name] for name in sorted(ready & set(changes.fresh))}
+        hashes = _contents(source, complete, remembered, lake, dataset, progress)
+        memory.write(lake, dataset, source.location, remembered)  # what was read or copied need not be again
+        closed = _close(lake, dataset, source.location, hashes, changes, ready, ledger)
+        _forget(remembered, ready, hashes, files, markers)
+        memory.write(lake, dataset, source.location, remembered)
+    for note in notes:
+        logger.warning(note)
+    if closed is not None:
+        logger.info("batch %s of %s: %d files came, %d went", closed.batch, dataset, closed.n_files, closed.n_removed)
+    left = [name for name, pending in remembered.pending.items() if pending.stamp]
+    return Look(source.location, len(files), closed, len(left), len(remembered.pending) - len(left), tuple(notes))
+
+
+def _sorted_out(found: Contents, config: WatchConfig) -> tuple[dict[str, Found], dict[str, Found]]:
+    """Files that count, and markers; names that no file of the lake could hold are left to ingestion, which refuses them."""
+    files: dict[str, Found] = {}
+    markers: dict[str, Found] = {}
+    for name, one in found.files.items():
+        base = PurePosixPath(name).name
+        if base == config.marker:
+            markers[name] = one
+        elif not base.lower().endswith(config.temporary_suffixes) and printable(name) == name:
+            files[name] = one
+    return files, markers
+
+
+def _changes(
+    files: Mapping[str, Found],
+    ledger: Mapping[str, str],
+    remembered: Memory,
+    found: Contents,
+    config: WatchConfig,
+    notes: list[str],
+) -> _Changes:
+    changes = _Changes()
+    for name, one in files.items():
+        # A file whose content is known and has been brought already is not pending, whatever its time says.
+        if name not in ledger or remembered.content(name, one) != ledger[name] or not ledger[name]:
+            changes.fresh[name] = one
+    gone = set(ledger) - set(files)
+    if not found.complete and gone:
+        notes.append(f"{len(gone)} files are not seen, but not every folder can be read: none of them counts as deleted")
+    elif len(gone) >= FEWEST_LOST and len(gone) > config.largest_loss * len(ledger):
+        notes.append(
+            f"{len(gone)} of {len(ledger)} files are missing, more than watch.largest_loss = {config.largest_loss:.0%} allows: "
+            "none of them counts as deleted; is the disk mounted?"
+        )
+    else:
+        changes.gone = gone
+    return changes
+
+
+def _observe(remembered: Memory, changes: _Changes, now: float) -> None:
+    present = {**{name: one.stamp for name, one in changes.fresh.items()}, **dict.fromkeys(changes.gone, "")}
+    changed_at: dict[str, float | None] = {name: one.changed_at for name, one in changes.fresh.items()}
+    remembered.observe(present, changed_at, now)
+
+
+def _complete(remembered: Memory, markers: Mapping[str, Found], config: WatchConfig, now: float) -> set[str]:
+    """Names of what is pending that go into a batch now."""
+    marked = [_folder(name) for name, one in markers.items() if remembered.markers.get(name) != one.stamp]
+    ready = {name for name in remembered.pending if any(_is_below(name, folder) for folder in marked)}
+    if config.quiet_seconds is None:
+        return ready
+    settled = {name for name, one in remembered.pending.items() if now - one.changed >= config.quiet_seconds}
+    longest = max((now - one.first for one in remembered.pending.values()), default=0.0)
+    if len(settled | ready) == len(remembered.pending) or longest >= config.longest_wait_seconds:
+        ready |= settled
+    return ready
+
+
+def _folder(marker: str) -> str:
+    return PurePosixPath(marker).parent.as_posix()
+
+
+def _is_below(name: str, folder: str) -> bool:
+    return folder == "." or name.startswith(f"{folder}/")
+
+
+def _contents(
+    source: Source, files: Mapping[str, Found], remembered: Memory, lake: Lake, dataset: str, progress: Progress
+) -> dict[str, str]:
+    """The content hash of each file that is really complete, also remembered; remote ones are in the spool then."""
+    spool = Spool.of(lake, dataset, source.location)
+    hashes: dict[str, str] = {}
+    for name, found in files.items():
+        known = remembered.content(name, found)
+        if known and (isinstance(source, LocalSource) or spool.holds(known)):
+            hashes[name] = known
+    unread = {name: found for name, found in files.items() if name not in hashes}
+    for name, sha256 in _read(source, spool, unread, progress).items():
+        remembered.known[name] = Known(stamp=files[name].stamp, sha256=sha256)
+        hashes[name] = sha256
+    return hashes
+
+
+def _read(source: Source, spool: Spool, files: Mapping[str, Found], progress: Progress) -> dict[str, str]:
+    def read(name: str) -> str | None:
+        if isinstance(source, RemoteSource):
+            return _fetched(source, spool, name, files[name])
+        return _hashed(source, name, files[name]) if isinstance(source, LocalSource) else None
+
+    hashes: dict[str, str] = {}
+    with ThreadPoolExecutor(READERS, thread_name_prefix="arrival") as threads:
+        for done, (name, sha256) in enumerate(zip(files, threads.map(read, files), strict=True), start=1):
+            progress(done, len(files), "reading what has arrived")
+            if sha256 is not None:
+                hashes[name] = sha256
+    return hashes
+
+
+def _fetched(source: RemoteSource, spool: Spool, name: str, found: Found) -> str | None:
+    try:
+        return spool.fetch(source, name, found.stamp)
+    except ChangedError:
+        return None
+
+
+def _hashed(source: LocalSource, name: str, found: Found) -> str | None:
+    """None for a file that is still written, or gone; empty for one that cannot be read, which ingestion refuses."""
+    path = source.root / name
+    try:
+        sha256 = sha256_file(path)
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return ""
+    return sha256 if f"{status.st_size}-{status.st_mtime_ns}" == found.stamp else None
+
+
+def _close(
+    lake: Lake,
+    dataset: str,
+    location: str,
+    hashes: Mapping[str, str],
+    changes: _Changes,
+    ready: Iterable[str],
+    ledger: Mapping[str, str],
+) -> Batch | None:
+    new = {name: sha256 for name, sha256 in sorted(hashes.items()) if ledger.get(name) != sha256}
+    removed = tuple(sorted(changes.gone & set(ready)))
+    if not new and not removed:
+        return None
+    size = sum(changes.fresh[name].size for name in new)
+    return batches.close(lake, dataset, location, batches.Contents(files=new, removed=removed), size)
+
+
+def _forget(
+    remembered: Memory,
+    ready: Iterable[str],
+    hashes: Mapping[str, str],
+    files: Mapping[str, Found],
+    markers: Mapping[str, Found],
+) -> None:
+    """What has come in a batch is pending no longer, and its marker has done its work."""
+    taken = {name for name in ready if name in hashes or not remembered.pending[name].stamp}
+    for name in taken:
+        del remembered.pending[name]
+    for name in set(remembered.known) - set(files):
+        del remembered.known[name]
+    used = {name: one.stamp for name, one in markers.items() if any(_is_below(file, _folder(name)) for file in taken)}
+    kept = {name: stamp for name, stamp in remembered.markers.items() if name in markers}
+    remembered.markers = {**kept, **used}

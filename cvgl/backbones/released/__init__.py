@@ -1,0 +1,67 @@
+"""Task-specific models that their authors have released: Sample4Geo, FSRA, GeoDTR (Li et al. 2024, Tables IV and V).
+
+Unlike a foundation model they were trained on labelled pairs, and each brings its own preprocessing. Here they are frozen
+models like any other, whose descriptors an adapter may start from.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cvgl.config import BackboneConfig, Device, Facet, Pooling, Precision, Preprocess
+from cvgl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cvgl.backbones.released.embedder import ReleasedEmbedder
+
+RELEASED = ("fsra", "geodtr", "sample4geo")
+_SOURCES = {
+    "fsra": "github.com/Dmmm1997/FSRA",
+    "geodtr": "github.com/zxh009123/GeoDTR",
+    "sample4geo": "github.com/Skyy93/Sample4Geo",
+}
+
+
+def load_released(config: BackboneConfig, device: Device, precision: Precision) -> ReleasedEmbedder:
+    """Builds a released model around its checkpoint.
+
+    Args:
+        config: `name` is one of `RELEASED`, `checkpoint` the released file.
+        device, precision: see `cvgl.backbones.load`.
+
+    Raises:
+        ConfigError: no checkpoint, or settings that these models have not.
+        ModelError: the checkpoint cannot be read, or is of another model; missing and unexpected names are listed.
+    """
+    _check(config)
+    from cvgl.backbones.released import fsra, geodtr, sample4geo
+    from cvgl.backbones.released.embedder import assembled
+
+    path = Path(str(config.checkpoint)).expanduser()
+    build = {"fsra": fsra.build, "geodtr": geodtr.build, "sample4geo": sample4geo.build}[config.name]
+    return assembled(config.name, build(path, config), path, device, precision)
+
+
+def _check(config: BackboneConfig) -> None:
+    if config.checkpoint is None:
+        raise ConfigError(
+            f"'{config.name}' needs the weights that its authors released",
+            where="backbone.checkpoint",
+            fix=f"download them ({_SOURCES[config.name]}) and give the file with --checkpoint",
+        )
+    given = {
+        "layer": config.layers is not None,
+        "facet": config.facet is not Facet.AUTO,
+        "pooling": config.pooling is not Pooling.AUTO,
+        "rings": config.rings != 1,
+        "preprocessing": config.preprocessing is not Preprocess.WHOLE,
+        "final_norm": config.final_norm,
+    }
+    meaningless = [name for name, is_given in given.items() if is_given]
+    if meaningless:
+        raise ConfigError(
+            f"the released model '{config.name}' comes with its own head and input; it has no {', '.join(meaningless)}",
+            where="backbone",
+            fix="leave the setting out, or name a timm model",
+        )

@@ -1,0 +1,317 @@
+"""VLAD over the local features of a frozen model, as AnyLoc pools them (Keetha et al. 2023, "AnyLoc", Section III-B).
+
+A vocabulary of visual words is learned without labels from local features. A picture's descriptor then says, word by word,
+in which direction the places nearest to it lie off (Jegou et al. 2010), each word's part of unit length (Arandjelovic &
+Zisserman 2013, "All about VLAD"). As in AnyLoc's released code, places are scaled to unit length first, belong to the word of
+the highest cosine, and words are means of their places, not scaled.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from cvgl.backbones.checkpoint import sha256_tensors
+from cvgl.backbones.device import apply_precision
+from cvgl.backbones.timm_embedder import TimmEmbedder, load_timm
+from cvgl.config import BackboneConfig, Device, Pooling, Precision
+from cvgl.errors import ConfigError, ModelError, require
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from cvgl.types import Float32Array
+
+IMPLEMENTATION = 1  # raised whenever the same picture and vocabulary would give another descriptor
+_ITERATIONS = 100  # as in AnyLoc; k-means has settled long before on most data
+_POOLING_KEYS = ("pooling", "gem_p", "rings")
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Visual words.
+
+    Attributes:
+        words: of each layer of the descriptor, float32 (k, C).
+    """
+
+    words: tuple[torch.Tensor, ...]
+
+    @property
+    def clusters(self) -> int:
+        return len(self.words[0])
+
+    @property
+    def sha256(self) -> str:
+        return sha256_tensors(self._named())
+
+    def to_bytes(self, record: Mapping[str, Any]) -> bytes:
+        """A safetensors file with what is to be known of how the words were learned; equal input gives equal bytes."""
+        from safetensors.torch import save
+
+        content: bytes = save(self._named(), metadata={"record": json.dumps(record, sort_keys=True)})
+        return content
+
+    def _named(self) -> dict[str, torch.Tensor]:
+        return {f"words.{index}": words.contiguous() for index, words in enumerate(self.words)}
+
+
+def read_vocabulary(path: Path) -> Vocabulary:
+    """Reads a vocabulary: a .safetensors file of ours, or a torch file with one matrix of words, as AnyLoc publishes them.
+
+    Raises:
+        ModelError: missing, damaged, or holding something else.
+    """
+    if not path.is_file():
+        raise ModelError("there is no vocabulary", where=path, fix="check --vocabulary, or leave it out to learn one")
+    words = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_matrix(path),)
+    usable = all(one.ndim == 2 and one.numel() and bool(torch.isfinite(one).all()) for one in words)
+    if not words or not usable or len({len(one) for one in words}) > 1:
+        raise ModelError(
+            "the file holds no matrix of visual words for each layer", where=path, fix="learn the vocabulary again"
+        )
+    return Vocabulary(tuple(one.float() for one in words))
+
+
+def _read_safetensors(path: Path) -> tuple[torch.Tensor, ...]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        content = load_file(path)
+        return tuple(content[f"words.{index}"] for index in range(len(content)))
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ModelError(f"the vocabulary cannot be read: {error}", where=path, fix="delete it; it is learned again") from error
+
+
+def _read_matrix(path: Path) -> torch.Tensor:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        raise ModelError(
+            f"the vocabulary is not a torch file that holds one tensor alone ({type(error).__name__})",
+            where=path,
+            fix="save the matrix of words with torch.save, or as .safetensors under 'words.0'",
+        ) from error
+    if not isinstance(content, torch.Tensor):
+        raise ModelError(
+            f"the vocabulary holds a {type(content).__name__}, not a matrix of words",
+            where=path,
+            fix="save the matrix of words alone, or as .safetensors under 'words.0'",
+        )
+    return content
+
+
+def vlad(rows: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+    """Pools places by visual words.
+
+    Args:
+        rows: (B, N, C) float32, unit rows.
+        words: (k, C).
+
+    Returns:
+        (B, k C), unit rows; zero where every place lies exactly on its word.
+    """
+    nearest = (rows @ F.normalize(words, dim=1).T).argmax(dim=2)
+    belongs = F.one_hot(nearest, len(words)).to(rows.dtype)
+    residuals = belongs.transpose(1, 2) @ rows - belongs.sum(dim=1)[:, :, None] * words
+    return F.normalize(F.normalize(residuals, dim=2).flatten(1), dim=1)
+
+
+def learn_words(rows: Float32Array, clusters: int, seed: int) -> torch.Tensor:
+    """Visual words by k-means under the cosine.
+
+    Args:
+        rows: float32 (n, C), unit rows, n >= clusters.
+        clusters: k.
+        seed: of the rows that the words start as.
+
+    Returns:
+        float32 (k, C): the mean of each word's rows; of a word that ends without any, the direction where it stood.
+
+    Raises:
+        ModelError: fewer rows than clusters.
+        MissingDependencyError: faiss is not installed.
+    """
+    if len(rows) < clusters:
+        raise ModelError(
+            f"{len(rows)} local descriptors cannot be sorted into {clusters} visual words",
+            where="backbone.clusters",
+            fix="use fewer clusters, more training pictures, or a larger image_size",
+        )
+    faiss = require("faiss", extra="pipeline", purpose="learn visual words")
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)  # sums in one order give one vocabulary on any number of cores
+    try:
+        means = faiss.Kmeans(
+            rows.shape[1],
+            clusters,
+            niter=_ITERATIONS,
+            spherical=True,
+            seed=seed,
+            min_points_per_centroid=1,
+            max_points_per_centroid=len(rows),  # how many rows there are is the caller's decision: all are used
+        )
+        means.train(np.ascontiguousarray(rows))
+        _, nearest = means.assign(rows)
+    finally:
+        faiss.omp_set_num_threads(threads)
+    words = np.asarray(means.centroids, np.float32)
+    for word in np.unique(nearest):
+        words[word] = rows[nearest == word].mean(axis=0, dtype=np.float64)
+    return torch.from_numpy(words)
+
+
+@dataclass(frozen=True, slots=True)
+class VladEmbedder:
+    """Follows `cvgl.types.Embedder`."""
+
+    base: TimmEmbedder
+    vocabulary: Vocabulary  # on the base's device
+
+    @property
+    def dimension(self) -> int:
+        return sum(words.numel() for words in self.vocabulary.words)
+
+    @property
+    def identity(self) -> Mapping[str, str | int | float]:
+        own: dict[str, str | int | float] = {
+            "pooling": str(Pooling.VLAD),
+            "clusters": self.vocabulary.clusters,
+            "vocabulary": self.vocabulary.sha256,
+            "vlad_implementation": IMPLEMENTATION,
+        }
+        return {**without_pooling(self.base.identity), **own}
+
+    def prepare(self, image: Image) -> Float32Array:
+        return self.base.prepare(image)
+
+    def embed(self, batch: Float32Array) -> Float32Array:
+        """float32 (B, 3, H, W) -> float32 (B, k times the layers' sizes), unit rows."""
+        with torch.inference_mode():
+            layers = local_rows(self.base, batch)
+            parts = [vlad(rows, words) for rows, words in zip(layers, self.vocabulary.words, strict=True)]
+            return F.normalize(torch.cat(parts, dim=1), dim=1).cpu().numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A frozen model without pooling: what visual words are learned from. Follows `cvgl.types.Embedder`.
+
+    Attributes:
+        shapes: places and size (N, C) of each layer.
+    """
+
+    base: TimmEmbedder
+    shapes: tuple[tuple[int, int], ...]
+
+    @property
+    def dimension(self) -> int:
+        return sum(places * size for places, size in self.shapes)
+
+    @property
+    def identity(self) -> Mapping[str, str | int | float]:
+        """Everything about the model that changes a local descriptor."""
+        return without_pooling(self.base.identity)
+
+    def prepare(self, image: Image) -> Float32Array:
+        return self.base.prepare(image)
+
+    def embed(self, batch: Float32Array) -> Float32Array:
+        """float32 (B, 3, H, W) -> all places of all layers in one row, float32 (B, sum of N C); see `places`."""
+        with torch.inference_mode():
+            return torch.cat([rows.flatten(1) for rows in local_rows(self.base, batch)], dim=1).cpu().numpy()
+
+    def places(self, row: Float32Array) -> list[Float32Array]:
+        """One row of `embed` -> for each layer (N, C), unit rows."""
+        ends = np.cumsum([places * size for places, size in self.shapes])
+        return [part.reshape(shape) for part, shape in zip(np.split(row, ends[:-1]), self.shapes, strict=True)]
+
+
+def without_pooling(identity: Mapping[str, str | int | float]) -> dict[str, str | int | float]:
+    """What of an identity concerns places."""
+    return {name: value for name, value in identity.items() if name not in _POOLING_KEYS}
+
+
+def local_rows(base: TimmEmbedder, batch: Float32Array) -> list[torch.Tensor]:
+    """The places of each layer, (B, N, C) float32 of unit length, on the model's device."""
+    with apply_precision(base.device, base.precision):
+        layers = base.network.local(torch.from_numpy(batch).to(base.device))
+    return [F.normalize(layer.rows.float(), dim=-1) for layer in layers]
+
+
+def load_vlad(config: BackboneConfig, device: Device, precision: Precision) -> VladEmbedder:
+    """Loads a frozen model and the visual words that its places are pooled by.
+
+    Args:
+        config: `vocabulary` is a file.
+        device, precision: see `cvgl.backbones.load`.
+
+    Raises:
+        ConfigError: no vocabulary is given, or it is of another model or number of clusters.
+        ConfigError, ModelError: see `cvgl.backbones.load`.
+    """
+    if config.vocabulary is None:
+        raise ConfigError(
+            "pooling 'vlad' needs visual words",
+            where="backbone.vocabulary",
+            fix="`cvgl extract` learns them from the training pictures of a dataset; in Python, give their file",
+        )
+    vocabulary = read_vocabulary(Path(config.vocabulary).expanduser())
+    return pooled(load_local(config, device, precision), vocabulary, config)
+
+
+def pooled(model: LocalModel, vocabulary: Vocabulary, config: BackboneConfig) -> VladEmbedder:
+    """The model with its places pooled by a vocabulary.
+
+    Raises:
+        ConfigError: the vocabulary is of another model or number of clusters.
+    """
+    _check_fit(vocabulary, model.shapes, config)
+    return VladEmbedder(model.base, Vocabulary(tuple(words.to(model.base.device) for words in vocabulary.words)))
+
+
+def _check_fit(vocabulary: Vocabulary, shapes: Sequence[tuple[int, int]], config: BackboneConfig) -> None:
+    sizes, wanted = [words.shape[1] for words in vocabulary.words], [size for _, size in shapes]
+    if sizes != wanted:
+        raise ConfigError(
+            f"the vocabulary has words of {sizes} numbers, and the local descriptors of '{config.name}' have {wanted}",
+            where=config.vocabulary or "",
+            fix="use the model and the layers that the vocabulary was learned with, or leave --vocabulary out",
+        )
+    if vocabulary.clusters != config.clusters:
+        raise ConfigError(
+            f"the vocabulary has {vocabulary.clusters} words, not {config.clusters}",
+            where=config.vocabulary or "",
+            fix=f"use --clusters {vocabulary.clusters}, or leave --vocabulary out",
+        )
+
+
+def load_local(config: BackboneConfig, device: Device, precision: Precision) -> LocalModel:
+    """Loads a frozen model without its pooling.
+
+    Raises:
+        ConfigError: the model has no local descriptors, or rings are asked for.
+        ConfigError, ModelError: see `cvgl.backbones.load`.
+    """
+    if config.name == "gist":
+        raise ConfigError(
+            "the backbone 'gist' has no local descriptors for pooling 'vlad'", where="backbone.pooling", fix="name a timm model"
+        )
+    if config.rings > 1:
+        raise ConfigError(
+            "pooling 'vlad' has no rings", where="backbone.rings", fix="use one ring, or pooling gem, mean or max"
+        )
+    base = load_timm(config.model_copy(update={"pooling": Pooling.MEAN}), device, precision)
+    probe = np.zeros((1, 3, base.preprocessing.height, base.preprocessing.width), np.float32)
+    with torch.inference_mode():
+        shapes = tuple((rows.shape[1], rows.shape[2]) for rows in local_rows(base, probe))
+    return LocalModel(base, shapes)

@@ -1,0 +1,226 @@
+"""The quality report of one adaptation: scores, predictions and a verdict, from unlabelled descriptors alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from cvgl.adaptation.standardise import frozen
+from cvgl.config import Settings
+from cvgl.quality.checks import Finding, check_views, refused
+from cvgl.quality.prediction import Prediction, predict, predict_within
+from cvgl.quality.relatedness import Relatedness, relatedness
+from cvgl.quality.scores import Halves, Scores, score
+from cvgl.quality.similarity import Views, answers, corrected, similarities, views_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cvgl.adaptation.standardise import DescriptorTransform
+    from cvgl.adaptation.trajectory import Trajectories
+    from cvgl.types import Float32Array
+
+FEWEST = 20
+CONFIDENCE = 1.282
+RADII_M = (25.0, 50.0, 100.0)
+BLOCK = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What an adaptation is judged on. There is no place for a label.
+
+    Attributes:
+        queries: float32 (M, d0), frozen descriptors of the drone or ground view.
+        references: float32 (N, d0), of the satellite view.
+        positions: float64 (N, 2), metres, of the references on their map; none where unknown.
+        trajectories: which queries were taken in a row; none where none were, or positions are unknown.
+        seen: the adaptation has learned from these very pictures.
+    """
+
+    queries: Float32Array
+    references: Float32Array
+    positions: NDArray[np.float64] | None = None
+    trajectories: Trajectories | None = None
+    seen: bool = False
+
+
+class DirectionQuality(Settings):
+    """One direction of retrieval."""
+
+    direction: Literal["query_to_reference", "reference_to_query"]
+    frozen: Scores
+    adapted: Scores
+    predicted_frozen: Prediction
+    predicted: Prediction = Field(description="R@1 of the adapted descriptors")
+    predicted_within: dict[str, Prediction] = Field(description="by the radius in metres; empty where positions are unknown")
+
+
+class Gain(Settings):
+    """Whether adapted descriptors are better than frozen ones, query by query."""
+
+    measure: Literal["halves", "course"] = Field(description="share, or nats a picture; see cvgl.quality.selection")
+    frozen: float
+    adapted: float
+    difference: float
+    standard_error: float
+
+    @property
+    def is_certain(self) -> bool:
+        """Better by one-sided 90 % confidence."""
+        return self.difference > CONFIDENCE * self.standard_error
+
+
+class QualityReport(Settings):
+    """What can be said about an adaptation without any label.
+
+    Attributes:
+        verdict: accepted (better than the frozen model with confidence), refused, or uncertain.
+        reason: one sentence for a person.
+        seen: judged on the pictures that it has learned from, so that figures are too good.
+    """
+
+    verdict: Literal["accepted", "uncertain", "refused"]
+    reason: str
+    seen: bool
+    relatedness: Relatedness | None
+    findings: tuple[Finding, ...]
+    gain: Gain | None
+    directions: tuple[DirectionQuality, ...]
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether the views have nothing in common, as far as that can be told."""
+        return self.relatedness is not None and not self.relatedness.related
+
+
+def judge(adaptation: DescriptorTransform, pictures: Pictures) -> QualityReport:
+    """Judges an adaptation on unlabelled pictures.
+
+    Args:
+        adaptation: of frozen descriptors.
+        pictures: best such as it has not learned from.
+
+    Raises:
+        DataError: features that are no finite matrices of one dimension.
+    """
+    findings = check_views(pictures.queries, pictures.references, FEWEST)
+    if problem := refused(findings):
+        return _report("refused", problem, pictures, None, findings, None, ())
+    related = relatedness(pictures.queries, pictures.references, pictures.trajectories)
+    before = _mapped(frozen(pictures.queries.shape[1]), pictures)
+    after = _mapped(adaptation, pictures)
+    directions = tuple(_direction(before, after, reverse=reverse) for reverse in (False, True))
+    gain = _gain(before, after, pictures.trajectories)
+    verdict, reason = _verdict(related, gain)
+    return _report(verdict, reason, pictures, related, findings, gain, directions)
+
+
+def _report(
+    verdict: Literal["accepted", "uncertain", "refused"],
+    reason: str,
+    pictures: Pictures,
+    related: Relatedness | None,
+    findings: tuple[Finding, ...],
+    gain: Gain | None,
+    directions: tuple[DirectionQuality, ...],
+) -> QualityReport:
+    return QualityReport(
+        verdict=verdict,
+        reason=reason,
+        seen=pictures.seen,
+        relatedness=related,
+        findings=findings,
+        gain=gain,
+        directions=directions,
+    )
+
+
+def unrelated_reason(related: Relatedness) -> str:
+    """What a person is told when two views have nothing in common."""
+    return (
+        "queries and references have nothing to do with one another: what they have in common is no more than chance gives "
+        f"(strength {related.strength:.1f}, needed {related.threshold:.1f}); check that the map shows where the pictures "
+        "were taken"
+    )
+
+
+def _verdict(related: Relatedness, gain: Gain) -> tuple[Literal["accepted", "uncertain", "refused"], str]:
+    if not related.related:
+        return "refused", unrelated_reason(related)
+    unit = "" if gain.measure == "halves" else " nats a picture"
+    figures = f"{gain.adapted:.3f} against {gain.frozen:.3f}{unit}, {gain.difference:+.3f} +- {gain.standard_error:.3f}"
+    if gain.is_certain:
+        return "accepted", f"better than the frozen model without a look at labels: {figures}"
+    return "uncertain", f"not better than the frozen model with confidence: {figures}"
+
+
+def _mapped(transform: DescriptorTransform, pictures: Pictures) -> Views:
+    queries, references = transform.transform_query(pictures.queries), transform.transform_reference(pictures.references)
+    if pictures.trajectories is not None and pictures.trajectories.usable:
+        return Views(queries, references, pictures.positions)  # a sample would tear sequences apart
+    return views_of(queries, references, pictures.positions)
+
+
+def _direction(before: Views, after: Views, *, reverse: bool) -> DirectionQuality:
+    sides = [views if not reverse else Views(views.references, views.queries) for views in (before, after)]
+    scores = [score(side) for side in sides]
+    within = {} if reverse else _within(scores[1], after)
+    return DirectionQuality(
+        direction="reference_to_query" if reverse else "query_to_reference",
+        frozen=scores[0],
+        adapted=scores[1],
+        predicted_frozen=predict(scores[0]),
+        predicted=predict(scores[1]),
+        predicted_within=within,
+    )
+
+
+def _within(scores: Scores, views: Views) -> dict[str, Prediction]:
+    found = {f"{radius:g}": predict_within(scores, views, radius) for radius in RADII_M}
+    return {radius: prediction for radius, prediction in found.items() if prediction is not None}
+
+
+def _gain(before: Views, after: Views, trajectories: Trajectories | None) -> Gain:
+    along = trajectories if trajectories is not None and trajectories.usable else None
+    earned = [credit_of(views, along) for views in (before, after)]
+    difference, error = paired(earned[1] - earned[0], along)
+    return Gain(
+        measure="halves" if along is None else "course",
+        frozen=float(earned[0].mean()),
+        adapted=float(earned[1].mean()),
+        difference=difference,
+        standard_error=error,
+    )
+
+
+def credit_of(views: Views, trajectories: Trajectories | None) -> NDArray[np.float64]:
+    """float64 (M,): what speaks for each query's answer without labels, see `cvgl.quality.selection`.
+
+    Args:
+        views: mapped.
+        trajectories: usable ones, or none.
+    """
+    if trajectories is None:
+        mutual = answers(corrected(similarities(views.queries, views.references))).mutual
+        return np.asarray((Halves(views, parts=2).credit() + mutual) / 2)
+    from cvgl.adaptation.trajectory import course_gain, steps
+
+    cosines, moves = (views.queries @ views.references.T).astype(np.float64), steps(trajectories.positions)
+    gains = np.empty(len(cosines))
+    for run in trajectories.runs:
+        gains[run] = course_gain(cosines[run], moves)
+    return gains
+
+
+def paired(difference: NDArray[np.float64], trajectories: Trajectories | None) -> tuple[float, float]:
+    """Mean difference of credits, and its standard error over queries, or over blocks of pictures that err together."""
+    values: Sequence[float] | NDArray[np.float64] = difference
+    if trajectories is not None:
+        order = np.concatenate(trajectories.runs)
+        values = [float(block.mean()) for block in np.array_split(difference[order], max(2, len(order) // BLOCK))]
+    return float(difference.mean()), float(np.std(values, ddof=1) / np.sqrt(len(values)))

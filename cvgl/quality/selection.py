@@ -1,0 +1,296 @@
+"""The choice among recipes without labels: fitted on one half of the queries, judged on the other.
+
+What each held-out query earns is its credit: whether two halves of the mapped descriptor name the same reference for it
+(over several splits), and whether that reference prefers it, too, both under CSLS; or, for pictures taken in a row over
+references of known position, by how many nats a course explains it better than chance (`trajectory.course_gain`). Nothing was
+learned from the query itself, so a map that only confirms its own pseudo-labels earns nothing by it.
+
+A candidate takes the place of a safer one only where its mean credit is higher by `confidence` standard errors of the paired
+difference. It starts from the better one of frozen and standardised, which learn no map, and stays there unless there is
+evidence for more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from cvgl.adaptation import adapt
+from cvgl.adaptation.descriptors import checked
+from cvgl.adaptation.trajectory import Trajectories
+from cvgl.config import UNTRAINED, AdaptConfig, Recipe, SelectConfig, Settings
+from cvgl.config.quality import SAFE
+from cvgl.errors import CvglError
+from cvgl.quality.checks import Finding, check_views, refused
+from cvgl.quality.relatedness import Relatedness, relatedness
+from cvgl.quality.report import credit_of, paired, unrelated_reason
+from cvgl.quality.similarity import Views
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cvgl.types import Float32Array
+
+IMPLEMENTATION = 1  # raised whenever the same rows would lead to another choice
+
+OnCandidate = Callable[[int, int, str], None]
+
+
+class Judged(Settings):
+    """What one candidate came to on the rows that it did not learn from."""
+
+    recipe: Recipe
+    credit: float = Field(description="mean over the held-out queries")
+    over_start: float = Field(description="of that, more than the better one of frozen and standardised")
+    standard_error: float = Field(description="of that difference, over queries or blocks of them")
+    left_out: str = Field("", description="why it was not tried; empty where it was")
+
+
+class Selection(Settings):
+    """Which recipe was chosen, and the evidence. Holds no image, no identifier and no label."""
+
+    implementation: int = IMPLEMENTATION
+    chosen: Recipe
+    measure: str = Field(description="'halves': agreement and reciprocity, 0 to 1; 'course': nats a picture; '': not judged")
+    reason: str
+    relatedness: Relatedness | None = Field(description="none: too few pictures to tell")
+    findings: tuple[Finding, ...] = ()
+    candidates: tuple[Judged, ...] = ()
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing should be adapted at all; empty where nothing speaks against it."""
+        found = refused(self.findings)
+        if found:
+            return found
+        if self.relatedness is not None and not self.relatedness.related:
+            return unrelated_reason(self.relatedness)
+        return ""
+
+
+def select(
+    query_features: Any,
+    reference_features: Any,
+    config: AdaptConfig,
+    rules: SelectConfig | None = None,
+    trajectories: Trajectories | None = None,
+    on_candidate: OnCandidate | None = None,
+) -> Selection:
+    """Chooses a recipe for two views of frozen descriptors. The same rows and settings lead to the same choice.
+
+    Args:
+        query_features: (M, d0), descriptors of the drone or ground view.
+        reference_features: (N, d0), of the satellite view.
+        config: seed, device, precision, hubness_neighbours and query view go to every candidate.
+        rules: which candidates, and how sure the choice must be.
+        trajectories: which queries were taken in a row, and where references lie.
+        on_candidate: told how many trainings are done, of how many, and what comes next.
+
+    Raises:
+        DataError: features that are no finite matrices of one dimension.
+    """
+    rules = rules or SelectConfig()
+    queries = checked(query_features, "query features")
+    references = checked(reference_features, "reference features", queries.shape[1])
+    findings = check_views(queries, references, rules.fewest)
+    if problem := refused(findings):
+        return Selection(chosen=Recipe.FROZEN, measure="", reason=problem, relatedness=None, findings=findings)
+    related = relatedness(queries, references, trajectories)
+    if not related.related:
+        return Selection(
+            chosen=Recipe.FROZEN, measure="", reason=unrelated_reason(related), relatedness=related, findings=findings
+        )
+    trial = Trial(
+        queries, references, trajectories if trajectories is not None and trajectories.usable else None, config, rules
+    )
+    return _choose(trial, rules, related, findings, on_candidate)
+
+
+def _choose(
+    trial: Trial,
+    rules: SelectConfig,
+    related: Relatedness,
+    findings: tuple[Finding, ...],
+    on_candidate: OnCandidate | None,
+) -> Selection:
+    wanted = list(dict.fromkeys([*SAFE, *rules.candidates]))
+    earned: dict[Recipe, NDArray[np.float64]] = {}
+    left_out: dict[Recipe, str] = {}
+    for done, recipe in enumerate(wanted):
+        if on_candidate is not None:
+            on_candidate(done, len(wanted), str(recipe))
+        try:
+            left_out[recipe] = trial.too_much(recipe)
+            if not left_out[recipe]:
+                earned[recipe] = trial.credit(recipe)
+        except CvglError as error:  # a candidate that cannot be learned here is no candidate; frozen always can
+            left_out[recipe] = error.what
+    start = max(SAFE, key=lambda recipe: float(earned[recipe].mean()))
+    chosen = start
+    for recipe in wanted:
+        if recipe in earned and recipe not in SAFE:
+            difference, error = trial.paired(earned[recipe], earned[chosen])
+            if difference > trial.confidence * error and difference > 0:
+                chosen = recipe
+    judged = tuple(_judged(trial, recipe, earned, start, left_out) for recipe in wanted)
+    return Selection(
+        chosen=chosen,
+        measure=trial.measure,
+        reason=_reason(chosen, start, judged, trial.confidence),
+        relatedness=related,
+        findings=findings,
+        candidates=judged,
+    )
+
+
+def _judged(
+    trial: Trial, recipe: Recipe, earned: dict[Recipe, NDArray[np.float64]], start: Recipe, left_out: dict[Recipe, str]
+) -> Judged:
+    if recipe not in earned:
+        return Judged(recipe=recipe, credit=0.0, over_start=0.0, standard_error=0.0, left_out=left_out[recipe])
+    difference, error = trial.paired(earned[recipe], earned[start])
+    return Judged(recipe=recipe, credit=float(earned[recipe].mean()), over_start=difference, standard_error=error)
+
+
+def _reason(chosen: Recipe, start: Recipe, judged: Sequence[Judged], confidence: float) -> str:
+    found = next(one for one in judged if one.recipe is chosen)
+    if chosen is start:
+        return f"'{chosen}': no other recipe is better on held-out pictures by {confidence:g} standard errors"
+    return (
+        f"'{chosen}': better than '{start}' on held-out pictures by {found.over_start:.3f} "
+        f"(standard error {found.standard_error:.3f})"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Fits recipes on halves of the queries and looks at the other halves.
+
+    Attributes:
+        queries, references: float32 (n, d0), checked.
+        trajectories: usable ones, or none.
+        config: of the adaptation.
+        rules: of the choice.
+    """
+
+    queries: Float32Array
+    references: Float32Array
+    trajectories: Trajectories | None
+    config: AdaptConfig
+    rules: SelectConfig
+
+    @property
+    def measure(self) -> str:
+        return "halves" if self.trajectories is None else "course"
+
+    @property
+    def confidence(self) -> float:
+        """Standard errors by which a candidate must be better than a safer one."""
+        return self.rules.confidence if self.trajectories is None else self.rules.confidence_along
+
+    def settings(self, recipe: Recipe) -> AdaptConfig:
+        """A candidate's settings: its own defaults, with what the choice was given."""
+        kept = {"seed", "query_view", "device", "precision", "hubness_neighbours", "checkpoint_every"}
+        return AdaptConfig.model_validate({**self.config.model_dump(include=kept), "recipe": recipe})
+
+    def too_much(self, recipe: Recipe) -> str:
+        """Why a recipe would cost too much; empty where it would not."""
+        if recipe in UNTRAINED or recipe is Recipe.ROBUST:
+            return ""
+        settings = self.settings(recipe)
+        drawn = min(settings.query_samples or len(self.references), len(self.queries))
+        size = self.queries.shape[1] * (settings.dimension or self.queries.shape[1])
+        # Forward and backward through adapter and reverter of the drawn queries and all references.
+        work = 6.0 * settings.iterations * (drawn + len(self.references)) * size
+        return "" if work <= self.rules.most_work else f"{work:.1e} multiplications, of {self.rules.most_work:.1e} at most"
+
+    def credit(self, recipe: Recipe) -> NDArray[np.float64]:
+        """float64 (M,): what each query earned while it was held out, mean over the repeats.
+
+        Raises:
+            CvglError: the recipe cannot be learned from these rows.
+        """
+        settings = self.settings(recipe)
+        total = np.zeros(len(self.queries))
+        for both in self._divisions():
+            for learned_on, held_out in (both, both[::-1]):
+                total[held_out.rows] += self._earned(settings, learned_on, held_out)
+        return total / (1 if self.trajectories is not None else self.rules.repeats)
+
+    def _earned(self, settings: AdaptConfig, learned_on: Part, held_out: Part) -> NDArray[np.float64]:
+        learned = adapt(self.queries[learned_on.rows], self.references, config=settings, trajectories=learned_on.trajectories)
+        queries = learned.transform_query(self.queries[held_out.rows])
+        references = learned.transform_reference(self.references)
+        return credit_of(Views(queries, references), held_out.trajectories)
+
+    def _divisions(self) -> Iterator[tuple[Part, Part]]:
+        """Two halves of the queries: of each run, or at random, several times."""
+        repeats = 1 if self.trajectories is not None else self.rules.repeats
+        generator = np.random.default_rng(self.config.seed)
+        for _ in range(repeats):
+            yield halves(len(self.queries), self.trajectories, generator)
+
+    def paired(self, ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[float, float]:
+        """Mean difference, and its standard error over queries or blocks of consecutive ones."""
+        return paired(ours - theirs, self.trajectories)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of the queries, and how they follow one another."""
+
+    rows: NDArray[np.int64]
+    trajectories: Trajectories | None
+
+    @classmethod
+    def of(cls, runs: Sequence[NDArray[np.int64]], positions: NDArray[np.float64]) -> Part:
+        """The queries of these runs, numbered anew."""
+        kept = [run for run in runs if len(run)]
+        rows = np.concatenate(kept)
+        own = tuple(np.split(np.arange(len(rows)), np.cumsum([len(run) for run in kept])[:-1]))
+        return cls(rows, Trajectories(own, positions))
+
+
+def halves(count: int, trajectories: Trajectories | None, generator: np.random.Generator) -> tuple[Part, Part]:
+    """Two halves of the queries: the first and the last of each run where there are usable ones, else at random.
+
+    Args:
+        count: queries.
+        trajectories: which of them were taken in a row.
+        generator: of the random halves.
+    """
+    if trajectories is not None and trajectories.usable:
+        runs, positions = trajectories.runs, trajectories.positions
+        first, last = [run[: len(run) // 2] for run in runs], [run[len(run) // 2 :] for run in runs]
+        return Part.of(first, positions), Part.of(last, positions)
+    shuffled = generator.permutation(count)
+    return Part(np.sort(shuffled[: count // 2]), None), Part(np.sort(shuffled[count // 2 :]), None)
+
+
+def adapt_best(
+    query_features: Any,
+    reference_features: Any,
+    config: AdaptConfig | None = None,
+    rules: SelectConfig | None = None,
+    trajectories: Trajectories | None = None,
+) -> tuple[Any, Selection]:
+    """`select`, and the chosen recipe learned from all rows: the adaptation, and the evidence for the choice.
+
+    Raises:
+        ConfigError, DataError: see `cvgl.adaptation.adapt`.
+    """
+    settings = config or AdaptConfig(recipe=Recipe.AUTO)
+    selection = select(query_features, reference_features, settings, rules, trajectories)
+    return adapt(
+        query_features, reference_features, config=chosen_settings(settings, selection), trajectories=trajectories
+    ), selection
+
+
+def chosen_settings(config: AdaptConfig, selection: Selection) -> AdaptConfig:
+    """The settings of the recipe that was chosen."""
+    kept = {"seed", "query_view", "device", "precision", "hubness_neighbours", "checkpoint_every"}
+    return AdaptConfig.model_validate({**config.model_dump(include=kept), "recipe": selection.chosen})

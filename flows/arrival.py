@@ -1,0 +1,226 @@
+"""The flows that take in what arrives: `notice` looks and tells, `arrival` looks and works through the queue.
+
+Each batch is moved on from state to state, one atomic write after each step, and every step finds its own finished work. So
+whatever is killed, the next run of either flow goes on where that one ended.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+from prefect import tags
+from pydantic import BaseModel, ConfigDict
+
+from cvgl.arrival import batches, costs, locks
+from cvgl.arrival.batches import Batch, State
+from cvgl.arrival.extraction import settled_extraction
+from cvgl.arrival.watching import Look
+from cvgl.config import ArrivalConfig
+from cvgl.errors import ConfigError, DataError, ModelError
+from cvgl.lake import Lake
+from flows.adapt import adapt
+from flows.align import align
+from flows.evaluate import evaluate
+from flows.extract import extract
+from flows.register import register
+from flows.report import report
+from flows.stage import stage_flow
+from tasks.arrival import announce, decide, follow_references, gate_said, look, show_queue, take_in, training_work
+
+logger = logging.getLogger("cvgl.arrival")
+# What only a person can mend. Anything else (a disk, the network, the registry) leaves the batch where it is, to go on later.
+LASTING = (DataError, ConfigError, ModelError)
+
+
+class ArrivalOutcome(BaseModel):
+    """What a run of a flow came to, for programs.
+
+    Attributes:
+        source, dataset: what was watched, and into which map.
+        listed: files in the source.
+        pending: files that are not complete yet, or wait for others.
+        missing: files that are gone and wait to be believed gone.
+        closed: the batch that was closed now.
+        told: batches that an event was emitted for.
+        worked: batches that were worked on, as they are now.
+        waiting: batches that wait for a person.
+        notes: what a person should know.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    dataset: str
+    listed: int = 0
+    pending: int = 0
+    missing: int = 0
+    closed: str | None = None
+    told: tuple[str, ...] = ()
+    worked: tuple[Batch, ...] = ()
+    waiting: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def says(self) -> str:
+        """One line for people."""
+        if self.worked:
+            return "; ".join(f"batch {batch.batch}: {batch.outcome or batch.state} ({batch.reason})" for batch in self.worked)
+        if self.closed:
+            return f"batch {self.closed} is in the queue"
+        left = f"{self.pending} files are not complete yet" if self.pending else "nothing new"
+        return f"{left}; {self.listed} files are there"
+
+
+@stage_flow("notice", run_name="notice {config.ingest.dataset}")
+def notice(config: ArrivalConfig) -> ArrivalOutcome:
+    """Looks at the source, closes a batch where one is complete, and emits an event for each batch in the queue."""
+    lake = Lake.at(config.lake)
+    with tags(config.dataset):
+        seen = look(config, lake)
+        told = announce(config, lake)
+        return _outcome(config, lake, seen, told=told)
+
+
+@stage_flow("arrival", run_name="arrival {config.ingest.dataset}")
+def arrival(config: ArrivalConfig) -> ArrivalOutcome:
+    """Looks at the source and works through the queue: take in, describe, decide; adapt where that is the decision."""
+    lake = Lake.at(config.lake)
+    with tags(config.dataset):
+        unreachable, seen = None, None
+        try:
+            seen = look(config, lake)
+        except DataError as error:
+            unreachable = error  # what is in the queue needs no source that can be reached
+        worked = work_through(config, lake)
+        show_queue(config.dataset, batches.batches(lake, config.dataset))
+        if unreachable is not None:
+            raise unreachable
+        return _outcome(config, lake, seen, worked=worked)
+
+
+def work_through(config: ArrivalConfig, lake: Lake) -> tuple[Batch, ...]:
+    """Works on every open batch of a map, oldest first; one process at a time."""
+    worked: dict[str, Batch] = {}
+    with locks.working(lake, config.dataset):
+        while waiting := batches.queue(lake, config.dataset):
+            worked[waiting[0].batch] = _finish(waiting[0], config, lake)
+    return tuple(worked.values())
+
+
+def _finish(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
+    """Takes one batch to where there is nothing left to do without a person."""
+    config = _for_source(config, batch)
+    with tags(batch.batch):
+        while batch.is_open:
+            logger.info("batch %s is %s", batch.batch, batch.state)
+            try:
+                batch = _STEPS[batch.state](batch, config, lake)
+            except LASTING as error:
+                logger.error("batch %s of %s: %s", batch.batch, batch.dataset, error)
+                batch = batches.advance(lake, batch, state=State.FAILED, outcome="not usable", reason=str(error.what))
+    logger.info("batch %s is %s: %s", batch.batch, batch.outcome or batch.state, batch.reason)
+    return batch
+
+
+def _for_source(config: ArrivalConfig, batch: Batch) -> ArrivalConfig:
+    """A dataset may be fed by several sources, and the queue is the dataset's."""
+    if config.ingest.source == batch.source:
+        return config
+    return config.model_copy(update={"ingest": config.ingest.model_copy(update={"source": batch.source})})
+
+
+def _take_in(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
+    taken = take_in(batch, config, lake)
+    return batches.advance(lake, batch, state=State.INGESTED, ingest=taken.counts(), images_through=taken.images_through)
+
+
+def _describe(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
+    extraction = settled_extraction(lake, batch.dataset, config.extract)
+    if extraction is None:  # no champion to be comparable with: as in the pipeline
+        extraction = config.extract
+        if config.align.enabled:
+            choice = config.align.model_copy(update={"query_view": config.align.query_view or config.adapt.query_view})
+            extraction = align(batch.dataset, config.extract, choice, config.lake).config
+    with locks.extraction_slot(lake, config.parallel_extractions), costs.measured() as meter:
+        described = extract(batch.dataset, extraction, config.lake)
+    if described.embedded:
+        costs.record(lake, batch.dataset, batch.batch, meter, "extract", described.ref.digest, described.embedded)
+    return batches.advance(lake, batch, state=State.EXTRACTED, features=described.ref.digest)
+
+
+def _decide(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
+    decision = decide(batch, config, lake)
+    return batches.advance(
+        lake,
+        batch,
+        state=State.DECIDED if decision.verdict == "adapt" else State.KEPT,
+        verdict=decision.verdict,
+        champion=decision.evidence.champion or "",
+        reason=decision.reason,
+        outcome="skipped" if decision.verdict == "skip" else "",
+    )
+
+
+def _adapt(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
+    with costs.measured() as meter:
+        learned = adapt(batch.dataset, batch.features, config.adapt, config.lake)
+    if not learned.skipped:
+        work = training_work(lake, batch)
+        costs.record(lake, batch.dataset, batch.batch, meter, "adapt", str(config.adapt.recipe), work)
+    return batches.advance(lake, batch, state=State.ADAPTED, run=learned.run)
+
+
+def _evaluate(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
+    evaluate(batch.run, config.evaluate, config.lake)
+    return batches.advance(lake, batch, state=State.EVALUATED)
+
+
+def _register(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
+    """The gate in front of the registry decides whether the challenger serves."""
+    registered = register(batch.run, config.registry, config.evaluate, config.lake)
+    verdict, reason = gate_said(registered, batch, lake)
+    return batches.advance(lake, batch, state=State.REGISTERED, outcome=verdict, reason=f"{batch.reason}; {reason}")
+
+
+def _report(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
+    report(batch.run, config.registry, config.lake)
+    return batches.advance(lake, batch, state=State.DONE if batch.outcome == "promoted" else State.KEPT)
+
+
+def _keep(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
+    """No new champion: references that came or went are searched, or are not, all the same."""
+    follow_references(batch, config.registry, lake)
+    asks = batch.verdict == "ask" and batch.answer is None
+    return batches.advance(lake, batch, state=State.WAITING if asks else State.DONE)
+
+
+# What is done with a batch in each state; each step ends with the next state.
+_STEPS: Mapping[State, Callable[[Batch, ArrivalConfig, Lake], Batch]] = {
+    State.QUEUED: _take_in,
+    State.INGESTED: _describe,
+    State.EXTRACTED: _decide,
+    State.DECIDED: _adapt,
+    State.ADAPTED: _evaluate,
+    State.EVALUATED: _register,
+    State.REGISTERED: _report,
+    State.KEPT: _keep,
+}
+
+
+def _outcome(
+    config: ArrivalConfig, lake: Lake, seen: Look | None, told: tuple[str, ...] = (), worked: tuple[Batch, ...] = ()
+) -> ArrivalOutcome:
+    waiting = [batch.batch for batch in batches.batches(lake, config.dataset) if batch.state is State.WAITING]
+    common = {"dataset": config.dataset, "told": told, "worked": worked, "waiting": tuple(waiting)}
+    if seen is None:
+        return ArrivalOutcome(source=config.ingest.source, **common)
+    return ArrivalOutcome(
+        source=seen.location,
+        listed=seen.listed,
+        pending=seen.pending,
+        missing=seen.missing,
+        closed=None if seen.closed is None else seen.closed.batch,
+        notes=seen.notes,
+        **common,
+    )

@@ -1,0 +1,30 @@
+"""Holding judgements made without labels against labels, as a Prefect task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prefect.artifacts import create_table_artifact
+
+from cvgl.lake import Lake
+from cvgl.reproduction.judgement import JudgementOutcome, reproduce_judgement
+from cvgl.types import ArtifactRef
+from tasks.artifacts import artifact_key
+from tasks.progress import observed
+from tasks.stage import stage_task
+
+
+@stage_task("judgement", run_name="judgement without labels")
+def judgement(features: Sequence[tuple[ArtifactRef, str, str]], seeds: Sequence[int], lake: Lake) -> JudgementOutcome:
+    """Measures choices, predictions and refusals; see `cvgl.reproduction.judgement`."""
+    with observed(artifact_key("reproduce", "judgement"), "judging without labels") as progress:
+        outcome = reproduce_judgement(features, lake, seeds, progress)
+    create_table_artifact(
+        [
+            {"where": one.where, "seed": one.seed, "chosen": one.chosen, "worst, points": f"{100 * one.worst:+.1f}"}
+            for one in outcome.result.choices
+        ],
+        key=artifact_key("judgement", "choices"),
+        description="The recipe auto against the better of frozen and standardised",
+    )
+    return outcome

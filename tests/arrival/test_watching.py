@@ -1,0 +1,265 @@
+"""What is new, what is complete, and which batch closes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from cvgl.arrival import batches, watching
+from cvgl.arrival.batches import State
+from cvgl.arrival.watching import Look, look
+from cvgl.config import ArrivalConfig
+from cvgl.errors import DataError
+from cvgl.lake import Lake
+from tests.arrival.sources import DATASET, drone, reference
+from tests.arrival.sources import watching as settings
+
+HOUR = 3600.0
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    root = tmp_path / "drop"
+    reference(root, 1)
+    drone(root, 1)
+    return root
+
+
+def brought(lake: Lake, seen: Look) -> set[str]:
+    assert seen.closed is not None
+    return set(batches.contents(lake, seen.closed).files)
+
+
+def quiet(source: Path, lake: Lake, **watch: object) -> ArrivalConfig:
+    return settings(source, lake, watch={"quiet_seconds": 60.0, **watch})
+
+
+def test_a_folder_that_is_quiet_becomes_one_batch(source: Path, lake: Lake) -> None:
+    now = time.time()
+    first = look(quiet(source, lake), lake, clock=lambda: now)
+    assert (first.closed, first.pending) == (None, 2)
+    later = look(quiet(source, lake), lake, clock=lambda: now + 61)
+    assert brought(lake, later) == {"satellite/1.png", "drone/1-1.png"}
+    assert later.closed is not None
+    assert later.closed.state is State.QUEUED
+    assert later.pending == 0
+
+
+def test_nothing_new_is_no_batch(source: Path, lake: Lake) -> None:
+    look(settings(source, lake), lake)
+    again = look(settings(source, lake), lake)
+    assert (again.closed, again.pending, again.listed) == (None, 0, 2)
+
+
+def test_a_batch_waits_for_the_file_that_is_being_written(source: Path, lake: Lake) -> None:
+    now = time.time()
+    look(quiet(source, lake), lake, clock=lambda: now)
+    growing = source / "drone" / "2.png"
+    growing.write_bytes(b"half")
+    os.utime(growing, (now + 50, now + 50))
+    assert look(quiet(source, lake), lake, clock=lambda: now + 70).closed is None
+    assert len(brought(lake, look(quiet(source, lake), lake, clock=lambda: now + 200))) == 3
+
+
+def test_a_file_that_changes_under_an_old_time_is_being_written(source: Path, lake: Lake) -> None:
+    now = time.time() + HOUR
+    copied = source / "drone" / "2.png"
+    copied.write_bytes(b"half")
+    assert (
+        look(quiet(source, lake, quiet_seconds=2 * HOUR, longest_wait_seconds=9 * HOUR), lake, clock=lambda: now).closed is None
+    )
+    copied.write_bytes(b"more than half")
+    os.utime(copied, (0, 0))
+    seen = look(quiet(source, lake, quiet_seconds=1.5 * HOUR, longest_wait_seconds=9 * HOUR), lake, clock=lambda: now + HOUR)
+    assert (seen.closed, seen.pending) == (None, 3)
+
+
+def test_after_the_longest_wait_complete_files_go_without_the_others(source: Path, lake: Lake) -> None:
+    now = time.time()
+    config = quiet(source, lake, longest_wait_seconds=300.0)
+    look(config, lake, clock=lambda: now)
+    growing = source / "drone" / "2.png"
+    for moment in (270, 300):
+        growing.write_bytes(b"more and more" * moment)
+        os.utime(growing, (now + moment, now + moment))
+        seen = look(config, lake, clock=lambda: now + 280)
+        assert seen.closed is None
+    seen = look(config, lake, clock=lambda: now + 310)
+    assert brought(lake, seen) == {"satellite/1.png", "drone/1-1.png"}
+    assert seen.pending == 1
+
+
+@pytest.mark.parametrize("name", ["a.jpg.part", "a.jpg~", "A.JPG.TMP", ".a.jpg", "a.crdownload"])
+def test_temporary_and_hidden_names_do_not_exist(source: Path, lake: Lake, name: str) -> None:
+    (source / "drone" / name).write_bytes(b"half")
+    assert brought(lake, look(settings(source, lake), lake)) == {"satellite/1.png", "drone/1-1.png"}
+
+
+def test_a_marker_closes_what_lies_below_its_folder_once(source: Path, lake: Lake) -> None:
+    config = quiet(source, lake, quiet_seconds=None)
+    assert look(config, lake).closed is None
+    (source / "drone" / "_DONE").touch()
+    assert brought(lake, look(config, lake)) == {"drone/1-1.png"}
+    drone(source, 2)
+    assert look(config, lake).closed is None  # the marker has done its work
+    os.utime(source / "drone" / "_DONE", (1, 1))  # written again
+    assert brought(lake, look(config, lake)) == {"drone/2-1.png"}
+    (source / "_DONE").touch()
+    assert brought(lake, look(config, lake)) == {"satellite/1.png"}
+
+
+def test_an_id_follows_from_the_contents(source: Path, tmp_path: Path) -> None:
+    lakes = [Lake.at(tmp_path / name) for name in ("a", "b")]
+    ids = []
+    for shift, one in enumerate(lakes):
+        for path in source.rglob("*.png"):
+            os.utime(path, (1000 + shift, 1000 + shift))
+        seen = look(settings(source, one), one)
+        assert seen.closed is not None
+        ids.append(seen.closed.batch)
+    assert ids[0] == ids[1]
+    drone(source, 3)
+    other = look(settings(source, lakes[0]), lakes[0]).closed
+    assert other is not None
+    assert other.batch.startswith("0002-")
+
+
+def test_a_file_with_a_new_time_and_its_old_content_is_nothing_new(source: Path, lake: Lake) -> None:
+    look(settings(source, lake), lake)
+    os.utime(source / "drone" / "1-1.png", (5, 5))
+    assert look(settings(source, lake), lake).closed is None
+
+
+def test_without_its_memory_a_watcher_makes_no_second_batch(source: Path, lake: Lake) -> None:
+    look(settings(source, lake), lake)
+    for path in (lake.root / "cache").rglob("*.json"):
+        path.write_bytes(b"{")
+    assert look(settings(source, lake), lake).closed is None
+    assert len(batches.batches(lake, DATASET)) == 1
+
+
+def test_a_replaced_and_a_deleted_file_come_as_a_batch(source: Path, lake: Lake) -> None:
+    look(settings(source, lake), lake)
+    reference(source, 7, name="1")
+    (source / "drone" / "1-1.png").unlink()
+    seen = look(settings(source, lake), lake)
+    assert brought(lake, seen) == {"satellite/1.png"}
+    assert seen.closed is not None
+    assert batches.contents(lake, seen.closed).removed == ("drone/1-1.png",)
+    assert set(batches.ledger(lake, DATASET, str(source))) == {"satellite/1.png"}
+
+
+def test_what_is_put_back_is_a_batch_of_its_own(source: Path, lake: Lake) -> None:
+    content = (source / "drone" / "1-1.png").read_bytes()
+    ids = set()
+    for there in (True, False, True, False, True):
+        if there:
+            (source / "drone" / "1-1.png").write_bytes(content)
+        else:
+            (source / "drone" / "1-1.png").unlink()
+        seen = look(settings(source, lake), lake)
+        assert seen.closed is not None
+        ids.add(seen.closed.batch)
+    assert len(ids) == 5
+
+
+def test_a_disk_that_is_not_mounted_deletes_nothing(source: Path, lake: Lake) -> None:
+    for place in range(2, 20):
+        reference(source, place)
+    look(settings(source, lake), lake)
+    for path in (source / "satellite").glob("*.png"):
+        path.unlink()
+    seen = look(settings(source, lake), lake)
+    assert seen.closed is None
+    assert "none of them counts as deleted" in seen.notes[0]
+    allowed = look(settings(source, lake, watch={"largest_loss": 1.0}), lake)
+    assert allowed.closed is not None
+    assert allowed.closed.n_removed == 19
+
+
+def test_a_folder_that_cannot_be_read_deletes_nothing(source: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    look(settings(source, lake), lake)
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:
+        if Path(path).name == "satellite":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr("cvgl.datasets.walking.os.scandir", refuse)
+    seen = look(settings(source, lake), lake)
+    assert (seen.closed, seen.missing) == (None, 0)
+    assert any("not every folder can be read" in note for note in seen.notes)
+
+
+def test_a_file_that_cannot_be_read_comes_too_so_that_it_is_refused_with_its_reason(
+    source: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watching, "sha256_file", refuse)
+        seen = look(settings(source, lake), lake)
+        assert seen.closed is not None
+        assert set(batches.contents(lake, seen.closed).files.values()) == {""}
+        assert look(settings(source, lake), lake).closed is None
+    assert len(brought(lake, look(settings(source, lake), lake))) == 2  # readable again
+
+
+def test_a_source_that_is_gone_says_so(source: Path, lake: Lake) -> None:
+    with pytest.raises(DataError, match="no folder"):
+        look(settings(source / "nowhere", lake), lake)
+
+
+def test_watchers_at_once_close_one_batch(source: Path, lake: Lake) -> None:
+    seen: list[Look] = []
+    threads = [threading.Thread(target=lambda: seen.append(look(settings(source, lake), lake))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 6
+    assert sum(one.closed is not None for one in seen) == 1
+    assert len(batches.batches(lake, DATASET)) == 1
+
+
+@pytest.mark.parametrize("call", range(1, 5))
+def test_a_watcher_that_dies_at_any_write_leaves_one_batch(
+    source: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """Memory, memory, the list of files, the batch: killed just before each of them."""
+    import cvgl.lake
+
+    written = 0
+
+    def dies(path: Path, data: bytes) -> None:
+        nonlocal written
+        written += 1
+        if written == call:
+            raise SystemExit
+        with cvgl.lake.replacing(path) as temporary:
+            temporary.write_bytes(data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cvgl.lake, "write_bytes", dies)
+        with pytest.raises(SystemExit):
+            look(settings(source, lake), lake)
+    look(settings(source, lake), lake)
+    known = batches.batches(lake, DATASET)
+    assert [batch.n_files for batch in known] == [2]
+    assert look(settings(source, lake), lake).closed is None
+
+
+def test_a_damaged_record_is_named(source: Path, lake: Lake) -> None:
+    seen = look(settings(source, lake), lake)
+    assert seen.closed is not None
+    path = batches.folder(lake, DATASET) / f"{seen.closed.batch}.json"
+    path.write_text('{"batch": 3}')
+    with pytest.raises(Exception, match="damaged") as raised:
+        batches.batches(lake, DATASET)
+    assert str(path) in str(raised.value)

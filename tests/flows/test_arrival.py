@@ -1,0 +1,251 @@
+"""What arrives, through the flows: every state, killed at each of them, by one watcher or two."""
+
+from __future__ import annotations
+
+import contextvars
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cvgl.arrival import batches
+from cvgl.arrival.batches import Batch, State
+from cvgl.arrival.learned import Champion, champion_of
+from cvgl.catalog import run_query
+from cvgl.config import ArrivalConfig
+from cvgl.datasets.tables import read_images
+from cvgl.errors import DataError
+from cvgl.lake import Lake
+from tests.arrival.sources import DATASET, drone, town, watching
+from tests.data.pictures import place_picture, save
+from tests.flows.commands import contents
+
+pytestmark = [pytest.mark.usefixtures("prefect_api"), pytest.mark.timeout(600)]
+SAME_BYTES = (
+    "images",
+    "ground_truth",
+    "quarantine",
+    "tombstones",
+    "features",
+    "adapters",
+    "evaluations",
+    "arrivals",
+    "maps",
+)
+
+
+class KilledError(BaseException):
+    """The process dies here; no code of ours catches it."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Lake]:
+    """A town arrives, and is promoted."""
+    from flows.arrival import arrival
+
+    root = tmp_path_factory.mktemp("arrival")
+    source, lake = labelled_town(root / "drop"), Lake.at(root / "lake")
+    outcome = arrival(watching(source, lake))
+    assert [batch.outcome for batch in outcome.worked] == ["promoted"]
+    return source, lake
+
+
+def labelled_town(root: Path) -> Path:
+    """With labels, so that the gate has something to go by."""
+    from tests.data.pictures import university1652
+
+    return university1652(root, train=8, test=4, distractors=2, views=3)
+
+
+def state_of(lake: Lake, number: int = 1) -> Batch:
+    return batches.batches(lake, DATASET)[number - 1]
+
+
+def test_a_batch_becomes_a_champion_and_every_step_is_on_record(undisturbed: tuple[Path, Lake]) -> None:
+    _, lake = undisturbed
+    batch = state_of(lake)
+    assert (batch.state, batch.verdict, batch.outcome) == (State.DONE, "adapt", "promoted")
+    assert batch.ingest["new"] == read_images(lake, DATASET).num_rows
+    assert champion_of(lake, DATASET) == Champion(batch.run, batch.features)
+    assert (lake.report(batch.run) / "index.html").is_file()
+    rows = run_query(lake, "SELECT arrival, verdict, reason, champion FROM decisions").rows
+    assert rows == [(batch.batch, "adapt", rows[0][2], None)]
+    assert rows[0][2].startswith("no adapter serves this map yet")
+
+
+def test_nothing_new_is_said_and_changes_nothing(undisturbed: tuple[Path, Lake]) -> None:
+    from flows.arrival import arrival
+
+    source, lake = undisturbed
+    before = contents(lake.root, *SAME_BYTES)
+    outcome = arrival(watching(source, lake))
+    assert (outcome.closed, outcome.worked) == (None, ())
+    assert outcome.says.startswith("nothing new; ")
+    assert contents(lake.root, *SAME_BYTES) == before
+
+
+@pytest.fixture
+def second(undisturbed: tuple[Path, Lake], tmp_path: Path) -> Iterator[tuple[Path, Lake]]:
+    """A copy of the finished lake, where something else may arrive. Paths of the source stay what they were."""
+    source, lake = undisturbed
+    kept = tmp_path / "kept"
+    shutil.copytree(source, kept)
+    copied = Lake.at(tmp_path / "lake")
+    shutil.copytree(lake.root, copied.root, ignore=shutil.ignore_patterns("prefect", "*.lock"))
+    yield source, copied
+    shutil.rmtree(source)
+    shutil.copytree(kept, source)
+
+
+def test_few_new_pictures_are_taken_in_and_left(second: tuple[Path, Lake]) -> None:
+    from flows.arrival import arrival
+
+    source, lake = second
+    for view in range(7, 9):
+        save(place_picture(3, view), source / "train" / "drone" / "0003" / f"image-{view:02d}.jpeg")
+    outcome = arrival(watching(source, lake))
+    batch = outcome.worked[0]
+    assert (batch.state, batch.verdict, batch.outcome) == (State.DONE, "skip", "skipped")
+    assert "minimum_new is 20" in batch.reason
+    assert batch.features == state_of(lake, 1).features
+    assert batch.ingest["new"] == 2
+
+
+@pytest.mark.slow
+def test_another_world_is_put_before_a_person_who_answers(second: tuple[Path, Lake]) -> None:
+    from flows.arrival import arrival
+
+    source, lake = second
+    for number in range(30):  # the lens cap is on
+        picture = place_picture(number, 1).point(lambda value: value // 30)
+        save(picture, source / "train" / "drone" / f"{number % 8:04d}" / f"dark-{number:02d}.jpeg")
+    config = watching(source, lake)
+    outcome = arrival(config)
+    assert (outcome.worked[0].state, outcome.worked[0].verdict) == (State.WAITING, "ask"), outcome.worked[0].reason
+    assert "beyond ask_effect" in outcome.worked[0].reason
+    assert outcome.waiting == (outcome.worked[0].batch,)
+    assert arrival(config).worked == ()  # it waits, and nothing else does
+    batches.answer(lake, state_of(lake, 2), "adapt")
+    answered = arrival(config).worked[0]
+    assert (answered.state, answered.answer) == (State.DONE, "adapt")
+    assert answered.run != state_of(lake, 1).run
+    with pytest.raises(DataError, match="nobody is asked"):
+        batches.answer(lake, answered, "skip")
+
+
+@pytest.mark.slow
+def test_a_deleted_reference_is_no_longer_searched(second: tuple[Path, Lake]) -> None:
+    from flows.arrival import arrival
+
+    source, lake = second
+    for folder in ("gallery_satellite", "query_satellite"):
+        shutil.rmtree(source / "test" / folder / "0011")
+    outcome = arrival(watching(source, lake))
+    assert outcome.worked[0].ingest["tombstoned"] == 1
+    assert not [row for row in read_images(lake, DATASET).to_pylist() if row["uri"].endswith("0011/0011.jpg")]
+    assert run_query(lake, "SELECT n_forgotten, verdict FROM decisions ORDER BY arrival DESC LIMIT 1").rows == [(1, "skip")]
+
+
+@pytest.mark.slow
+def test_what_cannot_be_used_fails_alone(second: tuple[Path, Lake], tmp_path: Path) -> None:
+    """A batch that nothing can be done with is named, and those behind it go on."""
+    from flows.arrival import arrival
+
+    lake = Lake.at(tmp_path / "other")
+    drop = tmp_path / "drop"
+    drone(drop, 1)
+    config = watching(drop, lake)
+    failed = arrival(config).worked[0]
+    assert (failed.state, failed.outcome) == (State.FAILED, "not usable")
+    assert "no satellite pictures" in failed.reason
+    town(drop, range(1, 9))
+    done = arrival(config).worked[0]
+    assert done.state is State.DONE
+    assert done.ingest["new"] == 8 + 24  # the first batch's picture among them
+
+
+@pytest.mark.slow
+def test_a_source_that_is_gone_does_not_keep_the_queue_waiting(tmp_path: Path, lake: Lake) -> None:
+    from flows.arrival import arrival, notice
+
+    drop = town(tmp_path / "drop", range(1, 4))
+    config = watching(drop, lake)
+    notice(config)
+    assert state_of(lake).state is State.QUEUED
+    drop.rename(tmp_path / "away")
+    with pytest.raises(DataError, match="no folder"):
+        arrival(config)
+    assert state_of(lake).state is State.FAILED
+    (tmp_path / "away").rename(drop)
+    batches.answer(lake, state_of(lake), "adapt")
+    assert arrival(config).worked[0].state is State.DONE
+
+
+@pytest.mark.slow
+def test_killed_at_every_boundary_it_goes_on_to_the_same_end(
+    undisturbed: tuple[Path, Lake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies just before each state is written (the step is done, and nobody knows), and just after it."""
+    from flows.arrival import arrival
+
+    source, finished = undisturbed
+    lake = Lake.at(tmp_path / "lake")
+    config = watching(source, lake)
+    advance = batches.advance
+    died: list[str] = []
+
+    def dies(lake: Lake, batch: Batch, **changes: Any) -> Batch:
+        state = str(changes.get("state", "closed"))
+        for moment in ("before", "after"):
+            if moment == "after":
+                batch = advance(lake, batch, **changes)
+            if f"{moment} {state}" not in died:
+                died.append(f"{moment} {state}")
+                raise KilledError
+        return batch
+
+    monkeypatch.setattr(batches, "advance", dies)
+    while True:
+        try:
+            arrival(config)
+        except KilledError:
+            continue
+        break
+    states = ("closed", "ingested", "extracted", "decided", "adapted", "evaluated", "registered", "done")
+    assert sorted(died) == sorted(f"{moment} {state}" for state in states for moment in ("before", "after"))
+    assert contents(lake.root, *SAME_BYTES) == contents(finished.root, *SAME_BYTES)
+
+
+@pytest.mark.slow
+def test_two_watchers_have_one_effect(undisturbed: tuple[Path, Lake], tmp_path: Path) -> None:
+    from flows.arrival import ArrivalOutcome, arrival
+
+    source, finished = undisturbed
+    config = watching(source, Lake.at(tmp_path / "lake"))
+    outcomes: list[ArrivalOutcome] = []
+    # The address of the server belongs to the context, which a new thread does not inherit.
+    contexts = [contextvars.copy_context() for _ in range(2)]
+    threads = [threading.Thread(target=one.run, args=(lambda: outcomes.append(arrival(config)),)) for one in contexts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lake = Lake.at(config.lake)
+    assert len(outcomes) == 2
+    assert len([batch for outcome in outcomes for batch in outcome.worked]) == 1
+    assert contents(lake.root, *SAME_BYTES) == contents(finished.root, *SAME_BYTES)
+
+
+def test_the_settings_are_checked() -> None:
+    values = {"ingest": {"source": "x", "dataset": "d"}}
+    for bad in (
+        {"watch": {"quiet_seconds": None, "marker": None}},
+        {"watch": {"marker": "a/b"}},
+        {"decide": {"adapt_effect": 0.5, "ask_effect": 0.1}},
+        {"decide": {"permutations": 99, "significance": 0.001}},
+    ):
+        with pytest.raises(ValueError, match=r"watch|decide"):
+            ArrivalConfig.model_validate({**values, **bad})

@@ -1,0 +1,51 @@
+"""Each kind of pictures from which nothing can be judged has its reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cvgl.quality.checks import check_views, refused
+from tests.quality.views import pair
+
+
+def kinds(queries, references):
+    return {finding.kind: finding.severity for finding in check_views(queries, references, 20)}
+
+
+def test_good_pictures_give_no_finding():
+    assert kinds(*pair()) == {}
+    assert kinds(*pair(views=3)) == {}
+
+
+def test_five_pictures_are_too_few():
+    queries, references = pair(places=5)
+    assert kinds(queries, references) == {"too few": "refused"}
+    assert "5 query and 5 reference pictures are too few" in refused(check_views(queries, references, 20))
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_constant_pictures(side):
+    views = list(pair())
+    views[side] = np.repeat(views[side][:1], 80, axis=0)
+    assert kinds(*views)["constant"] == "refused"
+
+
+def test_pictures_of_one_place():
+    queries, references = pair()
+    rng = np.random.default_rng(0)
+    one = (queries[:1] + 0.02 * rng.normal(size=queries.shape)).astype(np.float32)
+    assert kinds(one, references)["one place"] == "refused"
+
+
+def test_duplicated_references_are_flagged_and_not_refused():
+    queries, references = pair()
+    twice = np.concatenate([references, references])
+    findings = check_views(queries, twice, 20)
+    assert {finding.kind: finding.severity for finding in findings} == {"duplicates": "flagged"}
+    assert "50% of the reference pictures are copies" in findings[0].reason
+    assert refused(findings) == ""
+
+
+def test_zero_descriptors_are_no_crash():
+    assert "constant" in kinds(np.zeros((30, 8), np.float32), np.zeros((30, 8), np.float32))

@@ -1,0 +1,77 @@
+"""Predictions follow the truth on worlds that the calibration has not seen, and intervals hold what they promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cvgl.quality.prediction import calibration, feature_names, features_of, predict, predict_within
+from cvgl.quality.scores import score
+from cvgl.quality.similarity import views_of
+from cvgl.reproduction.judgement_calibration import error_of, learn, rows_of
+from cvgl.reproduction.judgement_cases import NOWHERE, corruptions, mismatched, recall_at_1, synthetic
+from tests.quality.views import pair
+
+
+def test_the_calibration_fits_the_features():
+    learned = calibration()
+    assert learned.features == feature_names()
+    assert len(features_of(score(views_of(*pair())))) == len(learned.features) == len(learned.weights)
+    assert 0 < learned.model_deviation < 0.25
+    assert learned.level == 0.9
+
+
+def test_predictions_rise_with_the_truth():
+    found = [predict(score(views_of(*pair(noise=noise, seed=3)))).value for noise in (0.3, 1.5, 4.0)]
+    assert found == sorted(found, reverse=True)
+    assert found[0] > 0.85
+    assert found[2] < 0.3
+
+
+def test_predictions_are_close_on_worlds_that_were_not_learned_from():
+    rows = [row for seed in range(5000, 5010) for row in rows_of(synthetic(seed), "synthetic")]
+    error = error_of(calibration(), rows)
+    assert error.mean_error < 0.09
+    assert error.coverage > 0.8
+
+
+def test_a_larger_gallery_makes_it_harder():
+    queries, references = pair(places=300, noise=1.4)
+    few = predict(score(views_of(queries[:60], references[:60]))).value
+    many = predict(score(views_of(queries[:60], references))).value
+    assert many < few
+
+
+def test_near_answers_count_where_positions_are_known():
+    queries, references = pair(noise=1.2)
+    positions = np.stack([np.arange(80.0) * 100, np.zeros(80)], axis=1)
+    views = views_of(queries, references, positions)
+    scores = score(views)
+    exact, everywhere = predict_within(scores, views, 10.0), predict_within(scores, views, 1e6)
+    assert exact is not None
+    assert everywhere is not None
+    assert exact.value == pytest.approx(predict(scores).value, abs=1e-9)
+    assert everywhere.value >= exact.value
+    assert predict_within(scores, views_of(queries, references), 10.0) is None
+
+
+def test_intervals_lie_within_the_possible_and_around_the_value():
+    for noise in (0.1, 1.0, 8.0):
+        found = predict(score(views_of(*pair(noise=noise))))
+        assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_learning_again_gives_the_same_numbers():
+    rows = [row for seed in range(6) for row in rows_of(synthetic(seed), "synthetic")]
+    assert learn(rows, folds=3) == learn(rows, folds=3)
+
+
+def test_cases_know_their_answers_and_corruptions_keep_them():
+    case = synthetic(1)
+    for one in corruptions(case, 4, 0):
+        assert len(one.queries) == len(one.query_places)
+        assert len(one.references) == len(one.reference_places)
+        assert one.queries.shape[1] == one.references.shape[1] == one.train_queries.shape[1]
+    other = mismatched(case, synthetic(2))
+    assert recall_at_1(other.queries, other.references, (other.query_places, other.reference_places)) == 0.0
+    assert NOWHERE not in other.reference_places

@@ -1,0 +1,96 @@
+"""The choice among recipes is safe, repeatable, and blind to labels and order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cvgl.adaptation import adapt
+from cvgl.config import AdaptConfig, Recipe, SelectConfig
+from cvgl.quality.selection import Selection, adapt_best, chosen_settings, select
+from tests.adaptation.synthetic import cross_view, recall_at_1
+from tests.adaptation.synthetic_noise import correlated_noise, flight
+from tests.quality.views import pair, unrelated
+
+AUTO = AdaptConfig(recipe=Recipe.AUTO)
+RULES = SelectConfig(candidates=(Recipe.STANDARDISED_JOINTLY, Recipe.ROBUST))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("make", [correlated_noise, cross_view], ids=["noise", "styles"])
+def test_the_choice_is_not_worse_than_doing_nothing(make, seed):
+    world = make(seed=seed)
+    learned, selection = adapt_best(world.train_queries, world.train_references, AUTO, RULES)
+    found = recall_at_1(learned.transform_query(world.test_queries), learned.transform_reference(world.test_references))
+    for recipe in (Recipe.FROZEN, Recipe.STANDARDISED):
+        other = adapt(world.train_queries, world.train_references, recipe=recipe)
+        share = recall_at_1(other.transform_query(world.test_queries), other.transform_reference(world.test_references))
+        assert found >= share - 0.011, (selection.reason, recipe)
+
+
+def test_a_recipe_that_is_clearly_better_is_chosen():
+    world = correlated_noise()
+    selection = select(world.train_queries, world.train_references, AUTO, RULES)
+    assert selection.chosen is Recipe.ROBUST
+    assert "better than" in selection.reason
+    start, best = (next(one for one in selection.candidates if one.recipe is wanted) for wanted in ("standardised", "robust"))
+    assert best.credit > start.credit
+
+
+def test_nothing_is_learned_from_unrelated_views():
+    selection = select(*unrelated(), AUTO, RULES)
+    assert selection.chosen is Recipe.FROZEN
+    assert selection.relatedness is not None
+    assert not selection.relatedness.related
+    assert "nothing to do with one another" in selection.refusal
+    assert selection.candidates == ()
+
+
+def test_nothing_is_learned_from_five_pictures():
+    selection = select(*pair(places=5), AUTO, RULES)
+    assert selection.chosen is Recipe.FROZEN
+    assert "too few" in selection.refusal
+
+
+def test_the_same_rows_lead_to_the_same_choice():
+    views = pair()
+    assert select(*views, AUTO, RULES) == select(*views, AUTO, RULES)
+
+
+def test_a_flight_is_judged_by_its_course():
+    made = flight()
+    selection = select(made.frames, made.tiles, AUTO, RULES, made.trajectories)
+    assert selection.measure == "course"
+    assert selection.refusal == ""
+
+
+def test_recipes_that_cost_too_much_are_left_out_and_named():
+    rules = SelectConfig(candidates=(Recipe.PAPER, Recipe.ROBUST), most_work=1e6)
+    selection = select(*pair(), AUTO, rules)
+    reasons = {one.recipe: one.left_out for one in selection.candidates}
+    assert "multiplications" in reasons[Recipe.PAPER]
+    assert reasons[Recipe.ROBUST] == ""
+    assert Recipe.FROZEN in reasons
+
+
+def test_what_was_chosen_takes_the_seed_along():
+    selection = select(*pair(), AdaptConfig(recipe=Recipe.AUTO, seed=4), RULES)
+    assert chosen_settings(AdaptConfig(recipe=Recipe.AUTO, seed=4), selection).seed == 4
+
+
+def test_a_selection_can_be_read_back():
+    selection = select(*pair(), AUTO, RULES)
+    assert Selection.model_validate(selection.model_dump(mode="json")) == selection
+
+
+def test_progress_is_told_of_each_candidate():
+    told = []
+    select(*pair(), AUTO, RULES, on_candidate=lambda done, total, what: told.append((done, total, what)))
+    assert told[0] == (0, 4, "frozen")
+    assert len(told) == 4
+
+
+def test_the_evidence_has_no_place_for_a_label():
+    words = str(Selection.model_json_schema()).lower()
+    assert not any(word in words for word in ("location_id", "image_id", "ground_truth"))
+    assert np.isfinite(select(*pair(), AUTO, RULES).candidates[0].credit)
