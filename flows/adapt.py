@@ -12,6 +12,13 @@ from tasks.find import find_features
 
 @stage_flow("adapt", run_name="adapt {dataset}, {config.recipe} recipe, seed {config.seed}")
 def adapt(dataset: str, features: str | None = None, config: AdaptConfig = ADAPT, lake: str = DEFAULT_LAKE) -> AdaptOutcome:
-    """Learns an adapter from a dataset's unlabelled descriptors; `features` is the fingerprint of their frozen model."""
+    """Learns an adapter from a dataset's unlabelled descriptors; `features` is the fingerprint of their frozen model.
+
+    Args:
+        dataset: name of the dataset in the lake.
+        features: fingerprint of the frozen model whose descriptors are learned from; default: the only one there is.
+        config: how the adapter is learned.
+        lake: folder that holds everything.
+    """
     root = Lake.at(lake)
     return learn_adapter(find_features(root, dataset, features), config, root)

@@ -14,6 +14,13 @@ from tasks.align import align as choose_alignment
 def align(
     dataset: str, extract: ExtractConfig = EXTRACT, config: AlignConfig = ALIGN, lake: str = DEFAULT_LAKE
 ) -> AlignOutcome:
-    """Chooses the settings under which the views of a dataset agree best, without labels; what was given stays."""
+    """Chooses the settings under which the views of a dataset agree best, without labels; what was given stays.
+
+    Args:
+        dataset: name of the dataset in the lake.
+        extract: the frozen model, and what of the alignment is given.
+        config: which candidates are tried, on how many pictures, at which cost.
+        lake: folder that holds everything.
+    """
     root = Lake.at(lake)
     return choose_alignment(images_ref(root, dataset), extract, config, root)

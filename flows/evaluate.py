@@ -12,6 +12,12 @@ from tasks.find import find_adapter
 
 @stage_flow("evaluate", run_name="evaluate {run}")
 def evaluate(run: str, config: EvaluateConfig = EVALUATE, lake: str = DEFAULT_LAKE) -> EvaluateOutcome:
-    """Scores frozen, standardised and adapted descriptors of a run on the labelled rows of its dataset."""
+    """Scores frozen, standardised and adapted descriptors of a run on the labelled rows of its dataset.
+
+    Args:
+        run: name of the run.
+        config: what is measured.
+        lake: folder that holds everything.
+    """
     root = Lake.at(lake)
     return measure(find_adapter(root, run), config, root)

@@ -12,6 +12,12 @@ from tasks.extract import extract as describe_pictures
 
 @stage_flow("extract", run_name="extract {dataset} with {config.backbone.name}")
 def extract(dataset: str, config: ExtractConfig = EXTRACT, lake: str = DEFAULT_LAKE) -> ExtractOutcome:
-    """Describes the pictures of a dataset that have no descriptor under this frozen model yet."""
+    """Describes the pictures of a dataset that have no descriptor under this frozen model yet.
+
+    Args:
+        dataset: name of the dataset in the lake.
+        config: the frozen model, and how its descriptors are computed and stored.
+        lake: folder that holds everything.
+    """
     root = Lake.at(lake)
     return describe_pictures(images_ref(root, dataset), config, root)

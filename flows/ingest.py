@@ -11,5 +11,10 @@ from tasks.ingest import ingest as ingest_pictures
 
 @stage_flow("ingest", run_name="ingest {config.dataset}")
 def ingest(config: IngestConfig, lake: str = DEFAULT_LAKE) -> IngestOutcome:
-    """Takes the new pictures of a source into the lake; what cannot be used goes to quarantine with its reason."""
+    """Takes the new pictures of a source into the lake; what cannot be used goes to quarantine with its reason.
+
+    Args:
+        config: what to take in, and what it is called in the lake.
+        lake: folder that holds everything.
+    """
     return ingest_pictures(config, Lake.at(lake))

@@ -127,6 +127,7 @@ REGISTRY = (
     Setting("--tracking-uri", "registry.tracking_uri"),
     Setting("--model-name", "registry.model_name"),
     Setting("--tolerance", "registry.tolerance"),
+    Setting("--patience", "registry.patience_s"),
 )
 WATCH = (
     Setting("--quiet-seconds", "watch.quiet_seconds"),

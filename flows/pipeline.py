@@ -19,7 +19,11 @@ from flows.stage import stage_flow
 
 @stage_flow("pipeline", run_name="{config.ingest.dataset}/{config.extract.backbone.name}/seed {config.adapt.seed}")
 def pipeline(config: RunConfig) -> RunOutcome:
-    """Ingest, align, extract, adapt, evaluate, register, report. What is finished in the lake is skipped."""
+    """Ingest, align, extract, adapt, evaluate, register, report. What is finished in the lake is skipped.
+
+    Args:
+        config: the settings of all stages; only the source and the dataset's name are needed.
+    """
     lake, took = config.lake, Clock()
     with tags(config.dataset, config.extract.backbone.name, f"seed-{config.adapt.seed}"):
         with took("ingest"):  # drone and satellite pictures; no pairs, no labels

@@ -13,7 +13,13 @@ from tasks.report import report as draw
 
 @stage_flow("report", run_name="report {run}")
 def report(run: str, config: RegisterConfig = REGISTER, lake: str = DEFAULT_LAKE) -> ReportOutcome:
-    """Writes one self-contained HTML page about a registered run, the gate's verdict included."""
+    """Writes one self-contained HTML page about a registered run, the gate's verdict included.
+
+    Args:
+        run: name of the run.
+        config: the registry that the page is put into.
+        lake: folder that holds everything.
+    """
     root = Lake.at(lake)
     page = draw(find_evaluation(root, run), root)
     publish_report(run, config, root)

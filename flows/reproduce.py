@@ -23,7 +23,12 @@ from tasks.reproduce import reproduce as measure
 
 @stage_flow("reproduce", run_name="{config.experiment} on {config.title}")
 def reproduce(config: ReproduceConfig, lake: str = DEFAULT_LAKE) -> list[ReproduceOutcome]:
-    """Ingests every data set, describes it with each frozen model, and measures every configuration over the seeds."""
+    """Ingests every data set, describes it with each frozen model, and measures every configuration over the seeds.
+
+    Args:
+        config: the experiment, its data sets and frozen models.
+        lake: folder that holds everything.
+    """
     outcomes = []
     for source in config.sources:
         _take_in(source, lake)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from prefect import Flow, flow
+from prefect.utilities.callables import parameter_schema
 
-from cvgl.config import AdaptConfig, AlignConfig, EvaluateConfig, ExtractConfig, RegisterConfig, RunConfig
+from cvgl.config import AdaptConfig, AlignConfig, EvaluateConfig, ExtractConfig, RegisterConfig, RunConfig, Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,4 +26,26 @@ def stage_flow(name: str, *, run_name: str) -> Callable[[Callable[P, R]], Flow[P
         name: of the flow.
         run_name: template over the parameters, so that a person recognises the run in a list.
     """
-    return flow(name=name, flow_run_name=run_name, persist_result=False, validate_parameters=True)
+    make = flow(name=name, flow_run_name=run_name, persist_result=False, validate_parameters=True)
+
+    def made(function: Callable[P, R]) -> Flow[P, R]:
+        result: Flow[P, R] = make(function)
+        # What a deployment's form is drawn from. The function, and what it is called with, stays as it is.
+        vars(result)["__signature__"] = _as_asked(inspect.signature(function, eval_str=True))
+        result.parameters = parameter_schema(result)
+        return result
+
+    return made
+
+
+def _as_asked(signature: inspect.Signature) -> inspect.Signature:
+    """A form's signature: settings have as their default what was set in them, since what is left open is decided later.
+
+    With all their values filled in (the default recipe's rate, say) a form would refuse every other recipe; see
+    `cvgl.config.Settings.__get_pydantic_json_schema__`.
+    """
+    parameters = [
+        one.replace(default=one.default.model_dump(mode="json", exclude_unset=True)) if isinstance(one.default, Settings) else one
+        for one in signature.parameters.values()
+    ]
+    return signature.replace(parameters=parameters)

@@ -16,6 +16,8 @@ from cvgl.hashing import sha256_bytes
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model", "model_state_dict")
 _PREFIXES = ("module.", "_orig_mod.", "backbone.")
 _SHOWN = 8
+DAMAGED = (RuntimeError, EOFError, OSError, LookupError, AttributeError, TypeError, ValueError)
+"""What torch.load raises, depending on which byte is wrong, beside `pickle.UnpicklingError`."""
 
 
 def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
@@ -57,7 +59,7 @@ def _read_torch(path: Path) -> Any:
             where=path,
             fix="save only the state_dict, best as .safetensors",
         ) from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+    except DAMAGED as error:
         raise ModelError(f"the checkpoint is not a readable torch file: {error}", where=path, fix=_AGAIN) from error
 
 

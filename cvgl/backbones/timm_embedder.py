@@ -169,6 +169,12 @@ def _create(timm: ModuleType, config: BackboneConfig, arguments: dict[str, Any])
             fix="choose another size, or leave it out",
         ) from error
     except Exception as error:
+        if ":" in config.name and not arguments["pretrained"]:
+            raise ModelError(
+                f"what '{config.name}' is cannot be had from there ({type(error).__name__}: {_first_line(error)})",
+                where="--backbone",
+                fix="give timm's own name of the model, or connect to the network once",
+            ) from error
         if not arguments["pretrained"]:
             raise
         # The hub's clients raise errors of several libraries; whatever it is, the way out is the same.

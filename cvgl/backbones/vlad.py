@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from cvgl.backbones.checkpoint import sha256_tensors
+from cvgl.backbones.checkpoint import DAMAGED, sha256_tensors
 from cvgl.backbones.device import apply_precision
 from cvgl.backbones.timm_embedder import TimmEmbedder, load_timm
 from cvgl.config import BackboneConfig, Device, Pooling, Precision
@@ -95,7 +95,7 @@ def _read_safetensors(path: Path) -> tuple[torch.Tensor, ...]:
 def _read_matrix(path: Path) -> torch.Tensor:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+    except (pickle.UnpicklingError, *DAMAGED) as error:
         raise ModelError(
             f"the vocabulary is not a torch file that holds one tensor alone ({type(error).__name__})",
             where=path,

@@ -129,7 +129,7 @@ class AdaptConfig(Settings):
         ge=0,
         description="weight of L_re, Eq. 8 (paper and released: 1); 0 switches AIC off, as residual does",
     )
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: int = Field(0, ge=0, lt=2**31, description="of everything that is drawn at random")
     query_view: View | None = Field(
         None, description="which view is adapted to the satellite view; default: the only one there is"
     )

@@ -46,12 +46,16 @@ class AlignConfig(Settings):
     samples: int = Field(256, ge=1, le=100_000, description="training pictures of each view that candidates are tried on")
     max_passes: int = Field(8192, ge=1, description="model inputs that the choice may cost in total")
     seed: int = Field(0, ge=0, lt=2**31, description="of the sample")
-    query_crops: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field((1.0, 0.85, 0.7, 0.6, 0.5), min_length=1)
+    query_crops: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (1.0, 0.85, 0.7, 0.6, 0.5), min_length=1, description="centre shares of a query picture's sides that are tried"
+    )
     reference_crops: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (1.0, 0.8, 0.65), min_length=1, description="those below 1 are tried only when the whole query picture is best"
     )
     rotations: tuple[Literal[1, 2, 4, 8], ...] = Field((1, 4), min_length=1, description="of the references")
-    rings: tuple[Annotated[int, Field(ge=1, le=16)], ...] = Field((1, 2, 4), min_length=1)
+    rings: tuple[Annotated[int, Field(ge=1, le=16)], ...] = Field(
+        (1, 2, 4), min_length=1, description="numbers of rings to pool that are tried, where none was given"
+    )
     more_layers: bool = Field(True, description="also try the layer before the model's own joined to it")
     tilts: tuple[Annotated[float, Field(ge=0, le=70)], ...] = Field((0.0, 20.0, 35.0, 50.0), description="for drone pictures")
     query_view: View | None = Field(None, description="which view is aligned with the tiles; default: the only one there is")

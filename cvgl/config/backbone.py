@@ -75,8 +75,12 @@ class BackboneConfig(Settings):
         description="blocks (ViT) or stages (hierarchical model) whose descriptors are joined, from 0, negative from the end; "
         "default: block at 31/40 of a ViT's depth (the paper's layer 31 of ViT-g), or the last stage that the checkpoint holds",
     )
-    facet: Facet = Facet.AUTO
-    pooling: Pooling = Pooling.AUTO
+    facet: Facet = Field(
+        Facet.AUTO, description="activations of a transformer block; auto: value of a plain ViT (paper), token otherwise"
+    )
+    pooling: Pooling = Field(
+        Pooling.AUTO, description="of local features; auto: GeM over a ViT's facet (paper, Eq. 1), mean otherwise"
+    )
     gem_p: float = Field(3.0, gt=0, le=64, description="GeM exponent (paper: 3)")
     rings: int = Field(
         1,

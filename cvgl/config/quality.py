@@ -25,7 +25,7 @@ class SelectConfig(Settings):
         1.645, ge=0, description="the same for pictures taken in a row, which err together for longer than a block (95 %)"
     )
     most_work: float = Field(
-        2e10,
+        1e9,
         ge=0,
         description="multiplications for one training of a recipe that follows a gradient, above which it is left out",
     )

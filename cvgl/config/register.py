@@ -15,3 +15,6 @@ class RegisterConfig(Settings):
     tolerance: float = Field(
         0.0, ge=0, le=1, description="R@1 that a challenger may lie below the champion and still be promoted"
     )
+    patience_s: float = Field(
+        60.0, ge=0, le=86400, description="seconds for which a registry that does not answer is asked again; 0: once"
+    )

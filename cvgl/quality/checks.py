@@ -81,7 +81,8 @@ def _distinct(rows: Float32Array) -> tuple[float, bool]:
     if np.square(units - units[0]).sum(axis=1).max(initial=0.0) < SAME:
         return 1.0, True
     # Equal descriptors project equally; rows with equal projections are compared in full.
-    order = np.argsort(units @ np.random.default_rng(0).normal(size=units.shape[1]).astype(np.float32))
+    direction = np.random.default_rng(0).normal(size=(units.shape[1], 1)).astype(np.float32)
+    order = np.argsort((units @ direction)[:, 0])
     gaps = np.square(np.diff(units[order], axis=0)).sum(axis=1)
     return float((gaps < SAME).sum() / len(units)), False
 

@@ -23,6 +23,7 @@ from cvgl.quality.similarity import Views
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_FARTHEST = 4.0  # deviations
 CALIBRATION_FILE = Path(__file__).with_name("calibration.json")
 
 
@@ -41,7 +42,8 @@ class Calibration(Settings):
     Attributes:
         features: names of what `features_of` gives, in the order of the weights.
         centre, scale: of each feature.
-        weights: of each standardised feature.
+        weights: of each standardised feature, then of each product.
+        products: of which standardised features products enter, too.
         intercept: logit of the share where all features are at their centre.
         model_deviation: of the prediction, beside what the number of pictures explains.
         quantile: of the absolute residuals over their deviation.
@@ -53,6 +55,7 @@ class Calibration(Settings):
     centre: tuple[float, ...]
     scale: tuple[float, ...]
     weights: tuple[float, ...]
+    products: tuple[tuple[int, int], ...]
     intercept: float
     model_deviation: float
     quantile: float
@@ -61,9 +64,14 @@ class Calibration(Settings):
 
     def share(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Predicted shares, float64 (n,), of features (n, F)."""
-        standard = (features - np.array(self.centre)) / np.array(self.scale)
-        logit = self.intercept + np.clip(standard, -4, 4) @ np.array(self.weights)
-        return np.asarray(1 / (1 + np.exp(-logit)))
+        logit = self.intercept + self.terms(features) @ np.array(self.weights)
+        return np.asarray(1 / (1 + np.exp(-np.clip(logit, -30, 30))))
+
+    def terms(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What is weighed, float64 (n, F + P): standardised features and their products; far-out values are drawn in."""
+        standard = np.clip((features - np.array(self.centre)) / np.array(self.scale), -_FARTHEST, _FARTHEST)
+        first, second = np.array(self.products, np.int64).reshape(-1, 2).T
+        return np.concatenate([standard, standard[:, first] * standard[:, second]], axis=1)
 
     def half_width(self, share: NDArray[np.float64], independent: NDArray[np.float64]) -> NDArray[np.float64]:
         """Of the interval around each share, from so many pictures that err on their own."""
@@ -94,6 +102,19 @@ FEATURES = (
     "neighbour_agreement",
 )
 """Shares that enter as logits. Besides them: the margin, the gallery's size, and how many queries there are a reference."""
+
+
+MULTIPLIED = (
+    "stability_halves",
+    "stability_halves_corrected",
+    "stability_decorrelated",
+    "reciprocity",
+    "reciprocity_corrected",
+    "reciprocity_far",
+    "log_references",
+    "log_queries_a_reference",
+)
+"""Features whose products, squares among them, are weighed, too: what a share of reciprocity says depends on the sizes."""
 
 
 def features_of(scores: Scores) -> NDArray[np.float64]:

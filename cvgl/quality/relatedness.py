@@ -36,15 +36,16 @@ if TYPE_CHECKING:
     from cvgl.adaptation.trajectory import Trajectories
     from cvgl.types import Float32Array
 
-THRESHOLD = 3.5
-"""Deviations of the null distribution above its mean. Unrelated real pairs stay below 2, see docs/judgement.md."""
+THRESHOLD, CERTAIN = 1.0, 3.5
+"""Deviations of the null distribution above its mean: below the first, views count as unrelated; between the two it is
+doubtful, and nothing is learned from what may be chance. Unrelated real pairs stay below 0.5, see docs/judgement.md."""
 
 COMPONENTS = (32, 64)
 SPLITS, FLIPS, DEALS = 6, 24, 24
 STANDS_OUT = 1.5
 MOST_QUERIES, MOST_REFERENCES = 512, 1024
 
-Parts = Sequence[tuple["NDArray[np.int64]", "NDArray[np.int64]"]]
+Parts = list[tuple["NDArray[np.int64]", "NDArray[np.int64]"]]
 
 
 class Relatedness(Settings):
@@ -54,6 +55,11 @@ class Relatedness(Settings):
     strength: float = Field(description="deviations of the null distribution above its mean")
     threshold: float
     related: bool
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether what the views have in common is beyond doubt."""
+        return self.strength >= CERTAIN
 
 
 def relatedness(query_features: Any, reference_features: Any, trajectories: Trajectories | None = None) -> Relatedness:
@@ -81,9 +87,12 @@ def _pair_strength(views: Views, components: int) -> float:
     dimension = mapped.queries.shape[1]
     if dimension < 4:
         return 0.0
-    parts: Parts = [tuple(np.array_split(generator.permutation(dimension), 2)) for _ in range(SPLITS)]
+    parts: Parts = []
+    for _ in range(SPLITS):
+        first, second = np.array_split(generator.permutation(dimension), 2)
+        parts.append((first, second))
     found = _common(mapped.queries, mapped.references, parts)
-    signs = generator.choice(np.float32([-1, 1]), size=(FLIPS, dimension))
+    signs = generator.choice(np.array([-1, 1], np.float32), size=(FLIPS, dimension))
     return _above([_common(mapped.queries, mapped.references * flip, parts) for flip in signs], found)
 
 

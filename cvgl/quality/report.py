@@ -13,7 +13,7 @@ from cvgl.adaptation.standardise import frozen
 from cvgl.config import Settings
 from cvgl.quality.checks import Finding, check_views, refused
 from cvgl.quality.prediction import Prediction, predict, predict_within
-from cvgl.quality.relatedness import Relatedness, relatedness
+from cvgl.quality.relatedness import CERTAIN, Relatedness, relatedness
 from cvgl.quality.scores import Halves, Scores, score
 from cvgl.quality.similarity import Views, answers, corrected, similarities, views_of
 
@@ -149,9 +149,19 @@ def unrelated_reason(related: Relatedness) -> str:
     )
 
 
+def doubt(related: Relatedness) -> str:
+    """What a person is told when two views may have nothing in common."""
+    return (
+        "it is doubtful whether queries and references have to do with one another (strength "
+        f"{related.strength:.1f}; beyond doubt from {CERTAIN:.1f} on); more pictures, or an alignment of the views, would tell"
+    )
+
+
 def _verdict(related: Relatedness, gain: Gain) -> tuple[Literal["accepted", "uncertain", "refused"], str]:
     if not related.related:
         return "refused", unrelated_reason(related)
+    if not related.is_certain:
+        return "uncertain", doubt(related)
     unit = "" if gain.measure == "halves" else " nats a picture"
     figures = f"{gain.adapted:.3f} against {gain.frozen:.3f}{unit}, {gain.difference:+.3f} +- {gain.standard_error:.3f}"
     if gain.is_certain:

@@ -27,7 +27,7 @@ from cvgl.config.quality import SAFE
 from cvgl.errors import CvglError
 from cvgl.quality.checks import Finding, check_views, refused
 from cvgl.quality.relatedness import Relatedness, relatedness
-from cvgl.quality.report import credit_of, paired, unrelated_reason
+from cvgl.quality.report import credit_of, doubt, paired, unrelated_reason
 from cvgl.quality.similarity import Views
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def _choose(
     findings: tuple[Finding, ...],
     on_candidate: OnCandidate | None,
 ) -> Selection:
-    wanted = list(dict.fromkeys([*SAFE, *rules.candidates]))
+    # From views that may have nothing to do with one another no map is learned.
+    wanted = list(dict.fromkeys([*SAFE, *(rules.candidates if related.is_certain else ())]))
     earned: dict[Recipe, NDArray[np.float64]] = {}
     left_out: dict[Recipe, str] = {}
     for done, recipe in enumerate(wanted):
@@ -133,14 +134,14 @@ def _choose(
     chosen = start
     for recipe in wanted:
         if recipe in earned and recipe not in SAFE:
-            difference, error = trial.paired(earned[recipe], earned[chosen])
-            if difference > trial.confidence * error and difference > 0:
+            difference, deviation = trial.paired(earned[recipe], earned[chosen])
+            if difference > trial.confidence * deviation and difference > 0:
                 chosen = recipe
     judged = tuple(_judged(trial, recipe, earned, start, left_out) for recipe in wanted)
     return Selection(
         chosen=chosen,
         measure=trial.measure,
-        reason=_reason(chosen, start, judged, trial.confidence),
+        reason=_reason(chosen, start, judged, trial.confidence) if related.is_certain else f"'{chosen}': {doubt(related)}",
         relatedness=related,
         findings=findings,
         candidates=judged,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cvgl.adaptation import adapt
 from cvgl.config import Recipe, Settings
-from cvgl.quality.prediction import Calibration, deviation, feature_names, features_of
+from cvgl.quality.prediction import MULTIPLIED, Calibration, deviation, feature_names, features_of
 from cvgl.quality.scores import Scores, score
 from cvgl.quality.similarity import views_of
 from cvgl.reproduction.judgement_cases import Case, recall_at_1
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 RIDGE, ROUNDS, LEVEL = 3.0, 40, 0.9
 RECIPES = (Recipe.FROZEN, Recipe.STANDARDISED, Recipe.ROBUST)
 _FEWEST_ASKED = 10
+_FULL_WEIGHT = 40.0  # independent pictures
 
 
 class Row(Settings):
@@ -137,29 +139,35 @@ def _model_deviation(share: NDArray[np.float64], truth: NDArray[np.float64], mat
 
 
 def _fit(material: _Material) -> Calibration:
-    """Iteratively reweighted least squares on fractions, as in logistic regression."""
-    centre, scale = material.features.mean(axis=0), material.features.std(axis=0) + 1e-9
-    standard = np.clip((material.features - centre) / scale, -4, 4)
-    design = np.concatenate([np.ones((len(standard), 1)), standard], axis=1)
-    penalty = RIDGE * np.diag([0.0] + [1.0] * standard.shape[1])
-    weights = np.zeros(design.shape[1])
-    for _ in range(ROUNDS):
-        share = 1 / (1 + np.exp(-design @ weights))
-        curvature = material.weight * np.maximum(share * (1 - share), 1e-4)
-        gradient = design.T @ (material.weight * (material.truth - share)) - penalty @ weights
-        weights = weights + np.linalg.solve(design.T @ (design * curvature[:, None]) + penalty, gradient)
-    rounded = np.round(weights, 6)
-    return Calibration(
-        features=feature_names(),
+    """Iteratively reweighted least squares on fractions, as in logistic regression; small cases, whose shares are coarse, count
+    for less.
+    """
+    centre, scale = material.features.mean(axis=0), np.maximum(material.features.std(axis=0), 1e-3)
+    names = feature_names()
+    empty = Calibration(
+        features=names,
         centre=tuple(np.round(centre, 6).tolist()),
         scale=tuple(np.round(scale, 6).tolist()),
-        weights=tuple(rounded[1:].tolist()),
-        intercept=float(rounded[0]),
+        weights=(),
+        products=tuple(combinations_with_replacement([names.index(name) for name in MULTIPLIED], 2)),
+        intercept=0.0,
         model_deviation=0.0,
         quantile=1.645,
         level=LEVEL,
         made_from="",
     )
+    terms = empty.terms(material.features)
+    design = np.concatenate([np.ones((len(terms), 1)), terms], axis=1)
+    penalty = RIDGE * np.diag([0.0] + [1.0] * terms.shape[1])
+    weights = np.zeros(design.shape[1])
+    counted = material.weight * np.minimum(1.0, material.independent / _FULL_WEIGHT)
+    for _ in range(ROUNDS):
+        share = 1 / (1 + np.exp(-np.clip(design @ weights, -30, 30)))
+        curvature = counted * np.maximum(share * (1 - share), 1e-4)
+        gradient = design.T @ (counted * (material.truth - share)) - penalty @ weights
+        weights = weights + np.linalg.solve(design.T @ (design * curvature[:, None]) + penalty, gradient)
+    rounded = np.round(weights, 6)
+    return empty.model_copy(update={"weights": tuple(rounded[1:].tolist()), "intercept": float(rounded[0])})
 
 
 class Error(Settings):

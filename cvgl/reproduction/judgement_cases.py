@@ -51,7 +51,9 @@ def corruptions(case: Case, count: int, seed: int) -> Iterator[Case]:
     for number in range(1, count):
         changed = _noisy(case, float(rng.choice([0.0, 0.3, 0.6, 1.0])), rng)
         changed = _projected(changed, float(rng.choice([1.0, 0.5])), rng)
-        changed = _thinned(changed, float(rng.choice([1.0, 0.7, 0.4])), bool(rng.integers(2)), rng)
+        changed = _thinned(
+            changed, float(rng.choice([1.0, 0.7, 0.4])), float(rng.choice([1.0, 0.5, 0.25])), bool(rng.integers(2)), rng
+        )
         yield replace(changed, name=f"corruption {number}")
 
 
@@ -96,13 +98,14 @@ def _projected(case: Case, share: float, rng: np.random.Generator) -> Case:
     return replace(case, **{name: unit_rows(getattr(case, name) @ mix) for name in names})
 
 
-def _thinned(case: Case, kept: float, one_view: bool, rng: np.random.Generator) -> Case:
-    """References left out, so that some queries have no answer; and one picture a place where wanted."""
+def _thinned(case: Case, kept: float, asked: float, one_view: bool, rng: np.random.Generator) -> Case:
+    """References left out, so that some queries have no answer; queries left out; and one picture a place where wanted."""
     references = np.sort(rng.permutation(len(case.references))[: max(12, round(kept * len(case.references)))])
     queries = np.arange(len(case.queries))
     if one_view:
         order = rng.permutation(len(case.queries))
         queries = np.sort(order[np.unique(case.query_places[order], return_index=True)[1]])
+    queries = np.sort(rng.permutation(queries)[: max(12, round(asked * len(queries)))])
     return replace(
         case,
         queries=case.queries[queries],

@@ -21,10 +21,10 @@ class Overrides(Settings):
     `robust` follows no gradient, so of these only `iterations` says anything to it.
     """
 
-    iterations: int | None = Field(None, ge=0)
-    temperature: float | None = Field(None, gt=0)
-    threshold: float | None = Field(None, ge=-1, le=1)
-    learning_rate: float | None = Field(None, gt=0)
+    iterations: int | None = Field(None, ge=0, description="of every training")
+    temperature: float | None = Field(None, gt=0, description="tau of InfoNCE")
+    threshold: float | None = Field(None, ge=-1, le=1, description="similarity above which a pseudo-label counts")
+    learning_rate: float | None = Field(None, gt=0, description="of the optimiser")
 
     def changes(self, recipe: str) -> dict[str, Any]:
         """The fields that were given and that a recipe knows."""

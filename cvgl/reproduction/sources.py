@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import Field
+
 from cvgl.config import DatasetName, IngestConfig, Layout, Settings
 from cvgl.datasets.detection import detect
 from cvgl.datasets.flights import write_manifest
@@ -37,23 +39,18 @@ _PROTOCOLS = {
 
 
 class SourceConfig(Settings):
-    """One set of pictures to learn from and to be asked about.
+    """One set of pictures to learn from and to be asked about."""
 
-    Attributes:
-        name: told by the folder, and by the date of the map where there are several; targets are set for it.
-        dataset: what it is called in the lake.
-        folder: where it lies.
-        kind: how it is laid out.
-        date: of the map, for flights.
-        drawn: a built-in world, drawn into the folder when it is not there yet (`cvgl.reproduction.worlds`).
-    """
-
-    name: str
-    dataset: DatasetName
-    folder: str
-    kind: Kind = Kind.OTHER
-    date: str | None = None
-    drawn: bool = False
+    name: str = Field(
+        description="told by the folder, and by the date of the map where there are several; targets are set for it"
+    )
+    dataset: DatasetName = Field(description="what it is called in the lake")
+    folder: str = Field(description="where it lies")
+    kind: Kind = Field(Kind.OTHER, description="how it is laid out")
+    date: str | None = Field(None, description="of the map, for flights")
+    drawn: bool = Field(
+        False, description="a built-in world, drawn into the folder when it is not there yet (cvgl.reproduction.worlds)"
+    )
 
     @property
     def protocol(self) -> str:

@@ -64,9 +64,10 @@ def _found(name: str, lake: Lake) -> Path:
         if path.is_file():
             return path
     raise ModelError(
-        f"there is no vocabulary '{name}'",
-        where=vocabulary_path(lake, name).parent,
-        fix="name a file or one of the lake's vocabularies with --vocabulary, or leave it out to learn one",
+        f"there is no vocabulary '{name}', neither in the lake nor as a file",
+        where=vocabulary_path(lake, name),
+        fix="bring the file back; or extract again with the same options but without --vocabulary: what was learned from a "
+        "dataset's pictures is learned again, word for word",
     )
 
 

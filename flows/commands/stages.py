@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
 
 
 def ingest(draft: Draft) -> Answer:
-    """Take pictures into the lake: a folder, a University-1652 tree, or a CSV/Parquet manifest."""
+    """Take pictures into the lake: a folder of views, a published data set (docs/datasets.md), or a CSV/Parquet manifest."""
     from flows.tables import facts
 
     config = draft.section("ingest", IngestConfig)

@@ -37,6 +37,10 @@ def log_adapter(registry: Registry, mlflow_run: str, record: AdapterRecord, adap
     Returns:
         The id of the logged model.
     """
+    return registry.patience(lambda: _log_adapter(registry, mlflow_run, record, adapter, golden), "storing the model")
+
+
+def _log_adapter(registry: Registry, mlflow_run: str, record: AdapterRecord, adapter: Path, golden: Float32Array) -> str:
     mlflow = load_mlflow()
     complete = _complete_model(registry, mlflow_run, record)
     if complete is not None:
@@ -107,7 +111,7 @@ def load(registry: Registry, address: str) -> Any:
     mlflow = load_mlflow()
     with process_address(registry.uri):
         try:
-            return mlflow.pyfunc.load_model(address)
+            return registry.patience(lambda: mlflow.pyfunc.load_model(address), "loading a model")
         except (mlflow.exceptions.MlflowException, OSError) as error:
             raise RegistryError(
                 f"a registered model cannot be loaded: {str(error).splitlines()[0]}",
@@ -125,7 +129,9 @@ def adapter_files(registry: Registry, address: str) -> dict[str, bytes]:
     mlflow = load_mlflow()
     with tempfile.TemporaryDirectory() as folder, process_address(registry.uri):
         try:
-            fetched = mlflow.artifacts.download_artifacts(f"{address}", dst_path=folder)
+            fetched = registry.patience(
+                lambda: mlflow.artifacts.download_artifacts(address, dst_path=folder), "fetching an adapter"
+            )
             return {name: (Path(fetched) / "artifacts" / "adapter" / name).read_bytes() for name in FILES}
         except (mlflow.exceptions.MlflowException, OSError) as error:
             raise RegistryError(

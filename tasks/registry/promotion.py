@@ -8,6 +8,7 @@ The alias `champion`, and the tag `cvgl.map` of the version that it points to, a
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +19,12 @@ from cvgl.lake import Lake, write_bytes, write_json
 from cvgl.localization.bundle import CurrentMap, Serving, problems, read_current
 from cvgl.stages.maps import build_map
 from tasks.registry import model
+from tasks.registry.agreement import CHALLENGER, CHAMPION, MAP, PREVIOUS, REPLACED, ROLLED_BACK, disagreements, standing_in
 from tasks.registry.golden import golden_descriptors
 from tasks.registry.store import Registry, load_mlflow, registration
 
 logger = logging.getLogger("cvgl.registry")
 
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-ROLLED_BACK, MAP = "cvgl.rolled_back", "cvgl.map"
 SECONDS_TO_WAIT = 60.0  # a person waits for a registration that is under way
 
 
@@ -83,9 +83,18 @@ def version_by_alias(registry: Registry, name: str, alias: str) -> Version | Non
 
 
 def version_of_run(registry: Registry, name: str, run: str) -> Version | None:
-    """The newest version that holds a run's adapter, if it is registered."""
+    """The version that holds a run's adapter of today, if it is registered."""
+    return next(iter(versions_of_run(registry, name, run)), None)
+
+
+def versions_of_run(registry: Registry, name: str, run: str) -> list[Version]:
+    """The versions that hold a run's adapter of today, oldest first: one, and only the first counts where there are more.
+
+    A request to create one is carried out twice where the reply to the first was lost.
+    """
     found = registry.client.search_model_versions(f"name = '{name}' AND tags.`cvgl.run` = '{run}'")
-    return _version(max(found, key=lambda version: int(version.version))) if found else None
+    versions = sorted((_version(entity) for entity in found), key=lambda version: int(version.number))
+    return [version for version in versions if version.tags.get("cvgl.model_id") == versions[-1].tags.get("cvgl.model_id")]
 
 
 def _version(entity: Any) -> Version:
@@ -106,11 +115,26 @@ def tag(registry: Registry, version: Version, values: dict[str, str]) -> None:
 def make_champion(registry: Registry, version: Version, dataset: str) -> None:
     """Moves the alias `champion`, and then everything that follows it."""
     champion = version_by_alias(registry, version.model, CHAMPION)
-    tag(registry, version, {MAP: _map_of(registry.lake, version, dataset)})  # built before anything points to it
+    tag(registry, version, {MAP: _map_of(registry, version, dataset)})  # built before anything points to it
     if champion is not None and champion.number != version.number:
-        tag(registry, version, {"cvgl.replaced": champion.number})
+        tag(registry, version, {REPLACED: champion.number})
     set_alias(registry, version, CHAMPION)
     reconcile(registry, version.model, dataset)
+
+
+def recover(registry: Registry, name: str, dataset: str) -> tuple[Version | None, list[str]]:
+    """`reconcile` before anything else is done: what a process that died has left is told, and mended.
+
+    Returns:
+        The champion, if there is one, and what did not agree.
+    """
+    found = disagreements(registry.lake, dataset, standing_in(registry.client, name))
+    for difference in found:
+        logger.warning("the map of %s: %s; mending it", dataset, difference)
+    champion = reconcile(registry, name, dataset)
+    if champion is not None and found:
+        logger.warning("the map of %s: %s (version %s) serves, and everything says so", dataset, champion.run, champion.number)
+    return champion, found
 
 
 def reconcile(registry: Registry, name: str, dataset: str) -> Version | None:
@@ -143,28 +167,31 @@ def _follow(registry: Registry, name: str, alias: str, wanted: Version | None) -
 def _predecessor(registry: Registry, champion: Version) -> Version | None:
     """The champion before this one, unless it was deleted or has itself been rolled back."""
     mlflow = load_mlflow()
-    number = champion.tags.get("cvgl.replaced")
+    number = champion.tags.get(REPLACED)
     if number is None:
         return None
     try:
         found = _version(registry.client.get_model_version(champion.model, number))
-    except mlflow.exceptions.MlflowException:
-        return None
+    except mlflow.exceptions.MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
     return None if ROLLED_BACK in found.tags else found
 
 
-def _map_of(lake: Lake, version: Version, dataset: str) -> str:
+def _map_of(registry: Registry, version: Version, dataset: str) -> str:
     """The map that a version serves with: the one that it is tagged with, or one that is built now."""
-    known = version.tags.get(MAP, "")
+    lake, known = registry.lake, version.tags.get(MAP, "")
     if known and not problems(lake.map(dataset) / known):
         return known
+    ensure_adapter(registry, version)
     return build_map(lake, dataset, version.run).version
 
 
 def _serve(registry: Registry, champion: Version, dataset: str) -> None:
     """Writes the file that says which map serves, when it says something else."""
     lake = registry.lake
-    found = _map_of(lake, champion, dataset)
+    found = _map_of(registry, champion, dataset)
     if champion.tags.get(MAP) != found:
         logger.warning("the map of %s was missing or damaged; it was built again as %s", champion.run, found)
         tag(registry, champion, {MAP: found})
@@ -201,6 +228,11 @@ def ensure_adapter(registry: Registry, version: Version) -> None:
     logger.info("restored the adapter of %s from the registry", version.run)
 
 
+def by_hand(lake: Lake, name: str, config: RegisterConfig) -> AbstractContextManager[Registry]:
+    """An opened registry for a person, who does not wait for ever."""
+    return registration(lake, name, config.tracking_uri, wait=SECONDS_TO_WAIT, patience=config.patience_s)
+
+
 def promote(run: str, lake: Lake, config: RegisterConfig | None = None) -> Change:
     """Makes a registered run the champion by hand, without asking the gate.
 
@@ -214,8 +246,8 @@ def promote(run: str, lake: Lake, config: RegisterConfig | None = None) -> Chang
     record = read_record(lake.adapter(run))
     dataset = str(record.dataset)
     name = model_name(config, dataset)
-    with registration(lake, name, config.tracking_uri, wait=SECONDS_TO_WAIT) as registry:
-        before = reconcile(registry, name, dataset)
+    with by_hand(lake, name, config) as registry:
+        before, _ = recover(registry, name, dataset)
         version = version_of_run(registry, name, run)
         if version is None:
             raise RegistryError(
@@ -246,8 +278,8 @@ def rollback(dataset: str, lake: Lake, config: RegisterConfig | None = None, to:
     """
     config = config or RegisterConfig()
     name = model_name(config, dataset)
-    with registration(lake, name, config.tracking_uri, wait=SECONDS_TO_WAIT) as registry:
-        champion = reconcile(registry, name, dataset)
+    with by_hand(lake, name, config) as registry:
+        champion, _ = recover(registry, name, dataset)
         target = _earlier(registry, champion, dataset, to) if champion else None
         if champion is None or target is None:
             raise RegistryError(
@@ -261,7 +293,7 @@ def rollback(dataset: str, lake: Lake, config: RegisterConfig | None = None, to:
         model.rescore(registry, target.address, lake.adapter(target.run), golden_descriptors(lake, record))
         if target.number != champion.number:
             tag(registry, champion, {ROLLED_BACK: "true"})
-        found = _map_of(lake, target, dataset)
+        found = _map_of(registry, target, dataset)
         tag(registry, target, {MAP: found})
         set_alias(registry, target, CHAMPION)
         reconcile(registry, name, dataset)
@@ -291,8 +323,8 @@ def refresh(dataset: str, lake: Lake, config: RegisterConfig | None = None) -> C
     """
     config = config or RegisterConfig()
     name = model_name(config, dataset)
-    with registration(lake, name, config.tracking_uri, wait=SECONDS_TO_WAIT) as registry:
-        champion = reconcile(registry, name, dataset)
+    with by_hand(lake, name, config) as registry:
+        champion, _ = recover(registry, name, dataset)
         if champion is None:
             return None
         found = build_map(lake, dataset, champion.run).version

@@ -22,8 +22,10 @@ from cvgl.stages.judge import quality_path, read_quality
 from cvgl.summary import MetricSummary, read_summaries
 from cvgl.types import ArtifactRef, Progress, Stage, silent
 from tasks.registry import model, promotion, tracking
+from tasks.registry.agreement import CHALLENGER, CHAMPION, ROLLED_BACK
 from tasks.registry.golden import golden_descriptors
-from tasks.registry.promotion import CHALLENGER, ROLLED_BACK, Version
+from tasks.registry.patience import RegistryUnreachableError
+from tasks.registry.promotion import Version
 from tasks.registry.store import Registry, model_page, registration, run_page
 
 logger = logging.getLogger("cvgl.registry")
@@ -83,7 +85,8 @@ def publish_report(run: str, lake: Lake, config: RegisterConfig) -> bool:
         RegistryError: the registry cannot be opened.
     """
     record = read_record(lake.adapter(run))
-    with registration(lake, promotion.model_name(config, str(record.dataset)), config.tracking_uri) as registry:
+    name = promotion.model_name(config, str(record.dataset))
+    with registration(lake, name, config.tracking_uri, patience=config.patience_s) as registry:
         tracked = tracking.find_or_create_run(registry, str(record.dataset), run)
         return tracking.log_report(registry, tracked, run)
 
@@ -106,17 +109,20 @@ def register(
 
     Raises:
         LakeError: the adapter, its evaluation or its features are missing.
-        RegistryError: the registry cannot be opened, or does not give back what was put in.
+        RegistryError: the registry cannot be opened, stays silent for longer than the settings' patience, or does not give
+            back what was put in.
         DataError: a figure is missing, or champion and challenger were not measured on the same rows.
     """
     record = read_record(lake.adapter(evaluation.name))
     name = promotion.model_name(config, str(record.dataset))
-    with registration(lake, name, config.tracking_uri) as registry:
+    with registration(lake, name, config.tracking_uri, patience=config.patience_s) as registry:
         progress(1, _STEPS, "registry open")
-        promotion.reconcile(registry, name, str(record.dataset))
+        promotion.recover(registry, name, str(record.dataset))
         tracked = tracking.find_or_create_run(registry, str(record.dataset), evaluation.name)
         try:
             return _register(registry, tracked, record, config, evaluate_run, progress)
+        except RegistryUnreachableError:
+            raise  # nobody is there to be told
         except Exception:
             # Its page should not show a run that goes on for ever. What a kill leaves running, the next attempt takes up.
             tracking.fail_run(registry, tracked)
@@ -190,10 +196,19 @@ def _ensure_version(
     registry: Registry, name: str, tracked: tracking.TrackedRun, record: AdapterRecord, model_id: str
 ) -> Version:
     """This run's version of the registered model; made when there is none. It points to a complete logged model."""
+    return registry.patience(lambda: _find_or_create_version(registry, name, tracked, record, model_id), "storing the version")
+
+
+def _find_or_create_version(
+    registry: Registry, name: str, tracked: tracking.TrackedRun, record: AdapterRecord, model_id: str
+) -> Version:
     source = f"models:/{model_id}"
-    known = promotion.version_of_run(registry, name, str(record.run))
-    if known is not None and known.tags.get("cvgl.model_id") == model_id:
-        return known
+    known = promotion.versions_of_run(registry, name, str(record.run))
+    if known and known[0].tags.get("cvgl.model_id") == model_id:
+        for second in known[1:]:
+            registry.client.delete_model_version(name, second.number)
+            logger.warning("version %s of %s held the same as version %s; it was deleted", second.number, name, known[0].number)
+        return known[0]
     if not registry.client.search_registered_models(f"name = '{name}'"):
         registry.client.create_registered_model(
             name,
@@ -220,7 +235,7 @@ def _judge(
     evaluate_run: EvaluateRun,
 ) -> tuple[GateDecision, bool]:
     """The gate's decision, and whether it was made now (rather than found)."""
-    champion = promotion.version_by_alias(registry, version.model, promotion.CHAMPION)
+    champion = promotion.version_by_alias(registry, version.model, CHAMPION)
     quality = _quality(registry.lake, version.run)
     parts = [summary.model_dump(mode="json") for summary in summaries]
     evidence = digest_json([*parts, *([] if quality is None else [quality.model_dump(mode="json")])])

@@ -11,10 +11,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cvgl.errors import RegistryError, require
 from cvgl.lake import Lake
+from tasks.registry.patience import Patience, PatientClient
 
 logger = logging.getLogger("cvgl.registry")
 
@@ -25,8 +27,8 @@ QUIET_ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",  # no warning where git is not installed
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # An address that nobody answers is reported after seconds; MLflow's own default tries for minutes.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    # MLflow would send again what creates something, and for minutes; see `tasks.registry.patience` for what is done instead.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
 
@@ -37,11 +39,12 @@ _FACE = "?workflowType=machine_learning"
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """An opened registry. `client` is an `mlflow.MlflowClient` bound to `uri`."""
+    """An opened registry. `client` is an `mlflow.MlflowClient` bound to `uri`, which asks again with `patience`."""
 
     lake: Lake
     uri: str
     client: Any
+    patience: Patience
 
     @property
     def is_local(self) -> bool:
@@ -82,7 +85,7 @@ def load_mlflow() -> Any:
     return mlflow
 
 
-def open_registry(lake: Lake, tracking_uri: str | None = None) -> Registry:
+def open_registry(lake: Lake, tracking_uri: str | None = None, patience: float = 0.0) -> Registry:
     """Connects to the registry, creating the lake's own one on first use.
 
     Two processes that create MLflow's database at once collide in its migrations, so creation happens under a lock of the
@@ -91,38 +94,45 @@ def open_registry(lake: Lake, tracking_uri: str | None = None) -> Registry:
     Args:
         lake: whose registry; also where artifacts of the default registry go.
         tracking_uri: any MLflow tracking address; default: sqlite under the lake.
+        patience: seconds for which a registry that does not answer is asked again, now and in everything that follows.
 
     Raises:
-        RegistryError: the address cannot be reached or is not an MLflow store.
+        RegistryUnreachableError: nobody answered for that long.
+        RegistryError: the address is not one of an MLflow store.
         MissingDependencyError: MLflow is not installed.
     """
     mlflow = load_mlflow()
     uri = tracking_uri or local_uri(lake)
-    if uri == local_uri(lake):
+    waiting = Patience(patience, uri)
+    is_own = uri == local_uri(lake)
+    if is_own:
         lake.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
-        with _creation_lock(lake):
+    with _creation_lock(uri):
+        if is_own:
             _probe(lake)
-            client = _connect(mlflow, uri)
+        client = _connect(mlflow, uri, waiting)
+    if is_own:
         # A lake may be moved or copied; MLflow stores absolute artifact paths.
         relocate(lake)
-    else:
-        client = _connect(mlflow, uri)
-    return Registry(lake, uri, client)
+    return Registry(lake, uri, PatientClient(client, waiting), waiting)
 
 
-def _connect(mlflow: Any, uri: str) -> Any:
+def _connect(mlflow: Any, uri: str, waiting: Patience) -> Any:
     from sqlalchemy.exc import SQLAlchemyError
 
-    try:
+    def connect() -> Any:
         client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         client.search_experiments(max_results=1)  # creates or migrates the tables of a database
+        return client
+
+    try:
+        return waiting(connect, "opening it")
     except (mlflow.exceptions.MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         raise RegistryError(
             f"the model registry cannot be opened: {_first_line(error)}",
             where=uri,
             fix="check registry.tracking_uri; a server must be running, and file:// stores are no longer supported by MLflow",
         ) from error
-    return client
 
 
 def _probe(lake: Lake) -> None:
@@ -150,15 +160,35 @@ def _first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def _creation_lock(lake: Lake) -> Iterator[None]:
+def _creation_lock(uri: str) -> Iterator[None]:
+    """Held while a database may be created; beside the file where it is one, so that several lakes may share it."""
     from filelock import FileLock
 
-    with FileLock(lake.mlflow_database.parent / ".create.lock"):
+    path = _database_file(uri)
+    if path is None:  # whoever runs the server sees to its database
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.parent / ".create.lock"):
         yield
 
 
+def _database_file(uri: str) -> Path | None:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(uri)
+    except ArgumentError:
+        return None
+    is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    return Path(str(url.database)) if is_file else None
+
+
 @contextmanager
-def registration(lake: Lake, model_name: str, tracking_uri: str | None = None, *, wait: float = -1) -> Iterator[Registry]:
+def registration(
+    lake: Lake, model_name: str, tracking_uri: str | None = None, *, wait: float = -1, patience: float = 0.0
+) -> Iterator[Registry]:
     """An opened registry in which, of this lake, only the caller registers or promotes versions of one model.
 
     The lock belongs to the operating system: it is freed when its holder dies.
@@ -168,9 +198,11 @@ def registration(lake: Lake, model_name: str, tracking_uri: str | None = None, *
         model_name: the registered model.
         tracking_uri: see `open_registry`.
         wait: seconds to wait for another process; -1 for as long as it takes.
+        patience: see `open_registry`.
 
     Raises:
-        RegistryError: another process held the lock for longer than `wait`, or the registry cannot be opened.
+        RegistryError: another process held the lock for longer than `wait`, or the registry cannot be opened, does not answer
+            for longer than `patience`, or refuses what is asked of it.
     """
     from filelock import FileLock, Timeout
 
@@ -188,11 +220,25 @@ def registration(lake: Lake, model_name: str, tracking_uri: str | None = None, *
                 f"another process is registering '{model_name}'", where=path, fix="wait until it has finished and try again"
             ) from error
     try:
-        registry = open_registry(lake, tracking_uri)
-        with process_address(registry.uri):
+        registry = open_registry(lake, tracking_uri, patience)
+        with process_address(registry.uri), _refusals_told(registry.uri):
             yield registry
     finally:
         lock.release()
+
+
+@contextmanager
+def _refusals_told(uri: str) -> Iterator[None]:
+    """What a registry refuses, as an error for people."""
+    mlflow = load_mlflow()
+    try:
+        yield
+    except mlflow.exceptions.MlflowException as error:
+        raise RegistryError(
+            f"the model registry refuses: {_first_line(error)}",
+            where=uri,
+            fix="see the log of its server, and do the same again when it is mended: registering goes on where it stopped",
+        ) from error
 
 
 @contextmanager
@@ -219,6 +265,10 @@ def process_address(uri: str) -> Iterator[None]:
 
 def experiment_id(registry: Registry, name: str) -> str:
     """The id of an experiment, which is created or taken out of MLflow's bin when necessary."""
+    return registry.patience(lambda: _experiment_id(registry, name), "looking for the experiment")
+
+
+def _experiment_id(registry: Registry, name: str) -> str:
     mlflow = load_mlflow()
     found = registry.client.get_experiment_by_name(name)
     if found is None:
@@ -256,7 +306,11 @@ def relocate(lake: Lake) -> str | None:
         The folder that the lake was at before, when something had to be mended.
     """
     here = lake.mlflow_artifacts.as_uri()
-    with _creation_lock(lake), closing(sqlite3.connect(lake.mlflow_database, timeout=60)) as database, database:
+    with (
+        _creation_lock(local_uri(lake)),
+        closing(sqlite3.connect(lake.mlflow_database, timeout=60)) as database,
+        database,
+    ):
         stored = database.execute(
             "SELECT artifact_location FROM experiments WHERE artifact_location LIKE 'file:///%/mlflow/artifacts' LIMIT 1"
         ).fetchone()

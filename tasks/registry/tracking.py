@@ -6,6 +6,7 @@ carry the run's start as their time: writing them twice writes the same rows.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from cvgl.lake import TEMPORARY_PREFIX, Lake, read_json
 from cvgl.summary import MetricSummary
 from cvgl.types import Stage
 from tasks.registry.store import Registry, experiment_id, run_page
+
+logger = logging.getLogger("cvgl.registry")
 
 # MLflow's limits on one request.
 _METRICS_AT_ONCE = 1000
@@ -47,11 +50,22 @@ class TrackedRun:
 
 
 def find_or_create_run(registry: Registry, dataset: str, run: str) -> TrackedRun:
-    """The one MLflow run that belongs to a run of ours; created when there is none."""
+    """The one MLflow run that belongs to a run of ours; created when there is none.
+
+    A request to create one whose reply never came may still have been carried out, even after the next one. Such a second run
+    holds nothing and goes into MLflow's bin.
+    """
+    return registry.patience(lambda: _find_or_create_run(registry, dataset, run), "looking for the run")
+
+
+def _find_or_create_run(registry: Registry, dataset: str, run: str) -> TrackedRun:
     experiment = experiment_id(registry, f"cvgl-{dataset}")
-    found = registry.client.search_runs([experiment], f"tags.`cvgl.run` = '{run}'", order_by=["start_time ASC"], max_results=1)
+    found = registry.client.search_runs([experiment], f"tags.`cvgl.run` = '{run}'", order_by=["start_time ASC"])
     tags = {"cvgl.run": run, "cvgl.dataset": dataset}
     entity = found[0] if found else registry.client.create_run(experiment, run_name=run, tags=tags)
+    for second in (one for one in found[1:] if not one.data.params and not one.data.metrics):
+        registry.client.delete_run(second.info.run_id)
+        logger.warning("MLflow had a second run of %s, %s, which holds nothing; it was deleted", run, second.info.run_id)
     finished = entity.info.status == "FINISHED"
     return TrackedRun(
         id=str(entity.info.run_id),

@@ -81,7 +81,7 @@ def test_robust_measures_every_set_in_a_folder_with_and_without_an_alignment(
     several: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "220")
-    arguments = ["reproduce", "robust", "--data-root", several, "--lake", tmp_path, *QUICK, "--seeds", "0"]
+    arguments: list[str | Path] = ["reproduce", "robust", "--data-root", several, "--lake", tmp_path, *QUICK, "--seeds", "0"]
     cheap = ["--align-samples", "24", "--align-passes", "250"]
     run = invoke(*arguments, *cheap, "--json")
     assert run.code == 0, run.stderr
@@ -339,3 +339,13 @@ def test_the_papers_models_are_measured_where_their_weights_are(
         line["method"] for line in lines if not line["stands_in"] and not line["reason"] and line["cells"][0]["published"]
     }
     assert measured == ({"ResNet-50", "DINOv2", "Ours"} if name == "table1" else {"CLIP", "Dinov2", "CLIP+Ours", "Dinov2+Ours"})
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("prefect_api")
+def test_a_page_holds_both_alignments_where_one_is_chosen(several: Path, tmp_path: Path) -> None:
+    arguments: list[str | Path] = ["reproduce", "fig11", "--data-root", several, "--lake", tmp_path, *QUICK, "--seeds", "0"]
+    run = invoke(*arguments, "--align", "--align-samples", "24", "--align-passes", "250", "--json")
+    assert run.code == 0, run.stderr
+    assert [one["aligned"] for one in run.json["backbones"]] == ["none", "chosen"]
+    assert [table["title"] for table in run.json["tables"]] == ["gist on pairs", "gist, alignment chosen on pairs"]

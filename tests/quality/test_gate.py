@@ -5,9 +5,16 @@ from typing import Any
 import pytest
 
 from cvgl.errors import DataError
+from cvgl.quality.checks import Finding
 from cvgl.quality.gate import decide
+from cvgl.quality.prediction import Prediction
+from cvgl.quality.relatedness import Relatedness
+from cvgl.quality.report import DirectionQuality, Gain, QualityReport
+from cvgl.quality.scores import score
+from cvgl.quality.similarity import views_of
 from cvgl.summary import MetricSummary
 from cvgl.types import Stage
+from tests.quality.views import pair
 
 
 def figures(*recalls: float, stage: Stage = Stage.ADAPTED, **changes: Any) -> list[MetricSummary]:
@@ -109,3 +116,55 @@ def test_a_missing_figure_is_an_error_and_not_a_verdict(
 ) -> None:
     with pytest.raises(DataError):
         decide(challenger, champion, baseline)
+
+
+def quality(verdict="accepted", related=True):
+    strength = 9.0 if related else 0.4
+    prediction = Prediction(value=0.6, low=0.5, high=0.7, level=0.9)
+    scores = score(views_of(*pair(places=20)))
+    return QualityReport(
+        verdict=verdict,
+        reason="because",
+        seen=False,
+        relatedness=Relatedness(test="pairs", strength=strength, threshold=3.5, related=related),
+        findings=(Finding(kind="duplicates", severity="flagged", reason="copies"),),
+        gain=Gain(measure="halves", frozen=0.3, adapted=0.5, difference=0.2, standard_error=0.01),
+        directions=(
+            DirectionQuality(
+                direction="query_to_reference",
+                frozen=scores,
+                adapted=scores,
+                predicted_frozen=prediction,
+                predicted=prediction,
+                predicted_within={"50": prediction},
+            ),
+        ),
+    )
+
+
+def test_without_labels_what_is_better_with_confidence_takes_an_empty_place():
+    decision = decide([], None, [], quality=quality(), run="r1")
+    assert decision.verdict == "promoted"
+    assert "without them: because" in decision.reason
+    assert decision.quality["predicted_recall_at_1.query_to_reference"] == "0.6000 [0.5000, 0.7000], frozen 0.6000"
+    assert decision.quality["finding.duplicates"] == "copies"
+
+
+@pytest.mark.parametrize("verdict", ["uncertain", "refused"])
+def test_without_labels_and_without_confidence_the_frozen_model_stays(verdict):
+    decision = decide([], None, [], quality=quality(verdict), run="r1")
+    assert decision.verdict == "refused"
+    assert "because" in decision.reason
+    assert "cvgl promote r1" in decision.reason
+
+
+def test_without_labels_a_champion_is_not_replaced():
+    assert decide([], [], [], quality=quality(), run="r1", champion_run="r0").verdict == "refused"
+
+
+def test_unrelated_views_are_refused_where_labels_find_no_more_than_chance():
+    lost, found = figures(0.02), figures(0.5)
+    before = frozen(0.01)
+    assert decide(lost, None, before, quality=quality("refused", related=False)).verdict == "refused"
+    assert decide(found, None, before, quality=quality("refused", related=False)).verdict == "promoted"
+    assert decide(lost, None, before, quality=quality()).verdict == "promoted"

@@ -8,11 +8,11 @@ import pytest
 from cvgl.errors import DataError
 from cvgl.quality.scores import beyond_chance, score
 from cvgl.quality.similarity import corrected, decorrelated, similarities, views_of
-from tests.quality.views import pair
+from tests.quality.views import centred, pair
 
 
 def test_good_descriptors_score_higher_than_bad_ones():
-    good, bad = (score(views_of(*pair(noise=noise))) for noise in (0.2, 3.0))
+    good, bad = (score(views_of(*centred(noise=noise))) for noise in (0.2, 3.0))
     for name in ("reciprocity", "stability_halves", "stability_quarters", "stability_dropped", "standout", "margin"):
         assert getattr(good, name) > getattr(bad, name), name
     assert good.reciprocity == 1.0

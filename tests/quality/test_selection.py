@@ -7,6 +7,7 @@ import pytest
 
 from cvgl.adaptation import adapt
 from cvgl.config import AdaptConfig, Recipe, SelectConfig
+from cvgl.quality.relatedness import Relatedness
 from cvgl.quality.selection import Selection, adapt_best, chosen_settings, select
 from tests.adaptation.synthetic import cross_view, recall_at_1
 from tests.adaptation.synthetic_noise import correlated_noise, flight
@@ -33,7 +34,7 @@ def test_a_recipe_that_is_clearly_better_is_chosen():
     selection = select(world.train_queries, world.train_references, AUTO, RULES)
     assert selection.chosen is Recipe.ROBUST
     assert "better than" in selection.reason
-    start, best = (next(one for one in selection.candidates if one.recipe is wanted) for wanted in ("standardised", "robust"))
+    start, best = (next(one for one in selection.candidates if one.recipe == wanted) for wanted in ("standardised", "robust"))
     assert best.credit > start.credit
 
 
@@ -94,3 +95,14 @@ def test_the_evidence_has_no_place_for_a_label():
     words = str(Selection.model_json_schema()).lower()
     assert not any(word in words for word in ("location_id", "image_id", "ground_truth"))
     assert np.isfinite(select(*pair(), AUTO, RULES).candidates[0].credit)
+
+
+def test_from_views_that_may_have_nothing_in_common_no_map_is_learned(monkeypatch):
+    doubtful = Relatedness(test="pairs", strength=2.0, threshold=1.0, related=True)
+    monkeypatch.setattr("cvgl.quality.selection.relatedness", lambda *arguments: doubtful)
+    world = correlated_noise()
+    selection = select(world.train_queries, world.train_references, AUTO, RULES)
+    assert selection.chosen in (Recipe.FROZEN, Recipe.STANDARDISED)
+    assert [one.recipe for one in selection.candidates] == [Recipe.FROZEN, Recipe.STANDARDISED]
+    assert "doubtful" in selection.reason
+    assert selection.refusal == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cvgl.adaptation.descriptors import unit_rows
+from cvgl.adaptation.standardise import fit
 from tests.adaptation.synthetic import Array
 
 
@@ -15,6 +16,13 @@ def pair(places: int = 80, dimension: int = 48, noise: float = 0.6, views: int =
     queries = np.repeat(content, views, axis=0) + offsets[0] + noise * rng.normal(size=(places * views, dimension))
     references = content + offsets[1] + noise * rng.normal(size=(places, dimension))
     return unit_rows(queries.astype(np.float32)), unit_rows(references.astype(np.float32))
+
+
+def centred(places: int = 80, dimension: int = 48, noise: float = 0.6, seed: int = 0) -> tuple[Array, Array]:
+    """The same as `pair`, each view by its own statistics: what descriptors are compared as."""
+    queries, references = pair(places, dimension, noise, seed=seed)
+    found = fit(queries, references)
+    return found.transform_query(queries), found.transform_reference(references)
 
 
 def unrelated(places: int = 80, dimension: int = 48, coarse: float = 2.0, seed: int = 0) -> tuple[Array, Array]:

@@ -489,12 +489,11 @@ def test_damaged_database_is_a_registry_error(lake: Lake) -> None:
         do(lake, make_run(lake, adapted=0.5))
 
 
-def test_address_that_nobody_answers_is_a_registry_error(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+def test_address_that_nobody_answers_is_a_registry_error(lake: Lake) -> None:
     evaluation = make_run(lake, adapted=0.5)
     for uri in ("http://127.0.0.1:9", f"file://{lake.root}/mlruns", "nonsense://x"):
-        with pytest.raises(RegistryError, match="cannot be opened"):
-            do(lake, evaluation, RegisterConfig(tracking_uri=uri))
+        with pytest.raises(RegistryError, match="cannot be (opened|reached)"):
+            do(lake, evaluation, RegisterConfig(tracking_uri=uri, patience_s=0))
 
 
 @pytest.mark.slow

@@ -6,21 +6,34 @@ models like any other, whose descriptors an adapter may start from.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
-from cvgl.config import BackboneConfig, Device, Facet, Pooling, Precision, Preprocess
+from cvgl.config import BackboneConfig, Device, Facet, Pooling, PositionResampling, Precision, Preprocess
 from cvgl.errors import ConfigError
 
 if TYPE_CHECKING:
     from cvgl.backbones.released.embedder import ReleasedEmbedder
 
-RELEASED = ("fsra", "geodtr", "sample4geo")
-_SOURCES = {
-    "fsra": "github.com/Dmmm1997/FSRA",
-    "geodtr": "github.com/zxh009123/GeoDTR",
-    "sample4geo": "github.com/Skyy93/Sample4Geo",
-}
+
+
+class Release(NamedTuple):
+    """What can be said about a released model before its file is there."""
+
+    summary: str
+    source: str
+
+
+RELEASED: Mapping[str, Release] = MappingProxyType(
+    {
+        "fsra": Release("FSRA, ViT with segments, trained on University-1652", "github.com/Dmmm1997/FSRA"),
+        "geodtr": Release("GeoDTR and GeoDTR+, trained on CVUSA or CVACT", "github.com/zxh009123/GeoDTR"),
+        "sample4geo": Release("Sample4Geo, ConvNeXt-B, a file for each data set", "github.com/Skyy93/Sample4Geo"),
+    }
+)
+"""Every released model by its name."""
 
 
 def load_released(config: BackboneConfig, device: Device, precision: Precision) -> ReleasedEmbedder:
@@ -48,7 +61,7 @@ def _check(config: BackboneConfig) -> None:
         raise ConfigError(
             f"'{config.name}' needs the weights that its authors released",
             where="backbone.checkpoint",
-            fix=f"download them ({_SOURCES[config.name]}) and give the file with --checkpoint",
+            fix=f"download them ({RELEASED[config.name].source}) and give the file with --checkpoint",
         )
     given = {
         "layer": config.layers is not None,
@@ -56,6 +69,7 @@ def _check(config: BackboneConfig) -> None:
         "pooling": config.pooling is not Pooling.AUTO,
         "rings": config.rings != 1,
         "preprocessing": config.preprocessing is not Preprocess.WHOLE,
+        "position_resampling": config.position_resampling is not PositionResampling.TIMM,
         "final_norm": config.final_norm,
     }
     meaningless = [name for name, is_given in given.items() if is_given]

@@ -22,7 +22,7 @@ from cvgl.backbones.released.embedder import Parts
 from cvgl.backbones.released.inputs import ReleasedInput, Way
 from cvgl.backbones.released.weights import count_of, filled, size_of
 from cvgl.config import BackboneConfig
-from cvgl.errors import ConfigError
+from cvgl.errors import ConfigError, ModelError
 from cvgl.types import View
 
 _HEADS = 8
@@ -41,7 +41,7 @@ def build(path: Path, config: BackboneConfig) -> Parts:
     tensors = {name: value for name, value in read_checkpoint(path).items() if not _OF_TRAINING.match(name)}
     names = ("model_1", "model_2") if any(name.startswith("model_2.") for name in tensors) else ("model_1",)
     with torch.device("meta"):
-        models = {name: _network(tensors, f"{name}.") for name in names}
+        models = {name: _network(tensors, f"{name}.", path) for name in names}
     filled(nn.ModuleDict(models), tensors, path, "FSRA (two_view_net or three_view_net)")
     for model in models.values():
         _use_released_scale(model)
@@ -116,11 +116,17 @@ def segment_means(places: torch.Tensor, segments: int) -> list[torch.Tensor]:
     return [ordered[:, share * index : end].mean(dim=1) for index, end in enumerate(ends)]
 
 
-def _network(tensors: Mapping[str, torch.Tensor], prefix: str) -> Fsra:
+def _network(tensors: Mapping[str, torch.Tensor], prefix: str, path: Path) -> Fsra:
     """The model of the file's sizes, without values; of the released ones where the file does not tell."""
     from timm.models.vision_transformer import VisionTransformer
 
     width = size_of(tensors, f"{prefix}transformer.cls_token", 2, _WIDTH)
+    if width % _HEADS:
+        raise ModelError(
+            f"{_HEADS} attention heads cannot share tokens of {width} numbers ({prefix}transformer.cls_token)",
+            where=path,
+            fix="give the file that the authors released for this model",
+        )
     places = size_of(tensors, f"{prefix}transformer.pos_embed", 1, _PLACES + 1) - 1
     transformer = VisionTransformer(
         img_size=max(1, math.isqrt(places)) * _PATCH,

@@ -140,9 +140,11 @@ def _branch(tensors: Mapping[str, torch.Tensor], side: str, heads: int, path: Pa
 
 def check_heads(heads: int, size: int, path: Path) -> None:
     """Raises ModelError: so many attention heads cannot share codes of this size."""
-    if size % heads:
+    if size < heads or size % heads:
         raise ModelError(
-            f"{heads} attention heads cannot share codes of {size} numbers", where=path, fix="correct TR_heads beside it"
+            f"{heads} attention heads cannot share codes of {size} numbers",
+            where=path,
+            fix="give the released file, with the *parameter.json that training left beside it (its TR_heads counts)",
         )
 
 
