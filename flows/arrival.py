@@ -27,6 +27,7 @@ from flows.register import register
 from flows.report import report
 from flows.stage import stage_flow
 from tasks.arrival import announce, decide, follow_references, gate_said, look, show_queue, take_in, training_work
+from tasks.recover import recover
 
 logger = logging.getLogger("cvgl.arrival")
 # What only a person can mend. Anything else (a disk, the network, the registry) leaves the batch where it is, to go on later.
@@ -87,6 +88,7 @@ def arrival(config: ArrivalConfig) -> ArrivalOutcome:
     """Looks at the source and works through the queue: take in, describe, decide; adapt where that is the decision."""
     lake = Lake.at(config.lake)
     with tags(config.dataset):
+        recover(config.dataset, config.registry, lake)  # what a process that died has left between map and registry
         unreachable, seen = None, None
         try:
             seen = look(config, lake)

@@ -320,7 +320,7 @@ def _option_type(annotation: Any) -> Any:
 def _help(field: FieldInfo) -> str:
     """The field's description with its default, which the option itself does not have: None means "not given"."""
     description, default = field.description or "", field.default
-    if field.is_required() or default is None:
+    if field.is_required() or default is None or "default:" in description:
         return description
     if field.default_factory is not None:
         return f"{description} (default: the recipe's)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect import tags
 
 from cvgl.config import RunConfig
+from cvgl.lake import Lake
 from flows.adapt import adapt
 from flows.align import align
 from flows.clock import Clock
@@ -15,6 +16,7 @@ from flows.outcome import Outcomes, RunOutcome
 from flows.register import register
 from flows.report import report
 from flows.stage import stage_flow
+from tasks.recover import recover
 
 
 @stage_flow("pipeline", run_name="{config.ingest.dataset}/{config.extract.backbone.name}/seed {config.adapt.seed}")
@@ -26,6 +28,7 @@ def pipeline(config: RunConfig) -> RunOutcome:
     """
     lake, took = config.lake, Clock()
     with tags(config.dataset, config.extract.backbone.name, f"seed-{config.adapt.seed}"):
+        recover(config.dataset, config.registry, Lake.at(lake))  # what a process that died has left between map and registry
         with took("ingest"):  # drone and satellite pictures; no pairs, no labels
             images = ingest(config.ingest, lake)
         alignment, extraction = None, config.extract

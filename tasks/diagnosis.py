@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from urllib import request
 
+from cvgl.config import RegisterConfig
 from cvgl.errors import CvglError
 from cvgl.lake import Lake
 
@@ -47,13 +48,15 @@ class Check:
 
 
 def diagnose(lake: Lake, tracking_uri: str | None = None) -> list[Check]:
-    """Looks at the packages, the device, the lake and the registry.
+    """Looks at the packages, the device, the lake, the registry, and whether maps and registry agree.
 
     Args:
         lake: may not exist yet.
         tracking_uri: of the registry; default: the lake's own.
     """
-    return [*_packages(), _device(), *_lake(lake), _registry(lake, tracking_uri)]
+    registry = _registry(lake, tracking_uri)
+    maps = _maps(lake, tracking_uri) if registry.verdict is not Verdict.BAD else ()
+    return [*_packages(), _device(), *_lake(lake), registry, *maps]
 
 
 def _packages() -> Iterator[Check]:
@@ -139,6 +142,25 @@ def _registry(lake: Lake, tracking_uri: str | None) -> Check:
     if uri.startswith("sqlite:///"):
         return _database(Path(uri.removeprefix("sqlite:///")), is_own=tracking_uri is None)
     return Check("registry", Verdict.NOTE, f"{uri} is an address that is not looked at here", "cvgl ui opens it")
+
+
+def _maps(lake: Lake, tracking_uri: str | None) -> Iterator[Check]:
+    """Whether the registry, the file that says which map serves, and that map agree."""
+    from tasks.registry.recovery import look
+
+    config = RegisterConfig(tracking_uri=tracking_uri)
+    for dataset in sorted(path.name.removeprefix("dataset=") for path in lake.map("*").parent.glob("dataset=*")):
+        subject, address = f"map of {dataset}", f" --tracking-uri {tracking_uri}" if tracking_uri else ""
+        try:
+            found = look(dataset, lake, config)
+        except CvglError as error:
+            yield Check(subject, Verdict.NOTE, f"cannot be compared with the registry: {error.what}", error.fix)
+            continue
+        if found:
+            mend = f"cvgl maps --dataset {dataset} --mend{address}"
+            yield Check(subject, Verdict.BAD, "; ".join(found), mend)
+        else:
+            yield Check(subject, Verdict.GOOD, "agrees with the registry")
 
 
 def _server(uri: str) -> Check:

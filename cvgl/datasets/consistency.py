@@ -62,6 +62,11 @@ _NEEDS: Mapping[Layout, tuple[tuple[str, str], ...]] = {
     Layout.SUES200: ((DRONE, SATELLITE), (SATELLITE, DRONE), *_SUES_SPLIT),
     Layout.DENSEUAV: _TREE,
 }
+# Folders without which nothing can be learned from, or found for, the pictures of the other view.
+_INDISPENSABLE = frozenset(
+    {"train/drone", "train/satellite", "test/gallery_satellite", DRONE, SATELLITE}
+    | {f"{TRAINING}/150/satellite", f"{TESTING}/150/gallery_satellite"}
+)
 # Folders that hold the same number of pictures of every place.
 _EVEN: Mapping[Layout, tuple[str, ...]] = {
     Layout.UNIVERSITY1652: (
@@ -78,17 +83,18 @@ _EVEN: Mapping[Layout, tuple[str, ...]] = {
 }
 
 
-def inconsistencies(listing: Listing, exact: Sequence[str] = ()) -> Iterator[Inconsistency]:
+def inconsistencies(listing: Listing, exact: Sequence[str] = (), *, partial: bool = False) -> Iterator[Inconsistency]:
     """Goes through everything that a listing of pictures by place can contradict itself in.
 
     Args:
         exact: folders with as many pictures as published: nothing is wrong with how they are spread over places.
+        partial: whether no published numbers tell that a whole folder is missing.
     """
     folders = _by_folder(listing)
     for folder, other in _NEEDS.get(listing.layout, ()):
-        if folder not in folders or other not in folders:
+        if folder not in folders or (other not in folders and not (partial and other in _INDISPENSABLE)):
             continue
-        lost = sorted({place for place, _ in folders[folder]} - {place for place, _ in folders[other]})
+        lost = sorted({place for place, _ in folders[folder]} - {place for place, _ in folders.get(other, ())})
         if lost:
             yield Inconsistency(
                 "missing",

@@ -42,13 +42,13 @@ _PARTS = {
 
 
 def is_cvact(root: Path) -> bool:
-    """Whether the table is there with training and validation pictures."""
-    return (root / MAT).is_file() and ((root / SMALL).is_dir() or (root / SATELLITE).is_dir())
+    """Whether training and validation pictures are there; without their folder of that name, the table has to be, too."""
+    return (root / SMALL).is_dir() or ((root / MAT).is_file() and (root / SATELLITE).is_dir())
 
 
 def is_cvact_test(root: Path) -> bool:
-    """Whether the table is there with test pictures alone."""
-    return (root / MAT).is_file() and (root / LARGE).is_dir() and not is_cvact(root)
+    """Whether test pictures are there alone."""
+    return (root / LARGE).is_dir() and not is_cvact(root)
 
 
 def list_cvact(root: Path) -> Listing:

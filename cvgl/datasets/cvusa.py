@@ -34,8 +34,8 @@ _PASSED_OVER = {
 
 
 def is_cvusa(root: Path) -> bool:
-    """Whether one of the splits is there."""
-    return any((root / name).is_file() for name in SPLITS)
+    """Whether one of the splits is there, or its satellite pictures: what then lacks is the splits, not the layout."""
+    return any((root / name).is_file() for name in SPLITS) or (root / SATELLITES).is_dir()
 
 
 def list_cvusa(root: Path) -> Listing:
@@ -54,6 +54,9 @@ def list_cvusa(root: Path) -> Listing:
     positions = _read_positions(root, listing)
     splits = (_pairs(root, name, subsets, positions, listing) for name, subsets in present.items())
     list_pairs(chain.from_iterable(splits), root, listing)
+    unplaced = sum(entry.position is None for entry in listing.entries)
+    if positions and unplaced:
+        listing.notes.append(f"{unplaced} pictures have no position: the table of positions has {len(positions)} rows")
     refuse_unlisted({SATELLITES: "satellite picture", PANORAMAS: "panorama"}, root, listing)
     for name, why in _PASSED_OVER.items():
         if (root / name).is_dir():

@@ -16,9 +16,9 @@ from cvgl.types import View
 
 # What each layout is known by, in the order in which they are tried: the more particular first.
 _SIGNS: Mapping[Layout, tuple[Callable[[Path], bool], str]] = {
-    Layout.CVUSA: (cvusa.is_cvusa, f"it holds {' or '.join(cvusa.SPLITS)}"),
-    Layout.CVACT: (cvact.is_cvact, f"it holds {cvact.MAT} and the training and validation pictures"),
-    Layout.CVACT_TEST: (cvact.is_cvact_test, f"it holds {cvact.MAT} and {cvact.LARGE}/"),
+    Layout.CVUSA: (cvusa.is_cvusa, f"it holds {', '.join(cvusa.SPLITS)} or {cvusa.SATELLITES}/"),
+    Layout.CVACT: (cvact.is_cvact, f"it holds {cvact.SMALL}/, or {cvact.MAT} and {cvact.SATELLITE}/"),
+    Layout.CVACT_TEST: (cvact.is_cvact_test, f"it holds {cvact.LARGE}/ and not {cvact.SMALL}/"),
     Layout.SUES200: (sues200.is_sues200, f"it holds {sues200.DRONE}/, or {sues200.TRAINING}/ or {sues200.TESTING}/ by height"),
     Layout.DENSEUAV: (
         denseuav.is_denseuav,

@@ -29,6 +29,7 @@ _FIXES = {
     Reason.MISSING: "copy the files again, or fetch the archive that holds them",
     Reason.UNLISTED: "nothing has to be done: they are not used; remove them if they came here by mistake",
     Reason.UNKNOWN_FOLDER: "rename the folder to what the layout knows, or move it elsewhere",
+    Reason.DUPLICATE: "fetch the splits again: each pair belongs to one of them, once",
     Reason.MISPLACED: "move the files to where the detail says",
     Reason.NOT_A_PICTURE: "remove or convert the files",
     Reason.BAD_ROW: "fetch the table again",
@@ -124,17 +125,20 @@ def inspect(
         list_source(IngestConfig(source=str(source), dataset="inspected", layout=one)) for one in _layouts(found, source)
     ]
     counts = _distinct(count for listing in listings for count in count_parts(listing))
+    contradictions = [one for listing in listings for one in _contradictions(listing, counts, partial)]
     entries = list({entry.path: entry for listing in listings for entry in listing.entries}.values())
     opened = _evenly(entries, sample)
     scans = scan_files([entry.path for entry in opened], max_pixels, progress)
     problems = [
         *([] if partial else _wrong_counts(counts)),
-        *(problem for listing in listings for problem in _contradictions(listing, counts, partial)),
+        *(_problem_of(one) for one in contradictions if one.certain or not partial),
         *_refused(listings),
         *_masked_twice(listings),
         *_unreadable(scans, source, len(entries)),
     ]
-    notes = tuple(dict.fromkeys(note for listing in listings for note in listing.notes))
+    seen = [note for listing in listings for note in listing.notes]
+    seen += [f"{one.count} {one.what}: {', '.join(one.examples)}" for one in contradictions if partial and not one.certain]
+    notes = tuple(dict.fromkeys(seen))
     return Inspection(source, found, reason, counts, tuple(dict.fromkeys(problems)), notes, len(entries), len(opened), partial)
 
 
@@ -181,11 +185,9 @@ def _wrong_counts(counts: Iterable[Count]) -> Iterator[Problem]:
             )
 
 
-def _contradictions(listing: Listing, counts: Iterable[Count], partial: bool) -> Iterator[Problem]:
+def _contradictions(listing: Listing, counts: Iterable[Count], partial: bool) -> Iterator[Inconsistency]:
     exact = [count.part.name for count in counts if count.state is State.RIGHT]
-    for one in inconsistencies(listing, exact):
-        if one.certain or not partial:
-            yield _problem_of(one)
+    return inconsistencies(listing, exact, partial=partial)
 
 
 def _problem_of(one: Inconsistency) -> Problem:

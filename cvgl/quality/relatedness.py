@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 THRESHOLD, CERTAIN = 1.0, 3.5
 """Deviations of the null distribution above its mean: below the first, views count as unrelated; between the two it is
-doubtful, and nothing is learned from what may be chance. Unrelated real pairs stay below 0.5, see docs/judgement.md."""
+doubtful, and nothing is learned from what may be chance. Unrelated real pairs stay below 0.5, see docs/judgement.md. Along
+a course, where the null distribution is one of shuffles and centred, there is no doubtful zone."""
 
 COMPONENTS = (32, 64)
 SPLITS, FLIPS, DEALS = 6, 24, 24
@@ -75,7 +76,7 @@ def relatedness(query_features: Any, reference_features: Any, trajectories: Traj
     """
     if trajectories is not None and trajectories.usable:
         strength = _course_strength(query_features, reference_features, trajectories)
-        return Relatedness(test="course", strength=strength, threshold=THRESHOLD, related=strength >= THRESHOLD)
+        return Relatedness(test="course", strength=strength, threshold=CERTAIN, related=strength >= CERTAIN)
     views = views_of(query_features, reference_features, most=(MOST_QUERIES, MOST_REFERENCES))
     strength = float(np.mean([_pair_strength(views, count) for count in COMPONENTS]))
     return Relatedness(test="pairs", strength=strength, threshold=THRESHOLD, related=strength >= THRESHOLD)

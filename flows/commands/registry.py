@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
     """Adds the commands."""
     command(app, REGISTRY, LAKE)(promote)
     command(app, DATASET, REGISTRY, LAKE)(rollback)
-    command(app, DATASET, LAKE)(maps)
+    command(app, DATASET, REGISTRY, LAKE)(maps)
 
 
 def promote(draft: Draft, run: Run) -> Answer:
@@ -46,12 +46,31 @@ def rollback(draft: Draft, to: To = None) -> Answer:
     return Answer(asdict(change), facts(asdict(change), "champion"))
 
 
-def maps(draft: Draft) -> Answer:
+Mend = Annotated[
+    bool,
+    typer.Option("--mend", help="Before that, put right what does not agree with the registry, which is the truth."),
+]
+
+
+def maps(draft: Draft, mend: Mend = False) -> Answer:
     """List the versions of a dataset's map that serve or have served, the newest first."""
+    from rich.console import Group
+
     from cvgl.localization.bundle import read_current
     from flows.tables import records
 
+    mended = _mended(draft) if mend else None
     current = read_current(draft.lake.champion(draft.dataset))
     served = [] if current is None else [current.serving, *reversed(current.before)]
     rows = [{"serves": "now" if not index else "", **entry.model_dump()} for index, entry in enumerate(served)]
-    return Answer({"maps": rows}, records(rows, f"{draft.dataset}: versions of its map"))
+    listed = records(rows, f"{draft.dataset}: versions of its map")
+    if mended is None:
+        return Answer({"maps": rows}, listed)
+    told = [f"mended: {one}" for one in mended] or ["nothing had to be mended"]
+    return Answer({"maps": rows, "mended": mended}, Group(*told, listed))
+
+
+def _mended(draft: Draft) -> list[str]:
+    from tasks.registry.recovery import mend
+
+    return mend(draft.dataset, draft.lake, draft.section("registry", RegisterConfig))

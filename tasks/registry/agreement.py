@@ -15,7 +15,7 @@ from typing import Any
 
 from cvgl.errors import LakeError
 from cvgl.lake import Lake
-from cvgl.localization.bundle import CurrentMap, problems, read_current
+from cvgl.localization.bundle import CurrentMap, problems, read_current, read_manifest
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 ROLLED_BACK, MAP, REPLACED, RUN = "cvgl.rolled_back", "cvgl.map", "cvgl.replaced", "cvgl.run"
@@ -131,7 +131,10 @@ def _of_map(lake: Lake, dataset: str, tags: Mapping[str, str], champion: str) ->
     folder = lake.map(dataset) / version
     if not folder.is_dir():
         return [f"the map {version} of version {champion} is missing"]
-    return [f"the map {version} of version {champion} is damaged: {problem}" for problem in problems(folder)]
+    if wrong := problems(folder):
+        return [f"the map {version} of version {champion} is damaged: {problem}" for problem in wrong]
+    run = read_manifest(folder).run
+    return [] if run == tags.get(RUN, run) else [f"the map {version} of version {champion} holds the adapter of {run}"]
 
 
 def _of_pointer(current: CurrentMap | None, tags: Mapping[str, str], champion: str, damaged: list[str]) -> list[str]:

@@ -68,7 +68,7 @@ class Patience:
                 if not can_pass(error):
                     raise
                 failed += 1
-                since = since or time.monotonic()
+                since = time.monotonic() if failed == 1 else since
                 left = since + self.seconds - time.monotonic()
                 if left <= 0:
                     raise self._given_up(what, failed, error) from error

@@ -16,7 +16,7 @@ from cvgl.adaptation.transforms import read_record
 from cvgl.config import RegisterConfig
 from cvgl.errors import LakeError, RegistryError
 from cvgl.lake import Lake, write_bytes, write_json
-from cvgl.localization.bundle import CurrentMap, Serving, problems, read_current
+from cvgl.localization.bundle import CurrentMap, Serving, problems, read_current, read_manifest
 from cvgl.stages.maps import build_map
 from tasks.registry import model
 from tasks.registry.agreement import CHALLENGER, CHAMPION, MAP, PREVIOUS, REPLACED, ROLLED_BACK, disagreements, standing_in
@@ -182,7 +182,8 @@ def _predecessor(registry: Registry, champion: Version) -> Version | None:
 def _map_of(registry: Registry, version: Version, dataset: str) -> str:
     """The map that a version serves with: the one that it is tagged with, or one that is built now."""
     lake, known = registry.lake, version.tags.get(MAP, "")
-    if known and not problems(lake.map(dataset) / known):
+    folder = lake.map(dataset) / known
+    if known and not problems(folder) and read_manifest(folder).run == version.run:
         return known
     ensure_adapter(registry, version)
     return build_map(lake, dataset, version.run).version

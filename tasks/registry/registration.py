@@ -222,7 +222,8 @@ def _find_or_create_version(
         "cvgl.features": str(record.features),
         "cvgl.model_id": model_id,
     }
-    made = registry.client.create_model_version(name, source, run_id=tracked.id, tags=tags)
+    # A server takes such a source only with the model's id beside it.
+    made = registry.client.create_model_version(name, source, run_id=tracked.id, tags=tags, model_id=model_id)
     return Version(model=name, number=str(made.version), tags=tags)
 
 

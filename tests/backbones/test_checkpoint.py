@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,17 @@ def test_damaged_files_are_refused(tmp_path: Path, name: str, damage: bytes | No
     with pytest.raises(ModelError) as caught:
         read_checkpoint(path)
     assert str(path) in str(caught.value)
+
+
+def test_no_wrong_byte_ends_in_another_error(tmp_path: Path) -> None:
+    path, whole, choose = tmp_path / "w.pt", pickle.dumps({"a": [1, 2, {"b": 3}], "c": "x" * 20}, protocol=2), random.Random(0)
+    for _ in range(400):
+        damaged = bytearray(whole)
+        for _ in range(choose.randrange(1, 4)):
+            damaged[choose.randrange(len(damaged))] = choose.randrange(256)
+        path.write_bytes(damaged)
+        with pytest.raises(ModelError):
+            read_checkpoint(path)
 
 
 def test_a_missing_file_and_a_file_of_something_else_are_refused(tmp_path: Path) -> None:

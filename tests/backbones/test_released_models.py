@@ -351,7 +351,7 @@ def test_without_a_file_to_go_by_the_sizes_are_the_released_ones(module: str, mi
     """ConvNeXt-base; FSRA's transformer with three segments (its unused classifiers left out); GeoDTR's two branches."""
     networks: Mapping[str, Callable[[], torch.nn.Module]] = {
         "sample4geo": lambda: sample4geo._network({}),
-        "fsra": lambda: fsra._network({}, "model_1."),
+        "fsra": lambda: fsra._network({}, "model_1.", Path()),
         "geodtr": lambda: torch.nn.ModuleList(geodtr._branch({}, side, 4, Path()) for side in ("grd", "sat")),
     }
     with torch.device("meta"):
@@ -414,6 +414,20 @@ def test_wrong_shapes_are_told(tmp_path: Path, name: str, key: str) -> None:
     with pytest.raises(ModelError) as raised:
         load(tmp_path, name, state)
     assert f"{key} (shape (2, 2) instead of {shape})" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        ("fsra", made.fsra(width=12)),
+        ("fsra", made.fsra() | {"model_1.transformer.cls_token": torch.zeros(1, 1, 0)}),
+        ("geodtr", made.geodtr() | {"ge_grd.w1": torch.zeros(1, 3, 1)}),
+        ("geodtr", made.geodtr() | {"ge_grd.w1": torch.zeros(0, 3, 1)}),
+    ],
+)
+def test_sizes_that_no_attention_can_share_are_refused(tmp_path: Path, name: str, state: State) -> None:
+    with pytest.raises(ModelError, match="attention heads cannot share"):
+        load(tmp_path, name, state)
 
 
 @pytest.mark.parametrize("name", RELEASED)
@@ -489,11 +503,14 @@ def _folders(path: Path) -> tuple[int, int]:
     return 0, 1
 
 
+_RESAMPLED = {"position_resampling": "released"}
+
+
 @pytest.mark.parametrize("name", RELEASED)
 def test_settings_that_released_models_have_not_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="authors released"):
         backbones.load(BackboneConfig(name=name))
-    for setting in ({"layers": (1,)}, {"facet": "value"}, {"pooling": "gem"}, {"pooling": "vlad"}, {"rings": 2}):
+    for setting in ({"layers": (1,)}, {"facet": "value"}, {"pooling": "gem"}, {"pooling": "vlad"}, {"rings": 2}, _RESAMPLED):
         with pytest.raises(ConfigError, match="own head"):
             backbones.load(BackboneConfig(**{"name": name, "checkpoint": "x.pth", **setting}))
 

@@ -224,6 +224,19 @@ def test_no_network_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "--checkpoint" in caught.value.fix
 
 
+@pytest.mark.parametrize("name", ["hf-hub:somebody/model", "local-dir:/nowhere"])
+def test_a_model_that_is_described_elsewhere_needs_more_than_a_checkpoint(
+    name: str, vit_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise ConnectionError("no route to the hub")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(ModelError, match="no route to the hub") as caught:
+        load(name, vit_weights)
+    assert "timm's own name" in caught.value.fix
+
+
 def test_torchvision_of_another_build_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 

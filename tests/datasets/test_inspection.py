@@ -13,6 +13,7 @@ from cvgl.datasets import releases
 from cvgl.datasets.detection import list_source
 from cvgl.datasets.inspection import Inspection, inspect
 from cvgl.datasets.releases import PUBLISHED, Part, State, count_parts, deviation
+from cvgl.errors import DataError
 from tests.data.layouts import LAYOUTS, Layouts
 from tests.data.pictures import place_picture, save, university1652
 
@@ -178,6 +179,63 @@ def test_an_absent_part_is_missing(layouts: Layouts, tmp_path: Path, published: 
     found = inspect(str(folder))
     assert "test/query_drone is missing" in said(found, "missing")
     assert next(c.state for c in found.counts if c.part.name == "test/query_drone") is State.MISSING
+
+
+@pytest.mark.parametrize(
+    ("layout", "lost", "named"),
+    [
+        (
+            Layout.UNIVERSITY1652,
+            "test/gallery_satellite",
+            "3 places of test/query_drone have no picture in test/gallery_satellite",
+        ),
+        (Layout.UNIVERSITY1652, "train/satellite", "3 places of train/drone have no picture in train/satellite"),
+        (Layout.SUES200, "satellite-view", "6 places of drone_view_512 have no picture in satellite-view"),
+        (Layout.DENSEUAV, "test/gallery_satellite", "3 places of test/query_drone have no picture in test/gallery_satellite"),
+    ],
+)
+def test_a_part_of_a_release_without_a_whole_view_is_wrong(
+    layouts: Layouts, tmp_path: Path, layout: Layout, lost: str, named: str
+) -> None:
+    folder = layouts.copy(layout, tmp_path)
+    shutil.rmtree(folder / lost)
+    assert named in said(inspect(str(folder), layout, partial=True), "missing")
+
+
+def test_a_part_of_a_release_may_have_one_direction_alone(layouts: Layouts, tmp_path: Path) -> None:
+    folder = layouts.copy(Layout.UNIVERSITY1652, tmp_path)
+    shutil.rmtree(folder / "test/gallery_drone")
+    shutil.rmtree(folder / "test/query_satellite")
+    assert inspect(str(folder), partial=True).is_right
+
+
+def test_an_uneven_part_of_a_release_is_a_note(layouts: Layouts, tmp_path: Path) -> None:
+    folder = layouts.copy(Layout.UNIVERSITY1652, tmp_path)
+    first(folder, "train/drone/*/*").unlink()
+    found = inspect(str(folder), partial=True)
+    assert found.is_right
+    assert "1 places of train/drone have fewer pictures than the usual 4: 0000 (3)" in found.notes
+
+
+def test_a_pair_without_a_row_of_positions_is_told(layouts: Layouts, tmp_path: Path) -> None:
+    folder = layouts.copy(Layout.CVUSA, tmp_path)
+    table = folder / "split_locations/all.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:2]))
+    assert "8 pictures have no position: the table of positions has 2 rows" in inspect(str(folder), partial=True).notes
+
+
+@pytest.mark.parametrize(
+    ("layout", "lost", "needed"),
+    [(Layout.CVUSA, "splits/*.csv", "splits/train-19zl.csv"), (Layout.CVACT, "ACT_data.mat", "ACT_data.mat")],
+)
+def test_pairs_without_what_names_them_are_known_all_the_same(
+    layouts: Layouts, tmp_path: Path, layout: Layout, lost: str, needed: str
+) -> None:
+    folder = layouts.copy(layout, tmp_path)
+    for path in folder.glob(lost):
+        path.unlink()
+    with pytest.raises(DataError, match=needed):
+        inspect(str(folder))
 
 
 def test_a_sample_is_spread_over_all_and_opens_no_more(tmp_path: Path) -> None:

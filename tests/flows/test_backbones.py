@@ -6,6 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from cvgl.backbones.released import RELEASED
 from cvgl.config import PRESETS, BackboneConfig, ExtractConfig, Facet, PositionResampling, Preprocess
 from flows.command import Answer, command
 from flows.options import FEATURES, Draft, as_options
@@ -42,9 +43,21 @@ def test_a_part_of_a_name_narrows_the_list() -> None:
         "dinov2-g-value31-vlad",
     }
     assert {one["preset"] for one in invoke("backbones", "ResNet", "--json").json["presets"]} == {"resnet50-imagenet"}
+    anyloc = invoke("backbones", "AnyLoc", "--json").json
+    assert [one["preset"] for one in anyloc["presets"]] == ["dinov2-g-value31-vlad"]
+    assert anyloc["released"] == []
     nothing = invoke("backbones", "nothing-like-it", "--json")
     assert nothing.code == 1
     assert nothing.json["error"]["kind"] == "ConfigError"
+
+
+def test_released_models_are_listed_with_where_their_files_are() -> None:
+    listed = invoke("backbones", "--json").json["released"]
+    assert [one["backbone"] for one in listed] == list(RELEASED)
+    assert all(one["source"] == RELEASED[one["backbone"]].source for one in listed)
+    shown = invoke("backbones", "sample4geo")
+    assert "--checkpoint" in shown.stdout
+    assert "dinov2" not in shown.stdout
 
 
 def test_the_option_takes_a_preset_and_other_options_go_before_it() -> None:

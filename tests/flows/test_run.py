@@ -83,8 +83,8 @@ def test_an_adapter_that_hurts_is_refused_with_exit_code_3(finished: Finished) -
     run = invoke(*again(finished, "--dimension", "1", "--iterations", "1"))
     assert run.code == 3, run.stderr
     assert run.json["verdict"] == "refused"
-    champion = json.loads((finished.lake / "champions" / "tiny.json").read_text())
-    assert champion["run"] == finished.run.json["run"]
+    current = json.loads((finished.lake / "maps" / "dataset=tiny" / "current.json").read_text())
+    assert current["serving"]["run"] == finished.run.json["run"]
 
 
 def test_other_pictures_are_placed_on_the_map(finished: Finished, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_good_pictures_of_a_bad_folder_go_through(finished: Finished, tmp_path: 
 @pytest.mark.slow
 def test_the_champion_is_moved_by_hand_and_back(finished: Finished, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
-    shutil.copytree(finished.lake, lake, ignore=shutil.ignore_patterns("mlflow", "champions", "prefect"))
+    shutil.copytree(finished.lake, lake, ignore=shutil.ignore_patterns("mlflow", "maps", "prefect"))
     first = invoke("run", "--dataset", "tiny", "--lake", lake, *QUICK, "--json").json["run"]
     second = invoke("run", "--dataset", "tiny", "--lake", lake, *QUICK, "--dimension", "1", "--json")
     assert second.code == 3

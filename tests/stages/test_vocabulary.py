@@ -253,7 +253,7 @@ def test_pictures_are_placed_by_the_stored_words(
     assert len(placement.top_k) == 4, "the gallery's tiles"
     for path in (moved.root / "vocabularies").iterdir():
         path.unlink()
-    with pytest.raises(ModelError, match="no vocabulary"):
+    with pytest.raises(ModelError, match=r"no vocabulary(.|\n)*extract again"):
         localize([asked], "town", moved)
 
 
@@ -326,3 +326,15 @@ def test_an_alignment_is_chosen_with_the_words_that_extract_then_uses(
     assert {one.layers for one in outcome.record.candidates} == {None}
     assert extract(images, outcome.config, lake).ref.digest == outcome.record.features
     assert len(learned_from) == 1
+
+
+def test_parts_say_how_pictures_and_positions_were_fitted(images: ArtifactRef, config: ExtractConfig, lake: Lake) -> None:
+    fitted = changed(
+        config,
+        **{"facet": "token", "pooling": "mean", "final_norm": True, "position_resampling": "released"},
+        **{"preprocessing": "released", "image_size": 48, "resize": 56},
+    )
+    named = FeatureStore(extract(images, fitted, lake).ref.path).metadata()
+    assert named["image_size"] == "48x48"
+    assert (named["preprocessing"], named["resize"]) == ("released", "56")
+    assert (named["position_resampling"], named["final_norm"]) == ("released", "yes")

@@ -194,7 +194,7 @@ def test_only_what_can_pass_is_tried_again() -> None:
     lasting = [
         requests.exceptions.SSLError("certificate"),
         requests.HTTPError(response=answer),
-        OSError(28, "disk full"),
+        OSError(28, "the disk is full"),
         ValueError(),
     ]
     assert [can_pass(error) for error in [*passing, *lasting]] == [True] * 3 + [False] * 4

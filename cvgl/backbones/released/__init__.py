@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from cvgl.backbones.released.embedder import ReleasedEmbedder
 
 
-
 class Release(NamedTuple):
     """What can be said about a released model before its file is there."""
 
