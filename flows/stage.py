@@ -45,7 +45,9 @@ def _as_asked(signature: inspect.Signature) -> inspect.Signature:
     `cvgl.config.Settings.__get_pydantic_json_schema__`.
     """
     parameters = [
-        one.replace(default=one.default.model_dump(mode="json", exclude_unset=True)) if isinstance(one.default, Settings) else one
-        for one in signature.parameters.values()
+        parameter.replace(default=parameter.default.model_dump(mode="json", exclude_unset=True))
+        if isinstance(parameter.default, Settings)
+        else parameter
+        for parameter in signature.parameters.values()
     ]
     return signature.replace(parameters=parameters)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.events import emit_event
@@ -21,6 +22,7 @@ from cvgl.arrival.watching import Look
 from cvgl.arrival.watching import look as run_look
 from cvgl.config import ArrivalConfig, RegisterConfig
 from cvgl.lake import Lake, read_json
+from cvgl.types import Progress
 from tasks.artifacts import artifact_key
 from tasks.progress import observed
 from tasks.registry.promotion import refresh
@@ -37,8 +39,18 @@ _NAMESPACE = uuid.UUID("6b1c1a3e-5a0e-5c37-9b0f-3a1f6f1f2a61")
 def look(config: ArrivalConfig, lake: Lake) -> Look:
     """Closes a batch where one is complete; see `cvgl.arrival.watching.look`."""
     dataset = config.dataset
-    with observed(artifact_key("look", dataset), f"reading what has arrived for {dataset}") as progress:
-        return run_look(config, lake, progress)
+    with ExitStack() as stack:
+        progress: Progress | None = None
+
+        def report(done: int, total: int, message: str = "") -> None:
+            # Only where there is something to read: a watcher that looks every few seconds has nothing to show.
+            nonlocal progress
+            if progress is None:
+                title = f"reading what has arrived for {dataset}"
+                progress = stack.enter_context(observed(artifact_key("look", dataset), title))
+            progress(done, total, message)
+
+        return run_look(config, lake, report)
 
 
 @stage_task("announce", run_name="tell of closed batches of {config.ingest.dataset}")

@@ -114,9 +114,9 @@ def fit_jointly(queries: Float32Array, references: Float32Array) -> Standardised
         references: float32 (N, d0), checked.
     """
     views = [_statistics(_Rows(rows, name), True) for rows, name in ((queries, "query features"), (references, "references"))]
-    mean = sum(view.mean.astype(np.float64) for view in views) / 2
-    second = sum(_variance(view) + np.square(view.mean - mean) for view in views) / 2
-    deviation = np.sqrt(second)
+    means = np.stack([view.mean.astype(np.float64) for view in views])
+    mean = means.mean(axis=0)
+    deviation = np.sqrt((np.stack([_variance(view) for view in views]) + np.square(means - mean)).mean(axis=0))
     both = Statistics(mean.astype(np.float32), np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32))
     return Standardised(query=both, reference=both)
 

@@ -129,6 +129,12 @@ class BackboneConfig(Settings):
         return _with_preset(_with_layers(values)) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
+    def _words_for_vlad(self) -> BackboneConfig:
+        if self.vocabulary is not None and self.pooling is not Pooling.VLAD:
+            raise ValueError("a vocabulary goes with pooling vlad: nothing else looks at it")
+        return self
+
+    @model_validator(mode="after")
     def _something_to_resize(self) -> BackboneConfig:
         if self.resize is not None and self.preprocessing is Preprocess.WHOLE:
             raise ValueError("resize goes with preprocessing released or native: the whole picture has no middle to cut out")

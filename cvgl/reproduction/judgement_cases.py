@@ -94,8 +94,13 @@ def _projected(case: Case, share: float, rng: np.random.Generator) -> Case:
     if share == 1.0:
         return case
     mix = rng.normal(size=(d0, max(16, round(share * d0)))).astype(np.float32)
-    names = ("train_queries", "train_references", "queries", "references")
-    return replace(case, **{name: unit_rows(getattr(case, name) @ mix) for name in names})
+    return replace(
+        case,
+        train_queries=unit_rows(case.train_queries @ mix),
+        train_references=unit_rows(case.train_references @ mix),
+        queries=unit_rows(case.queries @ mix),
+        references=unit_rows(case.references @ mix),
+    )
 
 
 def _thinned(case: Case, kept: float, asked: float, one_view: bool, rng: np.random.Generator) -> Case:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -94,12 +97,12 @@ def watch(draft: Draft, once: Once = False, tell: Tell = False) -> Answer:
     from flows.tables import facts
 
     config, screen = draft.arrival(), Screen()
-    with engine(Lake.at(config.lake), screen):
+    with engine(Lake.at(config.lake), screen), interruptible() as stopped:
         from flows.arrival import arrival, notice
 
         flow = notice if tell else arrival
         said = ""
-        while True:
+        while not stopped.is_set():
             try:
                 outcome = flow(config)
             except (CvglError, OSError) as error:
@@ -115,7 +118,27 @@ def watch(draft: Draft, once: Once = False, tell: Tell = False) -> Answer:
                 if outcome.says != said:
                     screen.console.print(outcome.says, markup=False)
                 said = outcome.says
-            time.sleep(config.watch.poll_seconds)
+            stopped.wait(config.watch.poll_seconds)
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets, besides interrupting what runs: an interrupt that the engine swallows is not forgotten."""
+    stopped = threading.Event()
+
+    def interrupt(number: int, frame: object) -> None:
+        stopped.set()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped  # signals come to the main thread only
+        return
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _facts(outcome: ArrivalOutcome) -> dict[str, object]:

@@ -28,8 +28,7 @@ _CREATES = "create_"
 _PASSING_STATUS = frozenset({408, 429, *range(500, 600)})
 # Files that are fetched side by side fail with one message, in which the reasons are only text.
 _PASSING_TEXT = re.compile(
-    r"requests\.exceptions\.(ConnectionError|ConnectTimeout|ReadTimeout|Timeout|RetryError|ChunkedEncodingError)"
-    r"|\b5\d\d Server Error"
+    r"Max retries exceeded with url|Connection (aborted|refused|broken)|Read timed out|IncompleteRead|\b5\d\d Server Error"
 )
 
 

@@ -61,9 +61,10 @@ def find_or_create_run(registry: Registry, dataset: str, run: str) -> TrackedRun
 def _find_or_create_run(registry: Registry, dataset: str, run: str) -> TrackedRun:
     experiment = experiment_id(registry, f"cvgl-{dataset}")
     found = registry.client.search_runs([experiment], f"tags.`cvgl.run` = '{run}'", order_by=["start_time ASC"])
+    found = sorted(found, key=_is_empty)  # one that was asked for first may be made last
     tags = {"cvgl.run": run, "cvgl.dataset": dataset}
     entity = found[0] if found else registry.client.create_run(experiment, run_name=run, tags=tags)
-    for second in (one for one in found[1:] if not one.data.params and not one.data.metrics):
+    for second in filter(_is_empty, found[1:]):
         registry.client.delete_run(second.info.run_id)
         logger.warning("MLflow had a second run of %s, %s, which holds nothing; it was deleted", run, second.info.run_id)
     finished = entity.info.status == "FINISHED"
@@ -73,6 +74,11 @@ def _find_or_create_run(registry: Registry, dataset: str, run: str) -> TrackedRu
         started=int(entity.info.start_time),
         contents=entity.data.tags.get("cvgl.contents", "") if finished else "",
     )
+
+
+def _is_empty(entity: Any) -> bool:
+    """Whether nothing has been logged for an MLflow run."""
+    return not entity.data.params and not entity.data.metrics
 
 
 def contents_digest(record: AdapterRecord, lake: Lake) -> str:

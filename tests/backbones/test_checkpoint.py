@@ -69,6 +69,7 @@ def test_damaged_files_are_refused(tmp_path: Path, name: str, damage: bytes | No
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
 def test_no_wrong_byte_ends_in_another_error(tmp_path: Path) -> None:
     path, whole, choose = tmp_path / "w.pt", pickle.dumps({"a": [1, 2, {"b": 3}], "c": "x" * 20}, protocol=2), random.Random(0)
     for _ in range(400):

@@ -241,8 +241,11 @@ def ray_faults(job: dict[str, Any]) -> list[str]:
     faults = [fault for group in groups for fault in pod_faults(group["template"]["spec"])]
     claims = {name: one["default"] for name, one in _properties(read_template("kubernetes")).items() if name.endswith("_claim")}
     for group in groups:
-        named = {one["persistentVolumeClaim"]["claimName"] for one in group["template"]["spec"]["volumes"] if len(one) == 2
-                 and "persistentVolumeClaim" in one}
+        named = {
+            one["persistentVolumeClaim"]["claimName"]
+            for one in group["template"]["spec"]["volumes"]
+            if len(one) == 2 and "persistentVolumeClaim" in one
+        }
         faults += [f"{claim} is not mounted" for claim in claims.values() if claim not in named]
     gpus = sum(
         int(container["resources"]["limits"].get("nvidia.com/gpu", 0)) * group.get("replicas", 1)
@@ -271,7 +274,7 @@ def test_ray_job_runs_the_image_with_the_lake_and_a_gpu() -> None:
     ("change", "fault"),
     [
         (lambda j: j["spec"].update(entrypoint=j["spec"]["entrypoint"] + " --shards 4"), "is no command"),
-        (lambda j: j["spec"].update(entrypoint=j["spec"]["entrypoint"].replace("/lake", "/tmp/lake")), "on no volume"),
+        (lambda j: j["spec"].update(entrypoint=j["spec"]["entrypoint"].replace("/lake", "/home/cvgl")), "on no volume"),
         (lambda j: j["spec"].update(entrypointNumGpus=2), "no node has the GPU"),
         (lambda j: j["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"].update(volumes=[]), "no volume"),
     ],

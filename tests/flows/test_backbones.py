@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import typer
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from cvgl.backbones.released import RELEASED
@@ -49,6 +50,13 @@ def test_a_part_of_a_name_narrows_the_list() -> None:
     nothing = invoke("backbones", "nothing-like-it", "--json")
     assert nothing.code == 1
     assert nothing.json["error"]["kind"] == "ConfigError"
+
+
+def test_a_vocabulary_that_nothing_would_look_at_is_wrong_usage() -> None:
+    BackboneConfig(name="dinov2-g-value31-vlad", vocabulary="words.pt")
+    for name in ("gist", "sample4geo", "dinov2-g-value31-gem"):
+        with pytest.raises(ValidationError, match="goes with pooling vlad"):
+            BackboneConfig(name=name, vocabulary="words.pt")
 
 
 def test_released_models_are_listed_with_where_their_files_are() -> None:

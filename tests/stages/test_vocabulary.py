@@ -331,8 +331,13 @@ def test_an_alignment_is_chosen_with_the_words_that_extract_then_uses(
 def test_parts_say_how_pictures_and_positions_were_fitted(images: ArtifactRef, config: ExtractConfig, lake: Lake) -> None:
     fitted = changed(
         config,
-        **{"facet": "token", "pooling": "mean", "final_norm": True, "position_resampling": "released"},
-        **{"preprocessing": "released", "image_size": 48, "resize": 56},
+        facet="token",
+        pooling="mean",
+        final_norm=True,
+        position_resampling="released",
+        preprocessing="released",
+        image_size=48,
+        resize=56,
     )
     named = FeatureStore(extract(images, fitted, lake).ref.path).metadata()
     assert named["image_size"] == "48x48"
