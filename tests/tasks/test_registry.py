@@ -492,7 +492,7 @@ def test_damaged_database_is_a_registry_error(lake: Lake) -> None:
 def test_address_that_nobody_answers_is_a_registry_error(lake: Lake) -> None:
     evaluation = make_run(lake, adapted=0.5)
     for uri in ("http://127.0.0.1:9", f"file://{lake.root}/mlruns", "nonsense://x"):
-        with pytest.raises(RegistryError, match="cannot be (opened|reached)"):
+        with pytest.raises(RegistryError, match=r"cannot be (opened|reached)"):
             do(lake, evaluation, RegisterConfig(tracking_uri=uri, patience_s=0))
 
 
