@@ -12,6 +12,7 @@ from cvgl.config.ingest import IngestConfig
 from cvgl.config.register import RegisterConfig
 from cvgl.config.settings import Settings
 
+
 class RunConfig(Settings):
     """One run of the whole pipeline."""
 
