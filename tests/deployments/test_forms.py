@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import shutil
 import sys
 import time
 import uuid
@@ -113,25 +112,6 @@ def test_what_is_called_without_a_form_is_as_before() -> None:
     record = AdaptConfig().model_dump(mode="json")
     assert record["iterations"] == 5
     assert AdaptConfig.model_validate(record) == AdaptConfig()
-
-
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium in PATH (Debian: apt-get install chromium)")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (the dev extra has it)")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch_persistent_context(
-            str(tmp_path / "profile"),
-            executable_path=chromium,
-            headless=True,
-            args=flags,
-            viewport={"width": 1300, "height": 2600},
-        )
-        yield browser.new_page()
-        browser.close()
 
 
 @pytest.mark.slow
