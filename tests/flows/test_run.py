@@ -188,6 +188,7 @@ def test_real_pictures_and_a_real_backbone(prefect_api: str, shared: Path, tmp_p
     run = cvgl(
         *("run", "--source", shared / "data" / "university_mini", "--dataset", "university_mini", "--backbone", backbone),
         *("--checkpoint", shared / "weights" / f"{weights}.safetensors", "--align-samples", "64"),
+        *("--align-passes", "1500"),
         *("--lake", tmp_path / "lake", "--json"),
         timeout=1100,
     )
