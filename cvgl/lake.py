@@ -7,6 +7,7 @@ work is a look at the disk; rows are joined by image_id, never by position.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import tempfile
@@ -108,12 +109,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path`; on a clean exit makes it durable and moves it to `path` in one step.
 
     The temporary file is removed when the body fails. When the process dies, it stays behind under a name that starts
-    with `.tmp-`, which no reader looks at and `sweep` removes.
+    with `.tmp-`, which no reader looks at and `sweep` removes: the lock on it has died with its writer.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    handle, temporary = _locked_temporary(path)
     try:
         yield temporary
         with temporary.open("rb") as stream:
@@ -124,6 +123,16 @@ def replacing(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _locked_temporary(path: Path) -> tuple[int, Path]:
+    while True:
+        handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # swept before it was locked
 
 
 def sync_folder(folder: Path) -> None:
@@ -163,14 +172,15 @@ def read_json(path: Path) -> Any:
 def write_parquet(path: Path, table: pa.Table, metadata: Mapping[str, str] | None = None) -> None:
     """Writes a table as Parquet, atomically. `metadata` goes into the file's schema.
 
-    Uncompressed features (compression gains 8 % on float32 and costs time) and the same bytes for the same table.
+    Uncompressed features (compression gains 8 % on float32 and costs time) and the same bytes for the same table. Each page
+    bears its checksum, without which a damaged descriptor would be read as another one.
     """
     import pyarrow.parquet as pq
 
     if metadata:
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), **metadata})
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="none", write_statistics=True, store_schema=True)
+        pq.write_table(table, temporary, compression="none", write_statistics=True, store_schema=True, write_page_checksum=True)
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -184,7 +194,7 @@ def read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
 
     try:
         # ParquetFile, not read_table: the latter would add the folder's `dataset=` as a column.
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             return file.read(columns=columns)
     except FileNotFoundError as error:
         raise LakeError("a file of the lake is missing", where=path, fix="run the stage that writes it again") from error
@@ -198,8 +208,19 @@ def parquet_files(folder: Path) -> list[Path]:
 
 
 def sweep(folder: Path, *, is_stale: Callable[[Path], bool] = lambda path: True) -> int:
-    """Removes what killed processes left behind under temporary names; returns how many files went."""
-    stale = [path for path in folder.rglob(f"{TEMPORARY_PREFIX}*") if path.is_file() and is_stale(path)]
-    for path in stale:
-        path.unlink(missing_ok=True)
-    return len(stale)
+    """Removes what killed processes left behind under temporary names; returns how many files went.
+
+    A file that is being written by a living process is locked and stays.
+    """
+    found = [path for path in folder.rglob(f"{TEMPORARY_PREFIX}*") if path.is_file() and is_stale(path)]
+    return sum(_swept(path) for path in found)
+
+
+def _swept(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    except (FileNotFoundError, BlockingIOError):
+        return False
+    return True

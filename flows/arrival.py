@@ -14,11 +14,14 @@ from pydantic import BaseModel, ConfigDict
 
 from cvgl.arrival import batches, costs, locks
 from cvgl.arrival.batches import Batch, State
-from cvgl.arrival.extraction import settled_extraction
+from cvgl.arrival.extraction import check_source, damaged_extraction, gone_while_described, running_settings, settled_extraction
+from cvgl.arrival.leftovers import sweep_leftovers
+from cvgl.arrival.source import UnreachableError
 from cvgl.arrival.watching import Look
-from cvgl.config import ArrivalConfig
-from cvgl.errors import ConfigError, DataError, ModelError
+from cvgl.config import ArrivalConfig, ExtractConfig
+from cvgl.errors import ConfigError, DataError, LakeError, ModelError
 from cvgl.lake import Lake
+from cvgl.stages.extract import ExtractOutcome
 from flows.adapt import adapt
 from flows.align import align
 from flows.evaluate import evaluate
@@ -104,10 +107,28 @@ def arrival(config: ArrivalConfig) -> ArrivalOutcome:
 def work_through(config: ArrivalConfig, lake: Lake) -> tuple[Batch, ...]:
     """Works on every open batch of a map, oldest first; one process at a time."""
     worked: dict[str, Batch] = {}
-    with locks.working(lake, config.dataset):
-        while waiting := batches.queue(lake, config.dataset):
-            worked[waiting[0].batch] = _finish(waiting[0], config, lake)
+    away: dict[str, UnreachableError] = {}  # by source: what came from elsewhere does not wait for it
+    with locks.working(lake, config.dataset) as killed:
+        if killed:
+            _tell_of_a_kill(lake, config.dataset)
+        while waiting := [batch for batch in batches.queue(lake, config.dataset) if batch.source not in away]:
+            batch = waiting[0]
+            try:
+                worked[batch.batch] = _finish(batch, config, lake)
+            except UnreachableError as error:
+                logger.warning("batch %s stays as far as it is until its source is there again: %s", batch.batch, error)
+                away[batch.source] = error
+        if worked or killed:
+            sweep_leftovers(lake, config.dataset)
+    if away:
+        raise next(iter(away.values()))
     return tuple(worked.values())
+
+
+def _tell_of_a_kill(lake: Lake, dataset: str) -> None:
+    waiting = batches.queue(lake, dataset)
+    left = f"batch {waiting[0].batch}, which is {waiting[0].state}" if waiting else "nothing, all was done"
+    logger.warning("the process that worked on the map %s before was killed; going on with %s", dataset, left)
 
 
 def _finish(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
@@ -117,12 +138,40 @@ def _finish(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
         while batch.is_open:
             logger.info("batch %s is %s", batch.batch, batch.state)
             try:
-                batch = _STEPS[batch.state](batch, config, lake)
+                batch = _step(batch, config, lake)
+            except UnreachableError:
+                raise  # nothing is wrong with the batch
             except LASTING as error:
                 logger.error("batch %s of %s: %s", batch.batch, batch.dataset, error)
                 batch = batches.advance(lake, batch, state=State.FAILED, outcome="not usable", reason=str(error.what))
     logger.info("batch %s is %s: %s", batch.batch, batch.outcome or batch.state, batch.reason)
     return batch
+
+
+def _step(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
+    """One step; where descriptors turn out to be damaged, once more after their pictures were described again."""
+    try:
+        return _STEPS[batch.state](batch, config, lake)
+    except LakeError as error:
+        settings = damaged_extraction(lake, batch)
+        if settings is None:
+            raise
+        logger.warning("batch %s: %s; the pictures are described again", batch.batch, error.what)
+        _extract(batch, settings.model_copy(update=running_settings(config.extract)), config, lake)
+        return _STEPS[batch.state](batch, config, lake)
+
+
+def _extract(batch: Batch, extraction: ExtractConfig, config: ArrivalConfig, lake: Lake) -> ExtractOutcome:
+    """Describes what is missing; once more where files were away that are there again."""
+    for _ in range(2):
+        try:
+            described = extract(batch.dataset, extraction, config.lake, config.cluster)
+        except DataError:
+            check_source(batch, config, lake)  # what cannot be described may only be away
+            raise
+        if not gone_while_described(batch, described.failures, config, lake):
+            break
+    return described
 
 
 def _for_source(config: ArrivalConfig, batch: Batch) -> ArrivalConfig:
@@ -134,7 +183,8 @@ def _for_source(config: ArrivalConfig, batch: Batch) -> ArrivalConfig:
 
 def _take_in(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
     taken = take_in(batch, config, lake)
-    return batches.advance(lake, batch, state=State.INGESTED, ingest=taken.counts(), images_through=taken.images_through)
+    done = {"ingest": taken.counts(), "left": taken.left, "images_through": taken.images_through}
+    return batches.advance(lake, batch, state=State.INGESTED, **done)
 
 
 def _describe(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
@@ -145,7 +195,7 @@ def _describe(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
             choice = config.align.model_copy(update={"query_view": config.align.query_view or config.adapt.query_view})
             extraction = align(batch.dataset, config.extract, choice, config.lake).config
     with locks.extraction_slot(lake, config.parallel_extractions), costs.measured() as meter:
-        described = extract(batch.dataset, extraction, config.lake)
+        described = _extract(batch, extraction, config, lake)
     if described.embedded:
         costs.record(lake, batch.dataset, batch.batch, meter, "extract", described.ref.digest, described.embedded)
     return batches.advance(lake, batch, state=State.EXTRACTED, features=described.ref.digest)
@@ -166,7 +216,7 @@ def _decide(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
 
 def _adapt(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
     with costs.measured() as meter:
-        learned = adapt(batch.dataset, batch.features, config.adapt, config.lake)
+        learned = adapt(batch.dataset, batch.features, config.adapt, config.lake, config.select)
     if not learned.skipped:
         work = training_work(lake, batch)
         costs.record(lake, batch.dataset, batch.batch, meter, "adapt", str(config.adapt.recipe), work)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from cvgl.config import (
-    AdaptConfig,
     AlignConfig,
     AlignmentConfig,
     BackboneConfig,
@@ -33,7 +32,6 @@ WORLD = WorldConfig(
 # At this distance and heading both views show the same ground: nothing to crop, nothing to turn.
 EXTRACT = ExtractConfig(backbone=BackboneConfig(name="gist"), alignment=AlignmentConfig())
 ALIGN = AlignConfig(enabled=False)
-ADAPT = AdaptConfig()
 
 
 def write_world(lake: Lake, progress: Progress) -> Path:
@@ -44,4 +42,4 @@ def write_world(lake: Lake, progress: Progress) -> Path:
 def demo_config(lake: Lake, manifest: Path) -> RunConfig:
     """The settings of the demonstration's run."""
     ingest = IngestConfig(source=str(manifest), dataset=DATASET, layout=Layout.MANIFEST)
-    return RunConfig(lake=str(lake.root), ingest=ingest, align=ALIGN, extract=EXTRACT, adapt=ADAPT)
+    return RunConfig(lake=str(lake.root), ingest=ingest, align=ALIGN, extract=EXTRACT)

@@ -68,6 +68,7 @@ FEATURES = (
     Setting("--clusters", "extract.backbone.clusters"),
     Setting("--vocabulary", "extract.backbone.vocabulary"),
     Setting("--rings", "extract.backbone.rings"),
+    Setting("--cells", "extract.backbone.cells"),
     Setting("--image-size", "extract.backbone.image_size"),
     Setting("--preprocessing", "extract.backbone.preprocessing"),
     Setting("--resize", "extract.backbone.resize"),
@@ -96,6 +97,13 @@ ALIGNMENT = (
     Setting("--align-seed", "align.seed"),
 )
 ALIGN_VIEW = (Setting("--align-view", "align.query_view"),)
+CLUSTER = (
+    Setting("--runner", "cluster.runner"),
+    Setting("--shards", "cluster.shards"),
+    Setting("--cluster", "cluster.address"),
+    Setting("--shard-cpus", "cluster.cpus"),
+    Setting("--shard-gpus", "cluster.gpus"),
+)
 DEVICE = (Setting("--device", "extract.device"),)
 ADAPTER = (
     Setting("--recipe", "adapt.recipe"),
@@ -114,6 +122,14 @@ ADAPTER = (
     Setting("--query-view", "adapt.query_view"),
     Setting("--training-device", "adapt.device"),
     Setting("--training-precision", "adapt.precision"),
+)
+SELECTION = (
+    Setting("--select-candidate", "select.candidates"),
+    Setting("--select-confidence", "select.confidence"),
+    Setting("--select-confidence-along", "select.confidence_along"),
+    Setting("--select-most-work", "select.most_work"),
+    Setting("--select-repeats", "select.repeats"),
+    Setting("--select-fewest", "select.fewest"),
 )
 EVALUATION = (
     Setting("--protocol", "evaluate.protocols"),
@@ -151,7 +167,9 @@ _PANELS = {
     "ingest": "Pictures",
     "align": "Alignment of the views",
     "extract": "Frozen model",
+    "cluster": "Past one machine",
     "adapt": "Adaptation",
+    "select": "Choice of the recipe 'auto'",
     "evaluate": "Evaluation",
     "registry": "Registry",
     "watch": "What arrives",
@@ -253,8 +271,8 @@ def _validated(model: type[Model], values: Mapping[str, Any], prefix: str) -> Mo
 
 def _problem(prefix: str, location: tuple[int | str, ...], message: str) -> str:
     path = (prefix + ".".join(str(part) for part in location)).rstrip(".")
-    groups = (LAKE, DATASET, SOURCE, LAYOUT, ALIGN, ALIGNMENT, ALIGN_VIEW, FEATURES, ADAPTER, EVALUATION, REGISTRY)
-    flags = {setting.path: setting.flag for group in (*groups, WATCH, POLICY) for setting in group}
+    groups = (LAKE, DATASET, SOURCE, LAYOUT, ALIGN, ALIGNMENT, ALIGN_VIEW, FEATURES, ADAPTER, SELECTION, EVALUATION, REGISTRY)
+    flags = {setting.path: setting.flag for group in (*groups, CLUSTER, WATCH, POLICY) for setting in group}
     return f"{flags.get(path, path)}: {message}"
 
 

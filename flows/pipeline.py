@@ -38,9 +38,9 @@ def pipeline(config: RunConfig) -> RunOutcome:
                 alignment = align(config.dataset, config.extract, choice, lake)
                 extraction = alignment.config
         with took("extract"):  # the frozen foundation model f0 describes each of them once (III-C)
-            features = extract(config.dataset, extraction, lake)
+            features = extract(config.dataset, extraction, lake, config.cluster)
         with took("adapt"):  # pseudo-labels and InfoNCE in turn, held together by reconstruction (III-D to III-F)
-            adapter = adapt(config.dataset, features.ref.digest, config.adapt, lake)
+            adapter = adapt(config.dataset, features.ref.digest, config.adapt, lake, config.select)
         with took("evaluate"):  # recall and AP in both directions, before and after (IV-A)
             evaluation = evaluate(adapter.run, config.evaluate, lake)
         with took("register"):  # only an adapter that is no worse than its predecessor serves

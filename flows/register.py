@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from cvgl.config import EvaluateConfig, RegisterConfig
 from cvgl.lake import Lake
+from cvgl.summary import MetricSummary
 from flows.stage import DEFAULT_LAKE, EVALUATE, REGISTER, stage_flow
+from tasks.champion import describe_for
 from tasks.evaluate import evaluate
 from tasks.find import find_adapter, find_evaluation
 from tasks.judge import judge
@@ -19,20 +21,20 @@ def register(
     evaluation: EvaluateConfig = EVALUATE,
     lake: str = DEFAULT_LAKE,
 ) -> RegisterOutcome:
-    """Stores an evaluated run in the registry; it becomes the champion if it is no worse than the one there is,
-    or, without labels, if nothing serves yet and it is better than the frozen model with confidence.
+    """Stores an evaluated run in the registry; it becomes the champion if it is better than the one there is with confidence,
+    by labels where there are some, or without them on pictures that neither has learned from.
 
     Args:
         run: name of the run.
-        config: registry address, model name, tolerance of the gate.
+        config: registry address, model name, policy of the gate.
         evaluation: how the champion is measured on the same rows, when there is one.
         lake: folder that holds everything.
     """
     root = Lake.at(lake)
+
+    def measured(champion: str) -> list[MetricSummary]:
+        describe_for(champion, run, root)  # with a frozen model of its own, it may lack what has come since
+        return evaluate(find_adapter(root, champion), evaluation, root).metrics
+
     judge(find_adapter(root, run), root)
-    return pass_gate(
-        find_evaluation(root, run),
-        config,
-        root,
-        evaluate_run=lambda champion: evaluate(find_adapter(root, champion), evaluation, root).metrics,
-    )
+    return pass_gate(find_evaluation(root, run), config, root, evaluate_run=measured)

@@ -22,11 +22,11 @@ from cvgl.reproduction.page_writing import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cvgl.reproduction.bootstrap import Interval
     from cvgl.reproduction.page import Cell, Page, PageGrid, PageTable
     from cvgl.reproduction.page_writing import PageOutcome
     from cvgl.reproduction.reproduce import ReproduceOutcome
     from cvgl.reproduction.results import BackboneResult, ConfigurationResult, DirectionResult, Judged, Spread
+    from cvgl.retrieval.bootstrap import Interval
 
 
 def shown(outcome: ReproduceOutcome) -> Any:

@@ -9,7 +9,16 @@ from typing import ParamSpec, TypeVar
 from prefect import Flow, flow
 from prefect.utilities.callables import parameter_schema
 
-from cvgl.config import AdaptConfig, AlignConfig, EvaluateConfig, ExtractConfig, RegisterConfig, RunConfig, Settings
+from cvgl.config import (
+    AdaptConfig,
+    AlignConfig,
+    EvaluateConfig,
+    ExtractConfig,
+    RegisterConfig,
+    RunConfig,
+    SelectConfig,
+    Settings,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -17,6 +26,7 @@ R = TypeVar("R")
 DEFAULT_LAKE: str = RunConfig.model_fields["lake"].default
 # What a flow's form shows before anything is filled in; the values themselves are those of cvgl.config.
 ALIGN, EXTRACT, ADAPT, EVALUATE, REGISTER = AlignConfig(), ExtractConfig(), AdaptConfig(), EvaluateConfig(), RegisterConfig()
+SELECT = SelectConfig()
 
 
 def stage_flow(name: str, *, run_name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:

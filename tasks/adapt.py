@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect.artifacts import create_table_artifact
 
-from cvgl.config import AdaptConfig
+from cvgl.config import AdaptConfig, SelectConfig
 from cvgl.lake import Lake, read_json
 from cvgl.stages.adapt import AdaptOutcome
 from cvgl.stages.adapt import adapt as run_stage
@@ -18,11 +18,11 @@ from tasks.stage import stage_task
 
 
 @stage_task("adapt", run_name="adapt {features.name}, {config.recipe} recipe, seed {config.seed}")
-def adapt(features: ArtifactRef, config: AdaptConfig, lake: Lake) -> AdaptOutcome:
+def adapt(features: ArtifactRef, config: AdaptConfig, lake: Lake, rules: SelectConfig | None = None) -> AdaptOutcome:
     """Runs the EM iterations that are missing; see `cvgl.stages.adapt`."""
     title = f"adapting {features.name} ({config.recipe}, seed {config.seed})"
     with observed(artifact_key("adapt", features.name, f"seed{config.seed}"), title) as progress:
-        outcome = run_stage(features, config, lake, progress)
+        outcome = run_stage(features, config, lake, progress, rules=rules)
     history = read_json(outcome.ref.path / "adapter.json")["history"]
     create_table_artifact(
         [_row(iteration) for iteration in history],

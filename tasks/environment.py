@@ -31,6 +31,9 @@ _ENGINE = {
     # One SQLite file, several writers (the flow, its log handler, the server's services): wait instead of giving up.
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
     "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
+    # Who holds a deployment's concurrency slot. Kept in memory only, a server that is killed leaves the slot taken for ever,
+    # and `arrival` never starts again; on disk, it is given back when the lease has run out.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     # Two busy cores need longer than the engine's 20 s to start a server.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
 }

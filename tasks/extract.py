@@ -20,13 +20,18 @@ def extract(images: ArtifactRef, config: ExtractConfig, lake: Lake) -> ExtractOu
     title = f"describing {images.name} with {config.backbone.name}"
     with observed(artifact_key("extract", images.name, config.backbone.name), title) as progress:
         outcome = run_stage(images, config, lake, progress)
+    show(outcome, config)
+    return outcome
+
+
+def show(outcome: ExtractOutcome, config: ExtractConfig, how: str = "") -> None:
+    """What has been described, on the run's page; `how` goes into the heading."""
     create_markdown_artifact(
-        f"# {config.backbone.name} on {images.name}\n\n"
+        f"# {config.backbone.name} on {outcome.ref.name}{how}\n\n"
         "| embedded | known | failed | dimension | pictures/s |\n|---:|---:|---:|---:|---:|\n"
         f"| {outcome.embedded} | {outcome.known} | {outcome.failed} | {outcome.dimension} "
         f"| {outcome.images_per_second:.1f} |\n\n"
         f"Model fingerprint `{outcome.ref.digest}`, descriptors in `{outcome.ref.path}`.\n",
-        key=artifact_key("features", images.name, config.backbone.name),
-        description=f"Frozen descriptors of {images.name}",
+        key=artifact_key("features", outcome.ref.name, config.backbone.name),
+        description=f"Frozen descriptors of {outcome.ref.name}",
     )
-    return outcome

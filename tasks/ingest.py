@@ -29,7 +29,8 @@ def ingest(config: IngestConfig, lake: Lake) -> IngestOutcome:
 def _publish(outcome: IngestOutcome, dataset: str, lake: Lake) -> None:
     create_markdown_artifact(
         f"# {dataset}\n\n| new | known | quarantined | in the lake |\n|---:|---:|---:|---:|\n"
-        f"| {outcome.new} | {outcome.known} | {outcome.quarantined} | {outcome.total} |\n",
+        f"| {outcome.new} | {outcome.known} | {outcome.quarantined} | {outcome.total} |\n"
+        + "".join(f"\n**Look at this:** {warning}\n" for warning in outcome.warnings),
         key=artifact_key("images", dataset),
         description=f"What was taken in for {dataset}",
     )

@@ -10,9 +10,10 @@ from cvgl.types import ArtifactRef
 from tasks.artifacts import artifact_key
 from tasks.pages import running_pages
 from tasks.progress import observed
-from tasks.registry.registration import EvaluateRun, RegisterOutcome
+from tasks.registry.registration import RegisterOutcome
 from tasks.registry.registration import publish_report as run_publication
 from tasks.registry.registration import register as run_registration
+from tasks.registry.verdict import EvaluateRun
 from tasks.stage import stage_task
 
 
@@ -39,6 +40,7 @@ def _show(outcome: RegisterOutcome, lake: Lake) -> None:
         f"# {outcome.verdict}\n\n{outcome.reason}\n\n"
         f"- model: `{outcome.model}` version {outcome.version}\n"
         f"- champion now: `{outcome.champion or 'none'}`\n"
+        f"{_compared(outcome)}"
         f"- run and model in MLflow: {where}\n",
         key=artifact_key("gate", outcome.run),
         description=f"{outcome.verdict}: {outcome.model} version {outcome.version}",
@@ -62,6 +64,12 @@ def _show(outcome: RegisterOutcome, lake: Lake) -> None:
             key=artifact_key("mlflow-run", outcome.run),
             description="Parameters, metrics of every iteration, figures and the report, in MLflow",
         )
+
+
+def _compared(outcome: RegisterOutcome) -> str:
+    """What challenger and champion came to on the same rows, as lines of a list."""
+    found = [one for one in (outcome.decision.difference, outcome.decision.contest) if one is not None]
+    return "".join(f"- on the same rows: {one}\n" for one in found)
 
 
 def mlflow_page(outcome: RegisterOutcome, lake: Lake) -> str | None:

@@ -59,6 +59,23 @@ def test_a_killed_write_leaves_the_old_file_and_litter_that_no_reader_sees(tmp_p
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_is_being_written_is_not_swept(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a.json") as temporary:
+        assert sweep(tmp_path) == 0
+        temporary.write_text("{}")
+    assert read_json(tmp_path / "a.json") == {}
+
+
+def test_a_damaged_value_is_not_read_as_another(tmp_path: Path) -> None:
+    path = tmp_path / "part.parquet"
+    write_parquet(path, pa.table({"a": pa.array([0.5] * 500 + [0.25] * 500, pa.float32())}))
+    content = bytearray(path.read_bytes())
+    content[content.index(b"\x00\x00\x80\x3e")] ^= 1  # a float that stays one
+    path.write_bytes(content)
+    with pytest.raises(LakeError, match="damaged"):
+        read_parquet(path)
+
+
 def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
     table = pa.table({"a": pa.array([1.5, None]), "b": ["x", "y"]})
     for name in ("one.parquet", "two.parquet"):

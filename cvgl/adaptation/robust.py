@@ -27,7 +27,7 @@ from cvgl.adaptation.affine import Affine
 from cvgl.adaptation.compute import computing, training_device
 from cvgl.adaptation.pseudo_labels import NO_LABEL
 from cvgl.adaptation.record import IterationMetrics, SelfCheck
-from cvgl.adaptation.trajectory import Trajectories, believe, course_gain, steps
+from cvgl.adaptation.trajectory import Trajectories, believe, course_gain, places_of, steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,21 +171,26 @@ class Along:
 
     def __init__(self, config: AdaptConfig, trajectories: Trajectories) -> None:
         self._config, self._trajectories, self._device = config, trajectories, training_device(config)
-        self._moves = steps(trajectories.positions)
+        self._places = places_of(trajectories.positions)
+        self._moves = steps(self._places.centres)
 
     def labels(self, z_query: Float32Array, z_reference: Float32Array) -> Labels:
-        """The reference that each picture's run passes, from unit rows (M, d) and (N, d)."""
+        """The place that each picture's run passes, by the look most similar to it, from unit rows (M, d) and (N, d)."""
         similarities = self._similarities(z_query, z_reference, corrected=True)
-        reference, weight = np.empty(len(similarities), np.int64), np.empty(len(similarities))
+        of_places, place, weight = (
+            self._places.best(similarities),
+            np.empty(len(similarities), np.int64),
+            np.empty(len(similarities)),
+        )
         for run in self._trajectories.runs:
-            belief = believe(similarities[run], self._moves)
-            reference[run], weight[run] = belief.reference, belief.probability
-        rows = np.arange(len(similarities))
+            belief = believe(of_places[run], self._moves)
+            place[run], weight[run] = belief.reference, belief.probability
+        rows, reference = np.arange(len(similarities)), self._places.shown(similarities, place)
         mutual = similarities.argmax(axis=0)[reference] == rows
         return Labels(reference, weight, similarities[rows, reference], mutual)
 
     def scores(self, z_query: Float32Array, z_reference: Float32Array) -> NDArray[np.float64]:
-        similarities = self._similarities(z_query, z_reference, corrected=False)
+        similarities = self._places.best(self._similarities(z_query, z_reference, corrected=False))
         gains = np.empty(len(similarities))
         for run in self._trajectories.runs:
             gains[run] = course_gain(similarities[run], self._moves)

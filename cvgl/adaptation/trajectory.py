@@ -1,15 +1,16 @@
 """Pictures taken one after the other: what one of them leaves open, its neighbours in time can settle.
 
-A flight or walk is a hidden Markov chain. Its state is the reference that is shown, its evidence the similarities, and
-between two pictures it stays, or moves to a reference near by, or (rarely) starts anew anywhere. Where references lie is
-the map's own data, and the order of pictures comes from the camera: neither is a label.
+A flight or walk is a hidden Markov chain. Its state is the place that is shown, its evidence the similarities, and
+between two pictures it stays, or moves to a place near by, or (rarely) starts anew anywhere. References at one position are
+looks of one place (turned, or from higher up); the best of them speaks for it. Where references lie is the map's own data,
+and the order of pictures comes from the camera: neither is a label.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     Float64Array = NDArray[np.float64]
 
 MOST_REFERENCES = 4096
-"""Above this the N x N moves are too many to weigh, and pictures are labelled one by one."""
+"""Places; above this the moves between them are too many to weigh, and pictures are labelled one by one."""
 
 EVIDENCE = 0.6
 """How many nats a similarity of one standard deviation above its picture's mean counts. Below 1, since consecutive pictures
@@ -93,17 +94,81 @@ class Trajectories:
     def digest(self) -> str:
         """Hash of the runs and positions."""
         parts = [self.positions.astype("<f8").tobytes(), *(run.astype("<i8").tobytes() for run in self.runs)]
-        return digest_lines([sha256_bytes(part) for part in parts])
+        # Before looks were known, references at one position were learned from as places of their own.
+        looks = ["looks"] if len(places_of(self.positions).centres) < len(self.positions) else []
+        return digest_lines([*(sha256_bytes(part) for part in parts), *looks])
 
     @property
     def usable(self) -> bool:
-        """Whether time and place can help: half of the pictures are in runs of several, over several references, not too many.
+        """Whether time and place can help: half of the pictures are in runs of several, over several places, not too many.
 
         Pictures on their own would all be labelled here, without the doubt that mutual preference casts on them.
         """
         alone = sum(len(run) == 1 for run in self.runs)
         in_runs = sum(len(run) for run in self.runs) - alone
-        return in_runs >= max(alone, 1) and 1 < len(self.positions) <= MOST_REFERENCES
+        return in_runs >= max(alone, 1) and 1 < len(places_of(self.positions).centres) <= MOST_REFERENCES
+
+
+class Places(NamedTuple):
+    """The places of a map; references at exactly one position are looks of one place.
+
+    Attributes:
+        centres: float64 (P, 2), in the order in which they first occur.
+        first: int64 (P,), the first reference of each.
+        of_reference: int64 (N,), the place of each reference.
+    """
+
+    centres: Float64Array
+    first: NDArray[np.int64]
+    of_reference: NDArray[np.int64]
+
+    def best(self, similarities: NDArray[Any]) -> NDArray[Any]:
+        """Similarities (n, N) to references -> (n, P) to places: of each its most similar look."""
+        if len(self.centres) == len(self.of_reference):
+            return similarities
+        found = np.full((len(similarities), len(self.centres)), -np.inf, similarities.dtype)
+        for look in self._looks():  # as many rounds as a place has looks
+            known = look >= 0
+            found[:, known] = np.maximum(found[:, known], similarities[:, look[known]])
+        return found
+
+    def shown(self, similarities: NDArray[Any], places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The reference (n,) that is each picture's most similar look of a place (n,), the first of equals."""
+        rows, (first, *others) = np.arange(len(places)), self._looks()
+        found: NDArray[np.int64] = first[places]
+        for other in others:
+            look = other[places]
+            better = (look >= 0) & (similarities[rows, look] > similarities[rows, found])
+            found = np.where(better, look, found)
+        return found
+
+    def spread(self, posterior: NDArray[Any], similarities: NDArray[Any]) -> NDArray[Any]:
+        """Probabilities (n, P) of places -> (n, N) of references: each place's goes to its look most similar to the picture."""
+        if len(self.centres) == len(self.of_reference):
+            return posterior
+        found, looks = np.zeros(similarities.shape, posterior.dtype), self._looks()
+        for row, given in enumerate(posterior):
+            values = np.where(looks >= 0, similarities[row][looks], -np.inf)
+            found[row, looks[values.argmax(axis=0), np.arange(len(given))]] = given
+        return found
+
+    def _looks(self) -> NDArray[np.int64]:
+        """References (L, P) of each place in order, -1 where a place has fewer than L."""
+        order = np.argsort(self.of_reference, kind="stable")
+        counts = np.bincount(self.of_reference)
+        number = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+        looks = np.full((int(counts.max()), len(counts)), -1)
+        looks[number, self.of_reference[order]] = order
+        return looks
+
+
+def places_of(positions: Float64Array) -> Places:
+    """Groups references by their position, float64 (N, 2) or more columns that tell places apart."""
+    _, first, group = np.unique(positions, axis=0, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    in_order = np.sort(first)
+    return Places(positions[in_order], in_order, rank[group.ravel()])
 
 
 class Belief(NamedTuple):

@@ -58,6 +58,9 @@ class Batch(Settings):
     n_bytes: int = Field(ge=0)
     state: State = State.QUEUED
     ingest: dict[str, JsonValue] = Field(default_factory=dict, description="new, updated, known, quarantined, tombstoned")
+    left: tuple[str, ...] = Field(
+        (), description="files that were not there any more when it was taken in; they may come again"
+    )
     images_before: str = Field("", description="newest batch of the images table when this one was closed")
     images_through: str = Field("", description="newest batch of the images table when this one had been taken in")
     features: str = Field("", description="fingerprint of the frozen model that its pictures are described with")
@@ -140,10 +143,16 @@ def ledger(lake: Lake, dataset: str, source: str, through: int | None = None) ->
     for batch in batches(lake, dataset):
         if batch.source == source and (through is None or batch.number <= through):
             brought = contents(lake, batch)
-            known.update(brought.files)
+            known.update({name: sha256 for name, sha256 in brought.files.items() if name not in batch.left})
             for name in brought.removed:
                 known.pop(name, None)
     return known
+
+
+def expected(lake: Lake, batch: Batch) -> set[str]:
+    """Files of a batch and of those before it that no later batch has found deleted."""
+    through = ledger(lake, batch.dataset, batch.source, through=batch.number)
+    return through.keys() & ledger(lake, batch.dataset, batch.source).keys()
 
 
 def close(lake: Lake, dataset: str, source: str, brought: Contents, n_bytes: int) -> Batch:

@@ -14,7 +14,7 @@ from cvgl.arrival import costs
 from cvgl.arrival.batches import Batch
 from cvgl.arrival.costs import Prediction
 from cvgl.arrival.drift import FEWEST, Drift, drift
-from cvgl.arrival.fit import QualityChange, QualityMeasure, quality_change, split_half_agreement
+from cvgl.arrival.fit import QualityChange, QualityMeasure, predicted_recall, quality_change
 from cvgl.arrival.learned import NONE, Champion, Known, Pictures, arrived, by_view, champion_of, known_to
 from cvgl.config import ArrivalConfig, DecideConfig
 from cvgl.datasets.tables import read_images
@@ -72,7 +72,7 @@ class Decision:
     evidence: Evidence
 
 
-def decide(batch: Batch, config: ArrivalConfig, lake: Lake, measure: QualityMeasure = split_half_agreement) -> Decision:
+def decide(batch: Batch, config: ArrivalConfig, lake: Lake, measure: QualityMeasure = predicted_recall) -> Decision:
     """Decides about a batch that is in the dataset and described.
 
     Args:
@@ -91,7 +91,7 @@ def decide(batch: Batch, config: ArrivalConfig, lake: Lake, measure: QualityMeas
     return Decision(verdict, reason, evidence)
 
 
-def gather(batch: Batch, config: ArrivalConfig, lake: Lake, measure: QualityMeasure = split_half_agreement) -> Evidence:
+def gather(batch: Batch, config: ArrivalConfig, lake: Lake, measure: QualityMeasure = predicted_recall) -> Evidence:
     """Collects the evidence; see `decide`."""
     champion = champion_of(lake, batch.dataset)
     new = arrived(lake, batch, batch.features)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from cvgl.arrival import batches
+from cvgl.arrival.batches import Batch
 from cvgl.arrival.learned import champion_of
-from cvgl.config import ExtractConfig
+from cvgl.arrival.source import check_present
+from cvgl.config import ArrivalConfig, ExtractConfig
 from cvgl.errors import LakeError
+from cvgl.features import FeatureStore
 from cvgl.lake import Lake, read_json
+from cvgl.stages.extract_reading import Failure
 
 # Chosen without labels where they were left at their defaults (`cvgl.stages.align`).
 _CHOSEN = ("layers", "rings")
@@ -31,19 +37,64 @@ def settled_extraction(lake: Lake, dataset: str, wanted: ExtractConfig) -> Extra
         LakeError: the record of the champion's frozen model is damaged.
     """
     champion = champion_of(lake, dataset)
-    if champion is None or not champion.features:
+    recorded = None if champion is None else recorded_extraction(lake, dataset, champion.features)
+    if recorded is None:
         return None
-    path = lake.features(champion.features, dataset).parent / "model.json"
-    if not path.is_file():
-        return None
-    try:
-        recorded = ExtractConfig.model_validate(read_json(path)["extract"])
-    except (ValidationError, KeyError, TypeError) as error:
-        raise LakeError(f"the record of a frozen model is damaged: {error}", where=path, fix="extract again") from error
     if not _agree(recorded, wanted):
         return None
-    running = {name: getattr(wanted, name) for name in ("device", "batch_size", "workers", "part_rows")}
-    return recorded.model_copy(update=running)
+    return recorded.model_copy(update=running_settings(wanted))
+
+
+def running_settings(wanted: ExtractConfig) -> dict[str, Any]:
+    """How an extraction is run, which does not change what comes of it."""
+    return {name: getattr(wanted, name) for name in ("device", "batch_size", "workers", "part_rows")}
+
+
+def damaged_extraction(lake: Lake, batch: Batch) -> ExtractConfig | None:
+    """The settings to describe a batch's pictures with again, where a part of their descriptors is damaged; else None."""
+    if not batch.features:
+        return None
+    store = FeatureStore(lake.features(batch.features, batch.dataset))
+    if not store.damaged():
+        return None
+    return ExtractConfig.model_validate(read_json(store.folder.parent / "model.json")["extract"])
+
+
+def gone_while_described(batch: Batch, failures: Iterable[Failure], config: ArrivalConfig, lake: Lake) -> bool:
+    """Whether pictures could not be described because their files were away, and are there again.
+
+    Raises:
+        UnreachableError: the source is still away.
+    """
+    missing = [Path(one.uri) for one in failures if one.reason in ("missing", "unreadable")]
+    if missing:
+        check_source(batch, config, lake)
+    return any(path.is_file() for path in missing)
+
+
+def check_source(batch: Batch, config: ArrivalConfig, lake: Lake) -> None:
+    """Makes sure that the folder that a batch came from is there; of a bucket, the pictures are in the lake.
+
+    Raises:
+        UnreachableError: it is not, or most of its files are gone.
+    """
+    if "://" not in batch.source:
+        check_present(Path(batch.source), batches.expected(lake, batch), config.watch)
+
+
+def recorded_extraction(lake: Lake, dataset: str, features: str) -> ExtractConfig | None:
+    """The settings that descriptors of a dataset were made with; None where the lake does not have them.
+
+    Raises:
+        LakeError: their record is damaged.
+    """
+    path = lake.features(features, dataset).parent / "model.json"
+    if not features or not path.is_file():
+        return None
+    try:
+        return ExtractConfig.model_validate(read_json(path)["extract"])
+    except (ValidationError, KeyError, TypeError) as error:
+        raise LakeError(f"the record of a frozen model is damaged: {error}", where=path, fix="extract again") from error
 
 
 def _agree(recorded: ExtractConfig, wanted: ExtractConfig) -> bool:

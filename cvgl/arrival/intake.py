@@ -7,17 +7,19 @@ left for their own batch, so the tables do not depend on when a batch is taken i
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cvgl.arrival import batches, memory
 from cvgl.arrival.batches import Batch, Contents, State
-from cvgl.arrival.source import Found
+from cvgl.arrival.source import Found, UnreachableError, check_present
 from cvgl.arrival.spool import Spool
 from cvgl.config import ArrivalConfig, Forget, Layout
 from cvgl.datasets.detection import detect
+from cvgl.datasets.entries import Reason
+from cvgl.datasets.scan_cache import Scan
 from cvgl.datasets.tables import image_batches, read_images
 from cvgl.datasets.tombstones import set_tombstones, tombstones_file
 from cvgl.datasets.walking import is_litter
@@ -28,6 +30,7 @@ from cvgl.stages.ingest import IngestOutcome, ingest
 from cvgl.types import Progress, View, silent
 
 logger = logging.getLogger(__name__)
+Present = Callable[[Mapping[Path, Scan]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class IntakeOutcome:
     Attributes:
         new, updated, known, quarantined: pictures, as `cvgl.stages.ingest` counts them.
         tombstoned: references that left the dataset.
-        superseded: files that have changed again since the batch closed; they come with a later one.
+        left: files that have changed again since the batch closed, or are not there; they come with a later one.
         images_through: the newest batch of the images table.
         notes: what a person should know.
     """
@@ -47,14 +50,14 @@ class IntakeOutcome:
     known: int = 0
     quarantined: int = 0
     tombstoned: int = 0
-    superseded: int = 0
+    left: tuple[str, ...] = ()
     images_through: str = ""
     notes: tuple[str, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """The numbers, by name."""
-        names = ("new", "updated", "known", "quarantined", "tombstoned", "superseded")
-        return {name: getattr(self, name) for name in names}
+        names = ("new", "updated", "known", "quarantined", "tombstoned")
+        return {**{name: getattr(self, name) for name in names}, "superseded": len(self.left)}
 
 
 @dataclass(slots=True)
@@ -75,6 +78,7 @@ def take_in(batch: Batch, config: ArrivalConfig, lake: Lake, progress: Progress 
         progress: told about every few hundred files.
 
     Raises:
+        UnreachableError: the source is not there now; nothing was written.
         DataError: nothing in the batch can be used.
         LakeError: the lake is damaged.
     """
@@ -83,7 +87,9 @@ def take_in(batch: Batch, config: ArrivalConfig, lake: Lake, progress: Progress 
     files = batches.ledger(lake, batch.dataset, batch.source, through=batch.number)
     root = _root(batch, files, lake)
     admitted = _admitted(root, batch, files, lake)
-    taken = _ingest_all(_deliveries(root, config, _touched(batch, brought, lake)), admitted, config, lake, progress)
+    present = _presence(root, batch, batches.expected(lake, batch), config)
+    present({})
+    taken = _ingest_all(_deliveries(root, config, _touched(batch, brought, lake)), admitted, config, lake, progress, present)
     if taken.problems and not taken.outcomes and brought.files:
         raise taken.problems[0]
     tombstoned = _bury(batch, brought, before, root, config, lake)
@@ -94,7 +100,7 @@ def take_in(batch: Batch, config: ArrivalConfig, lake: Lake, progress: Progress 
         known=sum(one.new + one.updated + one.known for one in taken.outcomes) - new - updated,
         quarantined=sum(one.quarantined for one in taken.outcomes),
         tombstoned=tombstoned,
-        superseded=sum(str(root / name) not in admitted for name in brought.files),
+        left=tuple(sorted(name for name in brought.files if str(root / name) not in admitted)),
         images_through=(image_batches(lake, batch.dataset) or [""])[-1],
         notes=tuple(
             dict.fromkeys([note for one in taken.outcomes for note in one.notes] + [str(error) for error in taken.problems])
@@ -102,7 +108,28 @@ def take_in(batch: Batch, config: ArrivalConfig, lake: Lake, progress: Progress 
     )
 
 
-def _ingest_all(folders: list[Path], admitted: set[str], config: ArrivalConfig, lake: Lake, progress: Progress) -> _Taken:
+def _presence(root: Path, batch: Batch, files: Collection[str], config: ArrivalConfig) -> Present:
+    """Raises where a source on this machine has gone, so that nothing is refused which only cannot be read now."""
+
+    def present(scans: Mapping[Path, Scan]) -> None:
+        if "://" in batch.source:
+            return
+        check_present(root, files, config.watch)
+        lost = [path for path, scan in scans.items() if scan.reason is Reason.MISSING]
+        if lost:  # each was there a moment ago
+            raise UnreachableError(f"{len(lost)} files went while they were read", where=lost[0], fix="bring them back")
+
+    return present
+
+
+def _ingest_all(
+    folders: list[Path],
+    admitted: set[str],
+    config: ArrivalConfig,
+    lake: Lake,
+    progress: Progress,
+    present: Present,
+) -> _Taken:
     """Ingests folders; one that cannot be used yet, as drone pictures without a map, is tried again after the others."""
     taken = _Taken()
     while folders:
@@ -111,8 +138,11 @@ def _ingest_all(folders: list[Path], admitted: set[str], config: ArrivalConfig, 
         for folder in folders:
             source = config.ingest.model_copy(update={"source": str(folder)})
             try:
-                taken.outcomes.append(ingest(source, lake, progress, lambda path: str(path) in admitted))
+                taken.outcomes.append(ingest(source, lake, progress, lambda path: str(path) in admitted, present))
+            except UnreachableError:
+                raise
             except DataError as error:
+                present({})
                 taken.problems.append(error)
                 failed.append(folder)
         if len(failed) == len(folders):

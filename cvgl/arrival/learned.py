@@ -95,15 +95,23 @@ def known_to(lake: Lake, dataset: str, record: AdapterRecord, batch: Batch) -> K
     Its record holds the hash of their ids, and the dataset can be read as it was after each of its batches: where the
     hashes are the same, these are the pictures. Else those that did not come with the batch stand for them.
     """
+    if (found := learned_by(lake, dataset, record)) is not None:
+        return found
+    embedded = set(FeatureStore(lake.features(str(record.features), dataset)).ids())
+    new = {one for pictures in arrived(lake, batch, str(record.features)).values() for one in pictures.ids}
+    rows = read_images(lake, dataset).to_pylist()
+    views = by_view(row for row in rows if row["image_id"] in embedded - new)
+    return Known(views, f"the {sum(map(len, views.values()))} pictures that were there before the batch")
+
+
+def learned_by(lake: Lake, dataset: str, record: AdapterRecord) -> Known | None:
+    """Exactly the pictures that an adapter has learned from; None where no state of the dataset has the hash of its rows."""
     embedded = set(FeatureStore(lake.features(str(record.features), dataset)).ids())
     for through in reversed(image_batches(lake, dataset)):
         views = by_view(row for row in read_images(lake, dataset, through).to_pylist() if row["image_id"] in embedded)
         if _are_those_of(views, record):
             return Known(views, f"the {sum(map(len, views.values()))} pictures that {record.run} has learned from")
-    new = {one for pictures in arrived(lake, batch, str(record.features)).values() for one in pictures.ids}
-    rows = read_images(lake, dataset).to_pylist()
-    views = by_view(row for row in rows if row["image_id"] in embedded - new)
-    return Known(views, f"the {sum(map(len, views.values()))} pictures that were there before the batch")
+    return None
 
 
 def _are_those_of(views: Mapping[View, Pictures], record: AdapterRecord) -> bool:

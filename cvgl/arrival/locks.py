@@ -28,10 +28,20 @@ def noticing(lake: Lake, dataset: str) -> Iterator[None]:
 
 
 @contextmanager
-def working(lake: Lake, dataset: str) -> Iterator[None]:
-    """Held while the queue of a map is worked through: one adaptation at a time."""
+def working(lake: Lake, dataset: str) -> Iterator[bool]:
+    """Held while the queue of a map is worked through: one adaptation at a time.
+
+    Yields:
+        Whether the process that held it last was killed.
+    """
     with _held(lake.root / "locks" / f"arrival-{dataset}.lock", f"another process works on the map {dataset}; waiting for it"):
-        yield
+        mark = lake.root / "locks" / f"arrival-{dataset}.working"
+        killed = mark.exists()
+        mark.touch()
+        try:
+            yield killed
+        finally:
+            mark.unlink(missing_ok=True)
 
 
 @contextmanager

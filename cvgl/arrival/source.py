@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from cvgl.config import Layout
+from cvgl.config import Layout, WatchConfig
 from cvgl.datasets.entries import Listing, Reason, printable
 from cvgl.datasets.walking import files_below, is_litter
 from cvgl.errors import CvglError, DataError, require
 from cvgl.hashing import digest_json
+
+FEWEST_LOST = 10  # files: below, a share says nothing about a disk that is not mounted
+
+
+class UnreachableError(DataError):
+    """The source, or most of it, cannot be reached now: nothing is wrong with what it holds, and trying again can help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,30 +112,71 @@ class LocalSource:
         return str(self.root)
 
     def contents(self) -> Contents:
-        _check_folder(self.root)
+        before = _check_folder(self.root)
         listing = Listing(Layout.FOLDER, self.root)
         files: dict[str, Found] = {}
         for path in files_below(self.root, self.root, listing):
             try:
                 status = path.stat()
             except OSError:  # gone, or a link that leads nowhere: the next look tells
+                if not path.is_symlink():
+                    listing.refuse(path, Reason.UNREADABLE, "the file went, or its folder, while the source was looked through")
                 continue
             if path.is_file():
                 changed = max(status.st_mtime, status.st_ctime)  # a copy may bring an old time along, but not this one
                 name = path.relative_to(self.root).as_posix()
                 files[name] = Found(status.st_size, f"{status.st_size}-{status.st_mtime_ns}", changed)
+        if _check_folder(self.root) != before:
+            raise UnreachableError("the watched source was replaced while it was looked through", where=self.root, fix=_FIX)
         unread = tuple(f"{one.uri}: {one.detail}" for one in listing.refusals if one.reason is Reason.UNREADABLE)
         return Contents(files, not unread, unread)
 
 
-def _check_folder(root: Path) -> None:
-    fix = "check the path, its rights, and whether its disk is mounted"
+_FIX = "check the path, its rights, and whether its disk is mounted"
+
+
+def _check_folder(root: Path) -> tuple[int, int]:
+    """Which folder it is, whatever its name: another one after a disk was mounted over it, or is mounted no longer."""
     try:
         if not root.is_dir():
-            raise DataError("the watched source is no folder", where=root, fix=fix)
+            raise UnreachableError("the watched source is no folder", where=root, fix=_FIX)
         next(root.iterdir(), None)
+        status = root.stat()
     except OSError as error:
-        raise DataError(f"the watched source cannot be read: {error.strerror or error}", where=root, fix=fix) from error
+        raise UnreachableError(f"the watched source cannot be read: {error.strerror or error}", where=root, fix=_FIX) from error
+    return status.st_dev, status.st_ino
+
+
+def check_present(root: Path, names: Collection[str], config: WatchConfig) -> None:
+    """Makes sure that a source on this machine is there, and not most of its files gone.
+
+    Args:
+        root: its folder.
+        names: of files that were there, relative to it.
+        config: which loss is not believed.
+
+    Raises:
+        UnreachableError: it cannot be read, a file in it cannot be asked for, or more is missing than a person deletes.
+    """
+    _check_folder(root)
+    missing = 0
+    for name in names:
+        try:
+            os.lstat(root / name)
+        except (FileNotFoundError, NotADirectoryError):
+            missing += 1
+        except OSError as error:
+            raise UnreachableError(
+                f"the watched source cannot be read: {error.strerror or error}", where=root / name, fix=_FIX
+            ) from error
+    _check_folder(root)
+    if too_many(missing, len(names), config):
+        raise UnreachableError(f"{missing} of {len(names)} files of the watched source are missing", where=root, fix=_FIX)
+
+
+def too_many(missing: int, known: int, config: WatchConfig) -> bool:
+    """Whether so many files have gone that a disk is not mounted, rather than that they were deleted."""
+    return missing >= FEWEST_LOST and missing > config.largest_loss * known
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +217,9 @@ class RemoteSource:
             try:
                 listed = self.filesystem.find(self.root, withdirs=False, detail=True)
             except FileNotFoundError as error:
-                raise DataError("the watched source is not there", where=self.address, fix="check the address") from error
+                raise UnreachableError(
+                    "the watched source is not there", where=self.address, fix="check the address"
+                ) from error
         files: dict[str, Found] = {}
         for path, details in listed.items():
             name = str(path)[len(self.root) :].lstrip("/")
@@ -228,7 +278,7 @@ def reaching(address: str) -> Iterator[None]:
             fix="install it, e.g. pip install s3fs",
         ) from error
     except Exception as error:
-        raise DataError(
+        raise UnreachableError(
             f"the source cannot be reached: {type(error).__name__}: {printable(str(error))}",
             where=address,
             fix="check the address, the network, and the keys in the environment",

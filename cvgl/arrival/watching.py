@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from cvgl.arrival import batches, locks, memory
 from cvgl.arrival.batches import Batch
 from cvgl.arrival.memory import Known, Memory
-from cvgl.arrival.source import Contents, Found, LocalSource, RemoteSource, Source, open_source
+from cvgl.arrival.source import Contents, Found, LocalSource, RemoteSource, Source, open_source, too_many
 from cvgl.arrival.spool import ChangedError, Spool
 from cvgl.config import ArrivalConfig, WatchConfig
 from cvgl.datasets.entries import printable
@@ -27,7 +27,6 @@ from cvgl.types import Progress, silent
 
 logger = logging.getLogger(__name__)
 READERS = 4
-FEWEST_LOST = 10  # files: below, a share says nothing about a disk that is not mounted
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ def _changes(
     gone = set(ledger) - set(files)
     if not found.complete and gone:
         notes.append(f"{len(gone)} files are not seen, but not every folder can be read: none of them counts as deleted")
-    elif len(gone) >= FEWEST_LOST and len(gone) > config.largest_loss * len(ledger):
+    elif too_many(len(gone), len(ledger), config):
         notes.append(
             f"{len(gone)} of {len(ledger)} files are missing, more than watch.largest_loss = {config.largest_loss:.0%} allows: "
             "none of them counts as deleted; is the disk mounted?"

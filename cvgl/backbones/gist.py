@@ -54,6 +54,7 @@ class GistEmbedder:
             "facet": config.facet is not Facet.AUTO,
             "pooling": config.pooling is not Pooling.AUTO,
             "rings": config.rings != 1,
+            "cells": config.cells != 1,
             "preprocessing but of the whole picture": config.preprocessing is not Preprocess.WHOLE,
             "positions": config.position_resampling is not PositionResampling.TIMM,
             "final_norm": config.final_norm,

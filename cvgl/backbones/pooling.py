@@ -1,4 +1,4 @@
-"""Local features -> one vector a picture: over all places, or also over square rings around the middle."""
+"""Local features -> one vector a picture: over all places, also over square rings around the middle, or over a grid's cells."""
 
 from __future__ import annotations
 
@@ -35,12 +35,15 @@ class Head:
     Attributes:
         positions: indices into the network's layers.
         rings: 1 pools each layer over all places; more add that many rings.
+        cells: from 2 on, each layer is pooled over the cells of a grid of so many rows and columns instead, places being of
+            unit length first.
     """
 
     positions: tuple[int, ...]
     rings: int
     pooling: Pooling
     gem_p: float
+    cells: int = 1
 
     def __call__(self, layers: list[LocalFeatures]) -> torch.Tensor:
         """The layers' parts, each of unit length, side by side: (B, d). A single part is given as it is."""
@@ -50,6 +53,9 @@ class Head:
     def _parts(self, layer: LocalFeatures) -> list[torch.Tensor]:
         if layer.whole is not None:
             return [layer.whole]
+        if self.cells > 1:
+            rows, cell = F.normalize(layer.rows, dim=2), cell_of_places(*layer.grid, self.cells).to(layer.rows.device)
+            return [pool(rows[:, cell == index], self.pooling, self.gem_p) for index in range(self.cells**2)]
         parts = [pool(layer.rows, self.pooling, self.gem_p)]
         if self.rings > 1:
             ring = ring_of_places(*layer.grid, self.rings).to(layer.rows.device)
@@ -100,3 +106,28 @@ def ring_of_places(rows: int, columns: int, rings: int) -> torch.Tensor:
             fix="use fewer rings, an earlier layer, or a larger image_size",
         )
     return ring
+
+
+def cell_of_places(rows: int, columns: int, cells: int) -> torch.Tensor:
+    """The cell of each place of a grid, row by row: (rows * columns,) from 0 (top left) to cells^2 - 1 (bottom right).
+
+    A quarter turn of a square grid, or mirroring it, moves whole cells (not where an odd number of places meets an even one of
+    cells).
+
+    Raises:
+        ConfigError: a cell without a place, because the grid is too coarse.
+    """
+    if min(rows, columns) < cells:
+        raise ConfigError(
+            f"a grid of {rows} x {columns} places cannot be divided into {cells} x {cells} cells",
+            where="backbone.cells",
+            fix="use fewer cells, an earlier layer, or a larger image_size",
+        )
+    down, across = (_halves_alike(count, cells) for count in (rows, columns))
+    return (down[:, None] * cells + across[None, :]).flatten()
+
+
+def _halves_alike(count: int, cells: int) -> torch.Tensor:
+    """The cell of each of `count` places in a line; the second half is the first mirrored."""
+    place = torch.arange(count)
+    return torch.where(2 * place < count, place * cells // count, cells - 1 - (count - 1 - place) * cells // count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,7 @@ class TimmEmbedder:
             "pooling": str(head.pooling),
             **({"gem_p": head.gem_p} if head.pooling is Pooling.GEM else {}),
             **({"rings": head.rings} if head.rings > 1 else {}),
+            **({"cells": head.cells} if head.cells > 1 else {}),
             **({"final_norm": "yes"} if getattr(self.network, "final_norm", False) else {}),
             **({"position_resampling": str(self.resampled)} if self.resampled is not None else {}),
             "precision": str(self.precision),
@@ -109,6 +110,7 @@ def load_timm(config: BackboneConfig, device: Device, precision: Precision) -> T
         network, resampled = _plain(model, config, given, (preprocessing.height, preprocessing.width))
     else:
         network, resampled = _staged(model, config, given), None
+    network.head = replace(network.head, cells=config.cells)
     network.eval().requires_grad_(False).to(target)
     dimension = _dimension(network, preprocessing, target)
     return TimmEmbedder(network, preprocessing, target, precision, config.name, weights_sha256, dimension, resampled)

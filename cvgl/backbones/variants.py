@@ -115,9 +115,12 @@ def _heads(embedder: TimmEmbedder, config: BackboneConfig, rings: Sequence[int])
     every = tuple(range(len(network.layers)))
     own = every if config.layers is not None else every[-1:]
     pooling, gem_p = network.head.pooling, network.head.gem_p
-    counts = [config.rings, *(count for count in rings if count == 1 or pooling is not Pooling.CLS)]
+    divisible = pooling is not Pooling.CLS and network.head.cells == 1
+    counts = [config.rings, *(count for count in rings if count == 1 or divisible)]
     wanted = [
-        Head(positions, count, pooling, gem_p) for positions in dict.fromkeys((own, every)) for count in dict.fromkeys(counts)
+        Head(positions, count, pooling, gem_p, network.head.cells)
+        for positions in dict.fromkeys((own, every))
+        for count in dict.fromkeys(counts)
     ]
     return tuple(head for head in wanted if _fits(embedder, head))
 

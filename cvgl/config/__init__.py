@@ -11,13 +11,14 @@ from cvgl.config.adapt import UNTRAINED, AdaptConfig, Recipe, by_recipe
 from cvgl.config.alignment import AlignConfig, AlignmentConfig
 from cvgl.config.arrival import ArrivalConfig, DecideConfig, Forget, WatchConfig
 from cvgl.config.backbone import BackboneConfig, Facet, Pooling, PositionResampling, Preprocess
+from cvgl.config.cluster import ClusterConfig, Runner
 from cvgl.config.compute import Device, Precision
 from cvgl.config.evaluate import EvaluateConfig, RerankConfig
 from cvgl.config.extract import ExtractConfig
 from cvgl.config.ingest import DatasetName, IngestConfig, Layout
 from cvgl.config.presets import PRESETS, Preset
 from cvgl.config.quality import SelectConfig
-from cvgl.config.register import RegisterConfig
+from cvgl.config.register import GatePolicy, RegisterConfig
 from cvgl.config.run import RunConfig
 from cvgl.config.settings import Settings
 
@@ -29,6 +30,7 @@ __all__ = [
     "AlignmentConfig",
     "ArrivalConfig",
     "BackboneConfig",
+    "ClusterConfig",
     "DatasetName",
     "DecideConfig",
     "Device",
@@ -36,6 +38,7 @@ __all__ = [
     "ExtractConfig",
     "Facet",
     "Forget",
+    "GatePolicy",
     "IngestConfig",
     "Layout",
     "Pooling",
@@ -47,6 +50,7 @@ __all__ = [
     "RegisterConfig",
     "RerankConfig",
     "RunConfig",
+    "Runner",
     "SelectConfig",
     "Settings",
     "WatchConfig",

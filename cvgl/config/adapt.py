@@ -77,7 +77,7 @@ class AdaptConfig(Settings):
     recipe: Recipe = Field(
         Recipe.ROBUST,
         description="'robust' is this project's own, 'paper' the algorithm as printed, 'paper-...' the same on aligned views, "
-        "'released' the authors' code, 'auto' whichever proves best without labels",
+        "'released' the authors' code, 'auto' whichever proves best without labels; default: 'robust', of a whole run 'auto'",
     )
     residual: bool = Field(
         False,

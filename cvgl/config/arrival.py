@@ -72,10 +72,11 @@ class DecideConfig(Settings):
     )
     ask_effect: float = Field(0.3, ge=0, le=1, description="the same, from which a person is asked: another camera, or no map")
     quality_drop: float = Field(
-        0.1,
+        0.35,
         ge=0,
         le=1,
-        description="loss of label-free quality, as a share of the champion's own, from which it is adapted anew",
+        description="loss of R@1 as it is predicted without labels, as a share of the prediction for what the champion has "
+        "learned from, from which it is adapted anew",
     )
     growth: float = Field(
         0.5, gt=0, description="new training pictures, as a share of those that the champion learned from, that are adapted to"

@@ -89,6 +89,13 @@ class BackboneConfig(Settings):
         description="from 2 on: that many concentric square rings are pooled besides the whole picture, and joined "
         "(square-ring partition, Wang et al. 2021)",
     )
+    cells: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="from 2 on: pooled over the cells of a grid of so many rows and columns, places of unit length: tells "
+        "apart what lies where, for views that are turned alike (docs/robust.md)",
+    )
     image_size: int | None = Field(None, ge=16, le=4096, description="input side in pixels; default: the model's own")
     preprocessing: Preprocess = Field(
         Preprocess.WHOLE,
@@ -127,6 +134,14 @@ class BackboneConfig(Settings):
     @classmethod
     def _completed(cls, values: Any) -> Any:
         return _with_preset(_with_layers(values)) if isinstance(values, dict) else values
+
+    @model_validator(mode="after")
+    def _cells_or_rings(self) -> BackboneConfig:
+        if self.cells > 1 and (self.rings > 1 or self.pooling in (Pooling.CLS, Pooling.VLAD)):
+            raise ValueError(
+                "cells go without rings, and with pooling auto, gem, mean or max: the others have no places to divide"
+            )
+        return self
 
     @model_validator(mode="after")
     def _words_for_vlad(self) -> BackboneConfig:

@@ -8,7 +8,7 @@ from cvgl.config.adapt import Recipe
 from cvgl.config.settings import Settings
 
 SAFE = (Recipe.FROZEN, Recipe.STANDARDISED)
-"""What every choice is compared with. They are always candidates."""
+"""What learns no map, and what every choice is compared with. They are always candidates."""
 
 
 class SelectConfig(Settings):
@@ -19,10 +19,10 @@ class SelectConfig(Settings):
         description="recipes beside 'frozen' and 'standardised', from the simplest to the least safe",
     )
     confidence: float = Field(
-        1.282, ge=0, description="standard errors by which a candidate must be better than a safer one (one-sided 90 %)"
+        2.326, ge=0, description="standard errors by which a candidate must be better than the one presumed (one-sided 99 %)"
     )
     confidence_along: float = Field(
-        1.645, ge=0, description="the same for pictures taken in a row, which err together for longer than a block (95 %)"
+        1.645, ge=0, description="the same for pictures taken in a row, whose credit is fair to all candidates (95 %)"
     )
     most_work: float = Field(
         1e9,

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from pydantic import Field
 
 from cvgl.config.settings import Settings
+
+
+class GatePolicy(StrEnum):
+    """When a challenger takes the champion's place, where the places of some queries are known."""
+
+    BETTER = "better"
+    NOT_WORSE_WHEN_GROWN = "not-worse-when-grown"
 
 
 class RegisterConfig(Settings):
@@ -12,9 +21,24 @@ class RegisterConfig(Settings):
 
     tracking_uri: str | None = Field(None, description="MLflow's; default: sqlite under the lake")
     model_name: str | None = Field(None, description="registered model; default: cvgl-<dataset>")
-    tolerance: float = Field(
-        0.0, ge=0, le=1, description="R@1 that a challenger may lie below the champion and still be promoted"
+    policy: GatePolicy = Field(
+        GatePolicy.BETTER,
+        description="'better': only what finds more than the champion with confidence replaces it; 'not-worse-when-grown': so "
+        "does what has learned from more pictures and finds, with confidence, at most grown_tolerance less",
     )
+    tolerance: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="R@1 that a challenger may lie below the frozen descriptors, and with confidence below the champion, and "
+        "still be promoted; 0: it has to be better than the champion",
+    )
+    grown_tolerance: float = Field(
+        0.02, ge=0, le=1, description="the same towards the champion, under 'not-worse-when-grown', where the imagery has grown"
+    )
+    confidence: float = Field(0.95, ge=0.5, lt=1, description="level of the interval that the gate goes by")
+    resamples: int = Field(10_000, ge=100, le=1_000_000, description="of the queries, for that interval")
+    seed: int = Field(0, ge=0, lt=2**31, description="of the resamples")
     patience_s: float = Field(
         60.0, ge=0, le=86400, description="seconds for which a registry that does not answer is asked again; 0: once"
     )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
 
-from cvgl.config.adapt import AdaptConfig
+from pydantic import Field, model_validator
+
+from cvgl.config.adapt import AdaptConfig, Recipe
 from cvgl.config.alignment import AlignConfig
+from cvgl.config.cluster import ClusterConfig
 from cvgl.config.evaluate import EvaluateConfig
 from cvgl.config.extract import ExtractConfig
 from cvgl.config.ingest import IngestConfig
+from cvgl.config.quality import SelectConfig
 from cvgl.config.register import RegisterConfig
 from cvgl.config.settings import Settings
+
+_OF_ANY_RECIPE = {"seed", "query_view", "device", "precision", "hubness_neighbours", "checkpoint_every"}
 
 
 class RunConfig(Settings):
@@ -20,10 +26,21 @@ class RunConfig(Settings):
     ingest: IngestConfig
     align: AlignConfig = AlignConfig()
     extract: ExtractConfig = ExtractConfig()
+    cluster: ClusterConfig = ClusterConfig()
     # Made anew, so that a form that is filled in from the defaults holds none of one recipe under the name of another.
-    adapt: AdaptConfig = Field(default_factory=AdaptConfig)
+    adapt: AdaptConfig = Field(default_factory=lambda: AdaptConfig(recipe=Recipe.AUTO))
+    select: SelectConfig = SelectConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     registry: RegisterConfig = RegisterConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _chosen_by_default(cls, values: Any) -> Any:
+        """A run chooses its recipe, unless one is named or settings are given that only some recipe has."""
+        given = values.get("adapt") if isinstance(values, dict) else None
+        if not isinstance(given, dict) or "recipe" in given or not set(given) <= _OF_ANY_RECIPE:
+            return values
+        return {**values, "adapt": {**given, "recipe": Recipe.AUTO}}
 
     @property
     def dataset(self) -> str:

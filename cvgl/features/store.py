@@ -105,10 +105,14 @@ class FeatureStore:
 
     def remove_damaged(self) -> list[Path]:
         """Deletes parts whose content is not what their name says; their pictures then count as missing."""
-        damaged = [path for path in self.parts() if not _is_whole(path)]
+        damaged = self.damaged()
         for path in damaged:
             path.unlink(missing_ok=True)
         return damaged
+
+    def damaged(self) -> list[Path]:
+        """Parts whose content is not what their name says."""
+        return [path for path in self.parts() if not _is_whole(path)]
 
     def index(self) -> dict[str, tuple[Path, int]]:
         """Id -> part and row. Where an id is in two parts, the last part by name counts: both were right when written."""

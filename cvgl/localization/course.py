@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cvgl.adaptation.trajectory import MOST_REFERENCES, believe, steps
+from cvgl.adaptation.trajectory import MOST_REFERENCES, Places, believe, places_of, steps
 from cvgl.adaptation.windows import believe_windows, hubness_so_far, says_nothing
 from cvgl.errors import ConfigError, DataError
 from cvgl.geo import to_local_m
@@ -34,7 +34,7 @@ class Believed(NamedTuple):
     Attributes:
         pictures: int64 (n,), which ones.
         references: int64 (m,), which references were considered.
-        posterior: float32 (n, m), probability of each; rows add up to 1.
+        posterior: float32 (n, m), probability of each place at its most similar look, 0 at its others; rows add up to 1.
         similarity: float32 (n, m), of each picture to each of them, as it is without its neighbours.
     """
 
@@ -73,6 +73,9 @@ def follow(
 ) -> Iterator[Believed]:
     """Infers which references the pictures of one run show.
 
+    References at one position are looks of one place: the chain is over places, and the look most similar to a picture stands
+    for its place.
+
     Similarities are corrected for hubness by the run itself: with a window by the pictures until its end, otherwise by all.
 
     On a larger map than `most_references`, only those are considered that are among the most similar ones to some picture
@@ -84,7 +87,7 @@ def follow(
         positions: of the references.
         window: each picture is inferred from so many, its own included; None: from the whole run.
         centred: see `cvgl.adaptation.windows.believe_windows`.
-        most_references: that are considered together; their moves are a square matrix.
+        most_references: places that are considered together; their moves are a square matrix.
 
     Yields:
         Every picture once, in order.
@@ -103,16 +106,18 @@ def follow(
         )
     if not len(queries):
         return
-    if len(references) > most_references:
+    places = _places(positions)
+    if len(places.centres) > most_references:
         yield from _on_a_large_map(queries, references, positions, window, centred, most_references)
         return
-    similarity, moves = queries @ references.T, moves_between(positions)
-    hubness = hubness_so_far(similarity)
+    similarity, moves = queries @ references.T, moves_between(positions.take(places.first))
+    of_places = places.best(similarity)
+    hubness = hubness_so_far(of_places)
     if window is None:
-        posterior = believe(_corrected(similarity, hubness[-1]), moves).posterior.astype(np.float32)
+        posterior = believe(_corrected(of_places, hubness[-1]), moves).posterior.astype(np.float32)
     else:
-        posterior = believe_windows(similarity, moves, window, centred=centred, hubness=hubness)
-    yield Believed(np.arange(len(queries)), np.arange(len(references)), posterior, similarity)
+        posterior = believe_windows(of_places, moves, window, centred=centred, hubness=hubness)
+    yield Believed(np.arange(len(queries)), np.arange(len(references)), places.spread(posterior, similarity), similarity)
 
 
 def _on_a_large_map(
@@ -131,12 +136,22 @@ def _on_a_large_map(
     for picture, first, stop in ranges:
         candidates = np.unique(nearest[first:stop])
         since = min(first, max(0, stop - _RECENT))
-        similarity = queries[since:stop] @ references[candidates].T
-        hubness, rows = hubness_so_far(similarity)[-1], np.arange(first, stop)
-        values = _corrected(similarity[first - since :], hubness)
-        posterior = believe(values, moves_between(positions.take(candidates))).posterior.astype(np.float32)
-        kept = slice(None) if picture is None else slice(picture - first, picture - first + 1)
-        yield Believed(rows[kept], candidates, posterior[kept], similarity[first - since :][kept])
+        found = positions.take(candidates)
+        places, similarity = _places(found), queries[since:stop] @ references[candidates].T
+        of_places, rows = places.best(similarity), np.arange(first, stop)
+        values = _corrected(of_places[first - since :], hubness_so_far(of_places)[-1])
+        posterior = believe(values, moves_between(found.take(places.first))).posterior.astype(np.float32)
+        kept, asked = (
+            slice(None) if picture is None else slice(picture - first, picture - first + 1),
+            similarity[first - since :],
+        )
+        yield Believed(rows[kept], candidates, places.spread(posterior[kept], asked[kept]), asked[kept])
+
+
+def _places(positions: Positions) -> Places:
+    """References whose position is not known are each a place of their own."""
+    alone = np.where(positions.known, 0, 1 + np.arange(len(positions.known)))
+    return places_of(np.column_stack([np.nan_to_num(positions.coordinates), alone]))
 
 
 def _corrected(similarity: Float32Array, hubness: Float32Array) -> Float64Array:

@@ -76,10 +76,11 @@ def agreement(query_features: Any, reference_features: Any, trajectories: Trajec
 
 
 def _along(queries: Float32Array, references: Float32Array, trajectories: Trajectories) -> Agreement:
-    from cvgl.adaptation.trajectory import course_gain, steps
+    from cvgl.adaptation.trajectory import course_gain, places_of, steps
 
-    similarities = (queries @ references.T).astype(np.float64)
-    moves = steps(trajectories.positions)
+    places = places_of(trajectories.positions)
+    similarities = places.best((queries @ references.T).astype(np.float64))
+    moves = steps(places.centres)
     gains = np.concatenate([course_gain(similarities[run], moves) for run in trajectories.runs])
     means = [block.mean() for block in np.array_split(gains, max(2, len(gains) // BLOCK))]
     return Agreement(float(gains.mean()), float(np.std(means, ddof=1) / np.sqrt(len(means))))

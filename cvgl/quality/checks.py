@@ -61,6 +61,9 @@ def _findings(queries: Float32Array, references: Float32Array, fewest: int) -> I
             if only_one and len(rows) > 1:
                 reason = f"all {name} pictures look exactly the same to the frozen model"
                 yield Finding(kind="constant", severity="refused", reason=f"{reason}; check that the files hold pictures")
+            elif (different := round((1 - share) * min(len(rows), LOOKED_AT))) < fewest <= len(rows):
+                reason = f"only {different} of the {len(rows)} {name} pictures look different to the frozen model"
+                yield Finding(kind="too few", severity="refused", reason=f"{reason}, too few to judge by; {fewest} are needed")
             elif share > 0.02:
                 reason = f"{share:.0%} of the {name} pictures are copies of another one"
                 consequence = ", so that no answer among copies can be told from another" if name == "reference" else ""

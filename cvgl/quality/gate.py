@@ -1,15 +1,24 @@
-"""The gate in front of the registry: a model only replaces another on evidence from the same evaluation rows."""
+"""The gate in front of the registry: a model only replaces another on evidence from the same rows.
+
+Where the places of queries are known, the evidence is a paired difference of R@1 with its interval; where none is, a contest on
+pictures that neither has learned from. Both are made elsewhere; nothing here reads a label.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cvgl.config import GatePolicy, RegisterConfig
 from cvgl.errors import DataError
+from cvgl.quality.contest import Contest
 from cvgl.quality.report import QualityReport
+from cvgl.retrieval.comparison import comparable
+from cvgl.retrieval.paired import Difference
 from cvgl.summary import MetricSummary
 
 Incumbent = Literal["champion", "frozen"]
@@ -39,6 +48,9 @@ class GateDecision(BaseModel):
         verdict: promoted (the challenger takes over), refused, or unchanged (the challenger is the champion already).
         reason: one sentence for a person.
         comparisons: the figures compared, the champion's first.
+        difference: to the champion, query by query, or to the frozen descriptors where nothing serves; none without labels.
+        contest: with the champion, without labels; none where labels decide, or no pictures are left for it.
+        obstacle: why challenger and champion are not comparable; empty where they are. A mended obstacle is judged anew.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,75 +59,149 @@ class GateDecision(BaseModel):
     reason: str
     comparisons: tuple[Comparison, ...] = ()
     quality: dict[str, str] = Field(default_factory=dict, description="what is said without labels, by a short name")
+    difference: Difference | None = None
+    contest: Contest | None = None
+    obstacle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """What serves, as far as it could be asked the same as the challenger.
+
+    Attributes:
+        run: its name.
+        figures: on the current evaluation rows; empty without labels.
+        difference: challenger minus champion, query by query; none where it could not be made.
+        contest: the same without labels.
+        grown: the challenger has learned from more pictures.
+        obstacle: why it could not be asked; empty where it could.
+    """
+
+    run: str
+    figures: Sequence[MetricSummary] = ()
+    difference: Difference | None = None
+    contest: Contest | None = None
+    grown: bool = False
+    obstacle: str = ""
 
 
 def decide(
     challenger: Sequence[MetricSummary],
-    incumbent: Sequence[MetricSummary] | None,
+    champion: Champion | None,
     frozen: Sequence[MetricSummary],
     *,
-    tolerance: float = 0.0,
+    rules: RegisterConfig | None = None,
     run: str = "RUN",
-    champion_run: str | None = None,
+    difference: Difference | None = None,
     quality: QualityReport | None = None,
 ) -> GateDecision:
     """Decides whether an adapter becomes the champion.
 
-    R@1, averaged over directions (and protocols), must not lie more than `tolerance` below the champion's, nor below that
-    of the frozen descriptors, which are the incumbent while there is no champion: an adapter that hurts is refused.
+    R@1, averaged over directions (and protocols), must not lie below that of the frozen descriptors, by more than the
+    tolerance: an adapter that hurts is refused. Against a champion it has to be better with confidence, as the policy has it.
 
     Args:
         challenger: the new adapter's figures.
-        incumbent: the champion's figures on the current evaluation rows; None when there is no champion yet.
+        champion: what serves; None where nothing does.
         frozen: the figures of the descriptors without any adapter.
-        tolerance: how far below an incumbent is still good enough, in R@1 (fraction).
+        rules: policy, tolerances.
         run: the challenger's run, for the message and to recognise the champion.
-        champion_run: the champion's run.
+        difference: to the frozen descriptors, to be told where nothing serves; no condition.
         quality: what is said of the challenger without labels. It decides where there are no labels; where there are, it says
             no only to views that have nothing to do with one another, where labels find no more than chance either.
 
     Raises:
-        DataError: a figure is missing, or the sides were not measured on the same rows under the same protocol.
+        DataError: a figure is missing, or challenger and frozen descriptors were not measured on the same rows under the same
+            protocol. A champion that was not is no error: it stays, and the decision says what is not comparable.
     """
-    if champion_run is not None and run == champion_run:
+    rules = rules or RegisterConfig()
+    if champion is not None and run == champion.run:
         return GateDecision(verdict="unchanged", reason=f"{run} is the champion already")
     said = {} if quality is None else quality_figures(quality)
-    if not challenger and not frozen and not incumbent:
-        return _without_labels(quality, run, champion_run).model_copy(update={"quality": said})
+    if not challenger and not frozen and not (champion and champion.figures):
+        return _without_labels(quality, run, champion).model_copy(update={"quality": said})
     if quality is not None and quality.is_hopeless and not any(map(_above_chance, challenger)):
         return GateDecision(verdict="refused", reason=quality.reason, quality=said)
-    comparisons: list[Comparison] = []
-    refusals: list[str] = []
-    rivals: list[tuple[Incumbent, Sequence[MetricSummary] | None]] = [("champion", incumbent), ("frozen", frozen)]
-    for against, figures in rivals:
-        if figures is None:
-            continue
-        pairs = _compare(challenger, figures, against)
-        comparisons += pairs
-        if _mean_difference(pairs) < -tolerance - 1e-12:
-            refusals.append(_sentence("worse than", pairs))
-    if refusals:
-        reason = "; ".join(refusals)
-        return GateDecision(verdict="refused", reason=reason, comparisons=tuple(comparisons), quality=said)
-    first = [pair for pair in comparisons if pair.against == comparisons[0].against]
-    reason = _sentence("against", first)
-    return GateDecision(verdict="promoted", reason=reason, comparisons=tuple(comparisons), quality=said)
+    base = _compare(challenger, frozen)
+    found: list[Comparison] = []
+    obstacle = ""
+    if champion is not None:
+        differs = _obstacle(challenger, champion.figures)
+        obstacle = (differs or champion.obstacle) if champion.figures else (champion.obstacle or differs)
+        found = [] if obstacle else _pairs(challenger, champion.figures, "champion")
+        difference = champion.difference
+    refusals = _refusals(champion, obstacle, rules, run)
+    if _mean_difference(base) < -rules.tolerance - 1e-12:
+        refusals.append(_sentence("worse than", base))
+    reason = "; ".join(refusals) or (_promotion(champion, rules) if champion is not None else _sentence("against", base))
+    return GateDecision(
+        verdict="refused" if refusals else "promoted",
+        reason=reason,
+        comparisons=(*found, *base),
+        quality=said,
+        difference=None if obstacle else difference,
+        obstacle=obstacle,
+    )
 
 
-def _without_labels(quality: QualityReport | None, run: str, champion_run: str | None) -> GateDecision:
-    """Only what is better than the frozen model with confidence takes over, and only where nothing serves yet.
+def margin(champion: Champion, rules: RegisterConfig) -> float:
+    """R@1 by which the interval of the difference may reach below zero; 0: the challenger has to be better."""
+    if rules.policy is GatePolicy.NOT_WORSE_WHEN_GROWN and champion.grown:
+        return max(rules.tolerance, rules.grown_tolerance)
+    return rules.tolerance
 
-    Two adapters are each judged against the frozen model here, not against one another.
-    """
+
+def _refusals(champion: Champion | None, obstacle: str, rules: RegisterConfig, run: str) -> list[str]:
+    if champion is None:
+        return []
+    if obstacle:
+        return [_not_comparable(champion, obstacle, run)]
+    if champion.difference is None:
+        raise DataError(
+            "nothing shows how sure the difference to the champion is",
+            where="gate",
+            fix="evaluate the run again: cvgl evaluate RUN",
+        )
+    allowed = margin(champion, rules)
+    if champion.difference.clears(allowed):
+        return []
+    worse = "worse than" if champion.difference.interval.below_zero else "not better with confidence than"
+    least = f", needed above {-allowed:.1%}" if allowed else ""
+    return [f"{worse} the champion {champion.run}: {champion.difference}{least}"]
+
+
+def _promotion(champion: Champion, rules: RegisterConfig) -> str:
+    allowed, found = margin(champion, rules), champion.difference
+    if found is None or found.interval.above_zero:
+        return f"better than the champion {champion.run} with confidence: {found}"
+    grown = "has learned from more pictures and is " if champion.grown else ""
+    return f"{grown}not worse than the champion {champion.run} by more than {allowed:.1%} with confidence: {found}"
+
+
+def _not_comparable(champion: Champion, obstacle: str, run: str) -> str:
+    stays = f"the champion {champion.run} stays; if you know better: cvgl promote {run}"
+    return f"not comparable because {obstacle.removeprefix('not comparable because ')}; {stays}"
+
+
+def _without_labels(quality: QualityReport | None, run: str, champion: Champion | None) -> GateDecision:
+    """Only what is better than the frozen model with confidence takes over, and than the champion where there is one."""
     by_hand = f"; look at the report, then, if you know better: cvgl promote {run}"
     if quality is None:
         return GateDecision(verdict="refused", reason=f"no labels, so nothing shows that the adapter helps{by_hand}")
     if quality.verdict != "accepted":
         return GateDecision(verdict="refused", reason=f"no labels, and judged without them: {quality.reason}{by_hand}")
-    if champion_run is not None:
-        reason = f"no labels to compare with the champion {champion_run} by; {quality.reason}{by_hand}"
-        return GateDecision(verdict="refused", reason=reason)
-    return GateDecision(verdict="promoted", reason=f"no labels, and judged without them: {quality.reason}")
+    if champion is None:
+        return GateDecision(verdict="promoted", reason=f"no labels, and judged without them: {quality.reason}")
+    contest = champion.contest
+    if contest is None:
+        obstacle = champion.obstacle or "no pictures were found that neither has learned from"
+        reason = f"no labels; {_not_comparable(champion, obstacle, run)}"
+        return GateDecision(verdict="refused", reason=reason, obstacle=obstacle)
+    if contest.is_won:
+        reason = f"no labels; better than the champion {champion.run} without them, with confidence: {contest}"
+        return GateDecision(verdict="promoted", reason=reason, contest=contest)
+    reason = f"no labels; not better than the champion {champion.run} without them, with confidence: {contest}{by_hand}"
+    return GateDecision(verdict="refused", reason=reason, contest=contest)
 
 
 def quality_figures(quality: QualityReport) -> dict[str, str]:
@@ -145,18 +231,47 @@ def _above_chance(summary: MetricSummary) -> bool:
     return _recall_at_1(summary) * summary.n_queries > chance + 2 * math.sqrt(chance) + 1
 
 
-def _compare(challenger: Sequence[MetricSummary], incumbent: Sequence[MetricSummary], against: Incumbent) -> list[Comparison]:
-    """Pairs the figures of both sides; both must answer the same questions."""
+def _compare(challenger: Sequence[MetricSummary], frozen: Sequence[MetricSummary]) -> list[Comparison]:
+    """Pairs the figures of both stages of one run; both must answer the same questions."""
+    obstacle = _obstacle(challenger, frozen)
+    if obstacle:
+        raise DataError(
+            f"challenger and frozen were not measured alike: {obstacle}",
+            where="gate",
+            fix="evaluate the run again: cvgl evaluate RUN",
+        )
+    return _pairs(challenger, frozen, "frozen")
+
+
+def _obstacle(challenger: Sequence[MetricSummary], incumbent: Sequence[MetricSummary]) -> str:
+    """Why two sides did not answer the same questions; empty where they did."""
     ours, theirs = _by_question(challenger), _by_question(incumbent)
     if not ours or set(ours) != set(theirs):
         differing = sorted({f"{direction} under {protocol}" for direction, protocol in set(ours) ^ set(theirs)})
-        detail = ", ".join(differing) or "neither has figures"
-        raise DataError(
-            f"challenger and {against} were not measured on the same questions: {detail}",
-            where="gate",
-            fix="evaluate both runs again with the same protocols",
+        return f"they did not answer the same questions: {', '.join(differing) or 'neither has figures'}"
+    for question in sorted(ours):
+        one, other = ours[question], theirs[question]
+        found = comparable(one, other, "R@1")
+        if found.verdict != "comparable":
+            return found.reason
+        if one.protocol_hash != other.protocol_hash:
+            return f"the rules of {one.protocol} have changed ({one.protocol_hash} and {other.protocol_hash})"
+    return ""
+
+
+def _pairs(challenger: Sequence[MetricSummary], incumbent: Sequence[MetricSummary], against: Incumbent) -> list[Comparison]:
+    ours, theirs = _by_question(challenger), _by_question(incumbent)
+    return [
+        Comparison(
+            against=against,
+            direction=ours[question].direction,
+            protocol=ours[question].protocol,
+            challenger=_recall_at_1(ours[question]),
+            incumbent=_recall_at_1(theirs[question]),
+            n_queries=ours[question].n_queries,
         )
-    return [_pair(ours[question], theirs[question], against) for question in sorted(ours)]
+        for question in sorted(ours)
+    ]
 
 
 def _by_question(summaries: Sequence[MetricSummary]) -> dict[tuple[str, str], MetricSummary]:
@@ -168,25 +283,6 @@ def _by_question(summaries: Sequence[MetricSummary]) -> dict[tuple[str, str], Me
             fix="pass the figures of one stage of one run",
         )
     return questions
-
-
-def _pair(ours: MetricSummary, theirs: MetricSummary, against: Incumbent) -> Comparison:
-    for field in ("protocol_hash", "n_queries", "n_gallery", "rows_digest"):
-        if getattr(ours, field) != getattr(theirs, field):
-            raise DataError(
-                f"challenger and {against} were measured on different rows: {field} is {getattr(ours, field)} "
-                f"and {getattr(theirs, field)}",
-                where=f"gate, {ours.direction} under {ours.protocol}",
-                fix="evaluate the champion again on the current rows: cvgl evaluate RUN",
-            )
-    return Comparison(
-        against=against,
-        direction=ours.direction,
-        protocol=ours.protocol,
-        challenger=_recall_at_1(ours),
-        incumbent=_recall_at_1(theirs),
-        n_queries=ours.n_queries,
-    )
 
 
 def _recall_at_1(summary: MetricSummary) -> float:
@@ -207,7 +303,6 @@ def _mean_difference(pairs: Sequence[Comparison]) -> float:
 def _sentence(relation: str, pairs: Sequence[Comparison]) -> str:
     ours = sum(pair.challenger for pair in pairs) / len(pairs)
     theirs = sum(pair.incumbent for pair in pairs) / len(pairs)
-    whose = "the champion's" if pairs[0].against == "champion" else "the frozen descriptors'"
     directions = len({pair.direction for pair in pairs})
     over = "" if directions == 1 else f", mean over {directions} directions"
-    return f"R@1 {ours:.1%} {relation} {whose} {theirs:.1%}{over}"
+    return f"R@1 {ours:.1%} {relation} the frozen descriptors' {theirs:.1%}{over}"

@@ -113,19 +113,20 @@ def _outstanding(cosines: Float32Array) -> Float32Array:
 
 
 def _course_strength(query_features: Any, reference_features: Any, trajectories: Trajectories) -> float:
-    from cvgl.adaptation.trajectory import course_gain, steps
+    from cvgl.adaptation.trajectory import course_gain, places_of, steps
 
     standardised = fit(query_features, reference_features)
     queries = unit_rows(standardised.transform_query(query_features))
     references = unit_rows(standardised.transform_reference(reference_features))
-    cosines = (queries @ references.T).astype(np.float64)
+    places = places_of(trajectories.positions)
+    cosines = places.best((queries @ references.T).astype(np.float64))
 
     def gain(positions: NDArray[np.float64]) -> float:
         moves = steps(positions)
         return float(np.concatenate([course_gain(cosines[run], moves) for run in trajectories.runs]).mean())
 
     generator = np.random.default_rng(0)
-    positions = trajectories.positions
+    positions = places.centres
     dealt = [gain(positions[generator.permutation(len(positions))]) for _ in range(DEALS)]
     return _above(dealt, gain(positions))
 

@@ -218,9 +218,10 @@ def credit_of(views: Views, trajectories: Trajectories | None) -> NDArray[np.flo
     if trajectories is None:
         mutual = answers(corrected(similarities(views.queries, views.references))).mutual
         return np.asarray((Halves(views, parts=2).credit() + mutual) / 2)
-    from cvgl.adaptation.trajectory import course_gain, steps
+    from cvgl.adaptation.trajectory import course_gain, places_of, steps
 
-    cosines, moves = (views.queries @ views.references.T).astype(np.float64), steps(trajectories.positions)
+    places = places_of(trajectories.positions)
+    cosines, moves = places.best((views.queries @ views.references.T).astype(np.float64)), steps(places.centres)
     gains = np.empty(len(cosines))
     for run in trajectories.runs:
         gains[run] = course_gain(cosines[run], moves)

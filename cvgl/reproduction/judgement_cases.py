@@ -57,6 +57,29 @@ def corruptions(case: Case, count: int, seed: int) -> Iterator[Case]:
         yield replace(changed, name=f"corruption {number}")
 
 
+def trainings(case: Case, count: int, seed: int) -> Iterator[Case]:
+    """The case as it is, then with less to learn from: noise, fewer dimensions, fewer training pictures of either view."""
+    yield replace(case, name="as it is")
+    rng = np.random.default_rng(1000 + seed)
+    for number in range(1, count):
+        changed = _noisy(case, float(rng.choice([0.0, 0.3, 0.6, 1.0])), rng)
+        changed = _projected(changed, float(rng.choice([1.0, 0.5, 0.25])), rng)
+        kept = [
+            _share(len(rows), float(rng.choice([1.0, 0.6, 0.4])), rng) for rows in (case.train_queries, case.train_references)
+        ]
+        yield replace(
+            changed,
+            name=f"training {number}",
+            train_queries=changed.train_queries[kept[0]],
+            train_references=changed.train_references[kept[1]],
+        )
+
+
+def _share(count: int, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """So many of the rows, at least 24."""
+    return np.sort(rng.permutation(count)[: max(24, round(share * count))])
+
+
 def mismatched(case: Case, other: Case) -> Case:
     """Queries of one world, references of another: nothing can be found."""
     count = min(case.queries.shape[1], other.queries.shape[1])

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cvgl.reproduction import bootstrap, targets
-from cvgl.reproduction.bootstrap import Units, by_blocks, by_place
+from cvgl.reproduction import targets
 from cvgl.reproduction.configuration import Configuration
 from cvgl.reproduction.material import Examination
 from cvgl.reproduction.measuring import Figure, Measurement, scores
 from cvgl.reproduction.results import Judged
+from cvgl.retrieval import bootstrap
+from cvgl.retrieval.bootstrap import Units, by_blocks, by_place
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

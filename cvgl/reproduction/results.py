@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from cvgl.config import AlignmentConfig, BackboneConfig, Settings
-from cvgl.reproduction.bootstrap import Interval
+from cvgl.retrieval.bootstrap import Interval
 
 if TYPE_CHECKING:
     import pyarrow as pa

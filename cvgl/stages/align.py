@@ -134,10 +134,14 @@ def _chosen(
     _sweep_damaged(sample)
 
     def on_candidate(tried: TriedCandidate, used: int) -> None:
-        progress(min(used, config.max_passes - 1), config.max_passes, f"{tried.in_words()}: agreement {tried.agreement:.2f}")
+        progress(min(used, config.max_passes - 1), config.max_passes, f"{tried.in_words()}: {measure} {tried.agreement:.2f}")
 
     def courses(query_ids: Sequence[str], reference_ids: Sequence[str]) -> Trajectories | None:
         return trajectories_of([rows[one] for one in query_ids], [rows[one] for one in reference_ids])
+
+    ids = {one: [row.image_id for row in rows] for one, rows in sample.pictures.items()}
+    along = courses(ids[view], ids[View.SATELLITE])
+    measure = "agreement" if along is None or not along.usable else "course gain"
 
     search = Search(sample, view, config, frozenset(extract.alignment.model_fields_set), courses, on_candidate)
     chosen = search.run(extract.alignment)
@@ -155,19 +159,28 @@ def _chosen(
             "chosen": chosen,
             "passes": sample.passes_used(),
             "left_out": tuple(search.left_out),
-            "reason": _why(tried, chosen, sample),
+            "reason": _why(tried, chosen, sample, measure) + _missing_tiles(rows, sample, measure),
         }
     )
 
 
-def _why(tried: tuple[TriedCandidate, ...], chosen: int, sample: Sample) -> str:
+def _why(tried: tuple[TriedCandidate, ...], chosen: int, sample: Sample, measure: str) -> str:
     winner, given = tried[chosen], tried[0]
     best = max(tried, key=lambda one: one.agreement)
-    text = f"{winner.in_words()}: agreement {winner.agreement:.2f}"
+    text = f"{winner.in_words()}: {measure} {winner.agreement:.2f}"
     text += f" against {given.agreement:.2f} as given" if winner is not given else ", as given"
     if best.agreement > winner.agreement:
         text += f"; the best ({best.in_words()}, {best.agreement:.2f}) is within chance of it and costs more"
     return f"{text} ({len(tried)} candidates, {sample.passes_used():,} model inputs, no labels)"
+
+
+def _missing_tiles(rows: Mapping[str, Mapping[str, Any]], sample: Sample, measure: str) -> str:
+    """A course over a map with holes in it is judged by the frames whose tiles happen to be there."""
+    of_map = sum(row["view"] == View.SATELLITE for row in rows.values())
+    looked_at = len(sample.pictures[View.SATELLITE])
+    if measure == "agreement" or looked_at == of_map:
+        return ""
+    return f"; only {looked_at:,} of {of_map:,} tiles were looked at, so most frames' own may be missing: raise --align-samples"
 
 
 def _too_few(counts: dict[View, int]) -> str:
@@ -196,7 +209,10 @@ def _sampled(
     queries, references = by_view.get(view, []), by_view.get(View.SATELLITE, [])
     courses = trajectories_of(queries, references)
     if courses is not None and courses.usable:
-        return view, {view: _drawn_in_a_row(queries, courses, config), View.SATELLITE: _drawn(references, config, 2)}
+        return view, {
+            view: _drawn_in_a_row(queries, courses, config),
+            View.SATELLITE: _drawn(references, config, _tiles(config)),
+        }
     return view, {view: _drawn(queries, config), View.SATELLITE: _drawn(references, config)}
 
 
@@ -213,15 +229,16 @@ def _query_view(views: Iterable[View], wanted: View | None, dataset: str) -> Vie
     return found[0] if found else None
 
 
-def _drawn(rows: Iterable[Mapping[str, Any]], config: AlignConfig, times: int = 1) -> tuple[Row, ...]:
+def _drawn(rows: Iterable[Mapping[str, Any]], config: AlignConfig, count: int | None = None) -> tuple[Row, ...]:
     """A seeded draw that a picture's arrival or departure changes by one picture at most; sorted by id.
 
     Args:
         rows: of the images table.
         config: how many, and the seed.
-        times: that many times as many.
+        count: how many instead.
     """
-    count = min(config.samples, _affordable(config)) * times
+    if count is None:
+        count = min(config.samples, _affordable(config))
     ordered = sorted(rows, key=lambda row: _shuffled(row["image_id"], config))
     return _as_rows(ordered[:count])
 
@@ -240,6 +257,12 @@ def _shuffled(image_id: str, config: AlignConfig) -> bytes:
 def _as_rows(rows: Iterable[Mapping[str, Any]]) -> tuple[Row, ...]:
     chosen = sorted(rows, key=lambda row: str(row["image_id"]))
     return tuple(Row(**{name: row[name] for name in Row.COLUMNS}) for row in chosen)
+
+
+def _tiles(config: AlignConfig) -> int:
+    """Tiles that a flight is judged over: what half of the budget covers at every turn, since a course over a map with holes
+    says little of the descriptors."""
+    return max(2 * min(config.samples, _affordable(config)), config.max_passes // 2 // max(config.rotations))
 
 
 def _affordable(config: AlignConfig) -> int:

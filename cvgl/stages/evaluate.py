@@ -6,10 +6,8 @@ one picture at a time. What inference can add follows in rows of its own: hubnes
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +40,6 @@ EVALUATION_VERSION = "3"
 
 METRICS_FILE, QUERIES_FILE = "metrics.parquet", "queries.parquet"
 _INPUTS = "inputs"
-_ABANDONED_AFTER_S = 600.0  # a temporary file that old belongs to no living writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +91,7 @@ def evaluate(adapter: ArtifactRef, config: EvaluateConfig, lake: Lake, progress:
     if finished is not None:
         return EvaluateOutcome(ref, skipped=True, metrics=finished)
 
-    sweep(folder, is_stale=_is_abandoned)
+    sweep(folder)
     reader = FeatureReader(store)
     measurement = _Measurement(adapter.name, record.dataset, config, rows, reader)
     work = measurement.questions(record.query_view, rules)
@@ -315,7 +312,3 @@ def _stage_notes(stage: Stage, config: EvaluateConfig) -> tuple[str, ...]:
             f"{stage}: k1 = {config.rerank.neighbours}, k2 = {config.rerank.expansion}, lambda = {config.rerank.original:g}",
         )
     return ()
-
-
-def _is_abandoned(path: Path) -> bool:
-    return time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S

@@ -1,8 +1,8 @@
 """Stage `extract`: pictures in, frozen descriptors in the feature store out (Li et al. 2024, Section III-C).
 
-Pictures are worked through in the order of their ids, and a part is written whenever `part_rows` of them are described. So
-a run that was killed goes on at a part's edge with the very batches that an undisturbed run would have formed, and ends in
-the same bytes.
+Pictures are worked through part by part (see `cvgl.stages.extract_parts`), and a part is written when its pictures are
+described. So a run that was killed goes on at a part's edge with the very batches that an undisturbed run would have formed,
+and ends in the same bytes; and so do several processes that share the parts (see `cvgl.stages.extract_shards`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from itertools import islice, starmap
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from cvgl.features.decoding import ahead
 from cvgl.features.description import describe_prepared
 from cvgl.features.locks import exclusive
 from cvgl.lake import Lake, read_json, sweep, write_json
+from cvgl.stages.extract_parts import Part, missing_parts
 from cvgl.stages.extract_reading import Failure, Prepared, Row, read_and_prepare, record_failures
 from cvgl.stages.vocabulary import frozen_model
 from cvgl.types import ArtifactRef, Embedder, Progress, silent
@@ -41,6 +43,7 @@ _DESCRIBED_BY = (
     "final_norm",
     "pooling",
     "rings",
+    "cells",
     "clusters",
     "vocabulary",
     "height",
@@ -66,6 +69,7 @@ class ExtractOutcome:
         dimension: d0.
         images_per_second: of this run, decoding included; 0 when nothing was embedded.
         failures: which pictures failed, and why; also under the dataset's quarantine.
+        processes: that described them; 0 when there was nothing to hand out.
     """
 
     ref: ArtifactRef
@@ -76,6 +80,7 @@ class ExtractOutcome:
     dimension: int
     images_per_second: float
     failures: tuple[Failure, ...] = ()
+    processes: int = 1
 
 
 def extract(images: ArtifactRef, config: ExtractConfig, lake: Lake, progress: Progress = silent) -> ExtractOutcome:
@@ -95,7 +100,79 @@ def extract(images: ArtifactRef, config: ExtractConfig, lake: Lake, progress: Pr
         DataError: no picture of the dataset can be described.
         LakeError: the dataset has not been ingested.
     """
-    rows = [Row(**row) for row in tables.read_images(lake, images.name).select(list(Row.COLUMNS)).to_pylist()]
+    with opened(images, config, lake, progress) as work:
+        run = Run.of(work, progress)
+        if work.parts:
+            with device_lock(work.config, progress, work.missing):
+                run.describe(work.parts)
+        return work.finish(run.embedded, run.failures, run.meter.rate() if run.embedded else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """An extraction that this process has to itself, as long as `opened` is.
+
+    Attributes:
+        images: the dataset.
+        config: the settings that build the model again; they name its vocabulary.
+        embedder: the model.
+        store: where descriptors go.
+        fingerprint: of the model and its settings.
+        total: pictures of the dataset.
+        parts: what is missing.
+        failures_path: where the pictures are listed that cannot be described.
+    """
+
+    images: ArtifactRef
+    config: ExtractConfig
+    embedder: Embedder
+    store: FeatureStore
+    fingerprint: str
+    total: int
+    parts: Sequence[Part]
+    failures_path: Path
+
+    @property
+    def missing(self) -> int:
+        """Pictures without a descriptor."""
+        return sum(map(len, self.parts))
+
+    def finish(self, embedded: int, failures: Sequence[Failure], images_per_second: float) -> ExtractOutcome:
+        """Records what failed, and says what has been done.
+
+        Raises:
+            DataError: no picture of the dataset can be described.
+        """
+        record_failures(self.failures_path, failures)
+        known = self.total - self.missing
+        if not known and not embedded:
+            first = f"{failures[0].uri}: {failures[0].detail}" if failures else "there are none"
+            raise DataError(
+                f"none of the {self.total} pictures of '{self.images.name}' can be described; the first: {first}",
+                where=self.images.path,
+                fix="bring the pictures back to where they were ingested from, or ingest again",
+            )
+        return ExtractOutcome(
+            ref=ArtifactRef("features", self.store.folder, self.fingerprint, self.images.name),
+            skipped=embedded == 0,
+            embedded=embedded,
+            known=known,
+            failed=len(failures),
+            dimension=self.embedder.dimension,
+            images_per_second=images_per_second,
+            failures=tuple(failures),
+        )
+
+
+@contextmanager
+def opened(images: ArtifactRef, config: ExtractConfig, lake: Lake, progress: Progress = silent) -> Iterator[Work]:
+    """Loads the model, waits for other processes that extract the same features, and looks what is missing.
+
+    Args and errors: see `extract`.
+    """
+    table = tables.read_images(lake, images.name)
+    # By columns: of millions of pictures, a dictionary for each row would be most of the memory.
+    rows = list(starmap(Row, zip(*(table[name].to_pylist() for name in Row.COLUMNS), strict=True)))
 
     def say_learning(done: int, total: int, message: str = "") -> None:
         progress(0, len(rows), f"{message} ({done} of {total})")
@@ -112,37 +189,16 @@ def extract(images: ArtifactRef, config: ExtractConfig, lake: Lake, progress: Pr
         sweep(folder)
         for part in store.remove_damaged():
             logger.warning("%s was damaged and has been removed; its pictures are described again", part)
-        present = set(store.ids())
-        missing = [row for row in rows if row.image_id not in present]
+        batches = table["batch"].to_pylist()
+        parts = missing_parts(zip(batches, rows, strict=True), store.index().keys(), config.part_rows)
         _write_model(folder.parent / "model.json", config, embedder)
-        run = _Run(embedder, config, store, _metadata(embedder, name), _Meter(len(missing), progress))
-        if missing:
-            with device_lock(config, progress, len(missing)):
-                run.describe(missing)
-        record_failures(lake.quarantine(images.name) / "extract" / f"{name}.parquet", run.failures)
-
-    known = len(rows) - len(missing)
-    if not known and not run.embedded:
-        raise DataError(
-            f"none of the {len(rows)} pictures of '{images.name}' can be described; the first: {run.first_failure()}",
-            where=lake.images(images.name),
-            fix="bring the pictures back to where they were ingested from, or ingest again",
-        )
-    return ExtractOutcome(
-        ref=ArtifactRef("features", folder, name, images.name),
-        skipped=run.embedded == 0,
-        embedded=run.embedded,
-        known=known,
-        failed=len(run.failures),
-        dimension=embedder.dimension,
-        images_per_second=run.meter.rate() if run.embedded else 0.0,
-        failures=tuple(run.failures),
-    )
+        failures = lake.quarantine(images.name) / "extract" / f"{name}.parquet"
+        yield Work(images, config, embedder, store, name, len(rows), parts, failures)
 
 
 @dataclass(slots=True)
-class _Run:
-    """One pass over the missing pictures."""
+class Run:
+    """One pass over missing pictures, in this process."""
 
     embedder: Embedder
     config: ExtractConfig
@@ -154,37 +210,39 @@ class _Run:
     _ids: list[str] = field(default_factory=list)  # of the part that is being filled
     _blocks: list[np.ndarray[tuple[int, int], np.dtype[np.float32]]] = field(default_factory=list)
 
-    def describe(self, missing: Sequence[Row]) -> None:
+    @classmethod
+    def of(cls, work: Work, progress: Progress) -> Run:
+        """A pass over all that is missing."""
+        metadata = _metadata(work.embedder, work.fingerprint)
+        return cls(work.embedder, work.config, work.store, metadata, _Meter(work.missing, progress))
+
+    def describe(self, parts: Sequence[Part]) -> None:
+        """Describes and writes part by part; decoding goes on ahead over their edges."""
         self.meter.start()
         batch_size = BatchSize(self.config.batch_size)
-        batch: list[Prepared] = []
-        for prepared in self._prepared(missing):
-            batch.append(prepared)
-            room = self.config.part_rows - len(self._ids)
-            if len(batch) >= min(self.config.batch_size, room):
+        results = self._read([row for part in parts for row in part])
+        for part in parts:
+            batch: list[Prepared] = []
+            for result in islice(results, len(part)):
+                if isinstance(result, Failure):
+                    self._fail(result)
+                    continue
+                batch.append(result)
+                if len(batch) >= self.config.batch_size:
+                    self._describe_batch(batch, batch_size)
+                    batch = []
+            if batch:
                 self._describe_batch(batch, batch_size)
-                batch = []
-            if len(self._ids) >= self.config.part_rows:
-                self._write_part()
-        if batch:
-            self._describe_batch(batch, batch_size)
-        self._write_part()
+            self._write_part()
 
-    def first_failure(self) -> str:
-        return f"{self.failures[0].uri}: {self.failures[0].detail}" if self.failures else "there are none"
-
-    def _prepared(self, missing: Sequence[Row]) -> Iterator[Prepared]:
+    def _read(self, rows: Sequence[Row]) -> Iterator[Prepared | Failure]:
         """Pictures ready for the model, in order; decoded in threads while the model works on those before them."""
 
         def prepare(row: Row) -> Prepared | Failure:
             return read_and_prepare(row, self.embedder, self.config.alignment)
 
         window = self.config.batch_size + 2 * self.config.workers
-        for result in ahead(prepare, missing, workers=self.config.workers, window=window):
-            if isinstance(result, Failure):
-                self._fail(result)
-            else:
-                yield result
+        return ahead(prepare, rows, workers=self.config.workers, window=window)
 
     def _describe_batch(self, batch: Sequence[Prepared], batch_size: BatchSize) -> None:
         rows = describe_prepared(

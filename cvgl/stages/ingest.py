@@ -17,10 +17,11 @@ from cvgl import schemas
 from cvgl.config import IngestConfig
 from cvgl.datasets.detection import list_source
 from cvgl.datasets.entries import Listing, Position, Reason, Refusal
+from cvgl.datasets.exchanged import Suspicion, suspicion
 from cvgl.datasets.ground_truth import add_truth, newest_truth, truth_rows
 from cvgl.datasets.merging import Picture, unite
 from cvgl.datasets.releases import deviation
-from cvgl.datasets.scan_cache import ScanCache
+from cvgl.datasets.scan_cache import Scan, ScanCache
 from cvgl.datasets.scanning import scan
 from cvgl.datasets.tables import add_batch, images_ref, quarantine_of_source, read_images
 from cvgl.errors import DataError
@@ -43,7 +44,7 @@ class IngestOutcome:
         quarantined: what this source has in quarantine now.
         total: pictures that the dataset holds now.
         notes: what a person should know about how the source was understood.
-        warnings: in what the source differs from the published data set in whose layout it is.
+        warnings: in what the source differs from the published data set in whose layout it is, and what looks wrong with it.
     """
 
     ref: ArtifactRef
@@ -58,7 +59,11 @@ class IngestOutcome:
 
 
 def ingest(
-    config: IngestConfig, lake: Lake, progress: Progress = silent, admit: Callable[[Path], bool] | None = None
+    config: IngestConfig,
+    lake: Lake,
+    progress: Progress = silent,
+    admit: Callable[[Path], bool] | None = None,
+    before_writing: Callable[[Mapping[Path, Scan]], None] | None = None,
 ) -> IngestOutcome:
     """Takes in a source.
 
@@ -66,9 +71,11 @@ def ingest(
         config: what, and under which name.
         progress: told about every few hundred files.
         admit: which files count, of those that the source lists; default: all. The others are left for another time.
+        before_writing: told what was read before anything of it is written; what it raises leaves the dataset as it was.
 
     Raises:
         DataError: the source is missing, laid out in no known way, or holds nothing that can be used.
+        ExchangedViews: tiles of a map are to be placed on pictures without positions; nothing was taken in.
         LakeError: the lake is damaged.
     """
     listing = list_source(config)
@@ -77,7 +84,12 @@ def ingest(
     with _alone(lake, config.dataset):
         _sweep(lake, config.dataset)
         scans = scan([e.path for e in listing.entries], ScanCache(lake.scans(config.dataset)), config.max_pixels, progress)
+        if before_writing is not None:
+            before_writing(scans)
         current = _current_images(lake, config.dataset)
+        doubt = suspicion(listing.entries, scans, has_map=any(map(_is_on_a_map, current.values())))
+        if doubt is not None:
+            doubt.raise_if_certain(listing.source)
         truth = newest_truth(lake, config.dataset)
         elsewhere = _from_elsewhere(current, truth, {str(entry.path) for entry in listing.entries})
         pictures, refused = unite(listing.entries, scans, elsewhere)
@@ -99,7 +111,7 @@ def ingest(
         quarantined=len(refusals),
         total=len(_current_images(lake, config.dataset)),
         notes=tuple(dict.fromkeys(listing.notes)),
-        warnings=_warnings(listing, config),
+        warnings=_warnings(listing, config, doubt),
     )
     _tell(outcome, config.dataset)
     return outcome
@@ -132,6 +144,10 @@ def _from_elsewhere(
     """Pictures that the dataset has under names outside of this source, where the file is still there."""
     others = (row for row in current.values() if row["uri"] not in own and Path(row["uri"]).is_file())
     return {row["image_id"]: _picture(row, truth.get(row["image_id"], {})) for row in others}
+
+
+def _is_on_a_map(row: Mapping[str, Any]) -> bool:
+    return row["view"] == View.SATELLITE and (row["latitude"] is not None or row["x"] is not None)
 
 
 def _picture(row: Mapping[str, Any], truth: Mapping[str, Any]) -> Picture:
@@ -211,10 +227,13 @@ def _check_usable(
         )
 
 
-def _warnings(listing: Listing, config: IngestConfig) -> tuple[str, ...]:
-    """Where figures from this source would be no published ones; nothing where pictures of one height were asked for."""
+def _warnings(listing: Listing, config: IngestConfig, doubt: Suspicion | None) -> tuple[str, ...]:
+    """What looks wrong with the source, and where figures from it would be no published ones.
+
+    The latter is not said where pictures of one height were asked for.
+    """
     found = deviation(listing) if config.height is None else None
-    return () if found is None else (found,)
+    return tuple(said for said in (found, None if doubt is None else doubt.reason) if said is not None)
 
 
 def _tell(outcome: IngestOutcome, dataset: str) -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cvgl.adaptation import Adaptation
     from cvgl.adaptation.standardise import DescriptorTransform
 
-JUDGE_VERSION = "1"
+JUDGE_VERSION = "2"
 """Raised whenever the same rows and descriptors would give another report."""
 
 

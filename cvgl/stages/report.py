@@ -14,7 +14,7 @@ from cvgl.stages.report_content import Drawing, Galleries, compose, galleries
 from cvgl.stages.report_material import Material, gather, inputs_digest
 from cvgl.types import ArtifactRef, Progress, silent
 
-REPORT_VERSION = "4"
+REPORT_VERSION = "5"
 """Raised whenever the same inputs would give another page."""
 
 PAGE_FILE, RECORD_FILE, FIGURES_FOLDER = "index.html", "report.json", "figures"

@@ -29,8 +29,21 @@ def judgement_of(material: Material) -> Judgement | None:
         scores=_scores(quality, view),
         candidates=_candidates(selection),
         choice="" if selection is None else selection.reason,
-        warnings=tuple(_warnings(quality)),
+        warnings=(*_evidence(quality), *_warnings(quality)),
     )
+
+
+def _evidence(quality: QualityReport) -> list[str]:
+    """The two figures that the verdict rests on, whatever the verdict; nothing where pictures could not be judged."""
+    found = []
+    if quality.relatedness is not None:
+        have, need = quality.relatedness.strength, quality.relatedness.threshold
+        found.append(f"What the views have in common: strength {have:.1f}, where {need:.1f} is needed.")
+    if quality.gain is not None:
+        gain, unit = quality.gain, "" if quality.gain.measure == "halves" else " nats a picture"
+        figures = f"{gain.adapted:.3f} adapted, {gain.frozen:.3f} frozen, {gain.difference:+.3f} ± {gain.standard_error:.3f}"
+        found.append(f"What speaks for the answers, without labels: {figures}{unit}.")
+    return found
 
 
 def _warnings(quality: QualityReport) -> list[str]:
@@ -70,7 +83,7 @@ def _scores(quality: QualityReport, view: str) -> Grid:
 
 def _candidates(selection: Selection | None) -> Grid:
     rows = () if selection is None else selection.candidates
-    start = "over the better of frozen and standardised"
+    start = "over the recipe that is presumed"
     return Grid(
         ("recipe", "credit of held-out pictures", start, "standard error", "left out because"),
         tuple(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cvgl.adaptation.trajectory import MOST_REFERENCES
+from cvgl.adaptation.trajectory import MOST_REFERENCES, places_of
 from cvgl.datasets.tables import read_images
 from cvgl.lake import Lake
 from cvgl.localization.course import follow
@@ -41,13 +41,14 @@ class Sequences:
     def apply_to(self, question: Question) -> bool:
         """Whether several queries are of one sequence, and the map says where its references lie.
 
-        Not on maps of more than `MOST_REFERENCES`, whose references cannot all be ranked.
+        Not on maps of more than `MOST_REFERENCES` places, which cannot all be ranked.
         """
-        if not question.gallery.view.is_reference or not 1 < len(question.gallery.image_ids) <= MOST_REFERENCES:
+        if not question.gallery.view.is_reference:
             return False
         if len(question.gallery.image_ids) * len(question.queries.image_ids) > _MOST_CELLS:
             return False
-        return self._trajectories(question) is not None
+        trajectories = self._trajectories(question)
+        return trajectories is not None and 1 < len(places_of(trajectories.positions).centres) <= MOST_REFERENCES
 
     def posterior(self, question: Question, queries: Float32Array, gallery: Float32Array) -> Float32Array:
         """Probability that each query shows each reference, float32 (Q, N), from the window that ends with the query.

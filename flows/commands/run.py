@@ -9,13 +9,29 @@ from cvgl.lake import Lake
 from flows.command import DONE, REFUSED, Answer, command
 from flows.console import Screen
 from flows.engine import engine
-from flows.options import ADAPTER, ALIGN, ALIGNMENT, DATASET, EVALUATION, FEATURES, LAKE, LAYOUT, REGISTRY, SOURCE, Draft
+from flows.options import (
+    ADAPTER,
+    ALIGN,
+    ALIGNMENT,
+    CLUSTER,
+    DATASET,
+    EVALUATION,
+    FEATURES,
+    LAKE,
+    LAYOUT,
+    REGISTRY,
+    SELECTION,
+    SOURCE,
+    Draft,
+)
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     command(app, LAKE)(demo)
-    command(app, DATASET, SOURCE, LAYOUT, ALIGN, ALIGNMENT, FEATURES, ADAPTER, EVALUATION, REGISTRY, LAKE)(run)
+    command(app, DATASET, SOURCE, LAYOUT, ALIGN, ALIGNMENT, FEATURES, CLUSTER, ADAPTER, SELECTION, EVALUATION, REGISTRY, LAKE)(
+        run
+    )
 
 
 def run(draft: Draft) -> Answer:

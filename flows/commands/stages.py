@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cvgl.config import AdaptConfig, AlignConfig, EvaluateConfig, ExtractConfig, IngestConfig
+from cvgl.config import AdaptConfig, AlignConfig, ClusterConfig, EvaluateConfig, ExtractConfig, IngestConfig, SelectConfig
 from flows.command import Answer, command
 from flows.console import Screen
 from flows.engine import engine
@@ -15,12 +15,14 @@ from flows.options import (
     ADAPTER,
     ALIGN_VIEW,
     ALIGNMENT,
+    CLUSTER,
     DATASET,
     EVALUATION,
     FEATURES,
     LAKE,
     LAYOUT,
     POSITIONAL_SOURCE,
+    SELECTION,
     Draft,
     as_options,
 )
@@ -35,8 +37,8 @@ def register(app: typer.Typer) -> None:
     """Adds the commands."""
     command(app, POSITIONAL_SOURCE, DATASET, LAYOUT, LAKE)(ingest)
     command(app, DATASET, FEATURES, ALIGNMENT, ALIGN_VIEW, LAKE)(align)
-    command(app, DATASET, FEATURES, LAKE)(extract)
-    command(app, DATASET, ADAPTER, LAKE)(adapt)
+    command(app, DATASET, FEATURES, CLUSTER, LAKE)(extract)
+    command(app, DATASET, ADAPTER, SELECTION, LAKE)(adapt)
     command(app, EVALUATION, LAKE)(evaluate)
 
 
@@ -77,28 +79,29 @@ def extract(draft: Draft) -> Answer:
     """Compute the frozen model's descriptors of a dataset; only what is missing."""
     from flows.tables import facts
 
-    config = draft.section("extract", ExtractConfig)
+    config, cluster = draft.section("extract", ExtractConfig), draft.section("cluster", ClusterConfig)
     dataset = draft.dataset
     with engine(draft.lake, Screen()):
         from flows.extract import extract as flow
 
-        outcome = flow(dataset, config, str(draft.lake.root))
+        outcome = flow(dataset, config, str(draft.lake.root), cluster)
     counts = {"embedded": outcome.embedded, "known": outcome.known, "failed": outcome.failed}
     place = {"features": outcome.ref.digest, "dimension": outcome.dimension, "path": str(outcome.ref.path)}
     value = {"dataset": dataset, "lake": str(draft.lake.root), "images": counts, **place, "skipped": outcome.skipped}
-    return Answer(value, facts({**counts, **place}, f"{dataset}: descriptors"))
+    shown = {**counts, **place, **({"processes": outcome.processes} if cluster.is_spread else {})}
+    return Answer({**value, "processes": outcome.processes}, facts(shown, f"{dataset}: descriptors"))
 
 
 def adapt(draft: Draft, features: Fingerprint = None) -> Answer:
     """Learn an adapter from a dataset's descriptors, without labels."""
     from flows.tables import facts
 
-    config = draft.section("adapt", AdaptConfig)
+    config, rules = draft.section("adapt", AdaptConfig), draft.section("select", SelectConfig)
     dataset = draft.dataset
     with engine(draft.lake, Screen()):
         from flows.adapt import adapt as flow
 
-        outcome = flow(dataset, features, config, str(draft.lake.root))
+        outcome = flow(dataset, features, config, str(draft.lake.root), rules)
     place = {"run": outcome.run, "iterations": outcome.iterations, "path": str(outcome.ref.path)}
     value = {"dataset": dataset, "lake": str(draft.lake.root), **place, "skipped": outcome.skipped}
     return Answer(value, facts({**place, "next": f"cvgl evaluate {outcome.run}"}, f"{dataset}: adapter"))

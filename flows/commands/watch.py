@@ -32,6 +32,7 @@ from flows.options import (
     POLICY,
     POSITIONAL_SOURCE,
     REGISTRY,
+    SELECTION,
     WATCH,
     Draft,
 )
@@ -64,7 +65,7 @@ SaidArgument = Annotated[Said, typer.Argument(metavar="ANSWER", help="adapt or s
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    run = (DATASET, LAYOUT, ALIGN, ALIGNMENT, FEATURES, ADAPTER, EVALUATION, REGISTRY, LAKE)
+    run = (DATASET, LAYOUT, ALIGN, ALIGNMENT, FEATURES, ADAPTER, SELECTION, EVALUATION, REGISTRY, LAKE)
     command(app, POSITIONAL_SOURCE, WATCH, POLICY, *run)(watch)
     command(app, DATASET, LAKE)(arrivals)
     command(app, DATASET, LAKE)(answer)

@@ -7,31 +7,25 @@ that was finished does nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from cvgl.adaptation.record import AdapterRecord
 from cvgl.adaptation.transforms import read_record
 from cvgl.config import RegisterConfig
-from cvgl.hashing import digest_json
 from cvgl.lake import Lake, read_json, write_json
-from cvgl.quality.gate import GateDecision, decide
-from cvgl.quality.report import QualityReport
-from cvgl.stages.judge import quality_path, read_quality
-from cvgl.summary import MetricSummary, read_summaries
-from cvgl.types import ArtifactRef, Progress, Stage, silent
-from tasks.registry import model, promotion, tracking
-from tasks.registry.agreement import CHALLENGER, CHAMPION, ROLLED_BACK
+from cvgl.quality.gate import GateDecision
+from cvgl.summary import read_summaries
+from cvgl.types import ArtifactRef, Progress, silent
+from tasks.registry import model, promotion, tracking, verdict
+from tasks.registry.agreement import ROLLED_BACK
 from tasks.registry.golden import golden_descriptors
 from tasks.registry.patience import RegistryUnreachableError
 from tasks.registry.promotion import Version
 from tasks.registry.store import Registry, model_page, registration, run_page
+from tasks.registry.verdict import EvaluateRun
 
 logger = logging.getLogger("cvgl.registry")
-
-EvaluateRun = Callable[[str], Sequence[MetricSummary]]
-"""Evaluates a run on the rows that the challenger was evaluated on and gives its figures, all stages."""
 
 _STEPS = 5
 
@@ -102,16 +96,16 @@ def register(
 
     Args:
         evaluation: what `cvgl.stages.evaluate` gave; its name is the run.
-        config: registry address, model name, the gate's tolerance.
+        config: registry address, model name, the gate's policy.
         lake: where everything is.
-        evaluate_run: called with the champion's run when there is another champion.
+        evaluate_run: called with the champion's run when there is another champion; describes for it what it lacks.
         progress: told after each step.
 
     Raises:
         LakeError: the adapter, its evaluation or its features are missing.
         RegistryError: the registry cannot be opened, stays silent for longer than the settings' patience, or does not give
             back what was put in.
-        DataError: a figure is missing, or champion and challenger were not measured on the same rows.
+        DataError: a figure of the run is missing. A champion that cannot be asked the same stays, with the reason.
     """
     record = read_record(lake.adapter(evaluation.name))
     name = promotion.model_name(config, str(record.dataset))
@@ -151,7 +145,7 @@ def _register(
         tracking.finish_run(registry, tracked, contents)
     version = _ensure_version(registry, promotion.model_name(config, str(record.dataset)), tracked, record, model_id)
     progress(3, _STEPS, f"{version.model} version {version.number}")
-    decision, judged = _judge(registry, version, record, config, summaries, evaluate_run)
+    decision, judged = verdict.judge(registry, version, tracked, record, config, summaries, evaluate_run)
     progress(4, _STEPS, decision.verdict)
     if judged and decision.verdict == "promoted":
         model.rescore(registry, version.address, lake.adapter(run), golden)
@@ -225,93 +219,3 @@ def _find_or_create_version(
     # A server takes such a source only with the model's id beside it.
     made = registry.client.create_model_version(name, source, run_id=tracked.id, tags=tags, model_id=model_id)
     return Version(model=name, number=str(made.version), tags=tags)
-
-
-def _judge(
-    registry: Registry,
-    version: Version,
-    record: AdapterRecord,
-    config: RegisterConfig,
-    summaries: Sequence[MetricSummary],
-    evaluate_run: EvaluateRun,
-) -> tuple[GateDecision, bool]:
-    """The gate's decision, and whether it was made now (rather than found)."""
-    champion = promotion.version_by_alias(registry, version.model, CHAMPION)
-    quality = _quality(registry.lake, version.run)
-    parts = [summary.model_dump(mode="json") for summary in summaries]
-    evidence = digest_json([*parts, *([] if quality is None else [quality.model_dump(mode="json")])])
-    circumstances = {
-        "cvgl.evidence": evidence,
-        "cvgl.judged_against": champion.number if champion else "",
-        "cvgl.tolerance": str(config.tolerance),
-    }
-    found = _standing_decision(version, champion, circumstances)
-    if found is not None:
-        return found, False
-    if champion is not None and champion.number == version.number:
-        # The alias had moved when the process died: finish what that decision had begun.
-        return GateDecision(verdict="promoted", reason=version.tags["cvgl.reason"]), True
-    if "cvgl.verdict" in version.tags:  # of an earlier evaluation; the new one is set when it has taken effect
-        registry.client.delete_model_version_tag(version.model, version.number, "cvgl.verdict")
-    promotion.set_alias(registry, version, CHALLENGER)
-    theirs = None
-    if champion is not None:
-        promotion.ensure_adapter(registry, champion)
-        theirs = _of_stage(evaluate_run(champion.run), Stage.ADAPTED)
-    decision = decide(
-        _of_stage(summaries, Stage.ADAPTED),
-        theirs,
-        _of_stage(summaries, Stage.FROZEN),
-        tolerance=config.tolerance,
-        run=str(record.run),
-        champion_run=champion.run if champion else None,
-        quality=quality,
-    )
-    logger.info("%s: %s", decision.verdict, decision.reason)
-    promotion.tag(registry, version, {**circumstances, **_decision_tags(decision)})
-    registry.client.update_model_version(version.model, version.number, _description(decision, summaries))
-    return decision, True
-
-
-def _quality(lake: Lake, run: str) -> QualityReport | None:
-    """What is said of a run without labels; none where it was not judged."""
-    return read_quality(lake, run).report if quality_path(lake, run).is_file() else None
-
-
-def _standing_decision(version: Version, champion: Version | None, circumstances: dict[str, str]) -> GateDecision | None:
-    """What was decided before and still holds; None when the gate has to look (again)."""
-    if ROLLED_BACK in version.tags:
-        reason = f"version {version.number} was rolled back by hand; bring it back with: cvgl promote {version.run}"
-        return GateDecision(verdict="refused", reason=reason)
-    verdict = version.tags.get("cvgl.verdict")
-    if champion is not None and champion.number == version.number:
-        reason = f"{version.run} is the champion already (version {version.number})"
-        return GateDecision(verdict="unchanged", reason=reason) if verdict or "cvgl.reason" not in version.tags else None
-    if verdict is None or version.tags.get("cvgl.evidence") != circumstances["cvgl.evidence"]:
-        return None
-    if verdict == "promoted" and champion is not None:
-        return GateDecision(
-            verdict="unchanged",
-            reason=f"{version.run} was champion before {champion.run}; bring it back with: cvgl promote {version.run}",
-        )
-    same = all(version.tags.get(key) == value for key, value in circumstances.items())
-    if verdict == "refused" and same:
-        return GateDecision(verdict="refused", reason=version.tags["cvgl.reason"])
-    return None
-
-
-def _of_stage(summaries: Sequence[MetricSummary], stage: Stage) -> list[MetricSummary]:
-    return [summary for summary in summaries if summary.stage is stage]
-
-
-def _decision_tags(decision: GateDecision) -> dict[str, str]:
-    figures = {
-        f"gate.{pair.against}.{pair.direction}.{pair.protocol}": f"{pair.challenger:.4f} against {pair.incumbent:.4f}"
-        for pair in decision.comparisons
-    }
-    figures |= {f"quality.{name}": said for name, said in decision.quality.items()}
-    return {"cvgl.reason": decision.reason, **figures}
-
-
-def _description(decision: GateDecision, summaries: Sequence[MetricSummary]) -> str:
-    return f"**{decision.verdict}**: {decision.reason}\n\n{tracking.summary_markdown(summaries)}\n"

@@ -238,6 +238,11 @@ def log_report(registry: Registry, tracked: TrackedRun, run: str) -> bool:
     return True
 
 
+def log_gate(registry: Registry, tracked: TrackedRun, folder: Path) -> None:
+    """Logs what the gate went by (`tasks.registry.verdict`), in place of what it went by before."""
+    _log_files(registry, tracked, "gate", folder)
+
+
 def _log_files(registry: Registry, tracked: TrackedRun, name: str, folder: Path) -> None:
     for path in _finished(folder):
         target = Path(name) / path.relative_to(folder).parent

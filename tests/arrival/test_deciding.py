@@ -16,7 +16,7 @@ from cvgl.arrival.costs import Cost, Meter, Prediction
 from cvgl.arrival.deciding import Evidence, decide, gather, judge
 from cvgl.arrival.drift import Drift
 from cvgl.arrival.extraction import settled_extraction
-from cvgl.arrival.fit import Quality, QualityChange, quality_change
+from cvgl.arrival.fit import Quality, QualityChange, predicted_recall, quality_change
 from cvgl.arrival.intake import take_in
 from cvgl.arrival.learned import Champion, champion_of
 from cvgl.arrival.recording import decision_row, record
@@ -30,6 +30,7 @@ from cvgl.stages.adapt import adapt
 from cvgl.stages.extract import extract
 from cvgl.types import View
 from tests.arrival.sources import DATASET, drone, town, watching
+from tests.quality.views import centred
 
 POLICY = DecideConfig()
 FITS = Evidence(
@@ -65,7 +66,8 @@ def drifted(effect: float, p_value: float = 0.002) -> dict[str, Any]:
         ({"new": {}}, {"minimum_new": 0}, "skip", "still fits"),
         ({"quality": QualityChange(Quality(0.5, 0.02), Quality(0.3, 0.02))}, {}, "adapt", "quality 0.300 on what came"),
         ({"quality": QualityChange(Quality(0.5, 0.1), Quality(0.3, 0.1))}, {}, "skip", "still fits"),
-        ({"quality": QualityChange(Quality(0.5, 0.001), Quality(0.49, 0.001))}, {}, "skip", "still fits"),
+        ({"quality": QualityChange(Quality(0.5, 0.001), Quality(0.35, 0.001))}, {}, "skip", "still fits"),
+        ({"quality": QualityChange(Quality(0.5, 0.001), Quality(0.35, 0.001))}, {"quality_drop": 0.2}, "adapt", "drop is 20%"),
         ({"quality": None, "drifts": {}}, {}, "skip", "too few pictures to test"),
         ({"new": {View.DRONE: 500}}, {}, "adapt", "500 new drone pictures are 50% of those learned from"),
         ({"new": {View.SATELLITE: 40}}, {}, "adapt", "40 new satellite pictures are 80%"),
@@ -196,6 +198,21 @@ def test_quality_is_compared_on_equally_many(monkeypatch: pytest.MonkeyPatch) ->
     assert seen == [15, 15]
     assert (change.drop, change.is_significant) == (pytest.approx(-1.0), False)
     assert quality_change(rows, rows[:9], rows, measure) is None
+
+
+def test_quality_is_the_recall_that_is_predicted() -> None:
+    known, references = centred(places=60, noise=0.4)
+    rng = np.random.default_rng(1)
+    new = known + 0.25 * rng.standard_normal(known.shape).astype(np.float32)  # the same places in another season
+    change = quality_change(known, new / np.linalg.norm(new, axis=1, keepdims=True), references)
+    assert change is not None
+    assert change.before == predicted_recall(known, references)
+    assert change.before.score > 0.85
+    assert change.is_significant
+    assert change.drop > POLICY.quality_drop
+    same = quality_change(known[:30], known[30:], references)
+    assert same is not None
+    assert not same.is_significant
 
 
 def cost(work: float, seconds: float, base: int = 100, peak: int = 200) -> Cost:

@@ -9,6 +9,7 @@ import pytest
 from cvgl.arrival import batches
 from cvgl.arrival.batches import State
 from cvgl.arrival.intake import IntakeOutcome, take_in
+from cvgl.arrival.source import UnreachableError
 from cvgl.arrival.watching import look
 from cvgl.catalog import run_query
 from cvgl.config import ArrivalConfig
@@ -77,10 +78,49 @@ def test_a_file_that_has_changed_since_comes_with_its_new_batch(source: Path, la
     assert seen.closed is not None
     drone(source, 8, name="1-1")
     outcome = take_in(seen.closed, config, lake)
-    assert (outcome.new, outcome.superseded) == (8, 1)
+    assert (outcome.new, outcome.left) == (8, ("drone/1-1.png",))
     batches.advance(lake, seen.closed, state=State.DONE, images_through=outcome.images_through)
     assert arrive(config, lake).new == 1
     assert read_images(lake, DATASET).num_rows == 9
+
+
+def test_a_file_that_is_not_there_comes_with_the_batch_in_which_it_is_again(source: Path, lake: Lake, tmp_path: Path) -> None:
+    config = watching(source, lake)
+    seen = look(config, lake)
+    assert seen.closed is not None
+    away = (source / "drone" / "1-1.png").rename(tmp_path / "away.png")
+    outcome = take_in(seen.closed, config, lake)
+    assert (outcome.new, outcome.left) == (8, ("drone/1-1.png",))
+    batches.advance(lake, seen.closed, state=State.DONE, images_through=outcome.images_through, left=outcome.left)
+    assert look(config, lake).closed is None
+    away.rename(source / "drone" / "1-1.png")  # the very same file, which was in a batch already
+    assert arrive(config, lake).new == 1
+
+
+@pytest.mark.parametrize("moment", ["before", "while it is read"])
+@pytest.mark.parametrize("instead", ["nothing", "an empty folder"])
+def test_a_source_that_goes_away_changes_nothing(tmp_path: Path, lake: Lake, moment: str, instead: str) -> None:
+    source = town(tmp_path / "drop", range(1, 6), views=2)
+    config = watching(source, lake)
+    seen = look(config, lake)
+    assert seen.closed is not None
+
+    def goes(done: int = 0, total: int = 0, message: str = "") -> None:
+        if not (tmp_path / "away").exists():
+            source.rename(tmp_path / "away")
+            if instead != "nothing":
+                source.mkdir()
+
+    if moment == "before":
+        goes()
+    with pytest.raises(UnreachableError, match=r"watched source|files went"):
+        take_in(seen.closed, config, lake, goes)
+    assert list(lake.root.rglob("*.parquet")) == []
+    if instead != "nothing":
+        source.rmdir()
+    (tmp_path / "away").rename(source)
+    outcome = take_in(seen.closed, config, lake)
+    assert (outcome.new, outcome.left, outcome.quarantined) == (15, (), 0)
 
 
 def test_deleted_and_replaced_references_leave_the_map(source: Path, lake: Lake) -> None:

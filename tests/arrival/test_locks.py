@@ -49,6 +49,17 @@ def test_a_killed_process_holds_nothing(lake: Lake, name: str) -> None:
     thread.join()
 
 
+def test_whoever_comes_after_a_kill_is_told(lake: Lake) -> None:
+    process = holder(lake, "working(LAKE, 'town')")
+    process.kill()
+    process.communicate()
+    told = []
+    for _ in range(2):
+        with locks.working(lake, "town") as killed:
+            told.append(killed)
+    assert told == [True, False]
+
+
 def test_two_maps_are_worked_on_at_once(lake: Lake) -> None:
     with locks.working(lake, "town"), locks.working(lake, "village"), locks.noticing(lake, "town"):
         pass

@@ -84,7 +84,7 @@ def test_a_recipe_that_is_chosen_in_the_form_is_accepted(recipe: Recipe) -> None
 def test_a_form_in_which_only_the_source_is_filled_in_leaves_the_rest_open() -> None:
     filled = _filled_in(form("flows/pipeline.py:pipeline"), "RunConfig")
     config = RunConfig.model_validate({**filled, "ingest": {"source": "/data/campus", "dataset": "campus"}})
-    assert config.adapt == AdaptConfig()
+    assert config.adapt.recipe is Recipe.AUTO
     assert config.align.enabled
     assert config.extract.alignment.model_fields_set == set()
     assert config.extract.backbone.model_fields_set == set()

@@ -252,9 +252,13 @@ def ray_faults(job: dict[str, Any]) -> list[str]:
         for group in groups
         for container in group["template"]["spec"]["containers"]
     )
-    if gpus < spec["entrypointNumGpus"]:
-        faults.append("no node has the GPU that the entry point waits for")
     program, *arguments = shlex.split(spec["entrypoint"])
+    if gpus < float(arguments[arguments.index("--shard-gpus") + 1]):
+        faults.append("no node has the GPU that a shard waits for")
+    if "entrypointNumGpus" in spec:
+        faults.append("the planner takes a GPU from the shards")
+    if arguments[arguments.index("--runner") + 1 :][:3] != ["ray", "--cluster", "auto"]:
+        faults.append("the shards do not go to this cluster")
     answer = CliRunner().invoke(app, [*arguments, "--help"])
     if program != "cvgl" or answer.exit_code:
         faults.append(f"the entry point is no command: {answer.output}")
@@ -273,9 +277,14 @@ def test_ray_job_runs_the_image_with_the_lake_and_a_gpu() -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda j: j["spec"].update(entrypoint=j["spec"]["entrypoint"] + " --shards 4"), "is no command"),
+        (lambda j: j["spec"].update(entrypoint=j["spec"]["entrypoint"] + " --shard 4"), "is no command"),
         (lambda j: j["spec"].update(entrypoint=j["spec"]["entrypoint"].replace("/lake", "/home/cvgl")), "on no volume"),
-        (lambda j: j["spec"].update(entrypointNumGpus=2), "no node has the GPU"),
+        (lambda j: j["spec"].update(entrypointNumGpus=1), "takes a GPU from the shards"),
+        (lambda j: j["spec"].update(entrypoint=j["spec"]["entrypoint"].replace("gpus 1", "gpus 8")), "no node has the GPU"),
+        (
+            lambda j: j["spec"].update(entrypoint=j["spec"]["entrypoint"].replace("--runner ray", "--runner dask")),
+            "this cluster",
+        ),
         (lambda j: j["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]["template"]["spec"].update(volumes=[]), "no volume"),
     ],
 )

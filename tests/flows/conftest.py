@@ -7,6 +7,7 @@ import pytest
 
 from tests.data.pictures import university1652
 from tests.flows.commands import QUICK, Run, cvgl
+from tests.flows.towns import draw
 
 
 @dataclass(frozen=True)
@@ -25,3 +26,15 @@ def finished(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Fini
     source = university1652(root / "pictures", train=12, test=8, distractors=3, views=3)
     run = cvgl("run", "--source", source, "--dataset", "tiny", "--lake", root / "lake", *QUICK, "--json")
     return Finished(source, root / "lake", run)
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The manifest of a small built-in town."""
+    return draw(tmp_path_factory.mktemp("town"), seed=1)
+
+
+@pytest.fixture(scope="session")
+def other_town(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The manifest of another one."""
+    return draw(tmp_path_factory.mktemp("other"), seed=2)

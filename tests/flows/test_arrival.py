@@ -176,12 +176,70 @@ def test_a_source_that_is_gone_does_not_keep_the_queue_waiting(tmp_path: Path, l
     notice(config)
     assert state_of(lake).state is State.QUEUED
     drop.rename(tmp_path / "away")
+    other = town(tmp_path / "other", range(4, 7))
+    elsewhere = watching(other, lake)
     with pytest.raises(DataError, match="no folder"):
-        arrival(config)
-    assert state_of(lake).state is State.FAILED
+        arrival(elsewhere)  # its own batch is worked on, and what it had to leave is told
+    assert [batch.state for batch in batches.batches(lake, DATASET)] == [State.QUEUED, State.DONE]
     (tmp_path / "away").rename(drop)
-    batches.answer(lake, state_of(lake), "adapt")
     assert arrival(config).worked[0].state is State.DONE
+    assert read_images(lake, DATASET).num_rows == 2 * 3 * 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", ["extracted", "adapted"])
+def test_a_part_that_is_damaged_in_the_middle_is_described_again(
+    undisturbed: tuple[Path, Lake],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    after: str,
+) -> None:
+    from flows.arrival import arrival
+
+    source, finished = undisturbed
+    lake = Lake.at(tmp_path / "lake")
+    advance = batches.advance
+
+    def damages(lake: Lake, batch: Batch, **changes: Any) -> Batch:
+        if changes.get("state") == after:
+            part = sorted((lake.root / "features").rglob("part-*.parquet"))[0]
+            content = bytearray(part.read_bytes())
+            content[len(content) // 2] ^= 1
+            part.write_bytes(content)
+        return advance(lake, batch, **changes)
+
+    monkeypatch.setattr(batches, "advance", damages)
+    arrival(watching(source, lake))
+    assert state_of(lake).state is State.DONE
+    assert "was damaged and has been removed" in caplog.text
+    assert contents(lake.root, *SAME_BYTES) == contents(finished.root, *SAME_BYTES)
+
+
+@pytest.mark.slow
+def test_a_source_that_goes_away_while_it_is_described_is_waited_for(
+    undisturbed: tuple[Path, Lake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Adapting to the pictures that happen to be readable would be wrong, and would say nothing."""
+    from flows.arrival import arrival
+
+    source, finished = undisturbed
+    lake = Lake.at(tmp_path / "lake")
+    advance, away = batches.advance, tmp_path / "away"
+
+    def goes(lake: Lake, batch: Batch, **changes: Any) -> Batch:
+        if changes.get("state") == State.INGESTED:
+            source.rename(away)
+        return advance(lake, batch, **changes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batches, "advance", goes)
+        with pytest.raises(DataError, match="watched source"):
+            arrival(watching(source, lake))
+    away.rename(source)
+    assert state_of(lake).state is State.INGESTED
+    arrival(watching(source, lake))
+    assert contents(lake.root, *SAME_BYTES) == contents(finished.root, *SAME_BYTES)
 
 
 @pytest.mark.slow

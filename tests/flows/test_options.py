@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cvgl.config import AdaptConfig, EvaluateConfig, ExtractConfig, Facet, RunConfig
+from cvgl.config import AdaptConfig, EvaluateConfig, ExtractConfig, Facet, Recipe, RunConfig, SelectConfig
 from flows import options
 from flows.command import Answer, command
 from flows.options import (
@@ -15,19 +15,21 @@ from flows.options import (
     ALIGN,
     ALIGN_VIEW,
     ALIGNMENT,
+    CLUSTER,
     DATASET,
     EVALUATION,
     FEATURES,
     LAKE,
     LAYOUT,
     REGISTRY,
+    SELECTION,
     SOURCE,
     Draft,
     Setting,
     as_options,
 )
 
-ALL = (DATASET, SOURCE, LAYOUT, ALIGN, ALIGNMENT, ALIGN_VIEW, FEATURES, ADAPTER, EVALUATION, REGISTRY, LAKE)
+ALL = (DATASET, SOURCE, LAYOUT, ALIGN, ALIGNMENT, ALIGN_VIEW, FEATURES, CLUSTER, ADAPTER, SELECTION, EVALUATION, REGISTRY, LAKE)
 EVERY_SETTING = [setting for group in ALL for setting in group]
 
 
@@ -164,6 +166,31 @@ def test_alignment_is_on_and_can_be_switched_off() -> None:
     assert parse(*where).run().align.enabled
     assert not parse(*where, "--no-align").run().align.enabled
     assert parse(*where, "--align-samples", "50", "--align-passes", "900").run().align.max_passes == 900
+
+
+def test_every_rule_of_the_choice_has_its_option() -> None:
+    assert {setting.path for setting in SELECTION} == {f"select.{name}" for name in SelectConfig.model_fields}
+    line = (
+        "--select-candidate",
+        "robust",
+        "--select-candidate",
+        "standardised-jointly",
+        "--select-confidence",
+        "2",
+        "--select-confidence-along",
+        "3",
+    )
+    more = ("--select-most-work", "1e6", "--select-repeats", "3", "--select-fewest", "30")
+    assert parse("--source", "s", "--dataset", "d", *line, *more).run().select == SelectConfig(
+        candidates=(Recipe.ROBUST, Recipe.STANDARDISED_JOINTLY),
+        confidence=2,
+        confidence_along=3,
+        most_work=1e6,
+        repeats=3,
+        fewest=30,
+    )
+    with pytest.raises(typer.BadParameter, match="--select-fewest"):
+        Draft({"select": {"fewest": 1}}).section("select", SelectConfig)
 
 
 def test_only_options_that_were_given_count_as_given() -> None:

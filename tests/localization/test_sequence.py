@@ -172,6 +172,27 @@ def test_a_large_map_is_narrowed_to_what_the_pictures_may_show(window: int | Non
     assert all(len(part.references) <= 63 for part in found)
 
 
+@pytest.mark.parametrize(("window", "most"), [(None, 64), (8, 64), (8, 63)])
+def test_a_place_with_several_looks_is_answered_once_by_the_look_that_is_shown(window: int | None, most: int) -> None:
+    """Frames show the second look of each tile; what the first shows is something else."""
+    names, rows, shown = (part[:40] for part in flight(noise=0.2))
+    index = atlas()
+    turned = unit(np.random.default_rng(7).normal(size=index.descriptors.shape))
+    places = np.asarray([[grid_position(i)["x"], grid_position(i)["y"]] for i in range(64)])
+    positions = Positions("local", np.concatenate([places, places]))
+    looks = np.concatenate([turned, index.descriptors])
+    found = list(follow(rows, looks, positions, window, most_references=most))
+    best = np.concatenate([part.references[part.posterior.argmax(axis=1)] for part in found])
+    assert np.mean(best == shown + 64) > 0.85
+    for part in found:
+        np.testing.assert_allclose(part.posterior.sum(axis=1), 1, rtol=1e-5)
+        told = part.references[(part.posterior > 0).nonzero()[1]] % 64
+        assert len(part.posterior) > 1 or len(set(told.tolist())) == len(told)
+    references = tuple(Reference(f"r{i:03d}", f"/map/{i}.png", Position(**grid_position(i % 64))) for i in range(128))
+    for placement in localize_sequence(names, rows, ReferenceIndex(references, looks), window=window):
+        assert len({(answer.x, answer.y) for answer in placement.top_k}) == len(placement.top_k)
+
+
 def test_what_cannot_be_answered_is_refused() -> None:
     names, rows, _ = flight()
     with pytest.raises(ConfigError, match="top_k is 0"):
@@ -183,7 +204,7 @@ def test_what_cannot_be_answered_is_refused() -> None:
     with pytest.raises(DataError, match="no references"):
         localize_sequence(names, rows, ReferenceIndex((), np.zeros((0, D), np.float32)))
     with pytest.raises(DataError, match="too much at once"):
-        list(follow(rows, atlas().descriptors, Positions("local", np.zeros((64, 2))), most_references=10))
+        list(follow(rows, atlas().descriptors, Positions("local", np.arange(128.0).reshape(64, 2)), most_references=10))
     with pytest.raises(DataError, match="1 positions for 64"):
         list(follow(rows, atlas().descriptors, Positions("local", np.zeros((1, 2)))))
 

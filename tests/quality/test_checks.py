@@ -47,5 +47,16 @@ def test_duplicated_references_are_flagged_and_not_refused():
     assert refused(findings) == ""
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_few_pictures_many_times_are_few(side):
+    views = list(pair())
+    views[side] = np.tile(views[side][:9], (9, 1))
+    findings = check_views(*views, 20)
+    assert {finding.kind: finding.severity for finding in findings} == {"too few": "refused"}
+    assert f"only 9 of the 81 {('query', 'reference')[side]} pictures look different" in refused(findings)
+    views[side] = np.tile(pair()[side][:20], (4, 1))
+    assert kinds(*views) == {"duplicates": "flagged"}
+
+
 def test_zero_descriptors_are_no_crash():
     assert "constant" in kinds(np.zeros((30, 8), np.float32), np.zeros((30, 8), np.float32))

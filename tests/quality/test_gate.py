@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from cvgl.config import RegisterConfig
 from cvgl.errors import DataError
 from cvgl.quality.checks import Finding
-from cvgl.quality.gate import decide
+from cvgl.quality.contest import Contest
+from cvgl.quality.gate import Champion, decide
 from cvgl.quality.prediction import Prediction
 from cvgl.quality.relatedness import Relatedness
 from cvgl.quality.report import DirectionQuality, Gain, QualityReport
 from cvgl.quality.scores import score
 from cvgl.quality.similarity import views_of
+from cvgl.retrieval.bootstrap import Interval
+from cvgl.retrieval.paired import Difference
 from cvgl.summary import MetricSummary
 from cvgl.types import Stage
 from tests.quality.views import pair
@@ -53,32 +58,79 @@ def test_the_first_adapter_that_hurts_is_refused() -> None:
     assert "worse than the frozen" in decision.reason
 
 
+def serving(
+    *recalls: float, low: float = 0.0, high: float = 0.0, grown: bool = False, contest: Contest | None = None, **changes: Any
+) -> Champion:
+    """A champion with its figures, and an interval of the challenger's lead over it."""
+    value = (low + high) / 2
+    return Champion(
+        "r0",
+        figures=figures(*recalls, **changes),
+        difference=difference(value, low, high) if recalls else None,
+        contest=contest,
+        grown=grown,
+    )
+
+
+def difference(value: float, low: float, high: float) -> Difference:
+    return Difference(
+        against="champion",
+        challenger=0.5 + value,
+        incumbent=0.5,
+        interval=Interval(value=value, low=low, high=high),
+        level=0.95,
+        resamples=10_000,
+        seed=0,
+        units="100 places",
+        n_queries=200,
+        rows="rows",
+    )
+
+
 def test_directions_are_averaged() -> None:
     assert decide(figures(0.2, 0.5), None, frozen(0.3, 0.3)).verdict == "promoted"
 
 
-def test_a_challenger_has_to_match_the_champion() -> None:
-    champion = figures(0.5, 0.5)
-    assert decide(figures(0.6, 0.5), champion, frozen(0.2, 0.2)).verdict == "promoted"
-    assert decide(figures(0.5, 0.5), champion, frozen(0.2, 0.2)).verdict == "promoted"
-    decision = decide(figures(0.4, 0.5), champion, frozen(0.2, 0.2))
-    assert decision.verdict == "refused"
-    assert "champion" in decision.reason
+@pytest.mark.parametrize(
+    ("low", "high", "grown", "rules", "verdict", "said"),
+    [
+        (0.01, 0.05, False, {}, "promoted", "better than the champion r0 with confidence: R@1"),
+        (0.0, 0.05, False, {}, "refused", "not better with confidence than the champion r0"),
+        (0.0, 0.0, True, {}, "refused", "not better with confidence"),
+        (-0.05, -0.01, False, {}, "refused", "^worse than the champion r0"),
+        (-0.01, 0.05, True, {}, "refused", "not better with confidence"),
+        (-0.01, 0.05, False, {"policy": "not-worse-when-grown"}, "refused", "not better with confidence"),
+        (-0.01, 0.05, True, {"policy": "not-worse-when-grown"}, "promoted", "learned from more pictures and is not worse"),
+        (-0.03, 0.05, True, {"policy": "not-worse-when-grown"}, "refused", r"needed above -2\.0%"),
+        (-0.03, 0.05, True, {"policy": "not-worse-when-grown", "grown_tolerance": 0.04}, "promoted", r"more than 4\.0%"),
+        (-0.05, -0.01, True, {"policy": "not-worse-when-grown"}, "refused", "^worse than"),
+        (-0.01, 0.05, False, {"tolerance": 0.01}, "promoted", r"^not worse than the champion r0 by more than 1\.0%"),
+        (-0.011, 0.05, False, {"tolerance": 0.01}, "refused", r"needed above -1\.0%"),
+    ],
+)
+def test_only_what_the_policy_allows_replaces_the_champion(
+    low: float, high: float, grown: bool, rules: dict[str, Any], verdict: str, said: str
+) -> None:
+    champion = serving(0.5, 0.5, low=low, high=high, grown=grown)
+    found = decide(figures(0.6, 0.5), champion, frozen(0.2, 0.2), rules=RegisterConfig(**rules))
+    assert found.verdict == verdict
+    assert re.search(said, found.reason), found.reason
+    assert found.difference == champion.difference
+    assert [pair.against for pair in found.comparisons] == ["champion", "champion", "frozen", "frozen"]
 
 
-def test_tolerance_allows_a_little_less_and_no_more() -> None:
-    champion = figures(0.5, 0.5)
-    assert decide(figures(0.48, 0.5), champion, frozen(0.2, 0.2), tolerance=0.01).verdict == "promoted"
-    assert decide(figures(0.46, 0.5), champion, frozen(0.2, 0.2), tolerance=0.01).verdict == "refused"
+def test_tolerance_allows_a_little_less_than_the_frozen_descriptors_and_no_more() -> None:
+    rules = RegisterConfig(tolerance=0.01)
+    assert decide(figures(0.48, 0.5), None, frozen(0.5, 0.5), rules=rules).verdict == "promoted"
+    assert decide(figures(0.46, 0.5), None, frozen(0.5, 0.5), rules=rules).verdict == "refused"
 
 
 def test_beating_a_bad_champion_is_not_enough() -> None:
-    assert decide(figures(0.3), figures(0.1), frozen(0.4)).verdict == "refused"
+    assert decide(figures(0.3), serving(0.1, low=0.1, high=0.3), frozen(0.4)).verdict == "refused"
 
 
 def test_the_champion_against_itself_changes_nothing() -> None:
-    decision = decide(figures(0.3), figures(0.3), frozen(0.4), run="a", champion_run="a")
-    assert decision.verdict == "unchanged"
+    assert decide(figures(0.3), serving(0.3), frozen(0.4), run="r0").verdict == "unchanged"
 
 
 def test_without_labels_a_person_has_to_decide() -> None:
@@ -92,8 +144,10 @@ def test_without_labels_a_person_has_to_decide() -> None:
     [{"protocol_hash": "other"}, {"n_queries": 99}, {"n_gallery": 99}, {"rows_digest": "other"}, {"protocol": "flights"}],
 )
 def test_figures_of_other_rows_are_not_compared(change: dict[str, Any]) -> None:
-    with pytest.raises(DataError, match="evaluate"):
-        decide(figures(0.4, 0.5), figures(0.3, 0.3, **change), frozen(0.2, 0.2))
+    stays = decide(figures(0.4, 0.5), serving(0.3, 0.3, low=0.1, high=0.3, **change), frozen(0.2, 0.2), run="r1")
+    assert (stays.verdict, stays.difference) == ("refused", None)
+    assert re.search("^not comparable because .*; the champion r0 stays; if you know better: cvgl promote r1$", stays.reason)
+    assert stays.obstacle in stays.reason
     with pytest.raises(DataError, match="evaluate"):
         decide(figures(0.4, 0.5), None, frozen(0.2, 0.2, **change))
 
@@ -102,17 +156,17 @@ def test_figures_of_other_rows_are_not_compared(change: dict[str, Any]) -> None:
     ("challenger", "champion", "baseline"),
     [
         (figures(0.4), None, frozen(0.2, 0.2)),
-        (figures(0.4, 0.4), figures(0.4), frozen(0.2, 0.2)),
+        (figures(0.4), Champion("r0", figures(0.4)), frozen(0.2)),
         ([], None, frozen(0.2)),
         (figures(0.4), None, []),
-        ([], figures(0.2), []),
+        ([], serving(0.2), []),
         (figures(0.4, recall={"5": 1.0}), None, frozen(0.2)),
         (figures(0.4), None, frozen(float("nan"))),
         (figures(0.4) * 2, None, frozen(0.4)),
     ],
 )
 def test_a_missing_figure_is_an_error_and_not_a_verdict(
-    challenger: list[MetricSummary], champion: list[MetricSummary] | None, baseline: list[MetricSummary]
+    challenger: list[MetricSummary], champion: Champion | None, baseline: list[MetricSummary]
 ) -> None:
     with pytest.raises(DataError):
         decide(challenger, champion, baseline)
@@ -158,8 +212,51 @@ def test_without_labels_and_without_confidence_the_frozen_model_stays(verdict):
     assert "cvgl promote r1" in decision.reason
 
 
-def test_without_labels_a_champion_is_not_replaced():
-    assert decide([], [], [], quality=quality(), run="r1", champion_run="r0").verdict == "refused"
+def contest(difference: float, error: float = 0.02) -> Contest:
+    return Contest(
+        measure="halves",
+        challenger=0.4 + difference,
+        champion=0.4,
+        difference=difference,
+        standard_error=error,
+        confidence=1.282,
+        n_queries=100,
+        n_references=50,
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "said"),
+    [
+        (
+            contest(0.03),
+            "promoted",
+            "no labels; better than the champion r0 without them, with confidence: 0.430",
+        ),
+        (contest(0.025), "refused", "not better than the champion r0 without them"),
+        (contest(0.0, error=0.0), "refused", "not better than the champion r0"),
+        (contest(-0.2), "refused", "not better than the champion r0"),
+        (
+            None,
+            "refused",
+            "no labels; not comparable because no pictures were found that neither has learned from; the champion",
+        ),
+    ],
+)
+def test_without_labels_only_what_is_better_on_unseen_pictures_replaces_the_champion(found, verdict, said):
+    decision = decide([], serving(contest=found), [], quality=quality(), run="r1")
+    assert decision.verdict == verdict
+    assert said in decision.reason
+    assert decision.contest == found
+    assert decide([], serving(contest=found), [], quality=quality("uncertain"), run="r1").verdict == "refused"
+    assert decide([], serving(contest=found), [], run="r1").verdict == "refused"
+
+
+def test_without_labels_what_could_not_be_asked_is_told():
+    champion = Champion("r0", obstacle="not comparable because 3 pictures are left")
+    decision = decide([], champion, [], quality=quality(), run="r1")
+    assert decision.reason.startswith("no labels; not comparable because 3 pictures are left; the champion r0 stays")
+    assert decision.obstacle == champion.obstacle
 
 
 def test_unrelated_views_are_refused_where_labels_find_no_more_than_chance():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.choice import Chosen
 from cvgl.config import Recipe, SelectConfig
 from cvgl.datasets.world import WorldConfig
 from cvgl.lake import Lake, read_json
 from cvgl.reproduction import judgement
 from cvgl.reproduction.judgement import Choice, JudgementResult, reproduce_judgement
+from cvgl.reproduction.judgement_cases import synthetic, trainings
 from cvgl.reproduction.judgement_worlds import CALIBRATION, TESTED, describe
 
 TINY = WorldConfig(
@@ -66,3 +68,25 @@ def test_the_worst_is_taken_over_directions_and_baselines():
 def test_worlds_that_are_tested_had_no_part_in_the_calibration():
     assert len(TESTED) == 8
     assert not {config.seed for config in TESTED.values()} & {config.seed for config in CALIBRATION.values()}
+
+
+def test_less_to_learn_from_leaves_the_questions_as_they_are():
+    world = synthetic(3)
+    made = list(trainings(world, 6, seed=1))
+    assert [case.name for case in made] == ["as it is", *(f"training {number}" for number in range(1, 6))]
+    for case in made:
+        assert np.array_equal(case.query_places, world.query_places)
+        assert len(case.queries) == len(case.query_places)
+        assert min(len(case.train_queries), len(case.train_references)) >= 24
+        assert case.train_queries.shape[1] == case.references.shape[1]
+    assert min(len(case.train_queries) for case in made) < len(world.train_queries)
+    assert min(case.queries.shape[1] for case in made) < world.queries.shape[1]
+    again = list(trainings(world, 6, seed=1))
+    assert all(np.array_equal(one.train_queries, other.train_queries) for one, other in zip(made, again, strict=True))
+
+
+def test_a_choice_is_measured_against_the_better_baseline_of_each_direction():
+    recalls = {Recipe.FROZEN: (0.2, 0.5), Recipe.STANDARDISED: (0.3, 0.4), Recipe.ROBUST: (0.25, 0.75)}
+    row = Chosen(source="x", name="y", strength=5.0, chosen=Recipe.STANDARDISED, reason="", recalls=recalls)
+    assert row.gain() == pytest.approx((0.0, -10.0))
+    assert row.gain(Recipe.ROBUST) == pytest.approx((-5.0, 25.0))

@@ -11,6 +11,7 @@ import pytest
 from cvgl import backbones
 from cvgl.config import AdaptConfig, AlignConfig, AlignmentConfig, BackboneConfig, Device, ExtractConfig, IngestConfig
 from cvgl.datasets import tables
+from cvgl.datasets.flights import write_manifest
 from cvgl.datasets.ground_truth import read_ground_truth
 from cvgl.errors import ConfigError, LakeError
 from cvgl.features import FeatureStore, describe
@@ -27,6 +28,7 @@ from cvgl.stages.localize import localize
 from cvgl.types import ArtifactRef, View
 from tests.data.pictures import save, university1652
 from tests.data.views import drone, unaligned
+from tests.reproduction.flights import flights_folder
 
 GIST = BackboneConfig(image_size=32)
 EXTRACT = ExtractConfig(backbone=GIST)
@@ -234,6 +236,20 @@ def tried(agreement: float, passes: int, error: float = 0.03) -> TriedCandidate:
         query_passes=1,
         reference_passes=passes,
     )
+
+
+def test_a_flight_is_judged_by_its_course_over_the_whole_map(tmp_path: Path, lake: Lake) -> None:
+    folder = flights_folder(tmp_path / "set", dates=("2014-01",), side=7, per_tile=1)
+    manifest = write_manifest(folder, "2014-01", tmp_path / "m.csv")
+    images = ingest(IngestConfig(source=str(manifest), dataset="flights", root=str(folder)), lake).ref
+    config = AlignConfig(query_crops=(1.0,), rotations=(1,), tilts=(), samples=20)
+    record = align(images, EXTRACT, config, lake).record
+    assert record.pictures == {"drone": 20, "satellite": 49}
+    assert "course gain" in record.reason
+    assert "agreement" not in record.reason
+    assert "tiles were looked at" not in record.reason
+    cheap = align(images, EXTRACT, config.model_copy(update={"max_passes": 60}), lake).record
+    assert "only 40 of 49 tiles were looked at" in cheap.reason
 
 
 def test_of_those_within_chance_of_the_best_the_cheapest_wins() -> None:

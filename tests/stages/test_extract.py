@@ -164,7 +164,7 @@ def test_a_killed_run_goes_on_to_the_bytes_of_an_undisturbed_one(
         with pytest.raises(Killed):
             extract(images, config(), disturbed)
     outcome = extract(images, config(), disturbed)
-    assert outcome.known == batches // 2 * 8, "finished parts are kept"
+    assert outcome.known == batches // 2 * 8 - (broken and batches > 1), "finished parts are kept"
     assert files(outcome) == files(expected)
 
 

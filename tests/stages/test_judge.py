@@ -68,9 +68,9 @@ def test_a_damaged_choice_is_an_error(lake):
         read_selection(outcome.ref.path)
 
 
-def test_unrelated_views_stay_frozen_and_are_refused(lake):
+def test_from_unrelated_views_no_map_is_learned_and_they_are_refused(lake):
     outcome = adapt(filled(lake, town(80, unrelated=True)), AUTO, lake)
-    assert read_selection(outcome.ref.path).chosen is Recipe.FROZEN
+    assert read_selection(outcome.ref.path).chosen is Recipe.STANDARDISED
     report = judge(outcome.ref, lake).record.report
     assert report.verdict == "refused"
     assert "nothing to do with one another" in report.reason

@@ -9,20 +9,27 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from cvgl.adaptation import Adaptation
-from cvgl.config import RegisterConfig
-from cvgl.errors import DataError, LakeError, RegistryError
-from cvgl.lake import Lake, read_json, sweep
+from cvgl.config import AdaptConfig, ExtractConfig, GatePolicy, Recipe, RegisterConfig
+from cvgl.errors import DataError, LakeError, ModelError, RegistryError
+from cvgl.lake import Lake, read_json, read_parquet, sweep, write_json
 from cvgl.localization.bundle import Serving, open_bundle, problems, read_current
+from cvgl.quality.gate import GateDecision
+from cvgl.stages.adapt import adapt as adapt_stage
+from cvgl.stages.judge import judge
 from cvgl.summary import MetricSummary, read_summaries
 from cvgl.types import ArtifactRef
 from tasks.registry import model, promotion, tracking
 from tasks.registry.registration import RegisterOutcome, publish_report, register
 from tasks.registry.store import Registry, local_uri, open_registry
+from tasks.registry.verdict import gate_folder
+from tests.arrival.test_held_out import pictures
+from tests.stages.lakes import write_features, write_images
 from tests.tasks.registry_lake import D0, DATASET, D, add_reference, descriptors, make_run, summaries, write_evaluation
 
 NAME = f"cvgl-{DATASET}"
@@ -190,6 +197,9 @@ def test_better_challenger_replaces_the_champion_and_worse_is_refused(lake: Lake
     assert tags["cvgl.verdict"] == "refused"
     assert tags["cvgl.reason"] == refused.reason
     assert tags["gate.champion.drone_to_satellite.standard"] == "0.3000 against 0.6000"
+    assert "worse than the champion" in refused.reason
+    _assert_evidence_is_kept(lake, registry, promoted, "promoted")
+    _assert_evidence_is_kept(lake, registry, refused, "refused")
     # The same evidence against the same champion gives the same answer, from memory.
     again = register(worse, RegisterConfig(), lake, never)
     assert (again.verdict, again.reason, again.skipped) == ("refused", refused.reason, True)
@@ -200,18 +210,72 @@ def test_better_challenger_replaces_the_champion_and_worse_is_refused(lake: Lake
     assert do(lake, worse, RegisterConfig(tolerance=0.5)).verdict == "promoted"
 
 
+def _assert_evidence_is_kept(lake: Lake, registry: Registry, outcome: RegisterOutcome, verdict: str) -> None:
+    """Figures, interval and rows: in the lake, as artifacts of the MLflow run, and in short as tags of the version."""
+    folder = gate_folder(lake, outcome.run)
+    said, rows = read_json(folder / "decision.json"), read_parquet(folder / "rows.parquet")
+    found = outcome.decision.difference
+    assert found is not None
+    assert GateDecision.model_validate(said["decision"]) == outcome.decision
+    assert (said["decision"]["verdict"], said["rules"]["resamples"], said["champion_version"]) == (verdict, 10_000, mock.ANY)
+    assert (said["rows"]["digest"], rows.num_rows, said["rows"]["count"]) == (found.rows, 80, 80)
+    rates = [float(np.mean(rows[side].to_numpy(zero_copy_only=False))) for side in ("challenger", "incumbent")]
+    assert rates == pytest.approx([found.challenger, found.incumbent])
+    assert _artifacts(registry, outcome.mlflow_run) >= {"gate/decision.json", "gate/rows.parquet"}
+    tags = registry.client.get_model_version(NAME, outcome.version).tags
+    assert tags["gate.rows"] == found.rows
+    assert tags["gate.policy"] == "better"
+    assert tags["gate.champion.difference"].startswith(f"{found.interval.value:+.4f} [{found.interval.low:+.4f}, ")
+
+
+def test_a_lead_that_chance_explains_does_not_replace_the_champion(lake: Lake) -> None:
+    do(lake, make_run(lake, adapted=0.5))
+    challenger = make_run(lake, adapted=0.525, seed=1)  # one more place of 40
+    outcome = do(lake, challenger)
+    assert outcome.verdict == "refused"
+    assert "not better with confidence than the champion" in outcome.reason
+    assert outcome.decision.difference is not None
+    assert outcome.decision.difference.interval.low == 0.0
+    # The policy is another question; the imagery has not grown, so the answer is the same.
+    grown = RegisterConfig(policy=GatePolicy.NOT_WORSE_WHEN_GROWN)
+    assert (do(lake, challenger, grown).verdict, do(lake, challenger, grown).skipped) == ("refused", True)
+    again = make_run(lake, adapted=0.5, seed=2, n_queries=60)
+    assert do(lake, again).verdict == "refused"
+    promoted = do(lake, again, grown)
+    assert promoted.verdict == "promoted"
+    assert "has learned from more pictures and is not worse" in promoted.reason
+
+
+def test_a_champion_that_cannot_be_asked_stays_until_it_can(lake: Lake) -> None:
+    do(lake, make_run(lake, adapted=0.5))
+    challenger = make_run(lake, adapted=0.7, seed=1)
+
+    def lost(run: str) -> Sequence[MetricSummary]:
+        raise ModelError(f"the checkpoint of {run} is gone", where="weights", fix="bring it back")
+
+    outcome = register(challenger, RegisterConfig(), lake, lost)
+    assert outcome.verdict == "refused"
+    assert f"not comparable because the checkpoint of {outcome.champion} is gone; the champion" in outcome.reason
+    said = read_json(gate_folder(lake, challenger.name) / "decision.json")
+    assert said["decision"]["obstacle"].startswith("the checkpoint")
+    assert said["rows"] is None
+    assert do(lake, challenger).verdict == "promoted"  # it is asked again, and does not stay refused
+
+
 def test_champion_is_measured_again_on_the_challengers_rows(lake: Lake) -> None:
     champion, challenger = make_run(lake, adapted=0.9), make_run(lake, adapted=0.5, seed=1, rows="rows-2")
     do(lake, champion)
-    with pytest.raises(DataError, match="different rows"):
-        do(lake, challenger)
+    stays = do(lake, challenger)
+    assert stays.verdict == "refused"
+    assert "not comparable because the pictures or their places differ" in stays.reason
     registry = open_registry(lake)
     assert aliases(registry)["champion"] == "1"
     asked: list[str] = []
 
     def evaluate_run(run: str) -> Sequence[MetricSummary]:
         asked.append(run)
-        return summaries(0.4, rows="rows-2")
+        write_evaluation(lake, run, summaries(0.4, rows="rows-2"))
+        return read_summaries(lake.evaluation(run))
 
     outcome = register(challenger, RegisterConfig(), lake, evaluate_run)
     assert asked == [champion.name]
@@ -363,7 +427,8 @@ STEPS = (
     "tasks.registry.tracking._log_files",
     "mlflow.tracking.MlflowClient.finalize_logged_model",
     "tasks.registry.registration._ensure_version",
-    "tasks.registry.registration.decide",
+    "tasks.registry.verdict.decide",
+    "tasks.registry.tracking.log_gate",
     "tasks.registry.model.rescore",
     "tasks.registry.promotion.set_alias:champion",
     "tasks.registry.promotion._serve",
@@ -385,6 +450,8 @@ def test_killed_at_any_step_then_started_again(lake: Lake, step: str, moment: st
     assert aliases(registry) == {"champion": "2", "previous": "1"}
     assert serving(lake).run == second.name
     assert registry.client.get_model_version(NAME, "2").tags["cvgl.verdict"] == "promoted"
+    assert read_json(gate_folder(lake, second.name) / "decision.json")["decision"]["verdict"] == "promoted"
+    assert _artifacts(registry, outcome.mlflow_run) >= {"gate/decision.json", "gate/rows.parquet"}
     assert registry.client.get_run(outcome.mlflow_run).info.status == "FINISHED"
     assert len(registry.client.get_metric_history(outcome.mlflow_run, "training/labelled_share")) == 3
     assert do(lake, second).skipped
@@ -511,3 +578,39 @@ def test_several_processes_may_open_a_new_registry_at_once(tmp_path: Path) -> No
 def test_importing_the_registry_does_not_import_mlflow() -> None:
     code = "import sys, tasks.registry.registration; sys.exit('mlflow' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+
+
+def test_without_labels_the_champion_is_replaced_on_pictures_that_neither_has_learned_from(lake: Lake) -> None:
+    shots = [*pictures(range(60), "train"), *pictures(range(60, 100), "query")]
+    for shot in shots:
+        shot.position = {"latitude": 50.0, "longitude": 4.0} if shot.view == "satellite" else None
+    write_images(lake, shots)
+    features = write_features(lake, shots)
+    made = {"extract": ExtractConfig().model_dump(mode="json"), "identity": {"backbone": "gist"}, "dimension": 32}
+    write_json(features.path.parent / "model.json", made)
+    evaluations = []
+    for recipe in (Recipe.FROZEN, Recipe.STANDARDISED):
+        adapter = adapt_stage(features, AdaptConfig(recipe=recipe), lake).ref
+        judge(adapter, lake)
+        evaluations.append(write_evaluation(lake, adapter.name, []))
+    frozen, standardised = evaluations
+    assert do(lake, frozen).verdict == "refused"
+    promotion.promote(frozen.name, lake)
+
+    outcome = do(lake, standardised)
+
+    assert outcome.verdict == "promoted", outcome.reason
+    assert f"no labels; better than the champion {frozen.name} without them" in outcome.reason
+    found = outcome.decision.contest
+    assert found is not None
+    assert (found.n_queries, found.n_references) == (40, 100)
+    folder = gate_folder(lake, standardised.name)
+    said, rows = read_json(folder / "decision.json"), read_parquet(folder / "rows.parquet")
+    assert GateDecision.model_validate(said["decision"]).contest == found
+    assert said["rows"]["count"] == rows.num_rows == 140
+    registry = open_registry(lake)
+    tags = registry.client.get_model_version(NAME, outcome.version).tags
+    assert tags["gate.rows"] == said["rows"]["digest"]
+    assert tags["gate.champion.credit"].startswith(f"{found.difference:+.4f} +- {found.standard_error:.4f}")
+    assert _artifacts(registry, outcome.mlflow_run) >= {"gate/decision.json", "gate/rows.parquet"}
+    assert serving(lake).run == standardised.name

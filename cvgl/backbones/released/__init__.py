@@ -67,6 +67,7 @@ def _check(config: BackboneConfig) -> None:
         "facet": config.facet is not Facet.AUTO,
         "pooling": config.pooling is not Pooling.AUTO,
         "rings": config.rings != 1,
+        "cells": config.cells != 1,
         "preprocessing": config.preprocessing is not Preprocess.WHOLE,
         "position_resampling": config.position_resampling is not PositionResampling.TIMM,
         "final_norm": config.final_norm,

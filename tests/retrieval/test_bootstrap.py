@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cvgl.reproduction.bootstrap import BLOCK, by_blocks, by_place, interval, resampled_rates
+from cvgl.retrieval.bootstrap import BLOCK, by_blocks, by_place, interval, resampled_rates
 
 
 def width(values: np.ndarray, units_of: object) -> float:

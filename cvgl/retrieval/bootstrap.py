@@ -31,7 +31,7 @@ _FEWEST_BLOCKS = 8  # of shorter runs: below this the intervals would be narrow 
 
 
 class Interval(Settings):
-    """A rate or a difference of rates, as fractions, with the bounds of its 95 % interval."""
+    """A rate or a difference of rates, as fractions, with the bounds of its interval (95 % where nothing else is said)."""
 
     value: float
     low: float
@@ -107,10 +107,10 @@ def resampled_rates(values: Float64Array, units: Units, resamples: int = RESAMPL
     return rates
 
 
-def interval(value: float, resampled: Float64Array) -> Interval:
+def interval(value: float, resampled: Float64Array, level: float = LEVEL) -> Interval:
     """The value with the percentiles of what resampling made of it; the bounds hold the value even where it is extreme."""
     known = resampled[np.isfinite(resampled)]
     if not len(known):
         return Interval(value=value, low=value, high=value)
-    low, high = np.percentile(known, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    low, high = np.percentile(known, [50 * (1 - level), 50 * (1 + level)])
     return Interval(value=value, low=min(float(low), value), high=max(float(high), value))

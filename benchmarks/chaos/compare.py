@@ -1,0 +1,125 @@
+"""Whether two lakes, and two registries, hold the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cvgl.arrival import batches
+from cvgl.datasets.tables import image_batches
+from cvgl.hashing import IMAGE_ID_LENGTH, sha256_file
+from cvgl.lake import TEMPORARY_PREFIX, Lake, parquet_files, read_parquet
+
+BYTES = (
+    *("images", "ground_truth", "quarantine", "tombstones", "adapters", "evaluations"),
+    *("arrivals", "maps", "registrations"),
+)
+# What a run's figures in the registry say of where and when it ran.
+_OF_A_PLACE = ("cvgl.model_id", "cvgl.contents")
+_PREDICTED = ("predicted_seconds", "predicted_bytes")  # of a decision: what earlier steps were measured to take
+
+
+def lakes(one: Lake, other: Lake) -> list[str]:
+    """What differs, a line each; nothing where every table, adapter, evaluation, batch and map is the same, byte by byte.
+
+    Descriptors are compared picture by picture, as a part that was damaged may have been written anew together with others.
+    """
+    ours, theirs = _files(one), _files(other)
+    differ = [f"only in one: {name}" for name in sorted(ours.keys() ^ theirs.keys())]
+    differ += [f"not the same: {name}" for name in sorted(ours.keys() & theirs.keys()) if ours[name] != theirs[name]]
+    if _descriptors(one) != _descriptors(other):
+        differ.append("not the same: descriptors")
+    if _decisions(one) != _decisions(other):
+        differ.append("not the same: decisions")
+    return differ
+
+
+def compared(lake: Lake) -> int:
+    """How many files are compared byte by byte."""
+    return len(_files(lake))
+
+
+def lost_and_duplicated(lake: Lake, dataset: str, came: set[str]) -> tuple[int, int]:
+    """Pictures that came and are not there or have no descriptor, and those that were counted more than once."""
+    wanted = {sha256[:IMAGE_ID_LENGTH] for sha256 in came}
+    rows = [one for name in image_batches(lake, dataset) for one in _ids(lake.images(dataset) / f"{name}.parquet")]
+    described = [one for part in _parts(lake) for one in _ids(part)]
+    counted = sum(int(str(batch.ingest.get("new", 0))) for batch in batches.batches(lake, dataset))
+    lost = len(wanted - set(rows)) + len(wanted - set(described))
+    twice = max(0, counted - len(set(rows))) + len(described) - len(set(described)) + len(set(rows) - wanted)
+    return lost, twice
+
+
+def temporary(lake: Lake) -> list[str]:
+    """Temporary files that are left."""
+    found = [path for pattern in (f"{TEMPORARY_PREFIX}*", ".building", "*.part") for path in lake.root.rglob(pattern)]
+    return sorted(str(path.relative_to(lake.root)) for path in found)
+
+
+def registry(address: str, folder: Path) -> dict[str, Any]:
+    """What a registry says, without times, addresses and ids that it draws by lot.
+
+    Args:
+        address: of MLflow's server.
+        folder: where the models' files may be put.
+    """
+    import mlflow
+
+    client = mlflow.MlflowClient(address, address)
+    said: dict[str, Any] = {"runs": [], "models": {}}
+    experiments = [one for one in client.search_experiments() if one.name != "Default"]
+    for run in client.search_runs([one.experiment_id for one in experiments], max_results=1000):
+        tags = {name: value for name, value in run.data.tags.items() if name.startswith("cvgl.") and name not in _OF_A_PLACE}
+        said["runs"].append([tags.get("cvgl.run"), run.info.status, sorted(run.data.params.items()), run.data.metrics])
+    said["runs"].sort(key=lambda run: str(run[0]))
+    for model in client.search_registered_models():
+        versions = client.search_model_versions(f"name = '{model.name}'", max_results=1000)
+        said["models"][model.name] = {
+            "aliases": dict(sorted(model.aliases.items())),
+            "versions": [_version(one, address, folder) for one in sorted(versions, key=lambda one: int(one.version))],
+        }
+    return json.loads(json.dumps(said, sort_keys=True))  # type: ignore[no-any-return]
+
+
+def _version(version: Any, address: str, folder: Path) -> dict[str, Any]:
+    import mlflow
+
+    tags = {name: value for name, value in version.tags.items() if name not in _OF_A_PLACE}
+    target = folder / version.name / str(version.version)
+    target.mkdir(parents=True)
+    mlflow.set_tracking_uri(address)
+    got = Path(mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(target)))
+    files = {path.name: sha256_file(path) for path in sorted(got.rglob("adapter*.*")) if path.is_file()}
+    return {"version": str(version.version), "tags": tags, "files": files}
+
+
+def _files(lake: Lake) -> dict[str, str]:
+    return {
+        str(path.relative_to(lake.root)): sha256_file(path)
+        for folder in BYTES
+        for path in sorted((lake.root / folder).rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def _parts(lake: Lake) -> list[Path]:
+    return [part for folder in sorted((lake.root / "features").glob("model=*/dataset=*")) for part in parquet_files(folder)]
+
+
+def _ids(path: Path) -> list[str]:
+    return [str(one) for one in read_parquet(path, ["image_id"]).column("image_id").to_pylist()]
+
+
+def _descriptors(lake: Lake) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for part in _parts(lake):
+        table = read_parquet(part)
+        names = [f"{part.parent.parent.name}/{one}" for one in table.column("image_id").to_pylist()]
+        found.update(zip(names, table.column("descriptor").to_pylist(), strict=True))
+    return found
+
+
+def _decisions(lake: Lake) -> list[dict[str, Any]]:
+    rows = [row for path in sorted((lake.root / "decisions").rglob("*.parquet")) for row in read_parquet(path).to_pylist()]
+    return [{name: value for name, value in row.items() if name not in _PREDICTED} for row in rows]

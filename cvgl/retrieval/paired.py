@@ -1,0 +1,162 @@
+"""Two sides on the very same questions: how many more places one finds, and how sure that is.
+
+A paired bootstrap over queries (`cvgl.retrieval.bootstrap`): both sides answer every query that is drawn, so what makes a query
+hard for both cancels. Places are drawn whole, with all of their queries in all directions; pictures taken in a row in blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from pydantic import Field
+
+from cvgl.config import Settings
+from cvgl.errors import DataError
+from cvgl.hashing import digest_json
+from cvgl.retrieval.bootstrap import Interval, Units, by_blocks, by_place, interval, resampled_rates
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Float64Array = NDArray[np.float64]
+
+Asked: TypeAlias = tuple[str, str]
+"""A direction and the name of a protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What one side came to in one direction under one protocol, for queries whose place is known.
+
+    Attributes:
+        image_ids: of the queries.
+        places: what each of them shows.
+        right: bool (n,), whether the first answer shows that place.
+    """
+
+    image_ids: tuple[str, ...]
+    places: tuple[str, ...]
+    right: NDArray[np.bool_]
+
+
+class Difference(Settings):
+    """R@1 of both sides, each the mean over directions and protocols, and by how much they differ. Fractions."""
+
+    against: str = Field(description="champion, or frozen where nothing serves yet")
+    challenger: float
+    incumbent: float
+    interval: Interval = Field(description="challenger minus incumbent")
+    level: float = Field(description="of the interval, two-sided")
+    resamples: int
+    seed: int
+    units: str = Field(description="what was drawn")
+    n_queries: int
+    rows: str = Field(description="hash over directions, protocols, queries and their places")
+
+    def clears(self, margin: float) -> bool:
+        """Whether the challenger is better with confidence or, with a margin, not worse by more than that with confidence."""
+        return self.interval.above_zero if margin == 0 else self.interval.low >= -margin - 1e-12
+
+    def __str__(self) -> str:
+        low, high = self.interval.low, self.interval.high
+        return (
+            f"R@1 {self.challenger:.1%} against {self.incumbent:.1%}, {self.interval.value:+.1%} "
+            f"[{low:+.1%}, {high:+.1%}] at {self.level:.0%}, {self.resamples} resamples of {self.units}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """How often, from which seed, for an interval of which level."""
+
+    resamples: int
+    seed: int
+    level: float
+
+
+def difference(
+    ours: Mapping[Asked, Answered],
+    theirs: Mapping[Asked, Answered],
+    runs: Mapping[str, Sequence[str]],
+    draw: Draw,
+    against: str = "champion",
+) -> Difference:
+    """Compares two sides query by query.
+
+    Args:
+        ours: the challenger's answers.
+        theirs: the incumbent's answers to the same.
+        runs: by direction, its queries in the order taken, one run after another; directions without sequences are missing.
+        draw: of the bootstrap.
+        against: who the incumbent is.
+
+    Raises:
+        DataError: they did not answer the same questions, or there is none.
+    """
+    if differs := obstacle(ours, theirs):
+        raise DataError(f"not comparable because {differs}", where="paired comparison", fix="evaluate both runs again")
+    groups: dict[str, list[Asked]] = {}
+    for asked in sorted(ours):
+        groups.setdefault(asked[0] if asked[0] in runs else "", []).append(asked)
+    resampled, units = [], []
+    for direction, questions in groups.items():
+        moved, drawn = _resampled([(ours[one], theirs[one]) for one in questions], questions, runs.get(direction), draw)
+        resampled.append(moved * len(questions) / len(ours))
+        units.append(drawn.name)
+    # Directions that cannot be drawn together count as if they erred together: the wider interval of the two extremes.
+    together = resampled[0] if len(resampled) == 1 else np.sum([np.sort(one) for one in resampled], axis=0)
+    rates = [float(np.mean([side[one].right.mean() for one in sorted(ours)])) for side in (ours, theirs)]
+    return Difference(
+        against=against,
+        challenger=rates[0],
+        incumbent=rates[1],
+        interval=interval(rates[0] - rates[1], together, draw.level),
+        level=draw.level,
+        resamples=draw.resamples,
+        seed=draw.seed,
+        units=", ".join(dict.fromkeys(units)),
+        n_queries=len({(asked[0], image) for asked, one in ours.items() for image in one.image_ids}),
+        rows=digest_json([[asked, one.image_ids, one.places] for asked, one in sorted(ours.items())]),
+    )
+
+
+def obstacle(ours: Mapping[Asked, Answered], theirs: Mapping[Asked, Answered]) -> str:
+    """Why two sides did not answer the same questions; empty where they did."""
+    if not ours and not theirs:
+        return "neither has answered a query whose place is known"
+    for asked in sorted(set(ours) ^ set(theirs)):
+        return f"only one of them was asked {asked[0]} under {asked[1]}"
+    for asked, one in sorted(ours.items()):
+        other = theirs[asked]
+        if one.image_ids != other.image_ids:
+            return f"{len(set(one.image_ids) ^ set(other.image_ids))} queries were put to one of them only, {asked[0]}"
+        if one.places != other.places:
+            return f"they were asked for different places, {asked[0]} under {asked[1]}"
+    return ""
+
+
+def _resampled(
+    pairs: Sequence[tuple[Answered, Answered]], questions: Sequence[Asked], run: Sequence[str] | None, draw: Draw
+) -> tuple[Float64Array, Units]:
+    """Challenger minus incumbent, mean over the questions, float64 (resamples,); and what was drawn."""
+    places = {
+        (asked[0], image): place
+        for asked, (one, _) in zip(questions, pairs, strict=True)
+        for image, place in zip(one.image_ids, one.places, strict=True)
+    }
+    row = {query: number for number, query in enumerate(places)}
+    values = np.full((2, len(pairs), len(row)), np.nan)
+    for number, (asked, pair) in enumerate(zip(questions, pairs, strict=True)):
+        columns = [row[asked[0], image] for image in pair[0].image_ids]
+        for side, one in enumerate(pair):
+            values[side, number, columns] = one.right
+    if run is None:
+        units = by_place(list(places.values()))
+    else:
+        direction = questions[0][0]
+        units = by_blocks(np.array([row[direction, image] for image in run if (direction, image) in row], np.int64))
+    found = resampled_rates(values.reshape(2 * len(pairs), len(row)), units, draw.resamples, draw.seed)
+    return np.asarray((found[: len(pairs)] - found[len(pairs) :]).mean(axis=0)), units

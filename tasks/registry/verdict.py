@@ -1,0 +1,248 @@
+"""The gate's verdict on a version: what it goes by, and where that is kept.
+
+Figures, interval and rows are `LAKE/gate/RUN/decision.json` and `rows.parquet`, artifacts `gate/` of the MLflow run, and in
+short tags of the version. They are written before anything follows from them, so a process that dies writes the same again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from cvgl.adaptation.record import AdapterRecord
+from cvgl.adaptation.transforms import read_record
+from cvgl.arrival.held_out import contest
+from cvgl.config import RegisterConfig
+from cvgl.errors import CvglError, RegistryError
+from cvgl.hashing import digest_json
+from cvgl.lake import Lake, write_json, write_parquet
+from cvgl.quality.gate import Champion, GateDecision, decide
+from cvgl.quality.report import QualityReport
+from cvgl.retrieval.paired import Difference
+from cvgl.stages.judge import quality_path, read_quality
+from cvgl.stages.paired_answers import compare
+from cvgl.summary import MetricSummary
+from cvgl.types import Stage
+from tasks.registry import promotion, tracking
+from tasks.registry.agreement import CHALLENGER, CHAMPION, ROLLED_BACK
+from tasks.registry.promotion import Version
+from tasks.registry.store import Registry
+
+logger = logging.getLogger("cvgl.registry")
+
+EvaluateRun = Callable[[str], Sequence[MetricSummary]]
+"""Evaluates a run on the rows that the challenger was evaluated on and gives its figures, all stages."""
+
+GATE_VERSION = "2"
+"""Raised whenever the same evidence under the same rules would get another verdict."""
+
+DECISION_FILE, ROWS_FILE = "decision.json", "rows.parquet"
+_RULES = {"policy", "tolerance", "grown_tolerance", "confidence", "resamples", "seed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the gate goes by.
+
+    Attributes:
+        champion: what serves, as far as it could be asked; none where nothing does.
+        rows: which rows were compared, with what both sides came to on each; none where they could not be.
+        digest: of those rows.
+    """
+
+    champion: Champion | None
+    rows: pa.Table | None = None
+    digest: str = ""
+
+
+def gate_folder(lake: Lake, run: str) -> Path:
+    """Where the gate's last judgement of a run is kept, with the rows that it used."""
+    return lake.root / "gate" / run
+
+
+def judge(
+    registry: Registry,
+    version: Version,
+    tracked: tracking.TrackedRun,
+    record: AdapterRecord,
+    config: RegisterConfig,
+    summaries: Sequence[MetricSummary],
+    evaluate_run: EvaluateRun,
+) -> tuple[GateDecision, bool]:
+    """The gate's decision, and whether it was made now (rather than found).
+
+    Raises:
+        DataError: a figure of the run is missing.
+    """
+    champion = promotion.version_by_alias(registry, version.model, CHAMPION)
+    quality = _quality(registry.lake, version.run)
+    parts = [summary.model_dump(mode="json") for summary in summaries]
+    rules = config.model_dump(mode="json", include=_RULES)
+    circumstances = {
+        "cvgl.evidence": digest_json([*parts, *([] if quality is None else [quality.model_dump(mode="json")])]),
+        "cvgl.judged_against": champion.number if champion else "",
+        "cvgl.rules": digest_json([GATE_VERSION, rules]),
+    }
+    found = _standing_decision(version, champion, circumstances)
+    if found is not None:
+        return found, False
+    if champion is not None and champion.number == version.number:
+        # The alias had moved when the process died: finish what that decision had begun.
+        return GateDecision(verdict="promoted", reason=version.tags["cvgl.reason"]), True
+    if "cvgl.verdict" in version.tags:  # of an earlier evaluation; the new one is set when it has taken effect
+        registry.client.delete_model_version_tag(version.model, version.number, "cvgl.verdict")
+    promotion.set_alias(registry, version, CHALLENGER)
+    ours = _of_stage(summaries, Stage.ADAPTED)
+    evidence, to_frozen = _gather(registry, champion, record, config, ours, evaluate_run)
+    decision = decide(
+        ours,
+        evidence.champion,
+        _of_stage(summaries, Stage.FROZEN),
+        rules=config,
+        run=str(record.run),
+        difference=to_frozen,
+        quality=quality,
+    )
+    logger.info("%s: %s", decision.verdict, decision.reason)
+    folder = _keep(registry.lake, version, champion, decision, evidence, rules)
+    tracking.log_gate(registry, tracked, folder)
+    # What is not comparable today may be tomorrow (a disk is back, a checkpoint found), so such a refusal does not stand.
+    standing = {**circumstances, "cvgl.evidence": ""} if decision.obstacle else circumstances
+    _tag(registry, version, {**standing, **_decision_tags(decision, evidence, config)})
+    registry.client.update_model_version(version.model, version.number, _description(decision, summaries))
+    return decision, True
+
+
+def _gather(
+    registry: Registry,
+    champion: Version | None,
+    record: AdapterRecord,
+    config: RegisterConfig,
+    ours: Sequence[MetricSummary],
+    evaluate_run: EvaluateRun,
+) -> tuple[Evidence, Difference | None]:
+    """What can be said of challenger and champion on the same rows; and the difference to the frozen model without one."""
+    lake, dataset, run = registry.lake, str(record.dataset), str(record.run)
+    if champion is None:
+        if not ours:
+            return Evidence(None), None
+        compared = compare(lake, dataset, run, None, config)
+        return Evidence(None, compared.rows, compared.difference.rows), compared.difference
+    promotion.ensure_adapter(registry, champion)
+    theirs = read_record(lake.adapter(champion.run))
+    serving = Champion(champion.run, grown=_has_grown(record, theirs))
+    try:
+        figures = _of_stage(evaluate_run(champion.run), Stage.ADAPTED)
+        if ours or figures:
+            serving = replace(serving, figures=figures)
+            compared = compare(lake, dataset, run, champion.run, config)
+            serving = replace(serving, difference=compared.difference)
+            return Evidence(serving, compared.rows, compared.difference.rows), None
+        held = contest(lake, dataset, record, theirs)
+    except RegistryError:
+        raise
+    except CvglError as error:
+        return Evidence(replace(serving, obstacle=str(error.what))), None
+    return Evidence(replace(serving, contest=held.contest), held.rows, held.digest), None
+
+
+def _has_grown(record: AdapterRecord, champion: AdapterRecord) -> bool:
+    """Whether the challenger has learned from more pictures, and of neither view from fewer."""
+    ours, theirs = record.training, champion.training
+    more = (ours.n_queries - theirs.n_queries, ours.n_references - theirs.n_references)
+    return min(more) >= 0 and max(more) > 0
+
+
+def _keep(
+    lake: Lake,
+    version: Version,
+    champion: Version | None,
+    decision: GateDecision,
+    evidence: Evidence,
+    rules: Mapping[str, Any],
+) -> Path:
+    """Writes what the gate went by into the lake; gives the folder."""
+    folder = gate_folder(lake, version.run)
+    if evidence.rows is None:
+        (folder / ROWS_FILE).unlink(missing_ok=True)
+    else:
+        write_parquet(folder / ROWS_FILE, evidence.rows, {"rows": evidence.digest})
+    said = {
+        "run": version.run,
+        "model": version.model,
+        "version": version.number,
+        "champion": champion.run if champion else None,
+        "champion_version": champion.number if champion else None,
+        "grown": evidence.champion.grown if evidence.champion else None,
+        "gate": GATE_VERSION,
+        "rules": rules,
+        "rows": {"digest": evidence.digest, "count": evidence.rows.num_rows} if evidence.rows is not None else None,
+        "decision": decision.model_dump(mode="json"),
+    }
+    write_json(folder / DECISION_FILE, said)
+    return folder
+
+
+def _tag(registry: Registry, version: Version, tags: dict[str, str]) -> None:
+    """Sets the tags of a judgement, and removes those of an earlier one that say something else."""
+    for name in version.tags:
+        if name.startswith("gate.") and name not in tags:
+            registry.client.delete_model_version_tag(version.model, version.number, name)
+    promotion.tag(registry, version, tags)
+
+
+def _quality(lake: Lake, run: str) -> QualityReport | None:
+    """What is said of a run without labels; none where it was not judged."""
+    return read_quality(lake, run).report if quality_path(lake, run).is_file() else None
+
+
+def _standing_decision(version: Version, champion: Version | None, circumstances: dict[str, str]) -> GateDecision | None:
+    """What was decided before and still holds; None when the gate has to look (again)."""
+    if ROLLED_BACK in version.tags:
+        reason = f"version {version.number} was rolled back by hand; bring it back with: cvgl promote {version.run}"
+        return GateDecision(verdict="refused", reason=reason)
+    verdict = version.tags.get("cvgl.verdict")
+    if champion is not None and champion.number == version.number:
+        reason = f"{version.run} is the champion already (version {version.number})"
+        return GateDecision(verdict="unchanged", reason=reason) if verdict or "cvgl.reason" not in version.tags else None
+    if verdict is None or version.tags.get("cvgl.evidence") != circumstances["cvgl.evidence"]:
+        return None
+    if verdict == "promoted" and champion is not None:
+        return GateDecision(
+            verdict="unchanged",
+            reason=f"{version.run} was champion before {champion.run}; bring it back with: cvgl promote {version.run}",
+        )
+    same = all(version.tags.get(key) == value for key, value in circumstances.items())
+    if verdict == "refused" and same:
+        return GateDecision(verdict="refused", reason=version.tags["cvgl.reason"])
+    return None
+
+
+def _of_stage(summaries: Sequence[MetricSummary], stage: Stage) -> list[MetricSummary]:
+    return [summary for summary in summaries if summary.stage is stage]
+
+
+def _decision_tags(decision: GateDecision, evidence: Evidence, config: RegisterConfig) -> dict[str, str]:
+    figures = {
+        f"gate.{pair.against}.{pair.direction}.{pair.protocol}": f"{pair.challenger:.4f} against {pair.incumbent:.4f}"
+        for pair in decision.comparisons
+    }
+    if found := decision.difference:
+        figures[f"gate.{found.against}.difference"] = (
+            f"{found.interval.value:+.4f} [{found.interval.low:+.4f}, {found.interval.high:+.4f}] at {found.level:g}"
+        )
+    if fought := decision.contest:
+        figures["gate.champion.credit"] = f"{fought.difference:+.4f} +- {fought.standard_error:.4f}, {fought.measure}"
+    if evidence.digest:
+        figures["gate.rows"] = evidence.digest
+    figures |= {f"quality.{name}": said for name, said in decision.quality.items()}
+    return {"cvgl.reason": decision.reason, "gate.policy": str(config.policy), **figures}
+
+
+def _description(decision: GateDecision, summaries: Sequence[MetricSummary]) -> str:
+    return f"**{decision.verdict}**: {decision.reason}\n\n{tracking.summary_markdown(summaries)}\n"

@@ -1,0 +1,60 @@
+"""Comparing two runs of a lake query by query, from what the stage `evaluate` left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cvgl.config import EvaluateConfig, RegisterConfig
+from cvgl.errors import DataError, LakeError
+from cvgl.lake import Lake
+from cvgl.stages.evaluate import evaluate
+from cvgl.stages.paired_answers import answers, compare
+from cvgl.types import Stage
+from tests.stages.lakes import DATASET, RUN, Shot, town, write_adapter, write_town, write_truth
+
+QUICK = RegisterConfig(resamples=300)
+OTHER = "town-paper-0123456789cd"
+
+
+def test_the_figures_are_those_of_the_evaluation_and_the_rows_those_asked(lake: Lake) -> None:
+    shots = town(places=12, views=3, noise=0.8)
+    adapter = write_town(lake, shots)
+    metrics = evaluate(adapter, EvaluateConfig(), lake).metrics
+    found = compare(lake, DATASET, RUN, None, QUICK)
+    for stage, rate in ((Stage.ADAPTED, found.difference.challenger), (Stage.FROZEN, found.difference.incumbent)):
+        assert rate == pytest.approx(np.mean([one.recall["1"] for one in metrics if one.stage is stage]))
+        for one in metrics:
+            if one.stage is stage:
+                right = answers(lake, RUN, stage)[one.direction, one.protocol].right
+                assert (right.mean(), len(right)) == (pytest.approx(one.recall["1"]), one.n_queries)
+    assert (found.difference.against, found.difference.units) == ("frozen", "12 places")
+    assert found.rows.num_rows == sum(one.n_queries for one in metrics if one.stage is Stage.ADAPTED)
+    evaluate(write_adapter(lake, shots, OTHER, iterations=1, seed=1), EvaluateConfig(), lake)
+    against = compare(lake, DATASET, OTHER, RUN, QUICK).difference
+    assert (against.against, against.incumbent, against.rows) == (
+        "champion",
+        found.difference.challenger,
+        found.difference.rows,
+    )
+    assert compare(lake, DATASET, RUN, OTHER, QUICK).difference.interval.value == pytest.approx(-against.interval.value)
+
+
+def test_a_flight_is_drawn_in_blocks(lake: Lake) -> None:
+    shots = town(places=12, views=3)
+    for shot in shots:
+        shot.sequence = "flight" if shot.view == "drone" else None
+    evaluate(write_town(lake, shots), EvaluateConfig(), lake)
+    assert compare(lake, DATASET, RUN, None, QUICK).difference.units == "blocks of 4 consecutive pictures, 12 places"
+
+
+def test_runs_that_were_evaluated_on_other_places_are_not_compared(lake: Lake) -> None:
+    shots = town()
+    evaluate(write_town(lake, shots), EvaluateConfig(), lake)
+    shots[1] = Shot(**{**vars(shots[1]), "place": "0005"})
+    write_truth(lake, shots)
+    evaluate(write_adapter(lake, shots, OTHER, seed=1), EvaluateConfig(), lake)
+    with pytest.raises(DataError, match="not comparable because"):
+        compare(lake, DATASET, OTHER, RUN, QUICK)
+    with pytest.raises(LakeError, match="missing"):
+        compare(lake, DATASET, OTHER, "nobody", QUICK)
