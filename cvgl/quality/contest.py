@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from cvgl.config import SelectConfig, Settings
+from cvgl.config import Settings
 from cvgl.errors import DataError
-from cvgl.quality.report import credit_of, paired
+from cvgl.quality.report import CONFIDENCE, credit_of, paired
 from cvgl.quality.similarity import Views
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FEWEST = 20
 """Pictures of either view below which nothing is said."""
+CONFIDENCE_ALONG = 1.645
+"""Standard errors by which to be better along a course, whose pictures err together for longer than a block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +81,13 @@ class Fought:
     champion: NDArray[np.float64]
 
 
-def fight(
-    challenger: Mapped, champion: Mapped, trajectories: Trajectories | None = None, rules: SelectConfig | None = None
-) -> Fought:
+def fight(challenger: Mapped, champion: Mapped, trajectories: Trajectories | None = None) -> Fought:
     """Compares two adapters on the same unlabelled pictures, none of which either has learned from.
 
     Args:
         challenger: the pictures through the one.
         champion: the same pictures, in the same order, through the other.
         trajectories: which queries were taken in a row; used when they are usable.
-        rules: the confidences, those of the choice among recipes.
 
     Raises:
         DataError: not the same number of pictures, or fewer than 20 of a view.
@@ -101,7 +100,6 @@ def fight(
             fix="compare them on more pictures",
         )
     along = trajectories if trajectories is not None and trajectories.usable else None
-    rules = rules or SelectConfig()
     earned = [credit_of(Views(side.queries, side.references), along) for side in (challenger, champion)]
     difference, error = paired(earned[0] - earned[1], along)
     contest = Contest(
@@ -110,7 +108,7 @@ def fight(
         champion=float(earned[1].mean()),
         difference=difference,
         standard_error=error,
-        confidence=rules.confidence if along is None else rules.confidence_along,
+        confidence=CONFIDENCE if along is None else CONFIDENCE_ALONG,
         n_queries=sizes[0][0],
         n_references=sizes[0][1],
     )
