@@ -125,7 +125,7 @@ def test_what_a_person_leaves_open_on_the_page_is_not_submitted(page: Page, tmp_
         page.get_by_role("button", name="Submit").click()
         page.wait_for_url("**?tab=Runs", timeout=60_000)
         submitted = _submitted(api)
-    assert submitted == {"dataset": "campus", "features": None, "lake": ".cvgl", "config": {}}
+    assert submitted == {"dataset": "campus", "features": None, "lake": ".cvgl", "config": {}, "rules": {}}
     assert adapt.validate_parameters(submitted)["config"] == AdaptConfig()
 
 

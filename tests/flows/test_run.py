@@ -179,6 +179,7 @@ def test_a_missing_source_is_said_in_three_lines(prefect_api: str, tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("backbone", "weights"),
