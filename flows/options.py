@@ -142,7 +142,12 @@ EVALUATION = (
 REGISTRY = (
     Setting("--tracking-uri", "registry.tracking_uri"),
     Setting("--model-name", "registry.model_name"),
+    Setting("--gate-policy", "registry.policy"),
     Setting("--tolerance", "registry.tolerance"),
+    Setting("--grown-tolerance", "registry.grown_tolerance"),
+    Setting("--gate-confidence", "registry.confidence"),
+    Setting("--gate-resamples", "registry.resamples"),
+    Setting("--gate-seed", "registry.seed"),
     Setting("--patience", "registry.patience_s"),
 )
 WATCH = (

@@ -21,6 +21,7 @@ from cvgl.lake import Lake, read_json
 
 _DATASET, _MODEL = pa.field("dataset", pa.string()), pa.field("model", pa.string())
 _BATCH = pa.field("batch", pa.string())  # the file's name: of two batches the later name is the newer word
+_RUN = pa.field("run", pa.string())
 
 # Descriptors of all models in one column: lists of any length, float16 widened, because DuckDB has no half-precision type.
 FEATURES = pa.schema([pa.field("image_id", pa.string()), pa.field("descriptor", pa.list_(pa.float32()))])
@@ -63,6 +64,41 @@ TRAINING = pa.schema(
     ]
 )
 
+VERDICTS = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),
+        pa.field("model", pa.string()),  # the registered one
+        pa.field("version", pa.string()),
+        pa.field("verdict", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("champion", pa.string()),  # the run that served
+        pa.field("policy", pa.string()),
+        pa.field("measure", pa.string()),  # R@1, or what was compared without labels
+        pa.field("challenger", pa.float64()),
+        pa.field("incumbent", pa.float64()),
+        pa.field("difference", pa.float64()),
+        pa.field("low", pa.float64()),  # of the interval of the difference; null without labels
+        pa.field("high", pa.float64()),
+        pa.field("standard_error", pa.float64()),  # of the difference; null with labels
+        pa.field("n_rows", pa.int64()),
+        pa.field("rows_digest", pa.string()),
+    ]
+)
+
+# Rows that were compared with labels (right or not) and without (what a query earned) in one table.
+GATE_ROWS = pa.schema(
+    [
+        pa.field("direction", pa.string()),
+        pa.field("protocol", pa.string()),
+        pa.field("image_id", pa.string()),
+        pa.field("location_id", pa.string()),
+        pa.field("role", pa.string()),
+        pa.field("challenger", pa.float64()),
+        pa.field("incumbent", pa.float64()),
+        pa.field("champion", pa.float64()),
+    ]
+)
+
 
 def parquet_sources(lake: Lake) -> dict[str, Any]:
     """One lazy Arrow source a Parquet table of the lake, with the folders' `dataset=` and `model=` as columns."""
@@ -77,11 +113,12 @@ def parquet_sources(lake: Lake) -> dict[str, Any]:
         "features": _folder(root / "features", "model=*/dataset=*/*.parquet", FEATURES, [_MODEL, _DATASET, _BATCH]),
         "metrics": _folder(root / "evaluations", "*/metrics.parquet", schemas.METRICS, []),
         "queries": _folder(root / "evaluations", "*/queries.parquet", schemas.QUERIES, []),
+        "gate_rows": _folder(root / "gate", "*/rows.parquet", GATE_ROWS, [_RUN]),
     }
 
 
 def record_sources(lake: Lake) -> dict[str, pa.Table]:
-    """The JSON records of the lake as tables: models, runs, and the training history of every run.
+    """The JSON records of the lake as tables: models, runs, the training history of every run, and the gate's verdicts.
 
     Raises:
         LakeError: a record is not JSON or not an object.
@@ -93,6 +130,9 @@ def record_sources(lake: Lake) -> dict[str, pa.Table]:
         ),
         "runs": pa.Table.from_pylist([_run(*record) for record in adapters], RUNS),
         "training": pa.Table.from_pylist([row for record in adapters for row in _history(*record)], TRAINING),
+        "verdicts": pa.Table.from_pylist(
+            [_verdict(*record) for record in _records(lake.root / "gate", "*/decision.json")], VERDICTS
+        ),
     }
 
 
@@ -110,7 +150,7 @@ def _folder(root: Path, pattern: str, schema: pa.Schema, named: list[pa.Field]) 
 
 def _names(file: Path, named: list[pa.Field]) -> Any:
     """What the name of a file says about its rows, as an Arrow expression."""
-    values = dict(part.split("=", 1) for part in file.parts if "=" in part) | {"batch": file.stem}
+    values = dict(part.split("=", 1) for part in file.parts if "=" in part) | {"batch": file.stem, "run": file.parent.name}
     expression = ds.scalar(True)
     for field in named:
         expression &= ds.field(field.name) == values[field.name]
@@ -169,6 +209,28 @@ def _history(folder: str, record: Mapping[str, Any]) -> Iterator[dict[str, Any]]
         iteration = int(entry.get("iteration", number))
         for metric, value in sorted(_numbers(entry).items()):
             yield {"run": folder, "iteration": iteration, "metric": metric, "value": value}
+
+
+def _verdict(folder: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    decision, compared = _object(record, "decision"), _object(record, "rows")
+    # With labels or without: one of the two, or neither where nothing could be compared.
+    labelled, contest = _object(decision, "difference"), _object(decision, "contest")
+    interval = _object(labelled, "interval")
+    return {
+        "run": folder,
+        **{name: record.get(name) for name in ("model", "version", "champion")},
+        **{name: decision.get(name) for name in ("verdict", "reason")},
+        "policy": _object(record, "rules").get("policy"),
+        "measure": "R@1" if labelled else contest.get("measure"),
+        "challenger": (labelled or contest).get("challenger"),
+        "incumbent": labelled.get("incumbent", contest.get("champion")),
+        "difference": interval.get("value", contest.get("difference")),
+        "low": interval.get("low"),
+        "high": interval.get("high"),
+        "standard_error": contest.get("standard_error"),
+        "n_rows": compared.get("count"),
+        "rows_digest": compared.get("digest"),
+    }
 
 
 def _numbers(entry: Mapping[str, Any]) -> dict[str, float]:

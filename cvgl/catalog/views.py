@@ -123,6 +123,22 @@ VIEWS: tuple[View, ...] = (
         """,
     ),
     View(
+        "verdicts",
+        "the gate's last word on each run: promoted or refused, why, against which champion, by how much, from which rows",
+        "SELECT * FROM _verdicts",
+    ),
+    View(
+        "gate_rows",
+        "the rows of those verdicts: each query, and what the challenger and the incumbent came to on it",
+        """
+        SELECT
+            run, direction, protocol, image_id, location_id,
+            coalesce(role, 'query') AS role,
+            challenger, coalesce(incumbent, champion) AS incumbent
+        FROM _gate_rows
+        """,
+    ),
+    View(
         "hardest_scenes",
         "places by how badly their queries do (worst first), and which place they are taken for",
         """

@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cvgl.config import AdaptConfig, EvaluateConfig, ExtractConfig, Facet, Recipe, RunConfig, SelectConfig
+from cvgl.config import AdaptConfig, EvaluateConfig, ExtractConfig, Facet, GatePolicy, Recipe, RunConfig, SelectConfig
 from flows import options
 from flows.command import Answer, command
 from flows.options import (
@@ -69,6 +69,8 @@ def test_each_option_fills_its_field() -> None:
             "--half-storage",
         ),
         *("--protocol", "university1652-951", "--protocol", "university1652-701", "--tolerance", "0.01"),
+        *("--gate-policy", "not-worse-when-grown", "--grown-tolerance", "0.03", "--gate-confidence", "0.9"),
+        *("--gate-resamples", "500", "--gate-seed", "7"),
     ).run()
     assert config.lake == "l"
     assert config.extract.backbone.name == "vit"
@@ -79,7 +81,9 @@ def test_each_option_fills_its_field() -> None:
     assert config.extract.alignment.reference_rotations == 4
     assert (config.adapt.seed, config.adapt.dimension) == (3, 64)
     assert config.evaluate.protocols == ("university1652-951", "university1652-701")
-    assert config.registry.tolerance == 0.01
+    rules = config.registry
+    assert (rules.tolerance, rules.policy, rules.grown_tolerance) == (0.01, GatePolicy.NOT_WORSE_WHEN_GROWN, 0.03)
+    assert (rules.confidence, rules.resamples, rules.seed) == (0.9, 500, 7)
 
 
 @pytest.mark.parametrize("setting", EVERY_SETTING, ids=lambda setting: setting.flag)

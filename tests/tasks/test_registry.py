@@ -9,12 +9,14 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
 import pytest
 
 from cvgl.adaptation import Adaptation
+from cvgl.catalog import run_query
 from cvgl.config import AdaptConfig, ExtractConfig, GatePolicy, Recipe, RegisterConfig
 from cvgl.errors import DataError, LakeError, ModelError, RegistryError
 from cvgl.lake import Lake, read_json, read_parquet, sweep, write_json
@@ -226,6 +228,23 @@ def _assert_evidence_is_kept(lake: Lake, registry: Registry, outcome: RegisterOu
     assert tags["gate.rows"] == found.rows
     assert tags["gate.policy"] == "better"
     assert tags["gate.champion.difference"].startswith(f"{found.interval.value:+.4f} [{found.interval.low:+.4f}, ")
+    row = _of_run(lake, "FROM verdicts")[outcome.run]
+    assert (row["verdict"], row["reason"], row["champion"]) == (outcome.verdict, outcome.reason, said["champion"])
+    assert [row[name] for name in ("measure", "challenger", "incumbent")] == ["R@1", found.challenger, found.incumbent]
+    interval = {"difference": found.interval.value, "low": found.interval.low, "high": found.interval.high}
+    assert {name: row[name] for name in interval} == interval
+    assert (row["standard_error"], row["n_rows"], row["rows_digest"]) == (None, 80, found.rows)
+    averages = _of_run(lake, "SELECT run, avg(challenger) AS ours, avg(incumbent) AS theirs FROM gate_rows GROUP BY ALL")
+    row = averages[outcome.run]
+    assert [row["ours"], row["theirs"]] == pytest.approx([found.challenger, found.incumbent])
+
+
+def _of_run(lake: Lake, sql: str) -> dict[str, dict[str, Any]]:
+    """Rows of a query by run."""
+    found = run_query(lake, sql)
+    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    assert len({row["run"] for row in rows}) == len(rows)
+    return {row["run"]: row for row in rows}
 
 
 def test_a_lead_that_chance_explains_does_not_replace_the_champion(lake: Lake) -> None:
@@ -612,5 +631,14 @@ def test_without_labels_the_champion_is_replaced_on_pictures_that_neither_has_le
     tags = registry.client.get_model_version(NAME, outcome.version).tags
     assert tags["gate.rows"] == said["rows"]["digest"]
     assert tags["gate.champion.credit"].startswith(f"{found.difference:+.4f} +- {found.standard_error:.4f}")
+    # A reference earns nothing, so its side of the average is empty.
+    asked = "SELECT role, count(*), avg(challenger), avg(incumbent) FROM gate_rows WHERE run = (%s) GROUP BY 1 ORDER BY 1"
+    assert run_query(lake, asked % "SELECT run FROM verdicts WHERE measure = 'halves'").rows == [
+        ("query", 40, pytest.approx(found.challenger), pytest.approx(found.champion)),
+        ("reference", 100, None, None),
+    ]
+    row = _of_run(lake, "FROM verdicts")[standardised.name]
+    assert [row[name] for name in ("measure", "incumbent", "difference")] == [found.measure, found.champion, found.difference]
+    assert (row["low"], row["standard_error"], row["n_rows"]) == (None, found.standard_error, 140)
     assert _artifacts(registry, outcome.mlflow_run) >= {"gate/decision.json", "gate/rows.parquet"}
     assert serving(lake).run == standardised.name
