@@ -100,13 +100,19 @@ def meanwhile(work: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
-def busy_ray_workers() -> list[psutil.Process]:
+def children_with(words: str) -> list[psutil.Process]:
+    """Processes below this one whose command line has these words."""
     found = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):  # it has just ended
-            if "ray::extract-shard" in " ".join(process.cmdline()):
+            if words in " ".join(process.cmdline()):
                 found.append(process)
     return found
+
+
+def workers_at_work(runner: Runner) -> list[psutil.Process]:
+    """The processes that describe pictures; of Dask's, which do not tell, those that could."""
+    return children_with("ray::extract-shard" if runner is Runner.RAY else "multiprocessing.spawn")
 
 
 def spread(lake: Lake, runner: Runner, shards: int) -> ExtractOutcome:
@@ -115,15 +121,19 @@ def spread(lake: Lake, runner: Runner, shards: int) -> ExtractOutcome:
     return extract("town", CONFIG, str(lake.root), ClusterConfig(runner=runner, shards=shards))
 
 
-@pytest.mark.parametrize("runner", [Runner.RAY, Runner.DASK])
-def test_cluster_of_two_processes_writes_the_files_of_one(
-    prefect_api: str, alone: Lake, fresh: Lake, runner: Runner, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(params=[Runner.RAY, Runner.DASK])
+def cluster(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    """A runner whose cluster has two processes."""
+    runner: Runner = request.param
     if runner is Runner.RAY:
         request.getfixturevalue("ray_cluster")
     else:
         pytest.importorskip("prefect_dask", reason="prefect-dask is not installed (the dask extra has it)")
         monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    return runner
+
+
+def test_cluster_of_two_processes_writes_the_files_of_one(prefect_api: str, alone: Lake, fresh: Lake, cluster: Runner) -> None:
     barrier = Barrier(fresh, others=5)
 
     def release() -> None:
@@ -131,32 +141,32 @@ def test_cluster_of_two_processes_writes_the_files_of_one(
         barrier.open()
 
     with meanwhile(release):
-        outcome = spread(fresh, runner, shards=2)
+        outcome = spread(fresh, cluster, shards=2)
     assert barrier.met
     assert (outcome.embedded, outcome.failed, outcome.processes) == (92, 0, 2)
     assert contents(fresh.root, "features", "quarantine") == contents(alone.root, "features", "quarantine")
     assert extract_alone(tables.images_ref(fresh, "town"), CONFIG, fresh).skipped
 
 
-def test_ray_worker_that_is_killed_is_replaced_and_its_shard_resumed(
-    prefect_api: str, ray_cluster: str, alone: Lake, fresh: Lake
+def test_worker_that_is_killed_is_replaced_and_its_shard_resumed(
+    prefect_api: str, alone: Lake, fresh: Lake, cluster: Runner
 ) -> None:
     barrier, killed, written = Barrier(fresh, others=5), list[int](), dict[Path, int]()
 
     def kill() -> None:
         barrier.wait()
         deadline = time.monotonic() + 60
-        while len(busy_ray_workers()) != 1 and time.monotonic() < deadline:  # the other one is about to finish
-            time.sleep(0.05)
+        while cluster is Runner.RAY and len(workers_at_work(cluster)) != 1 and time.monotonic() < deadline:
+            time.sleep(0.05)  # the other one is about to finish
         written.update({path: path.stat().st_mtime_ns for path in fresh.root.glob("features/**/part-*")})
         barrier.restore()
-        for worker in busy_ray_workers():
+        for worker in workers_at_work(cluster):
             worker.send_signal(signal.SIGKILL)
             killed.append(worker.pid)
 
     with meanwhile(kill):
-        outcome = spread(fresh, Runner.RAY, shards=2)
-    assert len(killed) == 1
+        outcome = spread(fresh, cluster, shards=2)
+    assert len(killed) == (1 if cluster is Runner.RAY else 2)
     assert outcome.embedded == 92
     assert contents(fresh.root, "features") == contents(alone.root, "features")
     assert all(path.stat().st_mtime_ns == time for path, time in written.items()), "what was finished is not done again"
