@@ -29,6 +29,7 @@ from flows.extract import extract
 from flows.register import register
 from flows.report import report
 from flows.stage import stage_flow
+from tasks.account import tell
 from tasks.arrival import announce, decide, follow_references, gate_said, look, show_queue, take_in, training_work
 from tasks.recover import recover
 
@@ -111,6 +112,7 @@ def work_through(config: ArrivalConfig, lake: Lake) -> tuple[Batch, ...]:
     with locks.working(lake, config.dataset) as killed:
         if killed:
             _tell_of_a_kill(lake, config.dataset)
+        _report_ends(lake, config.dataset)  # of batches that a process which was killed had finished, or a person has
         while waiting := [batch for batch in batches.queue(lake, config.dataset) if batch.source not in away]:
             batch = waiting[0]
             try:
@@ -118,6 +120,7 @@ def work_through(config: ArrivalConfig, lake: Lake) -> tuple[Batch, ...]:
             except UnreachableError as error:
                 logger.warning("batch %s stays as far as it is until its source is there again: %s", batch.batch, error)
                 away[batch.source] = error
+            _report_ends(lake, config.dataset)
         if worked or killed:
             sweep_leftovers(lake, config.dataset)
     if away:
@@ -129,6 +132,12 @@ def _tell_of_a_kill(lake: Lake, dataset: str) -> None:
     waiting = batches.queue(lake, dataset)
     left = f"batch {waiting[0].batch}, which is {waiting[0].state}" if waiting else "nothing, all was done"
     logger.warning("the process that worked on the map %s before was killed; going on with %s", dataset, left)
+
+
+def _report_ends(lake: Lake, dataset: str) -> None:
+    for batch in batches.unreported(lake, dataset):
+        with tags(batch.batch):
+            tell(batch, lake)
 
 
 def _finish(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:

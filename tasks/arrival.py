@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.events import emit_event
-from prefect.events.worker import EventsWorker
 
 from cvgl.arrival import batches
 from cvgl.arrival.batches import Batch
@@ -24,15 +22,14 @@ from cvgl.config import ArrivalConfig, RegisterConfig
 from cvgl.lake import Lake, read_json
 from cvgl.types import Progress
 from tasks.artifacts import artifact_key
+from tasks.events import deliver, event_id, resource_of
 from tasks.progress import observed
 from tasks.registry.promotion import refresh
 from tasks.registry.registration import RegisterOutcome
 from tasks.stage import stage_task
 
 CLOSED = "cvgl.batch.closed"  # the name of the event that an automation waits for
-DELIVERY_SECONDS = 10.0
 LISTED = 100  # batches that a page shows
-_NAMESPACE = uuid.UUID("6b1c1a3e-5a0e-5c37-9b0f-3a1f6f1f2a61")
 
 
 @stage_task("look", run_name="look at the source of {config.ingest.dataset}")
@@ -60,11 +57,7 @@ def announce(config: ArrivalConfig, lake: Lake) -> tuple[str, ...]:
     for batch in untold:
         emit_event(
             CLOSED,
-            resource={
-                "prefect.resource.id": f"cvgl.map.{batch.dataset}",
-                "prefect.resource.name": batch.dataset,
-                "cvgl.batch": batch.batch,
-            },
+            resource=resource_of(batch),
             payload={
                 "batch": batch.batch,
                 "dataset": batch.dataset,
@@ -73,11 +66,11 @@ def announce(config: ArrivalConfig, lake: Lake) -> tuple[str, ...]:
                 "bytes": batch.n_bytes,
                 "config": config.model_dump(mode="json", exclude_unset=True),
             },
-            id=uuid.uuid5(_NAMESPACE, f"{batch.source}/{batch.dataset}/{batch.batch}"),
+            id=event_id(batch),
         )
     if untold:
         # Only what has left this process has been told: a batch is told of twice rather than never.
-        EventsWorker.drain_all(timeout=DELIVERY_SECONDS, at_exit=False)
+        deliver()
         for batch in untold:
             batches.mark_told(lake, batch)
     return tuple(batch.batch for batch in untold)

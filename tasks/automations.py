@@ -1,7 +1,8 @@
-"""Automations from a file to a Prefect server: events that start deployments.
+"""Automations from a file to a Prefect server: events that start deployments, or notify people.
 
-Prefect's own command takes such a file, too, but wants the id of each deployment, which differs from server to server. Here
-an action names its deployment as people do, FLOW/NAME. Doing it again updates what is there.
+Prefect's own command takes such a file, too, but wants the ids of deployments and blocks, which differ from server to server.
+Here an action names its deployment as people do, FLOW/NAME, and the block by which people are told is chosen once, TYPE/NAME.
+Doing it again updates what is there.
 """
 
 from __future__ import annotations
@@ -14,21 +15,23 @@ from cvgl.errors import ConfigError, DataError, require
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import BlockDocument
     from prefect.events.schemas.automations import AutomationCore
 
 
-def create_automations(path: Path) -> dict[str, str]:
+def create_automations(path: Path, block: str | None = None) -> dict[str, str]:
     """Creates or updates the automations of a file on the server that PREFECT_API_URL names.
 
     Args:
         path: YAML with a list `automations`.
+        block: TYPE/NAME of the notification block for actions that notify and name none, e.g. ``"slack-webhook/team"``.
 
     Returns:
         What was done with each, by name: created or updated.
 
     Raises:
         DataError: the file cannot be read, or describes no automation.
-        ConfigError: a deployment that it names is not on the server.
+        ConfigError: a deployment or block that is named is not on the server, or none is where people are to be told.
     """
     from prefect.client.orchestration import get_client
 
@@ -36,7 +39,7 @@ def create_automations(path: Path) -> dict[str, str]:
     described = read_automations(path)
     with get_client(sync_client=True) as client:
         for values in described:
-            automation = _automation(values, client, path)
+            automation = _automation(values, client, path, block)
             known = client.read_automations_by_name(automation.name)
             if known:
                 client.update_automation(known[0].id, automation)
@@ -63,31 +66,62 @@ def read_automations(path: Path) -> list[Mapping[str, Any]]:
     return found
 
 
-def _automation(values: Mapping[str, Any], client: SyncPrefectClient, path: Path) -> AutomationCore:
+def _automation(values: Mapping[str, Any], client: SyncPrefectClient, path: Path, block: str | None) -> AutomationCore:
     from prefect.events.schemas.automations import AutomationCore
     from pydantic import ValidationError
 
-    actions = [_action(action, client, path) for action in values.get("actions", ())]
+    actions = [_action(action, client, path, block) for action in values.get("actions", ())]
     try:
         return AutomationCore.model_validate({**values, "actions": actions})
     except ValidationError as error:
         raise DataError(f"an automation is not as Prefect wants it: {error}", where=path, fix="mend the file") from error
 
 
-def _action(action: Mapping[str, Any], client: SyncPrefectClient, path: Path) -> dict[str, Any]:
-    """An action with the id of the deployment that it names."""
+def _action(action: Mapping[str, Any], client: SyncPrefectClient, path: Path, block: str | None) -> dict[str, Any]:
+    """An action with the ids of the deployment or block that it names."""
+    values = dict(action)
+    if values.get("type") == "send-notification" and "block_document_id" not in values:
+        return {**values, "block_document_id": _notifier(str(values.pop("block", block or "")), client, path)}
+    if "deployment" in values:
+        return {**values, "source": "selected", "deployment_id": _deployment(str(values.pop("deployment")), client, path)}
+    return values
+
+
+def _deployment(name: str, client: SyncPrefectClient, path: Path) -> str:
     from prefect.exceptions import ObjectNotFound
 
-    values = dict(action)
-    name = values.pop("deployment", None)
-    if name is None:
-        return values
     try:
-        deployment = client.read_deployment_by_name(str(name))
+        return str(client.read_deployment_by_name(name).id)
     except (ObjectNotFound, ValueError) as error:
         raise ConfigError(
             f"the deployment '{name}' is not on the server {client.api_url}",
             where=path,
             fix="prefect deploy --prefect-file deployments/arrival.yaml --all",
         ) from error
-    return {**values, "source": "selected", "deployment_id": str(deployment.id)}
+
+
+def _notifier(name: str, client: SyncPrefectClient, path: Path) -> str:
+    """The id of a block that can notify."""
+    from prefect.exceptions import ObjectNotFound
+
+    kind, _, document = name.partition("/")
+    try:
+        found = client.read_block_document_by_name(document, kind, include_secrets=False) if document else None
+    except ObjectNotFound:
+        found = None
+    if found is not None and _can_notify(found):
+        return str(found.id)
+    if found is not None:
+        what = f"the block '{name}' cannot notify anybody"
+    else:
+        what = f"the block '{name}' is not on the server {client.api_url}" if name else "no block says how people are told"
+    fix = "add one on Prefect's page 'Blocks', and name it: --block TYPE/NAME"
+    known = [one for one in client.read_block_documents(include_secrets=False) if _can_notify(one)]
+    if known:
+        listed = ", ".join(sorted(f"{one.block_type.slug}/{one.name}" for one in known if one.block_type is not None))
+        fix = f"name one of {listed} by --block, or add one on Prefect's page 'Blocks'"
+    raise ConfigError(what, where=path, fix=fix)
+
+
+def _can_notify(block: BlockDocument) -> bool:
+    return block.block_schema is not None and "notify" in block.block_schema.capabilities

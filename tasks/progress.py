@@ -2,17 +2,18 @@
 
 The library calls `progress(done, total, message)` as often as it likes. Here that becomes a progress artifact of the
 task run, written at most every two seconds (each update is a request to the server), and a bar on the terminal where
-the command has put a display up.
+the command has put a display up. A table that grows while it is watched, such as that of the iterations, goes the same way.
 """
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from cvgl.types import Progress, silent
 
@@ -67,6 +68,45 @@ class ProgressArtifact:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         if error is None and self._percent != 100.0:
             self._write(100.0, "done")
+
+
+class LiveTable:
+    """A table artifact of the current task run that grows row by row; created with the first one."""
+
+    def __init__(self, key: str, description: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._updated = clock, -SECONDS_BETWEEN_UPDATES
+        self._rows: list[Mapping[str, Any]] = []
+        self._create_or_update = _table_writer(key, description)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """One more row; the server is told now and then."""
+        self._rows.append(row)
+        if self._clock() - self._updated >= SECONDS_BETWEEN_UPDATES:
+            self._updated = self._clock()
+            self._create_or_update(self._rows)
+
+    def end(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """All rows, as they stay."""
+        self._create_or_update(rows)
+
+
+def _table_writer(key: str, description: str) -> Callable[[Sequence[Mapping[str, Any]]], None]:
+    from prefect.artifacts import create_table_artifact
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import ArtifactUpdate
+
+    created = None
+
+    def write(rows: Sequence[Mapping[str, Any]]) -> None:
+        nonlocal created
+        table = [dict(row) for row in rows]
+        if created is None:
+            created = create_table_artifact(table, key=key, description=description)
+        else:
+            with get_client(sync_client=True) as client:
+                client.update_artifact(created, ArtifactUpdate(data=json.dumps(table)))
+
+    return write
 
 
 def _artifact_writer(key: str) -> Callable[[float, str], None]:

@@ -226,8 +226,28 @@ def mark_told(lake: Lake, batch: Batch) -> None:
     write_json(_told(lake, batch), {"batch": batch.batch})
 
 
-def _told(lake: Lake, batch: Batch) -> Path:
-    return lake.root / "cache" / "arrivals" / f"dataset={batch.dataset}" / "told" / f"{batch.batch}.json"
+def unreported(lake: Lake, dataset: str) -> list[Batch]:
+    """Batches that have come to an end, or to a person, which nobody has been told of yet; oldest first."""
+    return [batch for batch in batches(lake, dataset) if not batch.is_open and not _is_reported(lake, batch)]
+
+
+def mark_reported(lake: Lake, batch: Batch) -> None:
+    """Notes that people have been told what a batch came to."""
+    write_json(_told(lake, batch, "-end"), {"batch": batch.batch, "end": end_of(batch)})
+
+
+def end_of(batch: Batch) -> str:
+    """A name for what a batch has come to; another one where a person's answer has led it elsewhere."""
+    return digest_json([batch.batch, batch.state, batch.outcome, batch.reason])[:DIGEST_LENGTH]
+
+
+def _is_reported(lake: Lake, batch: Batch) -> bool:
+    path = _told(lake, batch, "-end")
+    return path.is_file() and bool(read_json(path).get("end") == end_of(batch))
+
+
+def _told(lake: Lake, batch: Batch, what: str = "") -> Path:
+    return lake.root / "cache" / "arrivals" / f"dataset={batch.dataset}" / "told" / f"{batch.batch}{what}.json"
 
 
 def _read(path: Path) -> Batch:

@@ -51,6 +51,10 @@ BatchName = Annotated[str, typer.Argument(metavar="BATCH", help="Id of the batch
 
 
 AutomationsFile = Annotated[Path, typer.Argument(metavar="FILE", help="YAML with automations.", dir_okay=False)]
+Block = Annotated[
+    str | None,
+    typer.Option("--block", metavar="TYPE/NAME", help="Prefect's block by which people are told, e.g. slack-webhook/team."),
+]
 
 
 class Said(StrEnum):
@@ -72,8 +76,8 @@ def register(app: typer.Typer) -> None:
     command(app, LAKE)(automate)
 
 
-def automate(draft: Draft, file: AutomationsFile = Path("deployments/automations.yaml")) -> Answer:
-    """Create or update automations on the Prefect server, such as: a batch has closed, so the deployment runs."""
+def automate(draft: Draft, file: AutomationsFile = Path("deployments/automations.yaml"), block: Block = None) -> Answer:
+    """Create or update automations on the Prefect server: what starts the deployments, or tells people that a run failed."""
     from flows.tables import facts
     from tasks.environment import apply_environment
 
@@ -89,7 +93,7 @@ def automate(draft: Draft, file: AutomationsFile = Path("deployments/automations
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with temporary_settings(updates={PREFECT_API_URL: address}):
-        done = create_automations(file)
+        done = create_automations(file, block)
     return Answer(done, facts(done, address))
 
 

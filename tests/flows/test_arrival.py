@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import json
 import shutil
 import threading
 from collections.abc import Iterator
@@ -12,13 +13,17 @@ from typing import Any
 import pytest
 
 from cvgl.arrival import batches
+from cvgl.arrival.account import refused, whereabouts
 from cvgl.arrival.batches import Batch, State
 from cvgl.arrival.learned import Champion, champion_of
 from cvgl.catalog import run_query
 from cvgl.config import ArrivalConfig
 from cvgl.datasets.tables import read_images
 from cvgl.errors import DataError
+from cvgl.features import FeatureStore
 from cvgl.lake import Lake
+from cvgl.localization.bundle import read_current
+from cvgl.stages.maps import open_map
 from tests.arrival.sources import DATASET, drone, town, watching
 from tests.data.pictures import place_picture, save
 from tests.flows.commands import contents
@@ -76,6 +81,63 @@ def test_a_batch_becomes_a_champion_and_every_step_is_on_record(undisturbed: tup
     assert rows[0][2].startswith("no adapter serves this map yet")
 
 
+def shown(key: str) -> list[dict[str, Any]]:
+    """The artifacts with a key on the server, oldest first."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
+    return [one.model_dump() for one in sorted(found, key=lambda one: one.created)]
+
+
+def test_the_page_of_a_run_answers_what_people_ask(undisturbed: tuple[Path, Lake]) -> None:
+    _, lake = undisturbed
+    batch, current = state_of(lake), read_current(lake.champion(DATASET))
+    assert current is not None
+    text = next(one["data"] for one in shown("account-town") if batch.batch in one["data"])
+    parts = dict(part.split("\n\n", 1) for part in text.split("\n## ")[1:])
+    assert list(parts) == ["What came in", "What was refused", "What was decided, and why", "Is it better?", "Where is it?"]
+    assert f"new {read_images(lake, DATASET).num_rows}" in parts["What came in"]
+    assert parts["What was refused"].strip() == "Nothing."
+    assert parts["What was decided, and why"].startswith("**adapt**: no adapter serves this map yet")
+    assert parts["Is it better?"].startswith("**promoted**: ")
+    assert "against the frozen descriptors" in parts["Is it better?"]
+    for said in (current.serving.map, batch.run, f"cvgl localize PICTURE --dataset {DATASET}", str(lake.report(batch.run))):
+        assert said in parts["Where is it?"]
+    assert batches.unreported(lake, DATASET) == []
+    rows = json.loads(shown(f"iterations-{DATASET}-paper-standardised-seed0")[0]["data"])
+    assert [row["iteration"] for row in rows] == [1, 2, 3]
+    assert {"loss total", "labelled_share"} <= rows[0].keys()
+
+
+def test_where_the_pictures_of_a_batch_lie_on_the_map(undisturbed: tuple[Path, Lake]) -> None:
+    _, lake = undisturbed
+    found = whereabouts(lake, state_of(lake))
+    assert found is not None
+    assert found.new.all()
+    assert found.left_out == 0
+    served = open_map(lake, DATASET)
+    rows = {row["image_id"]: row for row in read_images(lake, DATASET).to_pylist()}
+    queries = sorted(name for name, row in rows.items() if row["view"] == "drone")
+    descriptors = FeatureStore(lake.features(served.features, DATASET)).read(queries)
+    similarity = served.transform.transform_query(descriptors) @ served.index.descriptors.T
+    assert found.answers.tolist() == similarity.argmax(axis=1).tolist()
+
+
+def test_an_end_that_a_killed_process_could_not_tell_is_told_by_the_next(undisturbed: tuple[Path, Lake]) -> None:
+    from flows.arrival import arrival
+
+    source, lake = undisturbed
+    batch, before = state_of(lake), len(shown("account-town"))
+    arrival(watching(source, lake))
+    assert len(shown("account-town")) == before  # it was told
+    (lake.root / "cache" / "arrivals" / f"dataset={DATASET}" / "told" / f"{batch.batch}-end.json").unlink()
+    assert batches.unreported(lake, DATASET) == [batch]
+    arrival(watching(source, lake))
+    assert len(shown("account-town")) == before + 1
+
+
 def test_nothing_new_is_said_and_changes_nothing(undisturbed: tuple[Path, Lake]) -> None:
     from flows.arrival import arrival
 
@@ -106,12 +168,21 @@ def test_few_new_pictures_are_taken_in_and_left(second: tuple[Path, Lake]) -> No
     source, lake = second
     for view in range(7, 9):
         save(place_picture(3, view), source / "train" / "drone" / "0003" / f"image-{view:02d}.jpeg")
+    (source / "train" / "drone" / "0003" / "image-09.jpeg").write_bytes(b"no picture")
     outcome = arrival(watching(source, lake))
     batch = outcome.worked[0]
     assert (batch.state, batch.verdict, batch.outcome) == (State.DONE, "skip", "skipped")
     assert "minimum_new is 20" in batch.reason
     assert batch.features == state_of(lake, 1).features
     assert batch.ingest["new"] == 2
+    [left_out] = refused(lake, batch)
+    assert (left_out.name, left_out.reason) == ("train/drone/0003/image-09.jpeg", "not_a_picture")
+    text = shown("account-town")[-1]["data"]
+    assert f"| {left_out.name} | {left_out.reason} | {left_out.detail} |" in text
+    assert "Nothing new was learned." in text
+    found = whereabouts(lake, batch)
+    assert found is not None
+    assert (len(found.answers), int(found.new.sum())) == (2, 0)
 
 
 @pytest.mark.slow

@@ -6,11 +6,16 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import httpx
 import psutil
 import pytest
 import yaml
@@ -23,9 +28,11 @@ from cvgl.lake import Lake
 from cvgl.localization.bundle import problems, read_current
 from tasks.registry.store import open_registry
 from tests.flows.commands import COMMAND
-from tests.flows.test_deployments import ROOT, Server, server
+from tests.flows.test_deployments import ROOT, Server, started
 
-__all__ = ["server"]
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 # What docs/operations.md says to edit in the deployment, so that the test is done in minutes.
 SETTINGS = {
@@ -75,6 +82,61 @@ def worker(server: Server) -> Iterator[None]:
         psutil.wait_procs(running, timeout=30)
 
 
+def automate(server: Server, lake: Lake, *arguments: str) -> dict[str, str]:
+    """Runs `cvgl automate`; gives what it did with each automation."""
+    done = subprocess.run(
+        [*COMMAND, "automate", *arguments, "--lake", str(lake.root), "--json"],
+        cwd=ROOT,
+        env=server.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+class Phone:
+    """Where messages arrive: a web hook on loopback."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.messages: list[dict[str, str]] = []
+
+
+@contextmanager
+def ringing() -> Iterator[Phone]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            phone.messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    listening = HTTPServer(("127.0.0.1", 0), Handler)
+    phone = Phone(f"http://127.0.0.1:{listening.server_port}/")
+    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    try:
+        yield phone
+    finally:
+        listening.shutdown()
+        listening.server_close()
+
+
+def tell_me(server: Server, phone: Phone, lake: Lake) -> None:
+    """A block for the phone, and the notifications by it: what docs/operations.md says, done as a person would."""
+    code = """
+import sys
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+message = {"subject": "{{subject}}", "body": "{{body}}"}
+CustomWebhookNotificationBlock(name="phone", url=sys.argv[1], json_data=message).save("phone", overwrite=True)
+"""
+    subprocess.run([sys.executable, "-c", code, phone.url], env=server.environment, cwd=ROOT, check=True, timeout=120)
+    done = automate(server, lake, "deployments/notifications.yaml", "--block", "custom-webhook/phone")
+    assert done == dict.fromkeys(("cvgl-failed", "cvgl-late", "cvgl-asks", "cvgl-promoted"), "created")
+
+
 def finished(lake: Lake, number: int, server: Server, seconds: float = 700) -> batches.Batch:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -86,43 +148,106 @@ def finished(lake: Lake, number: int, server: Server, seconds: float = 700) -> b
     raise AssertionError(f"batch {number} is not finished: {batches.batches(lake, 'town')}\n{runs}")
 
 
-def test_a_season_that_is_copied_becomes_the_map_that_serves_and_so_does_the_next(server: Server, tmp_path: Path) -> None:
-    lake, drop = Lake.at(tmp_path / "lake"), tmp_path / "drop"
-    drop.mkdir()
-    server.environment.update(CVGL_LAKE=str(lake.root), CVGL_SOURCE=str(drop), CVGL_DATASET="town")
-    if "cvgl" not in server.prefect("work-pool", "ls"):
-        server.prefect("work-pool", "create", "cvgl", "--type", "process")
-    server.prefect("--no-prompt", "deploy", "--prefect-file", str(deployments(tmp_path)), "--all")
-    deployed = json.loads(server.prefect("deployment", "inspect", "arrival/arrival", "--output", "json"))
-    assert deployed["parameters"]["config"]["ingest"] == {"source": str(drop), "dataset": "town"}
-    assert deployed["schedules"][0]["schedule"]["cron"] == "*/15 * * * *"
-    for _ in range(2):  # doing it again updates what is there
-        done = subprocess.run(
-            [*COMMAND, "automate", "deployments/automations.yaml", "--lake", str(lake.root), "--json"],
-            cwd=ROOT,
-            env=server.environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    assert json.loads(done.stdout.splitlines()[-1]) == {"cvgl-arrival": "updated"}
+@dataclass(frozen=True)
+class Arrived:
+    """What two seasons came to."""
 
-    with worker(server):
-        shutil.copytree(season(tmp_path / "summer", Season.SUMMER), drop / "summer")
-        first = finished(lake, 1, server)
-        assert (first.state, first.verdict, first.outcome) == (State.DONE, "adapt", "promoted"), first.reason
-        assert batches.is_told(lake, first)
-        shown(lake, first, "1")
-        shutil.copytree(season(tmp_path / "autumn", Season.AUTUMN), drop / "autumn")
-        second = finished(lake, 2, server)
+    server: Server
+    lake: Lake
+    first: batches.Batch
+    second: batches.Batch
+    told: list[dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def arrived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arrived]:
+    """A summer and an autumn are copied into the watched folder, one after the other."""
+    folder = tmp_path_factory.mktemp("arrived")
+    lake, drop = Lake.at(folder / "lake"), folder / "drop"
+    drop.mkdir()
+    with started(folder / "server", pages=True) as server, ringing() as phone:
+        server.environment.update(CVGL_LAKE=str(lake.root), CVGL_SOURCE=str(drop), CVGL_DATASET="town")
+        server.prefect("work-pool", "create", "cvgl", "--type", "process")
+        server.prefect("--no-prompt", "deploy", "--prefect-file", str(deployments(folder)), "--all")
+        deployed = json.loads(server.prefect("deployment", "inspect", "arrival/arrival", "--output", "json"))
+        assert deployed["parameters"]["config"]["ingest"] == {"source": str(drop), "dataset": "town"}
+        assert deployed["schedules"][0]["schedule"]["cron"] == "*/15 * * * *"
+        for done in ("created", "updated"):  # doing it again updates what is there
+            assert automate(server, lake, "deployments/automations.yaml") == {"cvgl-arrival": done}
+        tell_me(server, phone, lake)
+        with worker(server):
+            shutil.copytree(season(folder / "summer", Season.SUMMER), drop / "summer")
+            first = finished(lake, 1, server)
+            assert (first.state, first.verdict, first.outcome) == (State.DONE, "adapt", "promoted"), first.reason
+            assert batches.is_told(lake, first)
+            shown(lake, first, "1")
+            shutil.copytree(season(folder / "autumn", Season.AUTUMN), drop / "autumn")
+            second = finished(lake, 2, server)
+            deadline = time.monotonic() + 60  # the run has the end of its page to write
+            while "arrival town" in server.prefect("flow-run", "ls", "--state-type", "RUNNING") and time.monotonic() < deadline:
+                time.sleep(0.2)
+        yield Arrived(server, lake, first, second, phone.messages)
+
+
+def test_a_season_that_is_copied_becomes_the_map_that_serves_and_so_does_the_next(arrived: Arrived) -> None:
+    second = arrived.second
     assert second.state is State.DONE, second.reason
     assert second.ingest["new"] == 24 * 4  # the tiles of both seasons are the same
-    assert (second.verdict, second.outcome, second.champion) == ("adapt", "promoted", first.run), second.reason
+    assert (second.verdict, second.outcome, second.champion) == ("adapt", "promoted", arrived.first.run), second.reason
     assert "differ from those that the champion knows" in second.reason
-    shown(lake, second, "2")
-    # What is scheduled for later is listed too, unless a state is asked for. The second run had the end of its page to write.
-    runs = json.loads(server.prefect("flow-run", "ls", "--state-type", "COMPLETED", "--output", "json", "--limit", "100"))
-    assert {"notice town", "arrival town"} <= {run["name"] for run in runs}
+    shown(arrived.lake, second, "2")
+    # What is scheduled for later is listed too, unless a state is asked for.
+    listed = arrived.server.prefect("flow-run", "ls", "--state-type", "COMPLETED", "--output", "json", "--limit", "100")
+    assert {"notice town", "arrival town"} <= {run["name"] for run in json.loads(listed)}
+
+
+def test_people_are_told_of_each_map_that_serves(arrived: Arrived) -> None:
+    said = [message for message in arrived.told if message["subject"] == "cvgl: a new map of town serves"]
+    assert len(said) == 2
+    for message, batch in zip(said, (arrived.first, arrived.second), strict=True):
+        assert batch.reason in message["body"]
+        assert f"adapter {batch.run}." in message["body"]
+        assert f"cvgl rollback --dataset town --lake {arrived.lake.root}" in message["body"]
+
+
+def test_the_page_of_the_run_says_what_came_what_was_decided_and_where_it_is(
+    arrived: Arrived, page: Page, tmp_path: Path
+) -> None:
+    api = arrived.server.environment["PREFECT_API_URL"]
+    keys = {"artifacts": {"key": {"any_": ["account-town"]}}}
+    accounts = httpx.post(f"{api}/artifacts/filter", json=keys, timeout=30).json()
+    run = next(one["flow_run_id"] for one in accounts if arrived.second.batch in one["data"])
+    pages = api.removesuffix("/api")
+    page.goto(f"{pages}/runs/flow-run/{run}")
+    see(page, "arrival town")
+    page.get_by_text("Artifacts", exact=True).last.click()
+    see(page, f"What became of batch {arrived.second.batch} of town: promoted")
+    page.screenshot(path=str(tmp_path / "artifacts.png"))
+
+    newest(page, pages, "account-town")
+    for heading in ("What came in", "What was refused", "What was decided, and why", "Is it better?", "Where is it?"):
+        page.get_by_role("heading", name=heading).first.wait_for(state="visible", timeout=30_000)
+    see(page, "differ from those that the champion knows")
+    see(page, "with 16 references, 0 of them new with this batch")
+    see(page, "96 new pictures of this batch look like a place on it")
+    see(page, f"cvgl localize PICTURE --dataset town --lake {arrived.lake.root}")
+    page.screenshot(path=str(tmp_path / "account.png"))
+
+    newest(page, pages, "map-town")
+    image = page.locator("img[src^='data:image/png']").first
+    image.wait_for(state="visible", timeout=30_000)
+    assert image.evaluate("image => image.naturalWidth") == 640
+    page.screenshot(path=str(tmp_path / "map.png"))
+
+
+def newest(page: Page, pages: str, key: str) -> None:
+    """Opens the newest artifact with a key."""
+    page.goto(f"{pages}/artifacts/key/{key}")
+    page.locator("a[href*='/artifacts/artifact/']").first.click()
+
+
+def see(page: Page, text: str) -> None:
+    page.get_by_text(text).first.wait_for(state="visible", timeout=30_000)
 
 
 def shown(lake: Lake, batch: batches.Batch, version: str) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,11 +46,13 @@ class Server:
         return done.stdout
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    lake, port = Lake.at(tmp_path_factory.mktemp("server")), _free_port()
+@contextmanager
+def started(folder: Path, *, pages: bool = False) -> Iterator[Server]:
+    """A server with its database in a folder; with `pages` for a browser, too."""
+    folder.mkdir(exist_ok=True)
+    lake, port = Lake.at(folder), _free_port()
     given = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment = {**given, **engine_environment(lake, given, terminal=False), "PREFECT_SERVER_UI_ENABLED": "false"}
+    environment = {**given, **engine_environment(lake, given, terminal=False), "PREFECT_SERVER_UI_ENABLED": str(pages).lower()}
     environment["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (lake.root / "server.log").open("wb") as log:
@@ -66,6 +69,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         for one in running:
             one.terminate()
         psutil.wait_procs(running, timeout=30)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with started(tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 def test_every_flow_is_deployed_and_a_worker_runs_the_pipeline(server: Server, tmp_path: Path) -> None:

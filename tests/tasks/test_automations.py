@@ -7,15 +7,23 @@ from pathlib import Path
 import pytest
 
 from cvgl.errors import ConfigError, DataError
+from tasks.account import DONE, FAILED, WAITING
 from tasks.arrival import CLOSED
 from tasks.automations import create_automations, read_automations
 
-FILE = Path(__file__).resolve().parents[2] / "deployments" / "automations.yaml"
+DEPLOYMENTS = Path(__file__).resolve().parents[2] / "deployments"
+FILE, NOTIFICATIONS = DEPLOYMENTS / "automations.yaml", DEPLOYMENTS / "notifications.yaml"
 
 
 def test_the_automation_waits_for_the_event_that_is_emitted() -> None:
     triggers = [one["trigger"] for one in read_automations(FILE)]
     assert triggers[0]["expect"] == [CLOSED]
+
+
+def test_notifications_wait_for_events_that_are_emitted() -> None:
+    waited = {one["name"]: one["trigger"]["expect"] for one in read_automations(NOTIFICATIONS)}
+    assert waited["cvgl-asks"] == [WAITING, FAILED]
+    assert waited["cvgl-promoted"] == [DONE]
 
 
 @pytest.mark.parametrize("text", ["", "automations: 3", "automations: [3]", "a: [", "- x", "\x00"])
@@ -37,3 +45,37 @@ def test_a_deployment_that_is_not_there_is_named(tmp_path: Path) -> None:
     path.write_text("automations: [{name: x, trigger: {type: nonsense}}]")
     with pytest.raises(DataError, match="not as Prefect wants it"):
         create_automations(path)
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_the_block_that_tells_people_has_to_be_one(tmp_path: Path) -> None:
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
+    from prefect.blocks.system import Secret
+    from prefect.client.orchestration import get_client
+
+    with pytest.raises(ConfigError, match="no block says how people are told") as raised:
+        create_automations(NOTIFICATIONS)
+    assert "--block TYPE/NAME" in str(raised.value)
+    CustomWebhookNotificationBlock(name="x", url="http://127.0.0.1:9").save("people", overwrite=True)
+    Secret(value="x").save("key", overwrite=True)
+    for given, fault in (
+        ("slack-webhook/nobody", "'slack-webhook/nobody' is not on the server"),
+        ("nonsense", "'nonsense' is not on the server"),
+        ("secret/key", "'secret/key' cannot notify anybody"),
+    ):
+        with pytest.raises(ConfigError, match=fault) as raised:
+            create_automations(NOTIFICATIONS, given)
+        assert "custom-webhook/people" in str(raised.value)  # what there is
+    names = {"cvgl-failed", "cvgl-late", "cvgl-asks", "cvgl-promoted"}
+    assert create_automations(NOTIFICATIONS, "custom-webhook/people").keys() == names
+    assert create_automations(NOTIFICATIONS, "custom-webhook/people") == dict.fromkeys(names, "updated")
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        NOTIFICATIONS.read_text().replace("type: send-notification", "type: send-notification\n        block: secret/key")
+    )
+    with pytest.raises(ConfigError, match="'secret/key' cannot"):
+        create_automations(own, "custom-webhook/people")  # an action's own goes before
+    with get_client(sync_client=True) as client:
+        for name in names:
+            for found in client.read_automations_by_name(name):
+                client.delete_automation(found.id)

@@ -4,7 +4,7 @@ import pytest
 
 from cvgl.types import Progress
 from tasks import progress
-from tasks.progress import ProgressArtifact, observed, shown_on
+from tasks.progress import LiveTable, ProgressArtifact, observed, shown_on
 
 
 class Recorder:
@@ -72,3 +72,17 @@ def test_the_terminal_hears_every_report(written: list[tuple[float, str]]) -> No
         report(1, 3)
     assert recorder.titles == ["reading"]
     assert written
+
+
+def test_a_table_grows_while_it_is_watched_and_ends_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[list[int]] = []
+    monkeypatch.setattr(
+        progress, "_table_writer", lambda key, text: lambda rows: written.append([row["iteration"] for row in rows])
+    )
+    now = 0.0
+    table = LiveTable("key", "training", clock=lambda: now)
+    for iteration in range(1, 6):
+        now = float(iteration)
+        table.add({"iteration": iteration})
+    table.end([{"iteration": iteration} for iteration in range(1, 7)])
+    assert written == [[1], [1, 2, 3], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6]]

@@ -1,0 +1,94 @@
+"""A map as a picture: its references, which of them are new, and how many pictures were placed at each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cvgl.errors import DataError
+from cvgl.reporting.theme import LIGHT, Theme, drawing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike, NDArray
+
+    from cvgl.localization.placement import Position
+
+_SMALLEST, _LARGEST = 14.0, 220.0  # square points of a dot for one picture, and for the most at one reference
+
+
+class Coordinates(NamedTuple):
+    """Positions to draw.
+
+    Attributes:
+        points: float64 (N, 2), NaN where a position is not known.
+        axes: what the two axes are.
+        aspect: length of one unit upwards over one to the right.
+    """
+
+    points: NDArray[np.float64]
+    axes: tuple[str, str]
+    aspect: float
+
+
+def coordinates(positions: Sequence[Position]) -> Coordinates | None:
+    """Positions in the frame in which all that are known can be drawn: planar, or degrees; None where none is known.
+
+    Raises:
+        DataError: a CRS is unknown.
+        MissingDependencyError: planar and geographic positions are mixed, and pyproj is not installed.
+    """
+    frames = {at.crs for at in positions if at.x is not None}
+    if len(frames) == 1 and all(at.x is not None for at in positions if at.latitude is not None):
+        points = _array([None if at.x is None or at.y is None else (at.x, at.y) for at in positions])
+        return Coordinates(points, ("east, m", "north, m"), 1.0)
+    degrees = [at.degrees() for at in positions]
+    points = _array([None if one is None else (one[1], one[0]) for one in degrees])
+    if not np.isfinite(points).any():
+        return None
+    middle = float(np.nanmean(points[:, 1]))
+    return Coordinates(points, ("longitude", "latitude"), 1 / max(np.cos(np.radians(middle)), 0.01))
+
+
+def placement_map(where: Coordinates, new: ArrayLike, answers: ArrayLike, theme: Theme = LIGHT) -> Figure:
+    """Every reference as a dot, new ones apart, and a circle where pictures were placed, the larger the more.
+
+    Args:
+        where: of the references.
+        new: bool (N,).
+        answers: int (M,), the reference of each picture.
+
+    Raises:
+        DataError: shapes do not fit.
+    """
+    fresh, rows = np.asarray(new, bool), np.asarray(answers, np.int64)
+    if len(fresh) != len(where.points) or (len(rows) and not 0 <= rows.min() <= rows.max() < len(fresh)):
+        raise DataError("references and answers do not fit", where="placement_map", fix="pass rows of the references")
+    placed = np.bincount(rows, minlength=len(fresh))
+    with drawing(theme) as figures:
+        figure: Figure = figures.Figure(figsize=(6.4, 6.4), layout="constrained")
+        axis = figure.subplots()
+        for chosen, colour, label in ((~fresh, theme.muted, "reference"), (fresh, theme.reference, "new reference")):
+            if chosen.any():
+                points = where.points[chosen]
+                axis.scatter(points[:, 0], points[:, 1], s=6, color=colour, label=f"{label} ({chosen.sum()})", linewidths=0)
+        at = placed > 0
+        if at.any():
+            sizes = np.clip(_LARGEST * placed[at] / placed.max(), _SMALLEST, None)
+            label = f"pictures placed ({len(rows)}), at most {placed.max()} at one"
+            axis.scatter(
+                where.points[at, 0], where.points[at, 1], s=sizes, facecolors="none", edgecolors=theme.query, label=label
+            )
+        axis.set_aspect(where.aspect, adjustable="datalim")
+        axis.set_xlabel(where.axes[0])
+        axis.set_ylabel(where.axes[1])
+        axis.ticklabel_format(useOffset=False)
+        axis.tick_params(axis="x", labelrotation=30)
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1)
+        return figure
+
+
+def _array(points: Sequence[tuple[float, float] | None]) -> NDArray[np.float64]:
+    return np.array([(np.nan, np.nan) if point is None else point for point in points], np.float64).reshape(-1, 2)
