@@ -13,7 +13,7 @@ from cvgl.lake import TEMPORARY_PREFIX, Lake, parquet_files, read_parquet
 
 BYTES = (
     *("images", "ground_truth", "quarantine", "tombstones", "adapters", "evaluations"),
-    *("arrivals", "maps", "registrations"),
+    *("arrivals", "maps", "gate", "registrations"),
 )
 # What a run's figures in the registry say of where and when it ran.
 _OF_A_PLACE = ("cvgl.model_id", "cvgl.contents")
@@ -49,6 +49,11 @@ def lost_and_duplicated(lake: Lake, dataset: str, came: set[str]) -> tuple[int, 
     lost = len(wanted - set(rows)) + len(wanted - set(described))
     twice = max(0, counted - len(set(rows))) + len(described) - len(set(described)) + len(set(rows) - wanted)
     return lost, twice
+
+
+def untold(lake: Lake, dataset: str) -> list[str]:
+    """Batches that nobody was told the end of."""
+    return [f"nobody was told what became of {batch.batch}" for batch in batches.unreported(lake, dataset)]
 
 
 def temporary(lake: Lake) -> list[str]:

@@ -300,7 +300,7 @@ class Driver:
         outcome, came = self.outcome, self.town.contents()
         outcome.images = len(came)
         outcome.lost, outcome.duplicated = compare.lost_and_duplicated(self.lake, DATASET, came)
-        outcome.differences += compare.lakes(self.lake, self.calm)
+        outcome.differences += [*compare.lakes(self.lake, self.calm), *compare.untold(self.lake, DATASET)]
         outcome.temporary = compare.temporary(self.lake)
         outcome.files = compare.compared(self.lake)
 

@@ -74,6 +74,11 @@ def test_the_comparison_finds_what_is_lost_counted_twice_different_or_left(taken
     batch = batches.batches(lake, DATASET)[0]
     batches.advance(lake, batch, ingest={**batch.ingest, "new": count + 3})
     assert compare.lost_and_duplicated(lake, DATASET, came)[1] == 3
+    assert compare.untold(lake, DATASET) == []  # it is not at its end
+    ended = batches.advance(lake, batch, state=batches.State.DONE)
+    assert compare.untold(lake, DATASET) == [f"nobody was told what became of {batch.batch}"]
+    batches.mark_reported(lake, ended)
+    assert compare.untold(lake, DATASET) == []
     assert compare.lakes(lake, lake) == []
     other = Lake.at(tmp_path / "other")
     write_json(other.champion(DATASET), {"serving": "another"})
