@@ -19,7 +19,7 @@ from cvgl.arrival.leftovers import sweep_leftovers
 from cvgl.arrival.source import UnreachableError
 from cvgl.arrival.watching import Look
 from cvgl.config import ArrivalConfig, ExtractConfig
-from cvgl.errors import ConfigError, DataError, LakeError, ModelError
+from cvgl.errors import ConfigError, CvglError, DataError, LakeError, ModelError
 from cvgl.lake import Lake
 from cvgl.stages.extract import ExtractOutcome
 from flows.adapt import adapt
@@ -135,9 +135,13 @@ def _tell_of_a_kill(lake: Lake, dataset: str) -> None:
 
 
 def _report_ends(lake: Lake, dataset: str) -> None:
+    """Tells what became of batches; whatever stands in the way of that stands in the way of nothing else."""
     for batch in batches.unreported(lake, dataset):
         with tags(batch.batch):
-            tell(batch, lake)
+            try:
+                tell(batch, lake)
+            except (CvglError, OSError) as error:
+                logger.warning("what became of batch %s is told at the next look: %s", batch.batch, error)
 
 
 def _finish(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:

@@ -19,7 +19,7 @@ from cvgl.arrival.learned import Champion, champion_of
 from cvgl.catalog import run_query
 from cvgl.config import ArrivalConfig
 from cvgl.datasets.tables import read_images
-from cvgl.errors import DataError
+from cvgl.errors import DataError, LakeError
 from cvgl.features import FeatureStore
 from cvgl.lake import Lake
 from cvgl.localization.bundle import read_current
@@ -136,6 +136,29 @@ def test_an_end_that_a_killed_process_could_not_tell_is_told_by_the_next(undistu
     assert batches.unreported(lake, DATASET) == [batch]
     arrival(watching(source, lake))
     assert len(shown("account-town")) == before + 1
+
+
+def test_what_stands_in_the_way_of_an_account_stands_in_the_way_of_nothing_else(
+    second: tuple[Path, Lake], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from flows.arrival import arrival
+
+    source, lake = second
+    first = state_of(lake)
+    (lake.root / "cache" / "arrivals" / f"dataset={DATASET}" / "told" / f"{first.batch}-end.json").unlink()
+    save(place_picture(3, 7), source / "train" / "drone" / "0003" / "image-07.jpeg")
+
+    def damaged(*_: object) -> None:
+        raise LakeError("a version of a map cannot be used", where="maps", fix="build it anew")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.account.whereabouts", damaged)
+        outcome = arrival(watching(source, lake))
+    assert outcome.worked[0].state is State.DONE
+    assert f"what became of batch {first.batch} is told at the next look" in caplog.text
+    assert [batch.number for batch in batches.unreported(lake, DATASET)] == [1, 2]
+    arrival(watching(source, lake))
+    assert batches.unreported(lake, DATASET) == []
 
 
 def test_nothing_new_is_said_and_changes_nothing(undisturbed: tuple[Path, Lake]) -> None:
