@@ -16,6 +16,7 @@ from flows.outcome import Outcomes, RunOutcome
 from flows.register import register
 from flows.report import report
 from flows.stage import stage_flow
+from tasks.account import show_run
 from tasks.recover import recover
 
 
@@ -47,5 +48,7 @@ def pipeline(config: RunConfig) -> RunOutcome:
             registration = register(adapter.run, config.registry, config.evaluate, lake)
         with took("report"):  # the paper's figures for this run (IV-D), and what the gate said
             page = report(adapter.run, config.registry, lake)
+        chosen = "" if alignment is None else alignment.record.reason
+        show_run(images, chosen, evaluation.metrics, registration, Lake.at(lake))
     stages = Outcomes(images, alignment, features, adapter, evaluation, registration, page)
     return RunOutcome.of(lake, stages, took.seconds)

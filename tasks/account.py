@@ -1,24 +1,38 @@
-"""Telling people what a batch came to, on the page of the run and by an event that a notification can wait for."""
+"""What a run came to, on its own page, in the words of people who ask: what came in, what was refused, what was decided and
+why, whether it is better, and where it is. Of a batch of arrivals an event tells it, too, which a notification can wait for.
+"""
 
 from __future__ import annotations
 
 import base64
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
 from prefect.events import emit_event
 
 from cvgl.arrival import batches
-from cvgl.arrival.account import Refused, Whereabouts, refused, whereabouts
+from cvgl.arrival.account import refused, whereabouts
 from cvgl.arrival.batches import Batch, State
+from cvgl.datasets.tables import read_quarantine
+from cvgl.errors import CvglError
 from cvgl.lake import Lake, read_json
 from cvgl.quality.gate import GateDecision
 from cvgl.reporting.mapping import coordinates, placement_map
 from cvgl.reporting.theme import to_png
-from tasks.artifacts import INLINE_LIMIT, artifact_key
+from cvgl.stages.adapt import SELECTION_FILE, read_selection
+from cvgl.stages.ingest import IngestOutcome
+from cvgl.stages.whereabouts import Whereabouts
+from cvgl.stages.whereabouts import whereabouts as places_of
+from cvgl.summary import MetricSummary
+from tasks.artifacts import INLINE_LIMIT, artifact_key, metrics_markdown
 from tasks.events import deliver, event_id, resource_of
+from tasks.registry.registration import RegisterOutcome
 from tasks.registry.verdict import DECISION_FILE, gate_folder
 from tasks.stage import stage_task
 
+logger = logging.getLogger("cvgl.account")
 DONE, WAITING, FAILED = (f"cvgl.batch.{state}" for state in (State.DONE, State.WAITING, State.FAILED))
 LISTED = 20  # refused files that the page names; `cvgl query` has all
 _DPI = 100  # a page's width, and few enough bytes to be part of the artifact
@@ -26,27 +40,31 @@ _DPI = 100  # a page's width, and few enough bytes to be part of the artifact
 
 @stage_task("tell", run_name="tell what became of {batch.batch}")
 def tell(batch: Batch, lake: Lake) -> None:
-    """The account of a batch: what came, what was refused, what was decided and why, whether it is better, and where it is."""
-    left_out, found = refused(lake, batch), whereabouts(lake, batch)
-    create_markdown_artifact(
-        account(batch, left_out, found, lake),
-        key=artifact_key("account", batch.dataset),
-        description=f"What became of batch {batch.batch} of {batch.dataset}: {batch.outcome or batch.state}",
-    )
-    if found is not None and (drawn := _drawn(found)) is not None:
-        create_image_artifact(
-            drawn,
-            key=artifact_key("map", batch.dataset),
-            description=f"Where the pictures of batch {batch.batch} lie on the map {found.serving.map} that serves",
-        )
+    """The account of a batch, and the event of its end."""
+    left_out, found, gate = refused(lake, batch), whereabouts(lake, batch), _gate(batch, lake)
+    outcome = batch.outcome or str(batch.state)
+    counted = ", ".join(f"{name} {count}" for name, count in batch.ingest.items() if count)
+    came = f"{batch.n_files} files of `{batch.source}`, and {batch.n_removed} went. Pictures: {counted or 'none'}."
+    decided = batch.reason if gate is None else batch.reason.removesuffix(f"; {gate.reason}")
+    parts = {
+        "What came in": came,
+        "What was refused": _refusals(left_out),
+        "What was decided, and why": f"**{batch.verdict or outcome}**: {decided}",
+        "Is it better?": _better(gate),
+        "Where is it?": _where(batch.dataset, found, lake, "of this batch"),
+    }
+    if batch.state in batches.ANSWERABLE:
+        said = f"cvgl answer {batch.batch} adapt --dataset {batch.dataset} --lake {lake.root}"
+        parts["What you can do"] = f"`{said}` (or `skip`); the next look goes on with it."
+    _show(batch.dataset, f"{batch.batch}: {outcome}", f"What became of batch {batch.batch} of {batch.dataset}", parts, found)
     emit_event(
         f"cvgl.batch.{batch.state}",
-        resource=resource_of(batch) | {"cvgl.outcome": batch.outcome or str(batch.state)},
+        resource=resource_of(batch) | {"cvgl.outcome": outcome},
         payload={
             "batch": batch.batch,
             "dataset": batch.dataset,
             "lake": str(lake.root),
-            "outcome": batch.outcome or str(batch.state),
+            "outcome": outcome,
             "reason": batch.reason,
             "refused": len(left_out),
             "run": batch.run,
@@ -58,50 +76,71 @@ def tell(batch: Batch, lake: Lake) -> None:
     batches.mark_reported(lake, batch)  # last: people are told twice rather than never
 
 
-def account(batch: Batch, left_out: list[Refused], found: Whereabouts | None, lake: Lake) -> str:
-    """The account as Markdown.
+def show_run(
+    images: IngestOutcome, alignment: str, metrics: Sequence[MetricSummary], registered: RegisterOutcome, lake: Lake
+) -> None:
+    """The account of a run of the pipeline, on the page of the flow run; what stands in its way is logged and no more.
 
-    Raises:
-        LakeError: what the gate said is damaged.
+    Args:
+        images: what was taken in.
+        alignment: how the views were aligned, and why; empty where that was not chosen.
+        metrics: of the evaluation; empty without labels.
+        registered: with the gate's decision.
+        lake: where everything is.
     """
-    gate = _gate(batch, lake)
-    parts = {
-        "What came in": _came(batch),
-        "What was refused": _refusals(left_out),
-        "What was decided, and why": f"**{batch.verdict or batch.outcome or batch.state}**: {_without(batch.reason, gate)}",
-        "Is it better?": _better(gate),
-        "Where is it?": _where(batch, found, lake),
-    }
-    if batch.state in batches.ANSWERABLE:
-        said = f"cvgl answer {batch.batch} adapt --dataset {batch.dataset} --lake {lake.root}"
-        parts["What you can do"] = f"`{said}` (or `skip`); the next look goes on with it."
-    return f"# {batch.batch}: {batch.outcome or batch.state}\n" + "".join(
-        f"\n## {name}\n\n{text}\n" for name, text in parts.items()
+    dataset, run = images.ref.name, registered.run
+    try:
+        found = places_of(lake, dataset)
+        parts = {
+            "What came in": f"{images.new} new pictures, {images.known} known; the dataset holds {images.total}.",
+            "What was refused": _refusals(read_quarantine(lake, dataset).to_pylist()),
+            "What was decided, and why": _decisions(alignment, run, lake),
+            "Is it better?": f"{_better(registered.decision)}\n\n{metrics_markdown(metrics)}",
+            "Where is it?": _where(dataset, found, lake, "of the dataset"),
+        }
+        _show(dataset, f"{run}: {registered.verdict}", f"What became of {run}", parts, found)
+    except (CvglError, OSError) as error:
+        logger.warning("the account of %s cannot be given: %s", run, error)
+
+
+def _show(dataset: str, heading: str, what: str, parts: Mapping[str, str], found: Whereabouts | None) -> None:
+    create_markdown_artifact(
+        f"# {heading}\n" + "".join(f"\n## {name}\n\n{text}\n" for name, text in parts.items()),
+        key=artifact_key("account", dataset),
+        description=f"{what}: {heading.rpartition(': ')[2]}",
     )
+    if found is not None and (drawn := _drawn(found)) is not None:
+        create_image_artifact(
+            drawn,
+            key=artifact_key("map", dataset),
+            description=f"Where pictures lie on the map {found.serving.map} that serves {dataset}",
+        )
 
 
-def _came(batch: Batch) -> str:
-    counted = ", ".join(f"{name} {count}" for name, count in batch.ingest.items() if count)
-    return f"{batch.n_files} files of `{batch.source}`, and {batch.n_removed} went. Pictures: {counted or 'none'}."
-
-
-def _refusals(left_out: list[Refused]) -> str:
-    if not left_out:
+def _refusals(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
         return "Nothing."
-    rows = "".join(f"\n| {_cell(one.name)} | {one.reason} | {_cell(one.detail)} |" for one in left_out[:LISTED])
-    more = f'\n\nThe first {LISTED} of {len(left_out)}; all: `cvgl query "FROM quarantine"`.' if len(left_out) > LISTED else ""
-    return f"| file | reason | detail |\n|---|---|---|{rows}{more}"
+    listed = "".join(f"\n| {_cell(row['uri'])} | {row['reason']} | {_cell(row['detail'])} |" for row in rows[:LISTED])
+    more = ""
+    if len(rows) > LISTED:
+        more = f"\n\nThe first {LISTED} of {len(rows)}; all: `cvgl query 'FROM quarantine'`."
+    return f"| file | reason | detail |\n|---|---|---|{listed}{more}"
+
+
+def _decisions(alignment: str, run: str, lake: Lake) -> str:
+    """What the run chose by itself, without labels."""
+    folder = lake.adapter(run)
+    lines = [f"alignment: {alignment}"] if alignment else []
+    if (folder / SELECTION_FILE).is_file():
+        chosen = read_selection(folder)
+        lines.append(f"recipe **{chosen.chosen}**: {chosen.reason}")
+    return "".join(f"- {line}\n" for line in lines) or "Nothing was left to the run: alignment and recipe were given."
 
 
 def _gate(batch: Batch, lake: Lake) -> GateDecision | None:
     """What the gate said of the batch's challenger; none where nothing was learned."""
     path = gate_folder(lake, batch.run) / DECISION_FILE
     return GateDecision.model_validate(read_json(path)["decision"]) if batch.run and path.is_file() else None
-
-
-def _without(reason: str, gate: GateDecision | None) -> str:
-    """A batch's reason, which ends with the gate's, without that."""
-    return reason if gate is None else reason.removesuffix(f"; {gate.reason}")
 
 
 def _better(gate: GateDecision | None) -> str:
@@ -112,21 +151,21 @@ def _better(gate: GateDecision | None) -> str:
     return f"**{gate.verdict}**: {gate.reason}" + "".join(f"\n- {figure}" for figure in figures)
 
 
-def _where(batch: Batch, found: Whereabouts | None, lake: Lake) -> str:
+def _where(dataset: str, found: Whereabouts | None, lake: Lake, whose: str) -> str:
     if found is None:
         return "No map serves yet."
     serving, new = found.serving, int(found.new.sum())
     lines = [
-        f"map `{serving.map}` serves, with {len(found.references)} references, {new} of them new with this batch",
+        f"map `{serving.map}` serves, with {len(found.references)} references, {new} of them new",
         f"adapter `{serving.run}`" + (f", `{serving.model}` version {serving.version} in MLflow" if serving.version else ""),
-        f"folder `{lake.map(batch.dataset) / serving.map}`",
+        f"folder `{lake.map(dataset) / serving.map}`",
     ]
     page = lake.report(serving.run) / "index.html"
     if page.is_file():
         lines.append(f"report `{page}`")
     if len(found.answers):
-        lines.append(f"{len(found.answers) + found.left_out} new pictures of this batch look like a place on it (see the map)")
-    lines.append(f"ask it: `cvgl localize PICTURE --dataset {batch.dataset} --lake {lake.root}`")
+        lines.append(f"{len(found.answers) + found.left_out} pictures {whose} look like a place on it (see the map)")
+    lines.append(f"ask it: `cvgl localize PICTURE --dataset {dataset} --lake {lake.root}`")
     return "".join(f"- {line}\n" for line in lines)
 
 

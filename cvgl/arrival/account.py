@@ -6,65 +6,23 @@ No label is used, and none can be: the ground truth is a table that this module 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import Any
 
 from cvgl.arrival import batches
 from cvgl.arrival.batches import Batch
 from cvgl.arrival.spool import Spool
-from cvgl.datasets.tables import read_images, read_quarantine
-from cvgl.features import FeatureStore
+from cvgl.datasets.tables import read_quarantine
 from cvgl.hashing import IMAGE_ID_LENGTH
 from cvgl.lake import Lake, parquet_files, read_parquet
-from cvgl.localization.bundle import Serving, read_current
-from cvgl.localization.placing import Reference
-from cvgl.retrieval import search
-from cvgl.stages.maps import open_map
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-MOST_PLACED = 20_000  # pictures of a batch: more dots are not seen, and a page should not take minutes
+from cvgl.stages.whereabouts import Whereabouts
+from cvgl.stages.whereabouts import whereabouts as places_of
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A file of a batch that is left out.
+def refused(lake: Lake, batch: Batch) -> list[dict[str, Any]]:
+    """The files of a batch that are refused at present, or could not be described: `uri`, `reason`, `detail`, by name.
 
-    Attributes:
-        name: path relative to the source.
-        reason, detail: as in the quarantine.
-    """
-
-    name: str
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Whereabouts:
-    """Where the pictures of a batch lie on the map that serves.
-
-    Attributes:
-        serving: the version of the map, its run, and the version in the registry.
-        references: of the map.
-        new: whether each of them came with the batch and no earlier one: bool (N,).
-        answers: the row of the reference that each of the batch's new pictures looks most like: int64 (M,).
-        left_out: new pictures of the batch beyond `MOST_PLACED`.
-    """
-
-    serving: Serving
-    references: tuple[Reference, ...]
-    new: NDArray[np.bool_]
-    answers: NDArray[np.int64]
-    left_out: int
-
-
-def refused(lake: Lake, batch: Batch) -> list[Refused]:
-    """The files of a batch that are refused at present, or could not be described, by name.
+    Here `uri` is the path relative to the source.
 
     Raises:
         LakeError: the record of the batch or the quarantine is damaged.
@@ -75,7 +33,11 @@ def refused(lake: Lake, batch: Batch) -> list[Refused]:
     rows = read_quarantine(lake, batch.dataset).to_pylist()
     failures = lake.quarantine(batch.dataset) / "extract"
     rows += [row for path in parquet_files(failures) for row in read_parquet(path).to_pylist()]
-    found = {names[row["uri"]]: Refused(names[row["uri"]], row["reason"], row["detail"]) for row in rows if row["uri"] in names}
+    found = {
+        names[row["uri"]]: {"uri": names[row["uri"]], "reason": row["reason"], "detail": row["detail"]}
+        for row in rows
+        if row["uri"] in names
+    }
     return [found[name] for name in sorted(found)]
 
 
@@ -85,24 +47,10 @@ def whereabouts(lake: Lake, batch: Batch) -> Whereabouts | None:
     Raises:
         LakeError: the map or the descriptors are damaged.
     """
-    current = read_current(lake.champion(batch.dataset))
-    if current is None:
-        return None
-    found = open_map(lake, batch.dataset)
     brought = _ids(batches.contents(lake, batch).files)
     # A copy of what was there already is nothing new.
     brought -= _ids(batches.ledger(lake, batch.dataset, batch.source, through=batch.number - 1))
-    store = FeatureStore(lake.features(found.features, batch.dataset))
-    described = brought & set(store.ids())
-    rows = read_images(lake, batch.dataset).select(["image_id", "view"]).to_pylist()
-    queries = sorted(row["image_id"] for row in rows if row["image_id"] in described and row["view"] == found.query_view)
-    shown = queries[:MOST_PLACED]
-    references = found.index.references
-    answers = np.zeros(0, np.int64)
-    if shown and references:
-        answers = search.top_k(found.transform.transform_query(store.read(shown)), found.index.descriptors, 1).index[:, 0]
-    new = np.array([reference.image_id in brought for reference in references], bool)
-    return Whereabouts(current.serving, references, new, answers, len(queries) - len(shown))
+    return places_of(lake, batch.dataset, brought)
 
 
 def _ids(files: Mapping[str, str]) -> set[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 from typer.testing import CliRunner
 
 from flows.cli import app
@@ -66,3 +67,12 @@ def contents(root: Path, *folders: str) -> dict[str, bytes]:
         for path in sorted((root / folder).rglob("*"))
         if path.is_file() and not path.name.startswith(".")
     }
+
+
+def artifacts(key: str, address: str | None = None) -> list[dict[str, Any]]:
+    """The artifacts with a key on a Prefect server (default: that of the tests), oldest first."""
+    from prefect.settings import PREFECT_API_URL
+
+    wanted = {"artifacts": {"key": {"any_": [key]}}}
+    found = httpx.post(f"{address or PREFECT_API_URL.value()}/artifacts/filter", json=wanted, timeout=60).json()
+    return sorted(found, key=lambda one: str(one["created"]))

@@ -26,7 +26,7 @@ from cvgl.localization.bundle import read_current
 from cvgl.stages.maps import open_map
 from tests.arrival.sources import DATASET, drone, town, watching
 from tests.data.pictures import place_picture, save
-from tests.flows.commands import contents
+from tests.flows.commands import artifacts, contents
 
 pytestmark = [pytest.mark.usefixtures("prefect_api"), pytest.mark.timeout(600)]
 SAME_BYTES = (
@@ -81,21 +81,11 @@ def test_a_batch_becomes_a_champion_and_every_step_is_on_record(undisturbed: tup
     assert rows[0][2].startswith("no adapter serves this map yet")
 
 
-def shown(key: str) -> list[dict[str, Any]]:
-    """The artifacts with a key on the server, oldest first."""
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-
-    with get_client(sync_client=True) as client:
-        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
-    return [one.model_dump() for one in sorted(found, key=lambda one: one.created)]
-
-
 def test_the_page_of_a_run_answers_what_people_ask(undisturbed: tuple[Path, Lake]) -> None:
     _, lake = undisturbed
     batch, current = state_of(lake), read_current(lake.champion(DATASET))
     assert current is not None
-    text = next(one["data"] for one in shown("account-town") if batch.batch in one["data"])
+    text = next(one["data"] for one in artifacts("account-town") if batch.batch in one["data"])
     parts = dict(part.split("\n\n", 1) for part in text.split("\n## ")[1:])
     assert list(parts) == ["What came in", "What was refused", "What was decided, and why", "Is it better?", "Where is it?"]
     assert f"new {read_images(lake, DATASET).num_rows}" in parts["What came in"]
@@ -106,7 +96,7 @@ def test_the_page_of_a_run_answers_what_people_ask(undisturbed: tuple[Path, Lake
     for said in (current.serving.map, batch.run, f"cvgl localize PICTURE --dataset {DATASET}", str(lake.report(batch.run))):
         assert said in parts["Where is it?"]
     assert batches.unreported(lake, DATASET) == []
-    rows = json.loads(shown(f"iterations-{DATASET}-paper-standardised-seed0")[0]["data"])
+    rows = json.loads(artifacts(f"iterations-{DATASET}-paper-standardised-seed0")[0]["data"])
     assert [row["iteration"] for row in rows] == [1, 2, 3]
     assert {"loss total", "labelled_share"} <= rows[0].keys()
 
@@ -129,13 +119,13 @@ def test_an_end_that_a_killed_process_could_not_tell_is_told_by_the_next(undistu
     from flows.arrival import arrival
 
     source, lake = undisturbed
-    batch, before = state_of(lake), len(shown("account-town"))
+    batch, before = state_of(lake), len(artifacts("account-town"))
     arrival(watching(source, lake))
-    assert len(shown("account-town")) == before  # it was told
+    assert len(artifacts("account-town")) == before  # it was told
     (lake.root / "cache" / "arrivals" / f"dataset={DATASET}" / "told" / f"{batch.batch}-end.json").unlink()
     assert batches.unreported(lake, DATASET) == [batch]
     arrival(watching(source, lake))
-    assert len(shown("account-town")) == before + 1
+    assert len(artifacts("account-town")) == before + 1
 
 
 def test_what_stands_in_the_way_of_an_account_stands_in_the_way_of_nothing_else(
@@ -199,9 +189,9 @@ def test_few_new_pictures_are_taken_in_and_left(second: tuple[Path, Lake]) -> No
     assert batch.features == state_of(lake, 1).features
     assert batch.ingest["new"] == 2
     [left_out] = refused(lake, batch)
-    assert (left_out.name, left_out.reason) == ("train/drone/0003/image-09.jpeg", "not_a_picture")
-    text = shown("account-town")[-1]["data"]
-    assert f"| {left_out.name} | {left_out.reason} | {left_out.detail} |" in text
+    assert (left_out["uri"], left_out["reason"]) == ("train/drone/0003/image-09.jpeg", "not_a_picture")
+    text = artifacts("account-town")[-1]["data"]
+    assert f"| {left_out['uri']} | {left_out['reason']} | {left_out['detail']} |" in text
     assert "Nothing new was learned." in text
     found = whereabouts(lake, batch)
     assert found is not None

@@ -6,10 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.data.pictures import place_picture, save
-from tests.flows.commands import ADAPTER, FEATURES, QUICK, contents, cvgl, invoke
+from tests.flows.commands import ADAPTER, FEATURES, QUICK, artifacts, contents, cvgl, invoke
 from tests.flows.conftest import Finished
 
 pytestmark = pytest.mark.timeout(900)  # the first test waits for the server and for a whole run
@@ -59,6 +60,24 @@ def test_a_run_ends_with_the_object_of_the_contract(finished: Finished) -> None:
         assert metric["protocol_hash"]
         assert metric["n_queries"] > 0
         assert metric["n_gallery"] > 0
+
+
+def test_the_page_of_a_run_answers_what_people_ask(finished: Finished, prefect_api: str) -> None:
+    """On the page of the whole run, not only on those of its stages."""
+    answer = finished.run.json
+    [shown] = [one for one in artifacts("account-tiny", prefect_api) if f"--lake {finished.lake}`" in one["data"]][:1]
+    assert httpx.get(f"{prefect_api}/flow_runs/{shown['flow_run_id']}").json()["name"] == "tiny/gist/seed 0"
+    text = shown["data"]
+    parts = dict(part.split("\n\n", 1) for part in text.split("\n## ")[1:])
+    assert list(parts) == ["What came in", "What was refused", "What was decided, and why", "Is it better?", "Where is it?"]
+    assert "92 new pictures, 0 known; the dataset holds 92" in parts["What came in"]
+    assert parts["What was refused"].strip() == "Nothing."
+    assert f"alignment: {answer['alignment']}" in parts["What was decided, and why"]
+    assert parts["Is it better?"].startswith(f"**promoted**: {answer['reason']}")
+    assert "| adapted | drone_to_satellite |" in parts["Is it better?"]
+    assert f"adapter `{answer['run']}`" in parts["Where is it?"]
+    assert answer["report"] in parts["Where is it?"]
+    assert "pictures of the dataset look like a place on it" in parts["Where is it?"]
 
 
 def test_no_traceback_and_no_lock_noise_on_the_terminal(finished: Finished) -> None:
