@@ -21,7 +21,7 @@ from cvgl.config import ArrivalConfig
 from cvgl.datasets.tables import read_images
 from cvgl.errors import DataError, LakeError
 from cvgl.features import FeatureStore
-from cvgl.lake import Lake
+from cvgl.lake import Lake, read_json
 from cvgl.localization.bundle import read_current
 from cvgl.stages.maps import open_map
 from tests.arrival.sources import DATASET, drone, town, watching
@@ -96,9 +96,11 @@ def test_the_page_of_a_run_answers_what_people_ask(undisturbed: tuple[Path, Lake
     for said in (current.serving.map, batch.run, f"cvgl localize PICTURE --dataset {DATASET}", str(lake.report(batch.run))):
         assert said in parts["Where is it?"]
     assert batches.unreported(lake, DATASET) == []
-    rows = json.loads(artifacts(f"iterations-{DATASET}-paper-standardised-seed0")[0]["data"])
-    assert [row["iteration"] for row in rows] == [1, 2, 3]
-    assert {"loss total", "labelled_share"} <= rows[0].keys()
+    # The table of the iterations; other tests' runs of the same name are on this server as well.
+    trained = read_json(lake.adapter(batch.run) / "adapter.json")["history"]
+    tables = [json.loads(one["data"]) for one in artifacts(f"iterations-{DATASET}-paper-standardised-seed0")]
+    totals = [float(f"{one['losses']['total']:.4g}") for one in trained]
+    assert totals in [[row["loss total"] for row in rows] for rows in tables]
 
 
 def test_where_the_pictures_of_a_batch_lie_on_the_map(undisturbed: tuple[Path, Lake]) -> None:
