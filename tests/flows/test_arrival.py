@@ -117,6 +117,7 @@ def test_where_the_pictures_of_a_batch_lie_on_the_map(undisturbed: tuple[Path, L
     assert found.answers.tolist() == similarity.argmax(axis=1).tolist()
 
 
+@pytest.mark.slow
 def test_an_end_that_a_killed_process_could_not_tell_is_told_by_the_next(undisturbed: tuple[Path, Lake]) -> None:
     from flows.arrival import arrival
 
@@ -130,6 +131,7 @@ def test_an_end_that_a_killed_process_could_not_tell_is_told_by_the_next(undistu
     assert len(artifacts("account-town")) == before + 1
 
 
+@pytest.mark.slow
 def test_what_stands_in_the_way_of_an_account_stands_in_the_way_of_nothing_else(
     second: tuple[Path, Lake], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
