@@ -1,6 +1,6 @@
 """What looks of each tile, and cells of each picture, are worth on real flights; the figures of docs/robust.md.
 
-    python -m benchmarks.looks --shared ../shared --lake FOLDER [--date 2014-01] [--cells 2] [--size 100 --size 200] [--turns 4]
+    python -m benchmarks.looks --shared ../shared --lake FOLDER [--date 2014-01] [--cells 2] [--size 100 --size 200] [--turns 8]
 
 Frames of Flight1 and the looks of one map are learned from, single frames and windows of Flight2 asked about. Descriptors are
 computed by the stages of the pipeline, and only once: a killed run goes on.
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--date", default="2014-01", help="of the map")
     parser.add_argument("--cells", type=int, default=2, help="rows and columns of cells of a descriptor")
     parser.add_argument("--size", type=float, action="append", help="side of a look in metres; repeatable (100, 200)")
-    parser.add_argument("--turns", type=int, default=4, help="of each look")
+    parser.add_argument("--turns", type=int, default=8, help="of each look")
     given = parser.parse_args()
     sizes = tuple(given.size or (100.0, 200.0))
     print(json.dumps(measure(given.shared, Lake.at(given.lake), given.date, given.cells, sizes, given.turns), indent=2))

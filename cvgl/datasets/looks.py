@@ -1,6 +1,6 @@
 """Looks of a place: the same ground cut from one map at several sizes and turns, each a reference of its own.
 
-    python -m cvgl.datasets.looks MANIFEST MAP FOLDER --root ROOT --size 100 --size 200 --turns 4
+    python -m cvgl.datasets.looks MANIFEST MAP FOLDER --root ROOT --size 100 --size 200 --turns 8
 
 A drone comes from any heading and flies at any height; a tile shows north at its top and one size of ground. The mean over a
 tile's turns blurs where things lie, so each turn and size becomes a picture, at the position and place of its tile: where
@@ -113,7 +113,7 @@ class Map:
 
 
 def write_looks(
-    manifest: Path, map_image: Path, folder: Path, root: Path | None = None, sizes: Sequence[float] = (100.0,), turns: int = 4
+    manifest: Path, map_image: Path, folder: Path, root: Path | None = None, sizes: Sequence[float] = (100.0,), turns: int = 8
 ) -> Path:
     """Writes a folder in which every reference of a manifest is replaced by its looks.
 
@@ -216,7 +216,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="to write the looks, the other pictures and manifest.csv into")
     parser.add_argument("--root", type=Path, help="folder that the manifest's paths start from")
     parser.add_argument("--size", type=float, action="append", help="side of the ground in metres; repeatable (100)")
-    parser.add_argument("--turns", type=int, default=4, help="of each size (4)")
+    parser.add_argument("--turns", type=int, default=8, help="of each size (8)")
     given = parser.parse_args()
     written = write_looks(given.manifest, given.map, given.folder, given.root, given.size or (100.0,), given.turns)
     print(f"wrote {written}; ingest it")
