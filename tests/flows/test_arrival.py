@@ -179,6 +179,7 @@ def second(undisturbed: tuple[Path, Lake], tmp_path: Path) -> Iterator[tuple[Pat
     shutil.copytree(kept, source)
 
 
+@pytest.mark.slow
 def test_few_new_pictures_are_taken_in_and_left(second: tuple[Path, Lake]) -> None:
     from flows.arrival import arrival
 

@@ -54,6 +54,7 @@ def test_an_experiment_from_pictures_to_one_json_object(pairs: Path, tmp_path: P
 
 
 @pytest.mark.usefixtures("prefect_api")
+@pytest.mark.slow
 def test_a_figure_is_drawn_and_the_weight_free_model_is_said_to_be_used(pairs: Path, tmp_path: Path) -> None:
     run = invoke(
         *("reproduce", "fig8", "--data-root", pairs, "--lake", tmp_path, "--seeds", "3", "--dataset", "mine"),
@@ -114,6 +115,7 @@ def test_robust_measures_every_set_in_a_folder_with_and_without_an_alignment(
 @pytest.mark.parametrize(
     ("options", "aligned"), [(["--no-align"], ["none"]), (["--query-crop", "0.8"], ["given"])], ids=["none", "given"]
 )
+@pytest.mark.slow
 def test_an_alignment_that_is_given_or_refused_is_not_chosen(
     several: Path, tmp_path: Path, options: list[str], aligned: list[str]
 ) -> None:
