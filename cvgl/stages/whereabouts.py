@@ -22,7 +22,7 @@ from cvgl.stages.maps import open_map
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MOST_PLACED = 20_000  # pictures: more dots are not seen, and a page should not take minutes
+MOST_PLACED = 5_000  # pictures: more dots are not seen, and a page should not take minutes over a map of 100,000 references
 
 
 @dataclass(frozen=True, slots=True)
