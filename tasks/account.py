@@ -17,7 +17,7 @@ from cvgl.arrival.account import refused, whereabouts
 from cvgl.arrival.batches import Batch, State
 from cvgl.datasets.tables import read_quarantine
 from cvgl.errors import CvglError
-from cvgl.lake import Lake, read_json
+from cvgl.lake import Lake
 from cvgl.quality.gate import GateDecision
 from cvgl.reporting.mapping import coordinates, placement_map
 from cvgl.reporting.theme import to_png
@@ -29,7 +29,7 @@ from cvgl.summary import MetricSummary
 from tasks.artifacts import INLINE_LIMIT, artifact_key, metrics_markdown
 from tasks.events import deliver, event_id, resource_of
 from tasks.registry.registration import RegisterOutcome
-from tasks.registry.verdict import DECISION_FILE, gate_folder
+from tasks.registry.verdict import read_decision
 from tasks.stage import stage_task
 
 logger = logging.getLogger("cvgl.account")
@@ -41,7 +41,7 @@ _DPI = 100  # a page's width, and few enough bytes to be part of the artifact
 @stage_task("tell", run_name="tell what became of {batch.batch}")
 def tell(batch: Batch, lake: Lake) -> None:
     """The account of a batch, and the event of its end."""
-    left_out, found, gate = refused(lake, batch), whereabouts(lake, batch), _gate(batch, lake)
+    left_out, found, gate = refused(lake, batch), whereabouts(lake, batch), read_decision(lake, batch.run)
     outcome = batch.outcome or str(batch.state)
     counted = ", ".join(f"{name} {count}" for name, count in batch.ingest.items() if count)
     came = f"{batch.n_files} files of `{batch.source}`, and {batch.n_removed} went. Pictures: {counted or 'none'}."
@@ -135,12 +135,6 @@ def _decisions(alignment: str, run: str, lake: Lake) -> str:
         chosen = read_selection(folder)
         lines.append(f"recipe **{chosen.chosen}**: {chosen.reason}")
     return "".join(f"- {line}\n" for line in lines) or "Nothing was left to the run: alignment and recipe were given."
-
-
-def _gate(batch: Batch, lake: Lake) -> GateDecision | None:
-    """What the gate said of the batch's challenger; none where nothing was learned."""
-    path = gate_folder(lake, batch.run) / DECISION_FILE
-    return GateDecision.model_validate(read_json(path)["decision"]) if batch.run and path.is_file() else None
 
 
 def _better(gate: GateDecision | None) -> str:

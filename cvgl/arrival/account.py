@@ -5,7 +5,6 @@ No label is used, and none can be: the ground truth is a table that this module 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from cvgl.arrival import batches
 from cvgl.arrival.batches import Batch
 from cvgl.arrival.spool import Spool
 from cvgl.datasets.tables import read_quarantine
-from cvgl.hashing import IMAGE_ID_LENGTH
 from cvgl.lake import Lake, parquet_files, read_parquet
 from cvgl.stages.whereabouts import Whereabouts
 from cvgl.stages.whereabouts import whereabouts as places_of
@@ -47,11 +45,4 @@ def whereabouts(lake: Lake, batch: Batch) -> Whereabouts | None:
     Raises:
         LakeError: the map or the descriptors are damaged.
     """
-    brought = _ids(batches.contents(lake, batch).files)
-    # A copy of what was there already is nothing new.
-    brought -= _ids(batches.ledger(lake, batch.dataset, batch.source, through=batch.number - 1))
-    return places_of(lake, batch.dataset, brought)
-
-
-def _ids(files: Mapping[str, str]) -> set[str]:
-    return {sha256[:IMAGE_ID_LENGTH] for sha256 in files.values() if sha256}
+    return places_of(lake, batch.dataset, batches.new_ids(lake, batch))

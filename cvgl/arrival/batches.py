@@ -9,6 +9,7 @@ by however many watchers they are noticed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from pydantic import Field, JsonValue, ValidationError
 from cvgl.config import Settings
 from cvgl.datasets.tables import image_batches
 from cvgl.errors import DataError, LakeError
-from cvgl.hashing import digest_json
+from cvgl.hashing import IMAGE_ID_LENGTH, digest_json
 from cvgl.lake import TEMPORARY_PREFIX, Lake, read_json, sweep, write_json
 
 DIGEST_LENGTH = 12
@@ -153,6 +154,16 @@ def expected(lake: Lake, batch: Batch) -> set[str]:
     """Files of a batch and of those before it that no later batch has found deleted."""
     through = ledger(lake, batch.dataset, batch.source, through=batch.number)
     return through.keys() & ledger(lake, batch.dataset, batch.source).keys()
+
+
+def new_ids(lake: Lake, batch: Batch) -> set[str]:
+    """Image ids of what a batch brought; a copy of what its source held already is nothing new."""
+    before = ledger(lake, batch.dataset, batch.source, through=batch.number - 1)
+    return _image_ids(contents(lake, batch).files) - _image_ids(before)
+
+
+def _image_ids(files: Mapping[str, str]) -> set[str]:
+    return {sha256[:IMAGE_ID_LENGTH] for sha256 in files.values() if sha256}
 
 
 def close(lake: Lake, dataset: str, source: str, brought: Contents, n_bytes: int) -> Batch:

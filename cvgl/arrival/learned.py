@@ -10,7 +10,7 @@ from cvgl.arrival import batches
 from cvgl.arrival.batches import Batch
 from cvgl.datasets.tables import image_batches, read_images
 from cvgl.features import FeatureStore
-from cvgl.hashing import IMAGE_ID_LENGTH, digest_lines
+from cvgl.hashing import digest_lines
 from cvgl.lake import Lake
 from cvgl.localization.bundle import read_current
 from cvgl.types import Subset, View
@@ -80,10 +80,7 @@ def champion_of(lake: Lake, dataset: str) -> Champion | None:
 
 def arrived(lake: Lake, batch: Batch, fingerprint: str) -> Mapping[View, Pictures]:
     """Training pictures with a descriptor that the batch brought."""
-    brought = {sha256[:IMAGE_ID_LENGTH] for sha256 in batches.contents(lake, batch).files.values() if sha256}
-    # A copy of what was there already is nothing new.
-    before = batches.ledger(lake, batch.dataset, batch.source, through=batch.number - 1)
-    brought -= {sha256[:IMAGE_ID_LENGTH] for sha256 in before.values()}
+    brought = batches.new_ids(lake, batch)
     rows = read_images(lake, batch.dataset).to_pylist()
     embedded = set(FeatureStore(lake.features(fingerprint, batch.dataset)).ids())
     return by_view(row for row in rows if row["image_id"] in brought & embedded)

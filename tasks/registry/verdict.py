@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pydantic import ValidationError
 
 from cvgl.adaptation.record import AdapterRecord
 from cvgl.adaptation.transforms import read_record
 from cvgl.arrival.held_out import contest
 from cvgl.config import RegisterConfig
-from cvgl.errors import CvglError, RegistryError
+from cvgl.errors import CvglError, LakeError, RegistryError
 from cvgl.hashing import digest_json
-from cvgl.lake import Lake, write_json, write_parquet
+from cvgl.lake import Lake, read_json, write_json, write_parquet
 from cvgl.quality.gate import Champion, GateDecision, decide
 from cvgl.quality.report import QualityReport
 from cvgl.retrieval.paired import Difference
@@ -63,6 +64,24 @@ class Evidence:
 def gate_folder(lake: Lake, run: str) -> Path:
     """Where the gate's last judgement of a run is kept, with the rows that it used."""
     return lake.root / "gate" / run
+
+
+def read_decision(lake: Lake, run: str) -> GateDecision | None:
+    """What the gate said of a run last; none where it was not asked.
+
+    Raises:
+        LakeError: the record is damaged.
+    """
+    path = gate_folder(lake, run) / DECISION_FILE
+    if not run or not path.is_file():
+        return None
+    try:
+        return GateDecision.model_validate(read_json(path).get("decision"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise LakeError(
+            f"what the gate said is damaged: {first['msg']}", where=path, fix="delete it and register the run again"
+        ) from error
 
 
 def judge(

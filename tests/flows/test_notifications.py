@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cvgl.lake import Lake
+from tests.arrival.sources import drone
 from tests.flows.test_arrival_deployed import Phone, deployments, ringing, tell_me, worker
 from tests.flows.test_deployments import Server, server
 
@@ -19,12 +20,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def hears(phone: Phone, subject: str, seconds: float = 180, meanwhile: Callable[[], None] = lambda: None) -> str:
-    """The text of the first message with a subject."""
+    """The text of the first message whose subject begins so."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         meanwhile()
         for message in list(phone.messages):
-            if message["subject"] == subject:
+            if message["subject"].startswith(subject):
                 return message["body"]
         time.sleep(0.2)
     raise AssertionError(f"no message '{subject}': {phone.messages}")
@@ -52,7 +53,13 @@ def test_a_run_that_no_worker_takes_and_one_that_fails_are_told(server: Server, 
         assert "prefect worker start --pool cvgl" in late
         with worker(server):
             failed = hears(phone, "cvgl: notice town failed")
+            drone(source, 1)  # without a map: nothing that anything could be done with
+            server.prefect("deployment", "run", "arrival/arrival")
+            asked = hears(phone, "cvgl: batch 0001-")
         assert "no folder" in failed
         assert "/runs/flow-run/" in failed
+        assert "no satellite pictures" in asked
+        assert "cvgl answer 0001-" in asked
+        assert f"adapt --dataset town --lake {lake.root}" in asked
         subjects = [message["subject"] for message in phone.messages]
         assert len(subjects) == len(set(subjects)), "one message about each thing, however often it happens"

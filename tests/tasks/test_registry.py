@@ -29,7 +29,7 @@ from cvgl.types import ArtifactRef
 from tasks.registry import model, promotion, tracking
 from tasks.registry.registration import RegisterOutcome, publish_report, register
 from tasks.registry.store import Registry, local_uri, open_registry
-from tasks.registry.verdict import gate_folder
+from tasks.registry.verdict import gate_folder, read_decision
 from tests.arrival.test_held_out import pictures
 from tests.stages.lakes import write_features, write_images
 from tests.tasks.registry_lake import D0, DATASET, D, add_reference, descriptors, make_run, summaries, write_evaluation
@@ -218,7 +218,7 @@ def _assert_evidence_is_kept(lake: Lake, registry: Registry, outcome: RegisterOu
     said, rows = read_json(folder / "decision.json"), read_parquet(folder / "rows.parquet")
     found = outcome.decision.difference
     assert found is not None
-    assert GateDecision.model_validate(said["decision"]) == outcome.decision
+    assert GateDecision.model_validate(said["decision"]) == read_decision(lake, outcome.run) == outcome.decision
     assert (said["decision"]["verdict"], said["rules"]["resamples"], said["champion_version"]) == (verdict, 10_000, mock.ANY)
     assert (said["rows"]["digest"], rows.num_rows, said["rows"]["count"]) == (found.rows, 80, 80)
     rates = [float(np.mean(rows[side].to_numpy(zero_copy_only=False))) for side in ("challenger", "incumbent")]
@@ -237,6 +237,15 @@ def _assert_evidence_is_kept(lake: Lake, registry: Registry, outcome: RegisterOu
     averages = _of_run(lake, "SELECT run, avg(challenger) AS ours, avg(incumbent) AS theirs FROM gate_rows GROUP BY ALL")
     row = averages[outcome.run]
     assert [row["ours"], row["theirs"]] == pytest.approx([found.challenger, found.incumbent])
+
+
+def test_a_damaged_verdict_is_named(lake: Lake) -> None:
+    assert read_decision(lake, "") is None
+    assert read_decision(lake, "nobody") is None
+    for damaged in ({}, {"decision": {"verdict": "perhaps"}}):
+        write_json(gate_folder(lake, "run") / "decision.json", damaged)
+        with pytest.raises(LakeError, match="what the gate said is damaged"):
+            read_decision(lake, "run")
 
 
 def _of_run(lake: Lake, sql: str) -> dict[str, dict[str, Any]]:
