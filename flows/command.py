@@ -13,7 +13,8 @@ from rich.console import RenderableType
 
 from cvgl.errors import CvglError, GateRefusal
 from flows.console import Screen, print_answer, print_json
-from flows.options import CONFIG_HELP, Draft, Setting, parameters
+from flows.options import CONFIG_HELP, Draft, parameters
+from flows.settings import Setting
 
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130
 

@@ -11,7 +11,8 @@ import typer
 from cvgl.config import AdaptConfig, AlignConfig, AlignmentConfig, BackboneConfig, ExtractConfig
 from cvgl.reproduction.contents import CONTENTS
 from cvgl.reproduction.experiments import EXPERIMENTS, Sampling
-from flows.options import Draft, Setting
+from flows.options import Draft
+from flows.settings import Setting
 
 if TYPE_CHECKING:
     from cvgl.reproduction.experiments import Experiment

@@ -13,7 +13,8 @@ from rich.console import RenderableType
 from cvgl.config import ExtractConfig
 from flows.command import DONE, FAILED, Answer, command
 from flows.console import Screen
-from flows.options import DATASET, DEVICE, LAKE, Draft
+from flows.options import Draft
+from flows.settings import DATASET, DEVICE, LAKE
 
 if TYPE_CHECKING:
     from cvgl.localization import Placement

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.command import Answer, command
-from flows.options import LAKE, Draft
+from flows.options import Draft
+from flows.settings import LAKE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,8 @@ import typer
 from cvgl.config import Layout, RegisterConfig
 from flows.command import DONE, FAILED, Answer, command
 from flows.console import Screen
-from flows.options import LAKE, Draft, Setting
+from flows.options import Draft
+from flows.settings import LAKE, Setting
 
 if TYPE_CHECKING:
     from cvgl.datasets.inspection import Inspection

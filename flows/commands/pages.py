@@ -9,7 +9,8 @@ import typer
 from flows.command import Answer, command
 from flows.commands.stages import Run
 from flows.console import Screen
-from flows.options import LAKE, Draft
+from flows.options import Draft
+from flows.settings import LAKE
 
 PrefectPort = Annotated[int, typer.Option("--prefect-port", min=1, max=65535, help="Wanted; the next free one if in use.")]
 MlflowPort = Annotated[int, typer.Option("--mlflow-port", min=1, max=65535, help="Wanted; the next free one if in use.")]

@@ -10,7 +10,8 @@ import typer
 from cvgl.config import RegisterConfig
 from flows.command import Answer, command
 from flows.commands.stages import Run
-from flows.options import DATASET, LAKE, REGISTRY, Draft
+from flows.options import Draft
+from flows.settings import DATASET, LAKE, REGISTRY
 
 
 def register(app: typer.Typer) -> None:

@@ -13,8 +13,9 @@ from cvgl.reproduction.experiments import EXPERIMENTS, Sampling
 from flows.command import DONE, FAILED, REFUSED, Answer, command
 from flows.console import Screen
 from flows.engine import engine
-from flows.options import ALIGN, ALIGNMENT, FEATURES, LAKE, Draft
+from flows.options import Draft
 from flows.reproduce_request import ALL, JUDGEMENT, OVERRIDES, Request, existing
+from flows.settings import ALIGN, ALIGNMENT, FEATURES, LAKE
 
 if TYPE_CHECKING:
     from cvgl.reproduction.page_writing import PageOutcome

@@ -9,7 +9,8 @@ from cvgl.lake import Lake
 from flows.command import DONE, REFUSED, Answer, command
 from flows.console import Screen
 from flows.engine import engine
-from flows.options import (
+from flows.options import Draft
+from flows.settings import (
     ADAPTER,
     ALIGN,
     ALIGNMENT,
@@ -22,7 +23,6 @@ from flows.options import (
     REGISTRY,
     SELECTION,
     SOURCE,
-    Draft,
 )
 
 

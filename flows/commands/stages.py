@@ -11,7 +11,8 @@ from cvgl.config import AdaptConfig, AlignConfig, ClusterConfig, EvaluateConfig,
 from flows.command import Answer, command
 from flows.console import Screen
 from flows.engine import engine
-from flows.options import (
+from flows.options import Draft, as_options
+from flows.settings import (
     ADAPTER,
     ALIGN_VIEW,
     ALIGNMENT,
@@ -23,8 +24,6 @@ from flows.options import (
     LAYOUT,
     POSITIONAL_SOURCE,
     SELECTION,
-    Draft,
-    as_options,
 )
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, as `cvgl adapt` printed it.", show_default=False)]

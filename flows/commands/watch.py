@@ -20,7 +20,8 @@ from cvgl.lake import Lake
 from flows.command import DONE, Answer, command
 from flows.console import Screen
 from flows.engine import engine
-from flows.options import (
+from flows.options import Draft
+from flows.settings import (
     ADAPTER,
     ALIGN,
     ALIGNMENT,
@@ -34,7 +35,6 @@ from flows.options import (
     REGISTRY,
     SELECTION,
     WATCH,
-    Draft,
 )
 
 if TYPE_CHECKING:

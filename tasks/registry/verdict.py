@@ -75,8 +75,9 @@ def read_decision(lake: Lake, run: str) -> GateDecision | None:
     path = gate_folder(lake, run) / DECISION_FILE
     if not run or not path.is_file():
         return None
+    said = read_json(path)
     try:
-        return GateDecision.model_validate(read_json(path).get("decision"))
+        return GateDecision.model_validate(said.get("decision") if isinstance(said, dict) else said)
     except ValidationError as error:
         first = error.errors()[0]
         raise LakeError(

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from cvgl.backbones.released import RELEASED
 from cvgl.config import PRESETS, BackboneConfig, ExtractConfig, Facet, PositionResampling, Preprocess
 from flows.command import Answer, command
-from flows.options import FEATURES, Draft, as_options
+from flows.options import Draft, as_options
+from flows.settings import FEATURES
 from tests.flows.commands import invoke
 
 

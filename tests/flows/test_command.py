@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from cvgl.errors import DataError, GateRefusal
 from flows.cli import app as cvgl
 from flows.command import Answer, command
-from flows.options import ADAPTER, Draft
+from flows.options import Draft
+from flows.settings import ADAPTER
 
 COMMANDS = [
     *("demo", "run", "ingest", "align", "extract", "adapt", "evaluate", "promote", "rollback", "localize"),

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from cvgl.config import AdaptConfig, EvaluateConfig, ExtractConfig, Facet, GatePolicy, Recipe, RunConfig, SelectConfig
 from flows import options
 from flows.command import Answer, command
-from flows.options import (
+from flows.options import Draft, as_options
+from flows.settings import (
     ADAPTER,
     ALIGN,
     ALIGN_VIEW,
@@ -24,9 +25,7 @@ from flows.options import (
     REGISTRY,
     SELECTION,
     SOURCE,
-    Draft,
     Setting,
-    as_options,
 )
 
 ALL = (DATASET, SOURCE, LAYOUT, ALIGN, ALIGNMENT, ALIGN_VIEW, FEATURES, CLUSTER, ADAPTER, SELECTION, EVALUATION, REGISTRY, LAKE)

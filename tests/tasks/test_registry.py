@@ -242,7 +242,7 @@ def _assert_evidence_is_kept(lake: Lake, registry: Registry, outcome: RegisterOu
 def test_a_damaged_verdict_is_named(lake: Lake) -> None:
     assert read_decision(lake, "") is None
     assert read_decision(lake, "nobody") is None
-    for damaged in ({}, {"decision": {"verdict": "perhaps"}}):
+    for damaged in ({}, [], {"decision": {"verdict": "perhaps"}}):
         write_json(gate_folder(lake, "run") / "decision.json", damaged)
         with pytest.raises(LakeError, match="what the gate said is damaged"):
             read_decision(lake, "run")
