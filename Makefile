@@ -52,7 +52,7 @@ bench: $(READY) ## speed and memory, as ratios measured in one run
 
 constraints: ## resolve constraints.txt anew from pyproject.toml (needs uv)
 	@echo "==> resolving constraints.txt"
-	@uv pip compile pyproject.toml --extra pipeline --extra ray --extra dask --extra dev --universal --upgrade --no-header --no-annotate --no-emit-index-url -o constraints.txt
+	@uv pip compile pyproject.toml --extra pipeline --extra ray --extra dask --extra heif --extra dev --universal --upgrade --no-header --no-annotate --no-emit-index-url -o constraints.txt
 
 clean: ## remove the environment, caches and the demo's lake
 	@echo "==> removing $(VENV), caches and $(LAKE)"

@@ -10,7 +10,7 @@ from tests.data.pictures import university1652
 
 HEAVY = ["torch", "timm", "faiss", "duckdb", "matplotlib", "sklearn", "pandas", "prefect", "mlflow", "pyarrow", "numpy"]
 BARE_NODE_LACKS = [
-    "prefect", "mlflow", "duckdb", "faiss", "matplotlib", "sklearn", "jinja2", "pandas", "pyproj", "filelock", "psutil",
+    "prefect", "mlflow", "duckdb", "faiss", "matplotlib", "sklearn", "jinja2", "pandas", "filelock", "psutil",
 ]  # fmt: skip
 
 # Finders that do not find them: what python does where a package is not installed.
