@@ -20,6 +20,7 @@ from cvgl.config import Layout
 from cvgl.datasets.act_data import ActData, read_act_data
 from cvgl.datasets.entries import Listing
 from cvgl.datasets.pairs import TEST, TRAIN, Pair, list_pairs, refuse_unlisted
+from cvgl.datasets.walking import has_side_file
 from cvgl.errors import DataError
 from cvgl.types import Subset
 
@@ -73,6 +74,8 @@ def _list(root: Path, layout: Layout) -> Listing:
     if not (root / MAT).is_file():
         raise DataError(f"{MAT} is not there, which names CVACT's pairs", where=root, fix="fetch it and put it there")
     listing = Listing(layout, root)
+    if not has_side_file(root / MAT, root, listing):
+        raise DataError(listing.refusals[0].detail, where=root / MAT, fix="copy it into the source")
     data = read_act_data(root / MAT)
     listing.notes += data.notes
     folders: dict[str, str] = {}

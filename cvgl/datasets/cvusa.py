@@ -21,6 +21,7 @@ from cvgl.config import Layout
 from cvgl.datasets.entries import Listing, Position, Reason, RefusedError
 from cvgl.datasets.fields import geographic
 from cvgl.datasets.pairs import TEST, TRAIN, Pair, list_pairs, refuse_unlisted
+from cvgl.datasets.walking import has_side_file
 from cvgl.errors import DataError
 from cvgl.types import Subset
 
@@ -47,10 +48,12 @@ def list_cvusa(root: Path) -> Listing:
     Raises:
         DataError: no split is there, or a table cannot be read.
     """
-    present = {name: subsets for name, subsets in SPLITS.items() if (root / name).is_file()}
+    listing = Listing(Layout.CVUSA, root)
+    present = {name: subsets for name, subsets in SPLITS.items() if has_side_file(root / name, root, listing)}
+    if not present and listing.refusals:
+        raise DataError(listing.refusals[0].detail, where=listing.refusals[0].uri, fix="copy the splits into the source")
     if not present:
         raise DataError("neither of CVUSA's splits is there", where=root, fix=f"put {' and '.join(SPLITS)} there")
-    listing = Listing(Layout.CVUSA, root)
     positions = _read_positions(root, listing)
     splits = (_pairs(root, name, subsets, positions, listing) for name, subsets in present.items())
     list_pairs(chain.from_iterable(splits), root, listing)
@@ -84,7 +87,7 @@ def _pairs(
 
 def _read_positions(root: Path, listing: Listing) -> list[tuple[Position, Position] | None]:
     """Positions of satellite picture and panorama by row; rows without sense are counted and leave a gap."""
-    path = next((root / name for name in POSITIONS if (root / name).is_file()), None)
+    path = next((root / name for name in POSITIONS if has_side_file(root / name, root, listing)), None)
     if path is None:
         return []
     positions: list[tuple[Position, Position] | None] = []

@@ -17,7 +17,7 @@ from cvgl.config import Layout
 from cvgl.datasets.entries import Listing, Position, Reason, RefusedError
 from cvgl.datasets.fields import geographic
 from cvgl.datasets.place_folders import Tree, list_tree
-from cvgl.datasets.walking import is_litter
+from cvgl.datasets.walking import has_side_file, is_litter
 from cvgl.errors import DataError
 from cvgl.types import Subset, View
 
@@ -77,7 +77,7 @@ def _read_positions(root: Path, listing: Listing) -> Mapping[str, Position]:
     positions: dict[str, Position] = {}
     for name in TABLES:
         path = root / name
-        if not path.is_file():
+        if not has_side_file(path, root, listing):
             continue
         try:
             lines = path.read_text("utf-8-sig").splitlines()

@@ -9,7 +9,7 @@ from cvgl.config import IngestConfig, Layout
 from cvgl.datasets import cvact, cvusa, denseuav, sues200, university160k, university1652
 from cvgl.datasets.entries import Listing
 from cvgl.datasets.folder import is_folder_of_views, list_folder
-from cvgl.datasets.manifest import NAMES, list_manifest, manifest_in
+from cvgl.datasets.manifest import NAMES, list_manifest, manifest_in, refused_manifest_in
 from cvgl.datasets.records import TABLE_SUFFIXES
 from cvgl.errors import DataError
 from cvgl.types import View
@@ -64,6 +64,9 @@ def list_source(config: IngestConfig) -> Listing:
     if layout is Layout.MANIFEST:
         manifest = manifest_in(source) if source.is_dir() else source
         if manifest is None:
+            problem = refused_manifest_in(source)
+            if problem is not None:
+                raise DataError(problem, where=source, fix="copy the manifest into the folder, or give its own path and --root")
             raise DataError(
                 "the folder holds no manifest", where=source, fix=f"name it one of {', '.join(NAMES)}, or give its path"
             )
@@ -132,6 +135,9 @@ def _at_height(listing: Listing, height: int) -> Listing:
 
 
 def _unrecognised(source: Path) -> DataError:
+    problem = refused_manifest_in(source)
+    if problem is not None:
+        return DataError(problem, where=source, fix="copy the manifest into the folder, or give its own path and --root")
     below = sorted(path for path in source.iterdir() if path.is_dir())
     if not any(source.iterdir()):
         return DataError("the source is an empty folder", where=source, fix="put pictures into it, one folder for each view")

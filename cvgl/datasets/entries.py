@@ -50,6 +50,18 @@ class Refusal:
     detail: str
 
 
+class PositionSource(StrEnum):
+    """Which file the position of a picture was read from."""
+
+    MANIFEST = "manifest"
+    TABLE = "table"  # positions.csv or <view>.csv beside the pictures
+    WORLD_FILE = "world_file"
+    GEOTIFF = "geotiff"
+    EXIF = "exif"
+    XMP = "xmp"
+    DATASET = "dataset"  # a published data set's own tables, lists and KML files
+
+
 class RefusedError(Exception):
     """Ends the treatment of one picture or row; turned into a `Refusal` by whoever knows its name."""
 
@@ -95,6 +107,7 @@ class Entry:
     Attributes:
         path: absolute; not resolved, so that it is the name that the user gave.
         subsets: empty where the layout does not say; see `with_default_subsets`.
+        position_source: what `position` or `world_file` was read from; None where neither is set.
         from_camera: whether the position and time in the picture's EXIF count where the layout gives none.
         label: how to name this entry in a refusal when the path alone would be ambiguous.
     """
@@ -109,6 +122,7 @@ class Entry:
     sequence: str | None = None
     from_camera: bool = False
     label: str = ""
+    position_source: PositionSource | None = None
 
 
 @dataclass(slots=True)

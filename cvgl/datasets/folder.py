@@ -8,11 +8,11 @@ from pathlib import Path
 
 from cvgl.config import Layout
 from cvgl.datasets import fields
-from cvgl.datasets.entries import Entry, Listing, Reason, RefusedError, with_default_subsets
+from cvgl.datasets.entries import Entry, Listing, PositionSource, Reason, RefusedError, with_default_subsets
 from cvgl.datasets.manifest import known_columns, note_ignored, renamed
 from cvgl.datasets.records import Cell, read_records
 from cvgl.datasets.sidecars import SIDECAR_SUFFIXES, Sidecars
-from cvgl.datasets.walking import PICTURE_SUFFIXES, entries_of, files_below
+from cvgl.datasets.walking import PICTURE_SUFFIXES, entries_of, files_below, has_side_file
 from cvgl.types import View
 
 POSITIONS = "positions.csv"
@@ -83,7 +83,7 @@ def _list_view(
             listing.refuse(path, Reason.NOT_A_PICTURE, f"'{suffix}' is not the ending of a picture")
             continue
         if path.parent not in sidecars:
-            sidecars[path.parent] = Sidecars(path.parent)
+            sidecars[path.parent] = Sidecars(path.parent, listing.source)
         try:
             listing.entries.append(_entry(path, view, folder, rows.get(path, {}), sidecars[path.parent]))
         except RefusedError as refused:
@@ -92,23 +92,26 @@ def _list_view(
 
 def _entry(path: Path, view: View, folder: Path, cells: Mapping[str, Cell], sidecars: Sidecars) -> Entry:
     position = fields.position(cells)
+    world_file = None if position else sidecars.world_file(path)
+    source = PositionSource.TABLE if position else PositionSource.WORLD_FILE if world_file else None
     return Entry(
         path=path,
         view=view,
         subsets=fields.subsets(cells.get("subset")),
         location_id=fields.text(cells.get("location_id")),
         position=position,
-        world_file=None if position else sidecars.world_file(path),
+        world_file=world_file,
         captured_at=fields.captured_at(cells.get("captured_at")),
         # Never the name of a folder: folders below a view are often places, and a place is a label. Sequences are learned from.
         sequence=fields.text(cells.get("sequence")),
         from_camera=True,
+        position_source=source,
     )
 
 
 def _rows(table: Path, folder: Path, paths: list[Path], listing: Listing) -> dict[Path, Mapping[str, Cell]]:
     """The rows of a CSV, if there is one, by the picture that they are about; `folder` is what its names start from."""
-    if not table.is_file():
+    if not has_side_file(table, listing.source, listing):
         return {}
     found, records = read_records(table)
     columns = known_columns(found, table, required=("path",))

@@ -16,7 +16,7 @@ _MOST_BYTES = 64 * 2**20
 _NUMBER = re.compile(r"^\s*(\d{4})(?!\d)")  # a building's folder is named by four digits
 
 
-def read_building_positions(path: Path, name_list: Path) -> tuple[dict[str, Position], int]:
+def read_building_positions(path: Path, name_list: Path | None) -> tuple[dict[str, Position], int]:
     """Reads the placemarks of a KML file.
 
     A placemark belongs to the building whose number its name starts with, or whose name in the list is its own; names
@@ -24,7 +24,7 @@ def read_building_positions(path: Path, name_list: Path) -> tuple[dict[str, Posi
 
     Args:
         path: the KML file.
-        name_list: a text file of lines such as ``0000 Some Library``; may be absent.
+        name_list: a text file of lines such as ``0000 Some Library``; None where there is none.
 
     Returns:
         Positions by the buildings' folder names, and how many placemarks belong to no building.
@@ -48,8 +48,8 @@ def read_building_positions(path: Path, name_list: Path) -> tuple[dict[str, Posi
     return positions, unknown
 
 
-def _numbers_by_name(path: Path) -> Mapping[str, str]:
-    if not path.is_file():
+def _numbers_by_name(path: Path | None) -> Mapping[str, str]:
+    if path is None or not path.is_file():
         return {}
     try:
         lines = path.read_text("utf-8-sig").splitlines()

@@ -65,7 +65,7 @@ class Map:
             DataError: it has no world file, or one that turns the picture or does not have square pixels.
         """
         try:
-            world = Sidecars(path.parent).world_file(path)
+            world = Sidecars(path.parent, path.parent.resolve()).world_file(path)
         except RefusedError as refused:
             raise DataError(refused.detail, where=path, fix="export the map again with its world file") from refused
         if world is None:

@@ -8,17 +8,34 @@ from pathlib import Path
 
 from cvgl.config import Layout
 from cvgl.datasets import fields
-from cvgl.datasets.entries import Entry, Listing, Reason, RefusedError, printable, with_default_subsets
+from cvgl.datasets.entries import Entry, Listing, PositionSource, Reason, RefusedError, printable, with_default_subsets
 from cvgl.datasets.records import Cell, Record, read_records
-from cvgl.datasets.walking import is_inside
+from cvgl.datasets.walking import check_side_file, is_inside
 from cvgl.errors import DataError
 
 NAMES = ("manifest.csv", "manifest.tsv", "manifest.parquet")
 
 
 def manifest_in(folder: Path) -> Path | None:
-    """The manifest that a folder holds under one of the usual names, or None."""
-    return next((folder / name for name in NAMES if (folder / name).is_file()), None)
+    """The manifest that a folder holds under one of the usual names, or None; a link out of the folder is none."""
+    return next((path for path in _manifests(folder) if _problem_of(path, folder) is None), None)
+
+
+def refused_manifest_in(folder: Path) -> str | None:
+    """Why a folder's manifest may not be opened; None where there is none, or it may."""
+    return next((problem for path in _manifests(folder) if (problem := _problem_of(path, folder)) is not None), None)
+
+
+def _manifests(folder: Path) -> list[Path]:
+    return [folder / name for name in NAMES if (folder / name).is_file()]
+
+
+def _problem_of(path: Path, folder: Path) -> str | None:
+    try:
+        check_side_file(path, folder.resolve())
+    except RefusedError as refused:
+        return refused.detail
+    return None
 
 
 def list_manifest(path: Path, root: Path | None = None) -> Listing:
@@ -94,15 +111,17 @@ def renamed(record: Record, columns: Mapping[str, str]) -> Mapping[str, Cell]:
 
 
 def _entry(cells: Mapping[str, Cell], root: Path, label: str) -> Entry:
+    position = fields.position(cells)
     return Entry(
         path=contained(cells.get("path"), root),
         view=fields.view(cells.get("view")),
         subsets=fields.subsets(cells.get("subset")),
         location_id=fields.text(cells.get("location_id")),
-        position=fields.position(cells),
+        position=position,
         captured_at=fields.captured_at(cells.get("captured_at")),
         sequence=fields.text(cells.get("sequence")),
         label=label,
+        position_source=PositionSource.MANIFEST if position else None,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvgl.datasets.entries import Entry, Listing, Position, Reason, RefusedError
+from cvgl.datasets.entries import Entry, Listing, Position, PositionSource, Reason, RefusedError
 from cvgl.datasets.manifest import contained
 from cvgl.datasets.place_folders import is_picture
 from cvgl.datasets.walking import files_below
@@ -74,7 +74,10 @@ def list_pairs(pairs: Iterable[Pair], root: Path, listing: Listing) -> None:
                 missing[pair.split] = missing.get(pair.split, 0) + 1
                 listing.refuse(path, Reason.MISSING, f"{pair.label} names it, and it is not there")
                 continue
-            listing.entries.append(Entry(path, view, pair.subsets, location_id=pair.location_id, position=position))
+            origin = PositionSource.DATASET if position else None
+            listing.entries.append(
+                Entry(path, view, pair.subsets, location_id=pair.location_id, position=position, position_source=origin)
+            )
     for split, count in missing.items():
         listing.notes.append(f"{count} pictures that {split} names are not there; the other half of their pairs is taken in")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from cvgl.datasets.entries import Entry, Listing, Position, Reason
+from cvgl.datasets.entries import Entry, Listing, Position, PositionSource, Reason
 from cvgl.datasets.walking import PICTURE_SUFFIXES, entries_of, files_below
 from cvgl.types import Subset, View
 
@@ -98,7 +98,9 @@ def list_places(
                 path, Reason.MISPLACED, f"it lies in no building's folder; expected {folder.name}/<building>/{path.name}"
             )
         elif is_picture(path, listing):
-            listing.entries.append(Entry(path, view, subsets, location_id=place[0], position=positions.get(place[0])))
+            position = positions.get(place[0])
+            origin = PositionSource.DATASET if position else None
+            listing.entries.append(Entry(path, view, subsets, location_id=place[0], position=position, position_source=origin))
 
 
 def list_pool(folder: Path, root: Path, view: View, subsets: tuple[Subset, ...], listing: Listing) -> list[Path]:

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from cvgl.datasets.entries import Reason, RefusedError, WorldFile
+from cvgl.datasets.walking import check_side_file
 from cvgl.geo import LOCAL_CRS
 
 # First and last letter of the picture's ending with a w, or all of it with a w; projections; what GDAL leaves behind.
@@ -17,9 +18,15 @@ _MOST_BYTES = 65_536  # of a world file or a projection; more is something else 
 
 
 class Sidecars:
-    """The names in one folder, read once, so that finding a sidecar whatever its case costs nothing."""
+    """The names in one folder, read once, so that finding a sidecar whatever its case costs nothing.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: that holds the pictures.
+        root: the source, resolved: a sidecar that links out of it is not opened.
+    """
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self._root = root
         self._names = {name.name.lower(): name for name in sorted(folder.iterdir())}
 
     def world_file(self, picture: Path) -> WorldFile | None:
@@ -32,24 +39,24 @@ class Sidecars:
         for ending in (f"{suffix[:1]}{suffix[-1:]}w", f"{suffix}w", "wld"):
             path = self._names.get(f"{picture.stem}.{ending}".lower())
             if path is not None:
-                return read_world_file(path, self._crs(picture))
+                return read_world_file(path, self._root, self._crs(picture))
         return None
 
     def _crs(self, picture: Path) -> str:
         path = self._names.get(f"{picture.stem}.prj".lower())
         if path is None:
             return LOCAL_CRS
-        return _read_small(path) or LOCAL_CRS
+        return _read_small(path, self._root) or LOCAL_CRS
 
 
-def read_world_file(path: Path, crs: str) -> WorldFile:
+def read_world_file(path: Path, root: Path, crs: str) -> WorldFile:
     """Reads the six lines of a world file (a, d, b, e, c, f).
 
     Raises:
         RefusedError: it does not hold six finite numbers, or its pixels have no area.
     """
     try:
-        numbers = [float(word) for word in _read_small(path).split()]
+        numbers = [float(word) for word in _read_small(path, root).split()]
     except ValueError as error:
         raise RefusedError(Reason.BAD_POSITION, f"the world file {path.name} holds something else than numbers") from error
     if len(numbers) != 6 or not all(map(math.isfinite, numbers)):
@@ -60,7 +67,8 @@ def read_world_file(path: Path, crs: str) -> WorldFile:
     return WorldFile(a, d, b, e, c, f, crs)
 
 
-def _read_small(path: Path) -> str:
+def _read_small(path: Path, root: Path) -> str:
+    check_side_file(path, root)
     if not path.is_file():
         raise RefusedError(Reason.BAD_POSITION, f"{path.name} is not a file")
     try:

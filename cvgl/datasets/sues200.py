@@ -18,7 +18,7 @@ from pathlib import Path
 from cvgl.config import Layout
 from cvgl.datasets.entries import Entry, Listing, Reason
 from cvgl.datasets.place_folders import is_picture
-from cvgl.datasets.walking import entries_of, files_below
+from cvgl.datasets.walking import entries_of, files_below, has_side_file
 from cvgl.errors import DataError
 from cvgl.types import Subset, View
 
@@ -71,7 +71,9 @@ def list_sues200(root: Path) -> Listing:
     listing = Listing(Layout.SUES200, root)
     as_released = (root / DRONE).is_dir() or (root / SATELLITE).is_dir()
     known = {DRONE, SATELLITE} if as_released else set(_SPLIT_ROLES)
-    training = training_places(root) if as_released else frozenset()
+    # The published list counts where the one that is there may not be opened.
+    own = has_side_file(root / INDEX, root, listing)
+    training = (training_places(root) if own else TRAINING_PLACES) if as_released else frozenset()
     for entry in entries_of(root, root, listing):
         folder = Path(entry.path)
         if not entry.is_dir():

@@ -20,9 +20,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from cvgl.config import Layout
-from cvgl.datasets.entries import Listing, Reason
+from cvgl.datasets.entries import Listing, Reason, RefusedError
 from cvgl.datasets.place_folders import list_pool, list_tree
 from cvgl.datasets.university1652 import TREE, positions_beside
+from cvgl.datasets.walking import check_side_file, has_side_file
 from cvgl.errors import DataError
 from cvgl.types import Subset, View
 
@@ -90,13 +91,16 @@ def read_query_names(root: Path) -> list[str]:
     """The queries' names in the order in which the challenge wants its answers; empty where no list is there.
 
     Raises:
-        DataError: the list cannot be read.
+        DataError: the list cannot be read, or is a link out of the folder.
     """
     path = find_part(root, NAMES)
     if path is None:
         return []
     try:
+        check_side_file(path, root.resolve())
         return path.read_text("utf-8-sig").split()
+    except RefusedError as refused:
+        raise DataError(refused.detail, where=path, fix="copy the list into the folder") from refused
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the list of queries cannot be read: {error}", where=path, fix="fetch it again") from error
 
@@ -109,7 +113,8 @@ def _list_pool(root: Path, name: str, view: View, subset: Subset, listing: Listi
 
 
 def _check_names(root: Path, queries: list[Path], listing: Listing) -> None:
-    names = read_query_names(root)
+    path = find_part(root, NAMES)
+    names = read_query_names(root) if path is not None and has_side_file(path, root, listing) else []
     listing.counts[NAMES] = len(names)
     if not names:
         return

@@ -17,6 +17,7 @@ from cvgl.config import Layout
 from cvgl.datasets.entries import Listing, Position
 from cvgl.datasets.kml import read_building_positions
 from cvgl.datasets.place_folders import Roles, Tree, list_tree
+from cvgl.datasets.walking import has_side_file
 from cvgl.types import Subset, View
 
 # "google" holds pictures from an image search for the building: street-level views of it.
@@ -51,8 +52,12 @@ def list_university1652(root: Path) -> Listing:
 def positions_beside(root: Path, listing: Listing) -> Mapping[str, Position]:
     """Positions by building, from every KML file beside the release's folders."""
     positions: dict[str, Position] = {}
-    for path in sorted(path for path in root.iterdir() if path.suffix.lower() == ".kml" and path.is_file()):
-        found, unknown = read_building_positions(path, root / "new_name_list.txt")
+    names = root / "new_name_list.txt"
+    name_list = names if has_side_file(names, root, listing) else None
+    for path in sorted(path for path in root.iterdir() if path.suffix.lower() == ".kml"):
+        if not has_side_file(path, root, listing):
+            continue
+        found, unknown = read_building_positions(path, name_list)
         positions.update(found)
         listing.notes.append(f"{path.name} gives the positions of {len(found)} buildings")
         if unknown:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from cvgl.datasets.entries import Listing, Reason, printable
+from cvgl.datasets.entries import Listing, Reason, RefusedError, printable
 
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp", ".bmp", ".dib", ".gif", ".avif"}
@@ -24,6 +24,37 @@ def is_litter(name: str) -> bool:
 def is_inside(path: Path, root: Path) -> bool:
     """Whether `path` lies in `root` after all links are followed. `root` is resolved already."""
     return path.resolve().is_relative_to(root)
+
+
+def check_side_file(path: Path, root: Path) -> None:
+    """Makes sure that a file beside pictures may be opened: a table, a world file, a projection, a list of names.
+
+    Args:
+        path: of the file; need not exist.
+        root: the source, which no link may leave, resolved.
+
+    Raises:
+        RefusedError: it is a link, or lies behind one, that leaves the root or goes in a circle.
+    """
+    try:
+        inside = is_inside(path, root)
+    except (OSError, RuntimeError) as error:
+        raise RefusedError(Reason.UNREADABLE, f"{path.name} cannot be followed: {error}") from error
+    if not inside:
+        raise RefusedError(Reason.OUTSIDE_ROOT, f"{path.name} is a link that leaves {root}; copy the file into the source")
+
+
+def has_side_file(path: Path, root: Path, listing: Listing) -> bool:
+    """Whether a file beside pictures is there and may be opened; one that leaves the root is refused in `listing`."""
+    if not path.is_file():
+        return False
+    try:
+        check_side_file(path, root)
+    except RefusedError as refused:
+        if printable(path) not in {refusal.uri for refusal in listing.refusals}:  # the walk meets it, too
+            listing.refuse(path, refused.reason, refused.detail)
+        return False
+    return True
 
 
 def files_below(folder: Path, root: Path, listing: Listing) -> Iterator[Path]:
