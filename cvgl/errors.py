@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+from cvgl.masking import masked
+
 
 class CvglError(Exception):
     """Base of all errors that a user can mend.
@@ -20,9 +22,10 @@ class CvglError(Exception):
     """
 
     def __init__(self, what: str, *, where: object = "", fix: str = "") -> None:
-        self.what = what
-        self.where = str(where)
-        self.fix = fix
+        # An address in a message must not give its password away, wherever the message is shown, logged or stored.
+        self.what = masked(what)
+        self.where = masked(str(where))
+        self.fix = masked(fix)
         super().__init__(str(self))
 
     def __reduce__(self) -> tuple[object, ...]:

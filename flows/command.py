@@ -12,7 +12,7 @@ import typer
 from rich.console import RenderableType
 
 from cvgl.errors import CvglError, GateRefusal
-from flows.console import Screen, print_answer, print_json
+from flows.console import Screen, Verbatim, print_answer, print_json
 from flows.options import CONFIG_HELP, Draft, parameters
 from flows.settings import Setting
 
@@ -33,7 +33,7 @@ class Answer:
     """
 
     value: Any
-    shown: RenderableType
+    shown: RenderableType | Verbatim
     exit_code: int = DONE
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
@@ -19,11 +20,34 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
+from rich.text import Text
 
 from cvgl import types
 from cvgl.errors import CvglError
+from flows.legible import hanging, json_text, legible
 
 SECONDS_BETWEEN_LINES = 15.0  # where stderr is a file or a pipe, and bars cannot be drawn
+
+
+class Terminal(Console):
+    """A console on which text of others is shown as it is: square brackets are no markup, and control codes are escaped.
+
+    Strings become `Text` before anything is measured, so tables fit; what comes as `Text` is looked through as it is drawn.
+    """
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, soft_wrap=True, highlight=False, markup=False, emoji=False)
+        # Letters that the stream's encoding does not have are escaped rather than an error.
+        if hasattr(self.file, "reconfigure"):
+            self.file.reconfigure(errors="backslashreplace")
+
+    def render_str(self, text: str, **settings: Any) -> Text:
+        return super().render_str(legible(text), **settings)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(legible(segment.text), segment.style)
 
 
 class _Lines(logging.Handler):
@@ -35,22 +59,29 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         style = "yellow" if record.levelno >= logging.WARNING else None
-        self._console.print(f"  {self.format(record)}", style=style, markup=False)
+        self._console.print(f"  {hanging(self.format(record))}", style=style)
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """An answer in a format for programs: as it is into a file or pipe, legible on a terminal."""
+
+    text: str
 
 
 class Screen:
     """Shows how far the stages are: bars on a terminal, a line now and then elsewhere. Always on stderr."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self.console: Console = Terminal(stderr=True)
         self._bars = Progress(
             SpinnerColumn(finished_text="[green]✓[/]"),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[message]}", style="dim"),
+            TextColumn("{task.fields[message]}", style="dim", markup=False),
             console=self.console,
         )
 
@@ -75,36 +106,49 @@ class Screen:
         return self._bar(title) if self.console.is_terminal else self._lines(title)
 
     def _bar(self, title: str) -> types.Progress:
-        bar = self._bars.add_task(title, total=None, message="")
+        bar = self._bars.add_task(legible(title, one_line=True), total=None, message="")
 
         def report(done: int, total: int, message: str = "") -> None:
-            self._bars.update(bar, completed=done, total=total or None, message=message)
+            self._bars.update(bar, completed=done, total=total or None, message=legible(message, one_line=True))
 
         return report
 
     def _lines(self, title: str) -> types.Progress:
-        self.console.print(f"{title} ...", markup=False)
+        self.console.print(f"{hanging(title)} ...")
         printed = time.monotonic()
 
         def report(done: int, total: int, message: str = "") -> None:
             nonlocal printed
             if time.monotonic() - printed >= SECONDS_BETWEEN_LINES and done < total:
                 printed = time.monotonic()
-                self.console.print(f"  {title}: {done} of {total} {message}".rstrip(), markup=False)
+                self.console.print(hanging(f"  {title}: {done} of {total} {message}".rstrip()))
 
         return report
 
     def error(self, error: CvglError) -> None:
         """What is wrong, where, and what to do: never a traceback."""
-        self.console.print(f"[bold red]{type(error).__name__}[/]: ", end="")
-        self.console.print(str(error), markup=False)
+        first, *further = hanging(error.what).split("\n")
+        self.console.print(Text.assemble((type(error).__name__, "bold red"), ": ", first))
+        for line in further:
+            self.console.print(line)
+        for name, text in (("where", error.where), ("to do", error.fix)):
+            if text:
+                self.console.print(f"  {name}: {hanging(text)}")
+
+    def note(self, text: str, style: str | None = None) -> None:
+        """A line for people, of text that somebody else may have written."""
+        self.console.print(hanging(text), style=style)
 
 
 def print_json(value: Any) -> None:
     """The command's answer for programs: one JSON object, the last line of stdout."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+    print(json_text(value, sys.stdout.encoding), flush=True)
 
 
-def print_answer(shown: RenderableType) -> None:
+def print_answer(shown: RenderableType | Verbatim) -> None:
     """The command's answer for people, on stdout."""
-    Console(soft_wrap=True, highlight=False).print(shown)
+    terminal = Terminal()
+    if isinstance(shown, Verbatim):
+        print(legible(shown.text) if terminal.is_terminal else shown.text, file=terminal.file, flush=True)
+    else:
+        terminal.print(shown)

@@ -11,6 +11,7 @@ from cvgl.errors import require
 from cvgl.lake import Lake
 from flows.console import Screen
 from flows.server import temporary_server
+from tasks.engine_api import check_api, engine_errors
 from tasks.environment import apply_environment
 from tasks.progress import shown_on
 
@@ -27,6 +28,7 @@ def engine(lake: Lake, screen: Screen) -> Iterator[None]:
     Raises:
         MissingDependencyError: the workflow engine is not installed.
         ServerError: no server could be started.
+        EngineError: the user's own server cannot be reached, or went away meanwhile.
     """
     if find_spec("prefect") is None:
         require("prefect", extra="pipeline", purpose=PURPOSE)
@@ -36,6 +38,9 @@ def engine(lake: Lake, screen: Screen) -> Iterator[None]:
         stack.enter_context(shown_on(screen))
         # The server takes its seconds to start while this process imports the engine and the stages.
         address = stack.enter_context(_server(lake))
+        named = os.environ.get("PREFECT_API_URL")
+        if named:  # nobody waits for the imports to hear that it does not answer
+            check_api(named)
         import prefect
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -43,6 +48,7 @@ def engine(lake: Lake, screen: Screen) -> Iterator[None]:
         from tasks.abandoned import OURS, close_abandoned, process_tag
 
         stack.enter_context(temporary_settings(updates={PREFECT_API_URL: address()}))
+        stack.enter_context(engine_errors(address()))
         close_abandoned()
         stack.enter_context(prefect.tags(OURS, process_tag()))
         stack.callback(deliver)

@@ -4,17 +4,15 @@ Prefect can start a temporary server by itself, but that one outlives a killed p
 started when the first flow is. This one watches its parent and ends with it, logs to a file under the lake, starts while
 the command is still importing its libraries, and two commands on one lake do not migrate one database at the same time.
 
-    python -m flows.server PORT PARENT_PROCESS
+It is Prefect's server as `tasks.loopback` runs it.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -24,14 +22,13 @@ from typing import TYPE_CHECKING
 
 from cvgl.errors import CvglError, require
 from cvgl.lake import Lake
-from tasks.environment import engine_environment
+from tasks.environment import PRIVATE_UMASK, engine_environment, server_environment
+from tasks.loopback import HOST, STOP_SECONDS
 
 if TYPE_CHECKING:
     from filelock import FileLock
 
-HOST = "127.0.0.1"
 START_SECONDS = 180.0
-STOP_SECONDS = 15.0
 
 
 class ServerError(CvglError):
@@ -47,15 +44,21 @@ class TemporaryServer:
         self._lock = _start_lock(lake)
         self._lock.acquire()
         self._port = _free_port()
-        environment = {**os.environ, **engine_environment(lake, terminal=False), "PREFECT_SERVER_UI_ENABLED": "false"}
+        environment = {
+            **os.environ,
+            **engine_environment(lake, terminal=False),
+            **server_environment(self._port),
+            "PREFECT_SERVER_UI_ENABLED": "false",
+        }
         environment.pop("PREFECT_API_URL", None)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "flows.server", str(self._port), str(os.getpid())],
+                [sys.executable, "-m", "tasks.loopback", str(self._port), "--parent", str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=environment,
+                umask=PRIVATE_UMASK,  # its database holds the parameters of runs
                 start_new_session=True,  # Ctrl-C stops the flow first, which then tells the server about it
             )
 
@@ -118,25 +121,3 @@ def _answers(url: str) -> bool:
             return bool(response.status == 200)
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
-
-
-def _end_with(parent: int) -> None:
-    """Ends this process soon after `parent` has died, however it died."""
-    while os.getppid() == parent:
-        time.sleep(0.3)
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(STOP_SECONDS)
-    os._exit(1)
-
-
-def serve(port: int, parent: int) -> None:
-    """Runs the server in this process until it is told to stop or `parent` dies."""
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    import uvicorn
-    from prefect.server.api.server import create_app
-
-    uvicorn.run(create_app(ephemeral=True, final=True), host=HOST, port=port, log_level="error", lifespan="on")
-
-
-if __name__ == "__main__":
-    serve(int(sys.argv[1]), int(sys.argv[2]))

@@ -13,6 +13,7 @@ from rich.text import Text
 from cvgl.localization.placement import JointPlacement, LikelyAnswer, Placement, Position
 from cvgl.stages.align_record import AlignmentRecord, candidate_rows
 from cvgl.summary import MetricSummary
+from flows.legible import hanging, legible
 from flows.outcome import RunOutcome
 
 _COLORS = {"promoted": "green", "unchanged": "cyan", "refused": "yellow"}
@@ -25,8 +26,13 @@ def facts(rows: Mapping[str, object], title: str | None = None) -> Text:
     if title:
         text.append(f"{title}\n", style="bold")
     for name, value in rows.items():
-        text.append(name.ljust(width), style="bold").append(f"{value}\n")
+        text.append(name.ljust(width), style="bold").append(f"{hanging(str(value))}\n")
     return text[:-1]
+
+
+def cell(value: object) -> Text:
+    """A value in a table: one line, as it is, whatever is in it."""
+    return Text(legible(str(value), one_line=True))
 
 
 def records(rows: Sequence[Mapping[str, object]], title: str) -> RenderableType:
@@ -35,7 +41,7 @@ def records(rows: Sequence[Mapping[str, object]], title: str) -> RenderableType:
         return Text(f"{title}: none.", style="yellow")
     table = Table(*rows[0], title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for row in rows:
-        table.add_row(*map(str, row.values()))
+        table.add_row(*map(cell, row.values()))
     return table
 
 
@@ -129,11 +135,12 @@ def placements_table(placements: Sequence[Placement]) -> Table:
         table.add_section()
         if placement.problem is not None:
             nothing = [""] * (len(table.columns) - 2)
-            table.add_row(Text(placement.picture), *nothing, Text(placement.problem, style="yellow"))
+            problem = Text(legible(placement.problem), style="yellow")
+            table.add_row(cell(placement.picture), *nothing, problem)
         for rank, answer in enumerate(placement.top_k, start=1):
-            picture = Text(_pictures(placement) if rank == 1 else "")
+            picture = cell(_pictures(placement) if rank == 1 else "")
             chance = [f"{answer.probability:.3f}"] if isinstance(answer, LikelyAnswer) else []
-            reference = Text(answer.uri.removeprefix(folder))
+            reference = cell(answer.uri.removeprefix(folder))
             table.add_row(picture, str(rank), f"{answer.score:.3f}", *chance, _place(answer), reference)
     adapters = ", ".join(sorted({placement.adapter for placement in placements}))
     table.caption = f"adapter: {adapters}\nreferences in {folder}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 
 from cvgl.lake import Lake
 
@@ -37,6 +38,8 @@ _ENGINE = {
     # Two busy cores need longer than the engine's 20 s to start a server.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
 }
+# What a server is started with: only its owner reads its database, in which parameters of runs, messages and blocks are.
+PRIVATE_UMASK = 0o077
 # Under our command the terminal shows our own lines; the engine's go to its page. A failure is told once, by the command.
 _TERMINAL = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
 
@@ -53,6 +56,37 @@ def engine_environment(lake: Lake, given: Mapping[str, str] = os.environ, *, ter
     return {name: value for name, value in wanted.items() if name not in given} | _no_proxy_on_loopback(given)
 
 
+def server_environment(port: int, given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The variables to add to `given` for a server of Prefect on loopback: pages of other sites get nothing from it.
+
+    By default it lets the page of any site read what it answers and send it requests.
+
+    Args:
+        port: that it listens on.
+        given: what is set already, and stays.
+    """
+    wanted = {
+        "CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}",
+        "CSRF_PROTECTION_ENABLED": "true",
+    }
+    names = ("PREFECT_SERVER_", "PREFECT_SERVER_API_")  # either is read
+    return {
+        f"PREFECT_SERVER_{name}": value
+        for name, value in wanted.items()
+        if not any(f"{prefix}{name}" in given for prefix in names)
+    }
+
+
+def protect_databases(lake: Lake) -> None:
+    """Takes from others the right to read the databases of a lake, where they belong to the user."""
+    for folder in (lake.prefect_home, lake.mlflow_database.parent):
+        for path in folder.glob("*.db*"):
+            with suppress(OSError):  # somebody else's, or gone
+                mode = path.stat().st_mode
+                if mode & PRIVATE_UMASK:
+                    path.chmod(mode & 0o700)
+
+
 def _no_proxy_on_loopback(given: Mapping[str, str]) -> dict[str, str]:
     """Requests to the server on this machine must not go through a proxy that the environment names."""
     if not any(name.lower() in ("http_proxy", "all_proxy") for name in given):
@@ -66,3 +100,4 @@ def _no_proxy_on_loopback(given: Mapping[str, str]) -> dict[str, str]:
 def apply_environment(lake: Lake, environment: MutableMapping[str, str] = os.environ) -> None:
     """Sets the variables for this process and those that it starts. To be called before prefect is imported."""
     environment.update(engine_environment(lake, environment))
+    protect_databases(lake)

@@ -24,7 +24,7 @@ import psutil
 
 from cvgl.errors import CvglError, LakeError
 from cvgl.lake import Lake, read_json, write_json
-from tasks.environment import engine_environment
+from tasks.environment import PRIVATE_UMASK, engine_environment, protect_databases, server_environment
 from tasks.registry.store import QUIET_ENVIRONMENT, local_uri, open_registry
 
 LOOPBACK = "127.0.0.1"
@@ -143,6 +143,7 @@ def start(lake: Lake, *, prefect_port: int = 4200, mlflow_port: int = 5000, trac
     from filelock import FileLock
 
     lake.prefect_home.mkdir(parents=True, exist_ok=True)
+    protect_databases(lake)
     with FileLock(lake.prefect_home / ".pages.lock"):
         found = _read(lake)
         running = running_pages(lake)
@@ -235,12 +236,13 @@ def _free_port(wanted: int, who: str, notes: list[str]) -> int:
 
 
 def _prefect_command(port: int) -> list[str]:
-    return [sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(port)]
+    return [sys.executable, "-m", "tasks.loopback", str(port)]
 
 
 def _prefect_environment(lake: Lake, port: int) -> dict[str, str]:
     return {
         **engine_environment(lake, terminal=False),
+        **server_environment(port),
         "PREFECT_HOME": str(lake.prefect_home),
         # An address of another server that is set in this shell must not become the page's.
         "PREFECT_API_URL": f"http://{LOOPBACK}:{port}/api",
@@ -264,6 +266,7 @@ def _launch(command: Sequence[str], port: int, environment: Mapping[str, str], l
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            umask=PRIVATE_UMASK,
             start_new_session=True,  # Ctrl-C reaches only us, and we end them in order
         )
     return Server(f"http://{LOOPBACK}:{port}", process.pid, process.create_time())

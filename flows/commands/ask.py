@@ -12,7 +12,8 @@ from rich.console import RenderableType
 
 from cvgl.config import ExtractConfig
 from flows.command import DONE, FAILED, Answer, command
-from flows.console import Screen
+from flows.console import Screen, Verbatim
+from flows.legible import escaped_json, json_text
 from flows.options import Draft
 from flows.settings import DATASET, DEVICE, LAKE
 
@@ -64,10 +65,7 @@ def localize(
     lines: Lines = False,
 ) -> Answer:
     """Tell where pictures were taken: the best matches of each, their scores and the place of the first."""
-    import json
     from functools import partial
-
-    from rich.text import Text
 
     from cvgl.localization.placement import to_geojson
     from cvgl.stages import localize as stage
@@ -82,12 +80,12 @@ def localize(
         placements = place(pictures, draft.dataset, draft.lake, run=run, top_k=top_k, device=device)
     collection = to_geojson(placements) if geojson else None
     value = collection or {"placements": [placement.model_dump(mode="json") for placement in placements]}
-    shown: RenderableType = placements_table(placements)
+    shown: RenderableType | Verbatim = placements_table(placements)
     if lines:
         rows = value["features" if geojson else "placements"]
-        shown = Text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+        shown = Verbatim("\n".join(map(json_text, rows)))
     elif geojson:
-        shown = Text(json.dumps(collection, ensure_ascii=False))
+        shown = Verbatim(json_text(collection))
     return Answer(value, shown, DONE if any(placement.placed for placement in placements) else FAILED)
 
 
@@ -105,12 +103,12 @@ def query(draft: Draft, sql: Sql, row_format: RowFormat = Format.TABLE, limit: L
     """Ask the lake in SQL: images, scenes, features, runs, metrics, queries and a few ready views."""
     import json
 
-    from rich.text import Text
-
     from cvgl.catalog import Readable, run_query, to_csv, to_json
 
     result = run_query(draft.lake, sql, limit)
-    shown: RenderableType = Readable(result)
-    if row_format is not Format.TABLE:
-        shown = Text((to_csv if row_format is Format.CSV else to_json)(result).rstrip("\n"))
+    shown: RenderableType | Verbatim = Readable(result)
+    if row_format is Format.CSV:
+        shown = Verbatim(to_csv(result).rstrip("\n"))
+    elif row_format is Format.JSON:
+        shown = Verbatim(escaped_json(to_json(result).rstrip("\n")))
     return Answer({"rows": json.loads(to_json(result)), "truncated": result.truncated}, shown)

@@ -48,11 +48,11 @@ def ui(
 
     def announce(pages: Pages) -> None:
         addresses.update(prefect=pages.prefect.url, mlflow=pages.mlflow_url)
-        screen = Screen().console
-        screen.print(facts(addresses, f"pages of {draft.lake.root}"))
+        screen = Screen()
+        screen.console.print(facts(addresses, f"pages of {draft.lake.root}"))
         for note in pages.notes:
-            screen.print(note, markup=False)
-        screen.print("running already" if pages.already_running else "Ctrl-C ends both")
+            screen.note(note)
+        screen.note("running already" if pages.already_running else "Ctrl-C ends both")
 
     serve(draft.lake, prefect_port=prefect_port, mlflow_port=mlflow_port, tracking_uri=tracking_uri, announce=announce)
     return Answer(addresses, "")

@@ -102,7 +102,7 @@ def _measure_pages(request: Request) -> Answer:
         from flows.reproduce import reproduce_page as flow
 
         for note in resources.choice.notes:
-            screen.console.print(f"  {note}", markup=False)
+            screen.note(f"  {note}")
         results = [(plan, *flow(plan, str(request.draft.lake.root))) for plan in plans]
     errors = [one.error for _, finished, _ in results for one in finished if one.error is not None]
     if errors and len(errors) == sum(len(finished) for _, finished, _ in results):
@@ -153,7 +153,7 @@ def _measure_own(request: Request) -> Answer:
         from flows.reproduce import reproduce as flow
 
         for note in choice.notes:
-            screen.console.print(f"  {note}", markup=False)
+            screen.note(f"  {note}")
         outcomes = flow(config, str(lake.root))
     experiment = EXPERIMENTS[config.experiment]
     value = {
@@ -179,7 +179,7 @@ def _judge(request: Request) -> Answer:
         from flows.judgement import JudgementConfig, judgement
 
         for note in choice.notes:
-            screen.console.print(f"  {note}", markup=False)
+            screen.note(f"  {note}")
         config = JudgementConfig(sources=sources, backbones=choice.backbones, extract=extract, align=align, seeds=seeds)
         outcome = judgement(config, str(lake.root))
     value = {

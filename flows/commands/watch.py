@@ -17,6 +17,7 @@ from rich.table import Table
 
 from cvgl.errors import ConfigError, CvglError, require
 from cvgl.lake import Lake
+from cvgl.masking import masked
 from flows.command import DONE, Answer, command
 from flows.console import Screen
 from flows.engine import engine
@@ -85,6 +86,7 @@ def automate(draft: Draft, file: AutomationsFile = Path("deployments/automations
     apply_environment(draft.lake)
     require("prefect", extra="pipeline", purpose="create automations")
     from tasks.automations import create_automations
+    from tasks.engine_api import check_api, engine_errors
     from tasks.pages import running_server
 
     address = os.environ.get("PREFECT_API_URL") or running_server(draft.lake)
@@ -92,9 +94,10 @@ def automate(draft: Draft, file: AutomationsFile = Path("deployments/automations
         raise ConfigError("no Prefect server is known", where="PREFECT_API_URL", fix="start one with `cvgl ui`, or set it")
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    with temporary_settings(updates={PREFECT_API_URL: address}):
+    check_api(address)
+    with temporary_settings(updates={PREFECT_API_URL: address}), engine_errors(address):
         done = create_automations(file, block)
-    return Answer(done, facts(done, address))
+    return Answer(done, facts(done, masked(address)))
 
 
 def watch(draft: Draft, once: Once = False, tell: Tell = False) -> Answer:
@@ -104,24 +107,26 @@ def watch(draft: Draft, once: Once = False, tell: Tell = False) -> Answer:
     config, screen = draft.arrival(), Screen()
     with engine(Lake.at(config.lake), screen), interruptible() as stopped:
         from flows.arrival import arrival, notice
+        from tasks.engine_api import current_api, engine_errors
 
         flow = notice if tell else arrival
         said = ""
         while not stopped.is_set():
             try:
-                outcome = flow(config)
+                with engine_errors(current_api()):
+                    outcome = flow(config)
             except (CvglError, OSError) as error:
                 if once:
                     raise
                 # A watcher outlives its source, its disk and its registry; each fault is told once, until another comes.
                 if str(error) != said:
-                    screen.console.print(f"{error}\n  trying again every {config.watch.poll_seconds:g} s", style="yellow")
+                    screen.note(f"{error}\n  trying again every {config.watch.poll_seconds:g} s", "yellow")
                 said = str(error)
             else:
                 if once:
                     return Answer(outcome.model_dump(mode="json"), facts(_facts(outcome)), DONE)
                 if outcome.says != said:
-                    screen.console.print(outcome.says, markup=False)
+                    screen.note(outcome.says)
                 said = outcome.says
             stopped.wait(config.watch.poll_seconds)
         raise KeyboardInterrupt
@@ -164,12 +169,14 @@ def arrivals(draft: Draft) -> Answer:
 
 
 def _table(known: Sequence[Batch]) -> Table:
+    from flows.tables import cell
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("batch", "state", "files", "removed", "decision", "outcome", "run", "why"):
         table.add_column(name, justify="right" if name in ("files", "removed") else "left", overflow="fold")
     for one in known:
-        counts = (str(one.n_files), str(one.n_removed))
-        table.add_row(one.batch, str(one.state), *counts, one.verdict, one.outcome, one.run, one.reason)
+        values = (one.batch, one.state, one.n_files, one.n_removed, one.verdict, one.outcome, one.run, one.reason)
+        table.add_row(*map(cell, values))
     return table
 
 

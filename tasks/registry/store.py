@@ -9,7 +9,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,8 @@ def _probe(lake: Lake) -> None:
             fix="move the lake, or set another registry address (registry.tracking_uri)",
         )
     try:
+        with suppress(OSError):  # sqlite says better what is wrong
+            os.close(os.open(lake.mlflow_database, os.O_RDWR | os.O_CREAT, 0o600))  # nobody else's to read
         with closing(sqlite3.connect(lake.mlflow_database, timeout=60)) as database:
             database.execute("PRAGMA schema_version")
     except sqlite3.Error as error:

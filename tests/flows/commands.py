@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 from typer.testing import CliRunner
 
 from flows.cli import app
@@ -71,8 +70,13 @@ def contents(root: Path, *folders: str) -> dict[str, bytes]:
 
 def artifacts(key: str, address: str | None = None) -> list[dict[str, Any]]:
     """The artifacts with a key on a Prefect server (default: that of the tests), oldest first."""
-    from prefect.settings import PREFECT_API_URL
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
     wanted = {"artifacts": {"key": {"any_": [key]}}}
-    found = httpx.post(f"{address or PREFECT_API_URL.value()}/artifacts/filter", json=wanted, timeout=60).json()
+    with (
+        temporary_settings(updates={PREFECT_API_URL: address or PREFECT_API_URL.value()}),
+        get_client(sync_client=True) as client,
+    ):
+        found = client.request("POST", "/artifacts/filter", json=wanted).json()
     return sorted(found, key=lambda one: str(one["created"]))

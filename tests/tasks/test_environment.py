@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import stat
+from pathlib import Path
+
 from cvgl.lake import Lake
 from tasks.environment import apply_environment, engine_environment
 
@@ -30,3 +34,25 @@ def test_a_proxy_is_not_asked_for_loopback(lake: Lake) -> None:
     environment = engine_environment(lake, {"HTTP_PROXY": "http://proxy:3128", "NO_PROXY": "intranet"})
     assert environment["NO_PROXY"].split(",") == ["intranet", "127.0.0.1", "localhost"]
     assert environment["no_proxy"] == environment["NO_PROXY"]
+
+
+def test_databases_are_their_owners_only_also_those_that_are_there_already(lake: Lake) -> None:
+    paths = [lake.prefect_home / name for name in ("prefect.db", "prefect.db-wal")] + [lake.mlflow_database]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        path.chmod(0o644)
+    apply_environment(lake, {})
+    assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == {0o600}
+
+
+def test_the_database_of_a_server_of_ours_is_its_owners_only(prefect_api: str) -> None:
+    home = Path(os.environ["PREFECT_HOME"])
+    assert stat.S_IMODE((home / "prefect.db").stat().st_mode) == 0o600
+
+
+def test_the_registrys_database_is_its_owners_only(lake: Lake) -> None:
+    from tasks.registry.store import open_registry
+
+    open_registry(lake)
+    assert stat.S_IMODE(lake.mlflow_database.stat().st_mode) == 0o600
