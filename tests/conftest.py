@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,10 +20,48 @@ if TYPE_CHECKING:
     from tests.data.layouts import Layouts
 
 
+# What a person's shell, profile or proxy may hold, and no test may go by. $CVGL_SHARED says where the real imagery lies.
+AMBIENT_PREFIXES = ("PREFECT_", "MLFLOW_", "CVGL_", "AWS_", "RAY_", "DASK_", "CLICOLOR", "_TYPER_")
+AMBIENT_NAMES = frozenset(
+    ("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "GITHUB_ACTIONS", "TERMINAL_WIDTH")
+    + ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+)
+KEPT_NAMES = frozenset({"CVGL_SHARED", "CVGL_TEST_HOME"})
+# Wide enough for any temporary folder's name on one line. Tests of narrow terminals set their own width.
+COLUMNS = "1000"
+
+
 def pytest_configure() -> None:
-    """Lets Ctrl-C reach what tests start: a shell that starts the tests in the background has it ignored, by children too."""
+    """Gives the tests, and all that they start, an environment that holds nothing of whoever runs them."""
+    isolate_environment()
+    # A shell that starts the tests in the background has Ctrl-C ignored, by children too; some tests send it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Widens the terminal for what tests print, and leaves pytest's own lines as wide as the real one."""
+    if session.config.pluginmanager.hasplugin("terminalreporter"):
+        writer = session.config.get_terminal_writer()
+        writer.fullwidth = writer.fullwidth
+    os.environ["COLUMNS"] = COLUMNS
+
+
+def pytest_unconfigure() -> None:
+    home = os.environ.get("CVGL_TEST_HOME")
+    if home is not None and "PYTEST_XDIST_WORKER" not in os.environ:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def isolate_environment() -> None:
+    """Takes the ambient settings out of this process's environment, and gives it an empty home."""
+    for name in list(os.environ):
+        is_ambient = name.upper() in AMBIENT_NAMES or name.upper().startswith(AMBIENT_PREFIXES)
+        if is_ambient and name not in KEPT_NAMES:
+            del os.environ[name]
+    # One home for all workers, which are started with the environment of the process that collects.
+    home = os.environ.get("CVGL_TEST_HOME") or tempfile.mkdtemp(prefix="cvgl-home-")
+    os.environ.update(CVGL_TEST_HOME=home, HOME=home, TERM="dumb")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

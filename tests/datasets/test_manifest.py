@@ -113,5 +113,5 @@ def test_a_bad_row_is_refused_and_the_rest_goes_through(tmp_path: Path, row: str
 def test_dots_that_stay_inside_and_a_root_elsewhere_are_fine(tmp_path: Path) -> None:
     root = tmp_path / "pictures"
     root.mkdir()
-    listing = listed(tmp_path, f"path,view\nsub/../a.jpg,drone\n{root}/b.jpg,satellite\n", root)
+    listing = listed(tmp_path, f'path,view\nsub/../a.jpg,drone\n"{root}/b.jpg",satellite\n', root)
     assert [entry.path for entry in listing.entries] == [root / "a.jpg", root / "b.jpg"]
