@@ -1,65 +1,82 @@
-"""What a camera wrote into a picture: where and when it was taken (EXIF 2.32, GPS and Exif attribute information)."""
+"""What a camera wrote into a picture: where and when it was taken (EXIF 2.32, its GPS fields, and XMP)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from cvgl.geo import check_geographic
+from cvgl.datasets.camera.clock import taken_at
+from cvgl.datasets.camera.containers import NONSENSE, exif_of, is_cut_off, xmp_of
+from cvgl.datasets.camera.position import position_of, text
+from cvgl.datasets.camera.record import CameraRecord, Remark, in_order
+from cvgl.datasets.camera.xmp import Xmp, read_xmp
 
 if TYPE_CHECKING:
     from PIL.Image import Exif, Image
 
 _EXIF_FOLDER, _GPS_FOLDER = 0x8769, 0x8825
-_TAKEN, _OFFSET = 0x9003, 0x9011  # DateTimeOriginal, OffsetTimeOriginal
-_LATITUDE_REF, _LATITUDE, _LONGITUDE_REF, _LONGITUDE, _STATUS = 1, 2, 3, 4, 9
-# A camera's fields are whatever its firmware made of them: absent, of another type, divided by zero.
-_NONSENSE = (OSError, ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, AttributeError)
+_MAKE, _MODEL = 0x010F, 0x0110
 
 
-def read_exif(picture: Image) -> tuple[tuple[float, float] | None, datetime | None]:
-    """Latitude and longitude in degrees, and the time in UTC; None for what is absent or makes no sense.
+def read_exif(picture: Image, stream: BinaryIO | None = None) -> CameraRecord:
+    """Reads where and when a picture was taken, from EXIF, else XMP.
 
-    A broken field is no reason to refuse a picture: nobody stated it, a device wrote it.
+    A broken field is no reason to refuse a picture: nobody stated it, a device wrote it. What was dropped or interpreted is
+    among the record's remarks.
+
+    Args:
+        picture: opened by Pillow.
+        stream: the file itself, for formats whose metadata Pillow passes over (JPEG 2000); its place is moved.
     """
+    remarks: set[Remark] = set()
+    exif = exif_of(picture, stream, remarks)
+    xmp = read_xmp(xmp_of(picture, stream, remarks), remarks)
+    written = picture.info.get("exif")
+    data = written if isinstance(written, bytes) else b""
+    fields, gps = _folder(exif, _EXIF_FOLDER, data, remarks), _folder(exif, _GPS_FOLDER, data, remarks)
+    camera = _camera(exif, xmp)
+    position, source = position_of(gps, xmp.position(), remarks)
+    # Some programs write the fields of the Exif folder beside it.
+    time_fields = {**_plain(exif), **fields}
+    longitude = None if position is None else position[1]
+    taken = taken_at(time_fields, gps, xmp, longitude, remarks, has_camera=bool(camera))
+    return CameraRecord(
+        position=position,
+        position_source=source,
+        captured_at=taken.at,
+        zone_source=taken.zone_source,
+        utc_offset=taken.utc_offset,
+        camera=camera,
+        remarks=in_order(remarks),
+    )
+
+
+def _folder(exif: Exif, tag: int, data: bytes, remarks: set[Remark]) -> Mapping[int, Any]:
     try:
-        exif = picture.getexif()
-    except _NONSENSE:
-        return None, None
-    return _position(exif), _time(exif)
+        fields = dict(exif.get_ifd(tag))
+        start = exif.get(tag)
+        is_damaged = bool(data) and isinstance(start, int) and is_cut_off(data, start)
+    except NONSENSE:
+        fields, is_damaged = {}, True
+    if is_damaged:
+        remarks.add(Remark.EXIF_DAMAGED)
+    return fields
 
 
-def _position(exif: Exif) -> tuple[float, float] | None:
+def _plain(exif: Exif) -> Mapping[int, Any]:
     try:
-        gps: Mapping[int, Any] = exif.get_ifd(_GPS_FOLDER)
-        if gps.get(_STATUS) == "V":  # the receiver says that it had no fix
-            return None
-        latitude = _degrees(gps[_LATITUDE]) * _sign(gps[_LATITUDE_REF], "N", "S")
-        longitude = _degrees(gps[_LONGITUDE]) * _sign(gps[_LONGITUDE_REF], "E", "W")
-    except _NONSENSE:
-        return None
-    # Drones without a fix write zeros, a place in the Gulf of Guinea.
-    if check_geographic(latitude, longitude) or (latitude == 0 and longitude == 0):
-        return None
-    return latitude, longitude
+        return dict(exif)
+    except NONSENSE:
+        return {}
 
 
-def _degrees(parts: Any) -> float:
-    degrees, minutes, seconds = (float(part) for part in parts)
-    return degrees + minutes / 60 + seconds / 3600
-
-
-def _sign(reference: Any, positive: str, negative: str) -> int:
-    return {positive: 1, negative: -1}[str(reference).strip().upper()[:1]]
-
-
-def _time(exif: Exif) -> datetime | None:
-    try:
-        fields: Mapping[int, Any] = exif.get_ifd(_EXIF_FOLDER)
-        taken = datetime.strptime(str(fields[_TAKEN]).strip("\0 "), "%Y:%m:%d %H:%M:%S")  # zone follows
-        zone = str(fields.get(_OFFSET, "")).strip("\0 ")
-        moment = datetime.fromisoformat(f"{taken.isoformat()}{zone}")
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except _NONSENSE:
-        return None
+def _camera(exif: Exif, xmp: Xmp) -> str:
+    """Make and model."""
+    words = []
+    for tag, name in ((_MAKE, "Make"), (_MODEL, "Model")):
+        try:
+            word = text(exif.get(tag))
+        except NONSENSE:
+            word = ""
+        words.append(word or xmp.text("tiff", name))
+    return " ".join(word for word in words if word)

@@ -6,9 +6,10 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import date, datetime
 
 from cvgl.datasets.entries import Position, Reason, RefusedError
+from cvgl.datasets.moments import Moment, is_nothing, read_epoch, read_moment
 from cvgl.datasets.records import Cell
 from cvgl.geo import check_geographic
 from cvgl.types import Subset, View
@@ -74,22 +75,44 @@ def subsets(cell: Cell) -> tuple[Subset, ...]:
 
 
 def captured_at(cell: Cell) -> datetime | None:
-    """Reads an ISO 8601 time; one without a zone counts as UTC."""
-    moment = cell if isinstance(cell, datetime) else None
-    written = text(cell)
-    if written is None:
+    """Reads a time, in UTC: ISO 8601, EXIF's colons, a date, or seconds and their parts since 1970; without a zone it is UTC.
+
+    Raises:
+        RefusedError: the cell holds something else.
+    """
+    if isinstance(cell, datetime) and cell != cell:  # what pandas writes for no time
         return None
-    if moment is None:
+    if isinstance(cell, (datetime, date)):
+        written, moment = str(cell), _of_calendar(cell)
+    else:
+        written = text(cell) or ""
+        if is_nothing(written):
+            return None
+        epoch = _epoch(written)
+        if epoch is not None:
+            return epoch
         try:
-            moment = datetime.fromisoformat(written)
+            moment = read_moment(written)
         except ValueError as error:
             raise RefusedError(
                 Reason.BAD_TIME, f"'{written}' is not a time; write it like 2024-05-31T14:03:00+02:00"
             ) from error
     try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return moment.utc()
     except OverflowError as error:
         raise RefusedError(Reason.BAD_TIME, f"'{written}' does not fit the calendar in UTC") from error
+
+
+def _of_calendar(cell: date) -> Moment:
+    if not isinstance(cell, datetime):
+        return Moment(datetime(cell.year, cell.month, cell.day), has_time=False)
+    plain = datetime(cell.year, cell.month, cell.day, cell.hour, cell.minute, cell.second, cell.microsecond)
+    return Moment(plain, cell.utcoffset())
+
+
+def _epoch(written: str) -> datetime | None:
+    """Seconds since 1970 where the number can be nothing else."""
+    return read_epoch(float(written)) if re.fullmatch(r"\d+(\.\d*)?([eE][+]?\d+)?", written) else None
 
 
 def position(cells: Mapping[str, Cell]) -> Position | None:

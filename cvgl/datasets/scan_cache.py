@@ -10,12 +10,13 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from cvgl.datasets.entries import Reason
+from cvgl.datasets.camera.record import Remark, ZoneSource
+from cvgl.datasets.entries import PositionSource, Reason
 from cvgl.hashing import SHORT, sha256_bytes
 from cvgl.lake import TEMPORARY_PREFIX, write_bytes
 
 # Part of the files' names: raise it whenever the same bytes would be judged differently than before.
-VERSION = 1
+VERSION = 2
 
 
 class Scan(BaseModel):
@@ -32,7 +33,12 @@ class Scan(BaseModel):
     turned: bool = False  # EXIF exchanges width and height
     latitude: float | None = None
     longitude: float | None = None
+    position_source: PositionSource | None = None
     captured_at: AwareDatetime | None = None
+    zone_source: ZoneSource | None = None
+    utc_offset_s: int | None = None  # how far the camera's clock was ahead of UTC
+    camera: str = ""
+    remarks: tuple[Remark, ...] = ()  # what was dropped or interpreted of the camera's fields
     reason: Reason | None = None
     detail: str = ""
 

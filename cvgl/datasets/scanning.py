@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cvgl import pictures
-from cvgl.datasets.entries import Reason, RefusedError
+from cvgl.datasets.entries import Reason, RefusedError, printable
 from cvgl.datasets.exif import read_exif
 from cvgl.datasets.scan_cache import Scan, ScanCache
 from cvgl.hashing import IMAGE_ID_LENGTH
@@ -110,7 +110,7 @@ def _look_inside(stream: io.BufferedReader, status: os.stat_result, path: Path, 
         reason = _REASONS[type(error)]
         # The verdict "too large" is about a setting, so it is not kept: without size and time it matches no file.
         return Scan(**({"uri": str(path)} if reason is Reason.TOO_LARGE else place), reason=reason, detail=error.what)
-    position, captured_at = read_exif(picture)
+    record = read_exif(picture, stream)
     stream.seek(0)
     return Scan(
         **place,
@@ -118,7 +118,12 @@ def _look_inside(stream: io.BufferedReader, status: os.stat_result, path: Path, 
         width=picture.width,
         height=picture.height,
         turned=pictures.is_turned(picture),
-        latitude=position[0] if position else None,
-        longitude=position[1] if position else None,
-        captured_at=captured_at,
+        latitude=record.position[0] if record.position else None,
+        longitude=record.position[1] if record.position else None,
+        position_source=record.position_source,
+        captured_at=record.captured_at,
+        zone_source=record.zone_source,
+        utc_offset_s=None if record.utc_offset is None else round(record.utc_offset.total_seconds()),
+        camera=printable(record.camera),
+        remarks=record.remarks,
     )

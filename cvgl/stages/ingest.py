@@ -15,6 +15,7 @@ from typing import Any
 
 from cvgl import schemas
 from cvgl.config import IngestConfig
+from cvgl.datasets.camera.zones import camera_notes, with_neighbours_zones
 from cvgl.datasets.detection import list_source
 from cvgl.datasets.entries import Listing, Position, Reason, Refusal
 from cvgl.datasets.exchanged import Suspicion, suspicion
@@ -26,6 +27,7 @@ from cvgl.datasets.scanning import scan
 from cvgl.datasets.tables import add_batch, images_ref, quarantine_of_source, read_images
 from cvgl.errors import DataError
 from cvgl.lake import Lake, parquet_files, sweep
+from cvgl.stages.sequences import order_notes
 from cvgl.types import ArtifactRef, Progress, Subset, View, silent
 
 logger = logging.getLogger(__name__)
@@ -86,6 +88,8 @@ def ingest(
         scans = scan([e.path for e in listing.entries], ScanCache(lake.scans(config.dataset)), config.max_pixels, progress)
         if before_writing is not None:
             before_writing(scans)
+        scans = with_neighbours_zones(listing.entries, scans)
+        listing.notes += camera_notes(listing.entries, scans)
         current = _current_images(lake, config.dataset)
         doubt = suspicion(listing.entries, scans, has_map=any(map(_is_on_a_map, current.values())))
         if doubt is not None:
@@ -101,6 +105,7 @@ def ingest(
         wrote |= add_truth(lake, config.dataset, truth_rows(pictures.values(), truth), layout, source)
         # Images come last: what they name has its ground truth already, whenever the process dies.
         wrote |= add_batch(lake.images(config.dataset), rows, schemas.IMAGES, layout, source) is not None
+    listing.notes += order_notes(list({**current, **{row["image_id"]: row for row in rows}}.values()))
     new = sum(row["image_id"] not in current for row in rows)
     outcome = IngestOutcome(
         ref=images_ref(lake, config.dataset),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,7 +60,38 @@ def test_times_end_in_utc() -> None:
     assert fields.captured_at("  ") is None
 
 
-@pytest.mark.parametrize("cell", ["yesterday", "2024-13-01", "31.05.2024", 5.5, "0001-01-01T00:00:00+10:00"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "2024-05-31T12:03:00,000Z",
+        "2024-05-31 14:03:00 +0200",
+        "2024-05-31T14:03+02",
+        "2024:05:31 12:03:00",
+        "20240531T120300Z",
+        1717156980,
+        1717156980.0,
+        "1717156980",
+        "1717156980000",
+        datetime(2024, 5, 31, 14, 3, tzinfo=timezone(timedelta(hours=2))),
+    ],
+)
+def test_times_in_any_usual_form(cell: object) -> None:
+    assert fields.captured_at(cell) == datetime(2024, 5, 31, 12, 3, tzinfo=UTC)
+
+
+def test_dates_and_fractions() -> None:
+    assert fields.captured_at("2024-05-31") == fields.captured_at(date(2024, 5, 31)) == datetime(2024, 5, 31, tzinfo=UTC)
+    assert fields.captured_at("2024-05-31T12:03:00.1234567Z") == datetime(2024, 5, 31, 12, 3, 0, 123_456, UTC)
+
+
+@pytest.mark.parametrize("cell", [None, "", "NaN", "NaT", "null", "None", "0000:00:00 00:00:00", "  :  ", float("nan"), pd.NaT])
+def test_cells_that_stand_for_no_time(cell: object) -> None:
+    assert fields.captured_at(cell) is None
+
+
+@pytest.mark.parametrize(
+    "cell", ["yesterday", "2024-13-01", "31.05.2024", "01/05/2024", 5.5, 45413.5, "0001-01-01T00:00:00+10:00"]
+)
 def test_what_is_no_time_is_refused(cell: object) -> None:
     with pytest.raises(RefusedError) as caught:
         fields.captured_at(cell)

@@ -13,7 +13,7 @@ from cvgl.datasets import tables
 from cvgl.errors import DataError
 from cvgl.geo import haversine_m
 from cvgl.stages.ingest import ingest
-from cvgl.stages.sequences import trajectories_of
+from cvgl.stages.sequences import names_follow_time, order_notes, trajectories_of
 
 
 def picture(uri, sequence="flight", second=None):
@@ -42,9 +42,49 @@ def test_names_tell_it_where_time_is_unknown_with_numbers_as_numbers():
     assert runs([picture(name) for name in ("/f/b.png", "/f/2.png", "/f/a10x3.png", "/f/a10x20.png")]) == [[1, 2, 3, 0]]
 
 
-def test_names_settle_what_time_leaves_open_and_pictures_without_time_come_last():
-    queries = [picture("1"), picture("3", second=5), picture("2", second=5), picture("0", second=7)]
-    assert runs(queries) == [[2, 1, 3, 0]]
+def test_names_settle_what_time_leaves_open():
+    queries = [picture("4", second=2), picture("3", second=5), picture("2", second=5), picture("0", second=7)]
+    assert runs(queries) == [[0, 2, 1, 3]]
+
+
+def test_a_picture_without_a_time_stands_behind_the_one_before_it_by_name():
+    times = [1, None, 3, 4, None, None, 7]
+    queries = [picture(f"/f/DJI_{n}.JPG", second=second) for n, second in zip(range(8, 15), times, strict=True)]
+    assert runs(queries) == [[0, 1, 2, 3, 4, 5, 6]]
+    assert runs(queries[::-1]) == [[6, 5, 4, 3, 2, 1, 0]]
+
+
+def test_pictures_without_a_time_may_begin_and_end_a_sequence():
+    queries = [picture("9"), picture("1"), picture("3", second=3), picture("5", second=9), picture("10")]
+    assert runs(queries) == [[1, 2, 3, 0, 4]]
+    assert runs([picture("b"), picture("a", second=1)]) == [[1, 0]]
+
+
+def test_names_that_start_again_within_a_flight():
+    queries = [picture("1"), picture("2", second=8), picture("3", second=9), picture("998", second=5), picture("999")]
+    queries += [picture(str(n), second=second) for n, second in ((995, 1), (996, 2), (997, 3))]
+    order = [queries[row]["uri"] for row in runs(queries)[0]]
+    assert order == ["995", "996", "997", "998", "999", "1", "2", "3"]
+
+
+def test_names_that_count_down():
+    queries = [picture("4", second=1), picture("3"), picture("2", second=5), picture("1", second=7), picture("0")]
+    assert runs(queries) == [[0, 1, 2, 3, 4]]
+
+
+def test_names_that_say_nothing_of_time_leave_pictures_without_one_at_the_end():
+    queries = [picture("a", second=5), picture("b"), picture("c", second=1), picture("d", second=7), picture("0")]
+    assert names_follow_time(queries) == 0
+    assert runs(queries) == [[2, 0, 3, 4, 1]]
+
+
+def test_what_is_said_of_sequences_in_which_some_times_are_missing():
+    named = [picture("1", "named", 1), picture("2", "named"), picture("3", "named", 3)]
+    random = [picture("a", "random", 5), picture("b", "random"), picture("c", "random", 1), picture("d", "random", 7)]
+    whole = [picture("1", "whole", 1), picture("2", "whole", 3), picture("1", "none"), picture("2", "none"), picture("1", None)]
+    notes = order_notes([*named, *random, *whole])
+    assert [note.split("'")[1] for note in notes] == ["named", "random"]
+    assert ["by their names" in note for note in notes] == [True, False]
 
 
 def test_digits_that_are_no_numbers_are_text():

@@ -1,0 +1,144 @@
+"""EXIF and XMP in every format that is read."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+from PIL import Image, PngImagePlugin, features
+
+from cvgl.datasets.camera.record import Remark
+from cvgl.datasets.exif import read_exif
+from cvgl.datasets.scanning import scan_file
+from tests.data.metadata import JP2_EXIF, JP2_XMP, exif_bytes, jp2, jpeg, opened, rationals, text, xmp_packet
+
+EXIF = exif_bytes(
+    {0x010F: text("DJI\0\0\0"), 0x0110: text("FC300S\0")},
+    {0x9003: text("2024:05:01 12:00:00\0"), 0x9011: text("+02:00\0")},
+    {1: text("S\0"), 2: rationals(46, 30, (36, 1)), 3: text("W\0"), 4: rationals(91, 15, 0)},
+)
+XMP = xmp_packet('drone-dji:GpsLatitude="-46.51" drone-dji:GpsLongitude="-91.25"')
+PLACE, TIME = (-46.51, -91.25), datetime(2024, 5, 1, 10, tzinfo=UTC)
+
+
+def saved(format_name, **options):
+    stream = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(stream, format_name, **options)
+    return opened(stream)
+
+
+AVIF = ["AVIF"] if features.check("avif") else []
+
+
+def check_exif(picture, stream):
+    found = read_exif(picture, stream)
+    assert (found.position_source, found.captured_at, found.camera) == ("exif", TIME, "DJI FC300S")
+    assert found.position == pytest.approx(PLACE)
+
+
+def check_xmp(picture, stream):
+    found = read_exif(picture, stream)
+    assert (found.position, found.position_source, found.captured_at) == (PLACE, "xmp", None)
+
+
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF", "MPO", *AVIF])
+def test_exif_of_each_format(format_name):
+    check_exif(*saved(format_name, exif=EXIF))
+
+
+@pytest.mark.parametrize("format_name", ["JPEG", "WEBP", *AVIF])
+def test_xmp_of_each_format(format_name):
+    check_xmp(*saved(format_name, xmp=XMP))
+
+
+def test_xmp_of_tiff_and_png():
+    check_xmp(*saved("TIFF", tiffinfo={700: XMP}))
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    check_xmp(*saved("PNG", pnginfo=chunks))
+
+
+def test_heic():
+    pillow_heif = pytest.importorskip("pillow_heif")
+    stream = io.BytesIO()
+    pillow_heif.from_pillow(Image.new("RGB", (64, 64))).save(stream, exif=EXIF)
+    picture = pillow_heif.open_heif(io.BytesIO(stream.getvalue())).to_pillow()
+    check_exif(picture, stream)
+    stream = io.BytesIO()
+    pillow_heif.from_pillow(Image.new("RGB", (64, 64))).save(stream, xmp=XMP)
+    check_xmp(pillow_heif.open_heif(io.BytesIO(stream.getvalue())).to_pillow(), stream)
+
+
+def profile(name, data):
+    return f"\n{name}\n{len(data):8}\n" + "\n".join(data.hex()[at : at + 72] for at in range(0, 2 * len(data), 72)) + "\n"
+
+
+@pytest.mark.parametrize("name", ["exif", "APP1"])
+def test_exif_that_imagemagick_writes_into_png(name):
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_text(f"Raw profile type {name}", profile(name.lower(), EXIF), zip=True)
+    check_exif(*saved("PNG", pnginfo=chunks))
+
+
+@pytest.mark.parametrize(("name", "mark"), [("xmp", b""), ("APP1", b"http://ns.adobe.com/xap/1.0/\0")])
+def test_xmp_that_imagemagick_writes_into_png(name, mark):
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_text(f"Raw profile type {name}", profile(name.lower(), mark + XMP), zip=True)
+    check_xmp(*saved("PNG", pnginfo=chunks))
+
+
+@pytest.mark.parametrize("head", [b"", b"Exif\0\0"])
+def test_exif_of_jpeg_2000(tmp_path, head):
+    data = jp2((b"uuid", bytes(16) + b"else"), (b"uuid", JP2_EXIF + head + EXIF.removeprefix(b"Exif\0\0")))
+    check_exif(*opened(io.BytesIO(data)))
+    (tmp_path / "a.jp2").write_bytes(data)
+    found = scan_file(tmp_path / "a.jp2", 10**6)
+    assert (found.latitude, found.longitude, found.captured_at) == (pytest.approx(PLACE[0]), pytest.approx(PLACE[1]), TIME)
+    assert (found.position_source, found.camera, found.utc_offset_s) == ("exif", "DJI FC300S", 7200)
+
+
+@pytest.mark.parametrize("box", [(b"uuid", JP2_XMP + XMP), (b"xml ", XMP)])
+def test_xmp_of_jpeg_2000(box):
+    check_xmp(*opened(io.BytesIO(jp2((b"xml ", b"<gml/>"), box))))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Truncated File Read")
+@pytest.mark.parametrize(
+    "boxes", [[(b"uuid", b"short")], [(b"uuid", JP2_EXIF)], [(b"uuid", JP2_EXIF + b"II*\0\xff\xff\xff\xff")], [(b"uuid", b"")]]
+)
+def test_boxes_without_sense(boxes):
+    assert read_exif(*opened(io.BytesIO(jp2(*boxes)))).position is None
+
+
+def test_boxes_whose_length_is_a_lie():
+    picture, _ = opened(io.BytesIO(jp2()))
+    head = jp2()[:12]
+    for tail in (
+        b"\0\0\0\x03uuid",
+        b"\0\0\0\x01uuid" + b"\xff" * 8,
+        b"\xff\xff\xff\xffuuid" + JP2_EXIF,
+        b"\0\0\0\0uuid" + JP2_EXIF + EXIF,
+    ):
+        found = read_exif(picture, io.BytesIO(head + tail))
+        assert (found.position is None) == (EXIF not in tail)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Truncated File Read")
+def test_damaged_exif_leaves_xmp_and_is_said():
+    for length in (10, 40, len(EXIF) - 110):
+        picture, stream = jpeg(EXIF[:length], XMP)
+        found = read_exif(picture, stream)
+        assert (found.position, found.position_source) == (PLACE, "xmp")
+        assert Remark.EXIF_DAMAGED in found.remarks
+
+
+def test_exif_that_raises_is_said(monkeypatch):
+    picture, stream = jpeg(EXIF, XMP)
+
+    def refuse():
+        raise SyntaxError("not a TIFF file")
+
+    monkeypatch.setattr(picture, "getexif", refuse)
+    check_xmp(picture, stream)
+    assert Remark.EXIF_DAMAGED in read_exif(picture, stream).remarks
