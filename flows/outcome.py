@@ -51,6 +51,7 @@ class RunOutcome(BaseModel):
         mlflow_run: id in MLflow, under `tracking_uri`.
         verdict: what the gate decided; none where nothing was to be decided.
         reason: why.
+        positions: what was mended in the map that serves, whosever adapter it holds; empty where nothing was.
         metrics: figures by descriptors, direction and protocol; empty without labels.
         alignment: how the views were aligned before they were described, and why; empty where that was not chosen.
         images: how many were ingested and quarantined.
@@ -67,6 +68,7 @@ class RunOutcome(BaseModel):
     tracking_uri: str | None = None
     verdict: Verdict | None = None
     reason: str = ""
+    positions: str = ""
     metrics: tuple[MetricSummary, ...] = ()
     alignment: str = ""
     images: dict[str, int] = Field(default_factory=dict)
@@ -85,6 +87,7 @@ class RunOutcome(BaseModel):
             tracking_uri=stages.register.tracking_uri,
             verdict=stages.register.verdict,
             reason=stages.register.reason,
+            positions=stages.register.positions,
             metrics=tuple(stages.evaluate.metrics),
             alignment="" if stages.align is None else stages.align.record.reason,
             images={"ingested": images.total, "new": images.new, "quarantined": images.quarantined},

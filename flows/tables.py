@@ -98,6 +98,8 @@ def run_answer(outcome: RunOutcome) -> RenderableType:
     parts: list[RenderableType] = [metrics_tables(outcome.metrics), ""]
     if outcome.verdict is not None:
         parts += [Text.assemble((outcome.verdict, f"bold {_COLORS[outcome.verdict]}"), ": ", outcome.reason), ""]
+    if outcome.positions not in ("", outcome.reason):
+        parts += [Text(outcome.positions), ""]
     return Group(*parts, facts({name: value for name, value in rows.items() if value}))
 
 

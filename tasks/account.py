@@ -140,7 +140,7 @@ def _decisions(alignment: str, run: str, lake: Lake) -> str:
 def _better(gate: GateDecision | None) -> str:
     if gate is None:
         return "Nothing new was learned."
-    figures = [str(one) for one in (gate.difference, gate.contest) if one is not None and str(one) not in gate.reason]
+    figures = [line for line in gate.evidence if line.partition(": ")[2] not in gate.reason]
     figures += [f"{name} without labels: {figure}" for name, figure in gate.quality.items()]
     return f"**{gate.verdict}**: {gate.reason}" + "".join(f"\n- {figure}" for figure in figures)
 

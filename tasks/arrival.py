@@ -24,7 +24,7 @@ from cvgl.types import Progress
 from tasks.artifacts import artifact_key
 from tasks.events import deliver, event_id, resource_of
 from tasks.progress import observed
-from tasks.registry.promotion import refresh
+from tasks.registry.references import follow_positions, refresh
 from tasks.registry.registration import RegisterOutcome
 from tasks.stage import stage_task
 
@@ -113,12 +113,12 @@ def decide(batch: Batch, config: ArrivalConfig, lake: Lake) -> Decision:
 def follow_references(batch: Batch, config: RegisterConfig, lake: Lake) -> str:
     """Serves the champion with the references of today; gives the map's version, or nothing where it stays.
 
-    See `tasks.registry.promotion.refresh`.
+    Positions that were mended by hand, between two batches, come in with the next one. See `tasks.registry.references`.
     """
-    changed = any(batch.ingest.get(name) for name in ("new", "updated", "tombstoned"))
-    if not changed or champion_of(lake, batch.dataset) is None:
+    if champion_of(lake, batch.dataset) is None:
         return ""
-    change = refresh(batch.dataset, lake, config)
+    changed = any(batch.ingest.get(name) for name in ("new", "updated", "tombstoned"))
+    change = (refresh if changed else follow_positions)(batch.dataset, lake, config)
     return "" if change is None else change.map
 
 

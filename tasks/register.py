@@ -68,8 +68,8 @@ def _show(outcome: RegisterOutcome, lake: Lake) -> None:
 
 def _compared(outcome: RegisterOutcome) -> str:
     """What challenger and champion came to on the same rows, as lines of a list."""
-    found = [one for one in (outcome.decision.difference, outcome.decision.contest) if one is not None]
-    return "".join(f"- on the same rows: {one}\n" for one in found)
+    mended = [outcome.positions] if outcome.positions and outcome.positions != outcome.reason else []
+    return "".join(f"- {line}\n" for line in (*outcome.decision.evidence, *mended))
 
 
 def mlflow_page(outcome: RegisterOutcome, lake: Lake) -> str | None:

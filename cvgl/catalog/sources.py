@@ -80,6 +80,9 @@ VERDICTS = pa.schema(
         pa.field("low", pa.float64()),  # of the interval of the difference; null without labels
         pa.field("high", pa.float64()),
         pa.field("standard_error", pa.float64()),  # of the difference; null with labels
+        pa.field("challenger_m", pa.float64()),  # median error; null where no true position is known
+        pa.field("incumbent_m", pa.float64()),
+        pa.field("chance", pa.float64()),  # R@1 of random answers
         pa.field("n_rows", pa.int64()),
         pa.field("rows_digest", pa.string()),
     ]
@@ -96,6 +99,8 @@ GATE_ROWS = pa.schema(
         pa.field("challenger", pa.float64()),
         pa.field("incumbent", pa.float64()),
         pa.field("champion", pa.float64()),
+        pa.field("challenger_m", pa.float64()),  # metres from the first answer to the true position; null where unknown
+        pa.field("incumbent_m", pa.float64()),
     ]
 )
 
@@ -216,6 +221,8 @@ def _verdict(folder: str, record: Mapping[str, Any]) -> dict[str, Any]:
     # With labels or without: one of the two, or neither where nothing could be compared.
     labelled, contest = _object(decision, "difference"), _object(decision, "contest")
     interval = _object(labelled, "interval")
+    distances = decision.get("distances")
+    first = next((one for one in distances if isinstance(one, dict)), {}) if isinstance(distances, list) else {}
     return {
         "run": folder,
         **{name: record.get(name) for name in ("model", "version", "champion")},
@@ -228,6 +235,9 @@ def _verdict(folder: str, record: Mapping[str, Any]) -> dict[str, Any]:
         "low": interval.get("low"),
         "high": interval.get("high"),
         "standard_error": contest.get("standard_error"),
+        "challenger_m": first.get("challenger_m"),
+        "incumbent_m": first.get("incumbent_m"),
+        "chance": _object(decision, "chance").get("chance"),
         "n_rows": compared.get("count"),
         "rows_digest": compared.get("digest"),
     }

@@ -129,12 +129,13 @@ VIEWS: tuple[View, ...] = (
     ),
     View(
         "gate_rows",
-        "the rows of those verdicts: each query, and what the challenger and the incumbent came to on it",
+        "the rows of those verdicts: each query, what challenger and incumbent came to on it, and how many metres off",
         """
         SELECT
             run, direction, protocol, image_id, location_id,
             coalesce(role, 'query') AS role,
-            challenger, coalesce(incumbent, champion) AS incumbent
+            challenger, coalesce(incumbent, champion) AS incumbent,
+            challenger_m, incumbent_m
         FROM _gate_rows
         """,
     ),

@@ -36,6 +36,13 @@ class RegisterConfig(Settings):
     grown_tolerance: float = Field(
         0.02, ge=0, le=1, description="the same towards the champion, under 'not-worse-when-grown', where the imagery has grown"
     )
+    metres: bool = Field(
+        True,
+        description="where true positions are known, refuse what is farther off: with confidence, or at no better R@1",
+    )
+    above_chance: bool = Field(
+        True, description="R@1 has to lie above that of random answers, with confidence; no: whatever it is"
+    )
     confidence: float = Field(0.95, ge=0.5, lt=1, description="level of the interval that the gate goes by")
     resamples: int = Field(10_000, ge=100, le=1_000_000, description="of the queries, for that interval")
     seed: int = Field(0, ge=0, lt=2**31, description="of the resamples")

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 MANIFEST_FILE, REFERENCES_FILE = "manifest.json", "references.parquet"
 _BUILDING = ".building"
 ADAPTER_FILES = ("adapter.safetensors", "adapter.json")
+_CONTENT = (REFERENCES_FILE, *ADAPTER_FILES)  # what a version consists of besides its manifest: these files and no others
 _FIX = "promote the run again (cvgl promote RUN), which builds its map anew"
 
 
@@ -145,7 +146,7 @@ def write_bundle(
             write_bytes(building / name, (adapter / name).read_bytes())
         except FileNotFoundError as error:
             raise LakeError("an adapter is missing", where=adapter / name, fix="adapt again (cvgl adapt)") from error
-    files = {name: sha256_file(building / name) for name in (REFERENCES_FILE, *ADAPTER_FILES)}
+    files = {name: sha256_file(building / name) for name in _CONTENT}
     manifest = MapManifest(**facts, dimension=rows.shape[1], n_references=len(references), files=files)
     write_json(building / MANIFEST_FILE, manifest.model_dump(mode="json"))
     _move(building, folder / manifest.version)
@@ -180,16 +181,26 @@ def read_manifest(version: Path) -> MapManifest:
 
 
 def problems(version: Path) -> list[str]:
-    """What is wrong with a version, a sentence each; nothing where it is whole."""
+    """What is wrong with a version, a sentence each; nothing where it is whole.
+
+    Whole is: the manifest lists the files that a map consists of and no others, they are there with those hashes, they are
+    files and no links, and nothing else lies in the folder (names that begin with a dot are not looked at).
+    """
     try:
         manifest = read_manifest(version)
     except LakeError as error:
         return [error.what]
-    found = []
-    for name, digest in manifest.files.items():
+    found = [f"the manifest does not list {name}" for name in _CONTENT if name not in manifest.files]
+    # Names are compared, and never followed: one that leads out of the folder is not one of ours.
+    found += [f"the manifest lists {name!r}, which is no part of a map" for name in manifest.files if name not in _CONTENT]
+    known = {MANIFEST_FILE, *_CONTENT}
+    strange = sorted(path.name for path in version.iterdir() if path.name not in known and not path.name.startswith("."))
+    found += [f"{name!r} is no part of a map" for name in strange]
+    found += [f"{name} is a link" for name in sorted(known) if (version / name).is_symlink()]
+    for name in _CONTENT:
         if not (version / name).is_file():
             found.append(f"{name} is missing")
-        elif sha256_file(version / name) != digest:
+        elif name in manifest.files and sha256_file(version / name) != manifest.files[name]:
             found.append(f"{name} is damaged")
     return found
 
@@ -210,5 +221,9 @@ def open_bundle(version: Path) -> MapBundle:
     names = zip(table.column("image_id").to_pylist(), table.column("uri").to_pylist(), at, strict=True)
     references = tuple(Reference(image, uri, Position(**position)) for image, uri, position in names)
     flat = table.column("descriptor").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    adaptation = Adaptation.load(version)
+    size, stated = (len(references), flat.size), (manifest.n_references, manifest.n_references * manifest.dimension)
+    if size != stated or adaptation.record.run != manifest.run:
+        raise LakeError("the manifest of a map does not fit its files", where=version / MANIFEST_FILE, fix=_FIX)
     rows = np.asarray(flat, np.float32).reshape(len(references), manifest.dimension)
-    return MapBundle(manifest, Adaptation.load(version), ReferenceIndex(references, rows))
+    return MapBundle(manifest, adaptation, ReferenceIndex(references, rows))

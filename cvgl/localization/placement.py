@@ -62,6 +62,8 @@ class Placement(Position):
         top_k: answers, best first.
         adapter: the run whose adapter was used, or ``"frozen"``.
         problem: why the picture could not be placed; none when it was.
+        warning: what to know before believing the position, e.g. that the table of references has others than the map; none
+            where nothing is known against it.
     """
 
     picture: str
@@ -70,6 +72,7 @@ class Placement(Position):
     top_k: tuple[Answer, ...] = ()
     adapter: str = FROZEN
     problem: str | None = None
+    warning: str | None = None
 
     @property
     def placed(self) -> bool:

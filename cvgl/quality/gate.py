@@ -9,59 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from cvgl.config import GatePolicy, RegisterConfig
 from cvgl.errors import DataError
 from cvgl.quality.contest import Contest
+from cvgl.quality.decision import Comparison, GateDecision, Incumbent, Mended
 from cvgl.quality.report import QualityReport
 from cvgl.retrieval.comparison import comparable
 from cvgl.retrieval.paired import Difference
+from cvgl.retrieval.paired_distance import Chance, DistanceDifference
 from cvgl.summary import MetricSummary
 
-Incumbent = Literal["champion", "frozen"]
+__all__ = ["Champion", "Comparison", "GateDecision", "Mended", "decide", "margin", "quality_figures"]
 
-
-class Comparison(BaseModel):
-    """R@1 of both sides in one direction under one protocol."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    against: Incumbent
-    direction: str
-    protocol: str
-    challenger: float
-    incumbent: float
-    n_queries: int
-
-    @property
-    def difference(self) -> float:
-        return self.challenger - self.incumbent
-
-
-class GateDecision(BaseModel):
-    """What the gate decided and from which figures.
-
-    Attributes:
-        verdict: promoted (the challenger takes over), refused, or unchanged (the challenger is the champion already).
-        reason: one sentence for a person.
-        comparisons: the figures compared, the champion's first.
-        difference: to the champion, query by query, or to the frozen descriptors where nothing serves; none without labels.
-        contest: with the champion, without labels; none where labels decide, or no pictures are left for it.
-        obstacle: why challenger and champion are not comparable; empty where they are. A mended obstacle is judged anew.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    verdict: Literal["promoted", "refused", "unchanged"]
-    reason: str
-    comparisons: tuple[Comparison, ...] = ()
-    quality: dict[str, str] = Field(default_factory=dict, description="what is said without labels, by a short name")
-    difference: Difference | None = None
-    contest: Contest | None = None
-    obstacle: str = ""
+_ROUNDING = 1e-12  # a difference of equal means is not always 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +33,7 @@ class Champion:
         run: its name.
         figures: on the current evaluation rows; empty without labels.
         difference: challenger minus champion, query by query; none where it could not be made.
+        distance: how far off both are; none where no true position is known.
         contest: the same without labels.
         grown: the challenger has learned from more pictures.
         obstacle: why it could not be asked; empty where it could.
@@ -80,6 +42,7 @@ class Champion:
     run: str
     figures: Sequence[MetricSummary] = ()
     difference: Difference | None = None
+    distance: DistanceDifference | None = None
     contest: Contest | None = None
     grown: bool = False
     obstacle: str = ""
@@ -93,12 +56,17 @@ def decide(
     rules: RegisterConfig | None = None,
     run: str = "RUN",
     difference: Difference | None = None,
+    distance: DistanceDifference | None = None,
+    chance: Chance | None = None,
     quality: QualityReport | None = None,
 ) -> GateDecision:
     """Decides whether an adapter becomes the champion.
 
     R@1, averaged over directions (and protocols), must not lie below that of the frozen descriptors, by more than the
     tolerance: an adapter that hurts is refused. Against a champion it has to be better with confidence, as the policy has it.
+    Where errors in metres are known, it must not be farther off than either with confidence, nor farther off at all where R@1
+    is no better; what is neither better in R@1 nor nearer than the frozen descriptors shows nothing, and they stay. And R@1 has
+    to lie above that of random answers.
 
     Args:
         challenger: the new adapter's figures.
@@ -107,6 +75,8 @@ def decide(
         rules: policy, tolerances.
         run: the challenger's run, for the message and to recognise the champion.
         difference: to the frozen descriptors, to be told where nothing serves; no condition.
+        distance: to the frozen descriptors.
+        chance: the challenger beside random answers.
         quality: what is said of the challenger without labels. It decides where there are no labels; where there are, it says
             no only to views that have nothing to do with one another, where labels find no more than chance either.
 
@@ -130,9 +100,16 @@ def decide(
         obstacle = (differs or champion.obstacle) if champion.figures else (champion.obstacle or differs)
         found = [] if obstacle else _pairs(challenger, champion.figures, "champion")
         difference = champion.difference
+    distances = [] if champion is None or obstacle or champion.distance is None else [champion.distance]
+    distances += [] if distance is None else [distance]
     refusals = _refusals(champion, obstacle, rules, run)
-    if _mean_difference(base) < -rules.tolerance - 1e-12:
+    if _mean_difference(base) < -rules.tolerance - _ROUNDING:
         refusals.append(_sentence("worse than", base))
+    if rules.metres:
+        leads = {"champion": _mean_difference(found) if found else 0.0, "frozen": _mean_difference(base)}
+        refusals += filter(None, (_farther(one, leads[one.against], rules) for one in distances))
+    if rules.above_chance and chance is not None and not chance.is_beaten:
+        refusals.append(f"no better than chance: {chance}")
     reason = "; ".join(refusals) or (_promotion(champion, rules) if champion is not None else _sentence("against", base))
     return GateDecision(
         verdict="refused" if refusals else "promoted",
@@ -140,8 +117,30 @@ def decide(
         comparisons=(*found, *base),
         quality=said,
         difference=None if obstacle else difference,
+        distances=tuple(distances),
+        chance=chance,
         obstacle=obstacle,
     )
+
+
+def _farther(distance: DistanceDifference, lead: float, rules: RegisterConfig) -> str:
+    """Why errors in metres speak against a challenger; empty where they do not.
+
+    Args:
+        distance: to one incumbent.
+        lead: the challenger's R@1 minus that incumbent's.
+        rules: a tolerance in R@1 is for what need show no gain.
+    """
+    whose = "the frozen descriptors" if distance.against == "frozen" else "the champion"
+    if distance.is_farther_with_confidence:
+        return f"farther off than {whose} with confidence: {distance}"
+    if lead > _ROUNDING:
+        return ""
+    if distance.is_farther:
+        return f"not better in R@1 ({lead:+.1%}) and farther off than {whose}: {distance}"
+    if distance.against == "frozen" and rules.tolerance == 0 and not distance.is_nearer:
+        return f"nothing shows that it helps: R@1 {lead:+.1%} to {whose}, and no nearer: {distance}"
+    return ""
 
 
 def margin(champion: Champion, rules: RegisterConfig) -> float:

@@ -107,6 +107,34 @@ def resampled_rates(values: Float64Array, units: Units, resamples: int = RESAMPL
     return rates
 
 
+def resampled_medians(values: Float64Array, units: Units, resamples: int = RESAMPLES, seed: int = SEED) -> Float64Array:
+    """Medians of C configurations on the same resamples, and on the same draws as `resampled_rates`.
+
+    Args:
+        values: float64 (C, n), what each query came to; NaN where it does not count.
+        units: of the n queries.
+        resamples: how many.
+        seed: of the draws.
+
+    Returns:
+        float64 (C, resamples); NaN where no drawn query counts. A median of an even number is the lower one.
+    """
+    rows = np.concatenate(units.rows) if units.rows else np.zeros(0, np.int64)
+    unit = np.repeat(np.arange(len(units.rows)), [len(one) for one in units.rows])
+    orders = [np.argsort(one, kind="stable")[: int(np.isfinite(one).sum())] for one in values]  # NaN sorts last
+    rng = np.random.default_rng(seed)
+    medians = np.full((len(values), resamples), np.nan)
+    for i in range(resamples):
+        drawn = rng.integers(0, len(units.rows), units.drawn)
+        weight = np.bincount(drawn, minlength=len(units.rows)).astype(np.float64)
+        of = np.bincount(rows, weights=weight[unit], minlength=values.shape[1])
+        for row, order in enumerate(orders):
+            summed = np.cumsum(of[order])
+            if len(summed) and summed[-1] > 0:
+                medians[row, i] = values[row, order[np.searchsorted(summed, summed[-1] / 2)]]
+    return medians
+
+
 def interval(value: float, resampled: Float64Array, level: float = LEVEL) -> Interval:
     """The value with the percentiles of what resampling made of it; the bounds hold the value even where it is extreme."""
     known = resampled[np.isfinite(resampled)]

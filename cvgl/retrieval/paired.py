@@ -35,11 +35,15 @@ class Answered:
         image_ids: of the queries.
         places: what each of them shows.
         right: bool (n,), whether the first answer shows that place.
+        distance_m: float64 (n,), metres from the first answer to the true position; NaN where unknown; None where none is.
+        n_right: int64 (n,), right answers in the gallery; None where it is not known.
     """
 
     image_ids: tuple[str, ...]
     places: tuple[str, ...]
     right: NDArray[np.bool_]
+    distance_m: Float64Array | None = None
+    n_right: NDArray[np.int64] | None = None
 
 
 class Difference(Settings):
@@ -98,12 +102,10 @@ def difference(
     """
     if differs := obstacle(ours, theirs):
         raise DataError(f"not comparable because {differs}", where="paired comparison", fix="evaluate both runs again")
-    groups: dict[str, list[Asked]] = {}
-    for asked in sorted(ours):
-        groups.setdefault(asked[0] if asked[0] in runs else "", []).append(asked)
     resampled, units = [], []
-    for direction, questions in groups.items():
-        moved, drawn = _resampled([(ours[one], theirs[one]) for one in questions], questions, runs.get(direction), draw)
+    for direction, questions in groups_of(ours, runs).items():
+        sides = [{one: side[one].right for one in questions} for side in (ours, theirs)]
+        moved, drawn = _resampled(ours, questions, sides, runs.get(direction), draw)
         resampled.append(moved * len(questions) / len(ours))
         units.append(drawn.name)
     # Directions that cannot be drawn together count as if they erred together: the wider interval of the two extremes.
@@ -138,25 +140,56 @@ def obstacle(ours: Mapping[Asked, Answered], theirs: Mapping[Asked, Answered]) -
     return ""
 
 
-def _resampled(
-    pairs: Sequence[tuple[Answered, Answered]], questions: Sequence[Asked], run: Sequence[str] | None, draw: Draw
+def groups_of(ours: Mapping[Asked, Answered], runs: Mapping[str, Sequence[str]]) -> dict[str, list[Asked]]:
+    """Questions that are drawn together: those of each direction with sequences, and, under "", all others."""
+    groups: dict[str, list[Asked]] = {}
+    for asked in sorted(ours):
+        groups.setdefault(asked[0] if asked[0] in runs else "", []).append(asked)
+    return groups
+
+
+def laid_out(
+    ours: Mapping[Asked, Answered],
+    questions: Sequence[Asked],
+    sides: Sequence[Mapping[Asked, NDArray[np.generic]]],
+    run: Sequence[str] | None,
 ) -> tuple[Float64Array, Units]:
-    """Challenger minus incumbent, mean over the questions, float64 (resamples,); and what was drawn."""
+    """What each side came to on each query, with the units to draw.
+
+    Args:
+        ours: whose queries and places count.
+        questions: those of one group.
+        sides: by question, one value a query, in the order of `ours`.
+        run: the queries in the order taken; None: places are drawn.
+
+    Returns:
+        float64 (sides, questions, queries of any question), NaN where a query was not asked; and the units.
+    """
     places = {
         (asked[0], image): place
-        for asked, (one, _) in zip(questions, pairs, strict=True)
-        for image, place in zip(one.image_ids, one.places, strict=True)
+        for asked in questions
+        for image, place in zip(ours[asked].image_ids, ours[asked].places, strict=True)
     }
     row = {query: number for number, query in enumerate(places)}
-    values = np.full((2, len(pairs), len(row)), np.nan)
-    for number, (asked, pair) in enumerate(zip(questions, pairs, strict=True)):
-        columns = [row[asked[0], image] for image in pair[0].image_ids]
-        for side, one in enumerate(pair):
-            values[side, number, columns] = one.right
+    values = np.full((len(sides), len(questions), len(row)), np.nan)
+    for number, asked in enumerate(questions):
+        columns = [row[asked[0], image] for image in ours[asked].image_ids]
+        for side, one in enumerate(sides):
+            values[side, number, columns] = one[asked]
     if run is None:
-        units = by_place(list(places.values()))
-    else:
-        direction = questions[0][0]
-        units = by_blocks(np.array([row[direction, image] for image in run if (direction, image) in row], np.int64))
-    found = resampled_rates(values.reshape(2 * len(pairs), len(row)), units, draw.resamples, draw.seed)
-    return np.asarray((found[: len(pairs)] - found[len(pairs) :]).mean(axis=0)), units
+        return values, by_place(list(places.values()))
+    direction = questions[0][0]
+    return values, by_blocks(np.array([row[direction, image] for image in run if (direction, image) in row], np.int64))
+
+
+def _resampled(
+    ours: Mapping[Asked, Answered],
+    questions: Sequence[Asked],
+    sides: Sequence[Mapping[Asked, NDArray[np.generic]]],
+    run: Sequence[str] | None,
+    draw: Draw,
+) -> tuple[Float64Array, Units]:
+    """Challenger minus incumbent, mean over the questions, float64 (resamples,); and what was drawn."""
+    values, units = laid_out(ours, questions, sides, run)
+    found = resampled_rates(values.reshape(2 * len(questions), values.shape[2]), units, draw.resamples, draw.seed)
+    return np.asarray((found[: len(questions)] - found[len(questions) :]).mean(axis=0)), units

@@ -25,8 +25,9 @@ from cvgl.datasets.releases import deviation
 from cvgl.datasets.scan_cache import Scan, ScanCache
 from cvgl.datasets.scanning import scan
 from cvgl.datasets.tables import add_batch, images_ref, quarantine_of_source, read_images
-from cvgl.errors import DataError
+from cvgl.errors import DataError, LakeError
 from cvgl.lake import Lake, parquet_files, sweep
+from cvgl.stages.map_positions import old_positions_that_serve
 from cvgl.stages.sequences import order_notes
 from cvgl.types import ArtifactRef, Progress, Subset, View, silent
 
@@ -46,7 +47,8 @@ class IngestOutcome:
         quarantined: what this source has in quarantine now.
         total: pictures that the dataset holds now.
         notes: what a person should know about how the source was understood.
-        warnings: in what the source differs from the published data set in whose layout it is, and what looks wrong with it.
+        warnings: in what the source differs from the published data set in whose layout it is, what looks wrong with it, and
+            that the map which serves holds older positions.
     """
 
     ref: ArtifactRef
@@ -116,7 +118,7 @@ def ingest(
         quarantined=len(refusals),
         total=len(_current_images(lake, config.dataset)),
         notes=tuple(dict.fromkeys(listing.notes)),
-        warnings=_warnings(listing, config, doubt),
+        warnings=(*_warnings(listing, config, doubt), *_of_the_map(lake, config.dataset)),
     )
     _tell(outcome, config.dataset)
     return outcome
@@ -239,6 +241,18 @@ def _warnings(listing: Listing, config: IngestConfig, doubt: Suspicion | None) -
     """
     found = deviation(listing) if config.height is None else None
     return tuple(said for said in (found, None if doubt is None else doubt.reason) if said is not None)
+
+
+def _of_the_map(lake: Lake, dataset: str) -> tuple[str, ...]:
+    """That the map which serves does not hold what the table says now."""
+    try:
+        old = old_positions_that_serve(lake, dataset)
+    except LakeError:  # what serves is damaged: told wherever it is used
+        return ()
+    brought = (
+        f"cvgl run --dataset {dataset} brings them in and measures anew, {old.command} brings them in alone" if old else ""
+    )
+    return () if old is None else (f"{old}; pictures are placed by the old ones until then: {brought}",)
 
 
 def _tell(outcome: IngestOutcome, dataset: str) -> None:

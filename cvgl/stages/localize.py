@@ -8,6 +8,7 @@ this module does not import.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from cvgl.localization import FramePlacement, Placement, ReferenceIndex, locate
 from cvgl.localization.placing import localize_together as place_together
 from cvgl.localization.sequence import localize_sequence as place_sequence
 from cvgl.pictures import open_rgb
+from cvgl.stages.map_positions import warning_of
 from cvgl.stages.maps import Map, open_map
 from cvgl.stages.sequences import natural_order
 from cvgl.stages.vocabulary import loadable
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from cvgl.types import Embedder, Float32Array
+
+logger = logging.getLogger(__name__)
 
 _AT_ONCE = 32  # pictures decoded at once: what a folder of large photographs needs of memory
 
@@ -45,6 +49,7 @@ class _Asked:
         descriptors: float32 (n, d), of the others, in order.
         index: the map, in the same space.
         adapter: the run, or ``"frozen"``.
+        warning: what to know before believing the map's positions; none where nothing is known against them.
     """
 
     files: Sequence[Path]
@@ -52,6 +57,7 @@ class _Asked:
     descriptors: Float32Array
     index: ReferenceIndex
     adapter: str
+    warning: str | None
 
     def usable(self) -> list[str]:
         return [str(path) for path in self.files if path not in self.problems]
@@ -94,7 +100,7 @@ def localize(
     return [
         Placement(picture=str(path), adapter=asked.adapter, problem=asked.problems[path])
         if path in asked.problems
-        else next(placed)
+        else next(placed).model_copy(update={"warning": asked.warning})
         for path in asked.files
     ]
 
@@ -123,7 +129,8 @@ def localize_together(
     ]
     if not asked.usable():
         return refused
-    return [place_together(asked.usable(), asked.descriptors, asked.index, top_k, adapter=asked.adapter), *refused]
+    placed = place_together(asked.usable(), asked.descriptors, asked.index, top_k, adapter=asked.adapter)
+    return [placed.model_copy(update={"warning": asked.warning}), *refused]
 
 
 def localize_sequence(
@@ -156,7 +163,7 @@ def localize_sequence(
     descriptors[readable] = asked.descriptors
     placed = place_sequence(list(map(str, files)), descriptors, asked.index, top_k, window=window, adapter=asked.adapter)
     return [
-        frame
+        frame.model_copy(update={"warning": asked.warning})
         if usable
         else FramePlacement(picture=str(path), frame=frame.frame, adapter=asked.adapter, problem=asked.problems[path])
         for path, usable, frame in zip(files, readable, placed, strict=True)
@@ -179,7 +186,11 @@ def _ask(
     config = config.model_copy(update={"backbone": loadable(config.backbone, lake)})
     embedder = _embedder(config, device, found)
     described, problems = _describe(files, embedder, config, found.query_view, progress)
-    return _Asked(files, problems, found.transform.transform_query(described), found.index, found.adapter)
+    # A map that is made on the spot takes its positions from the table; one that was published is a copy.
+    warning = warning_of(lake, dataset) if run is None else None
+    if warning is not None:
+        logger.warning("%s", warning)
+    return _Asked(files, problems, found.transform.transform_query(described), found.index, found.adapter, warning)
 
 
 def _files(pictures: Sequence[Path], order: Callable[[Path], Any] | None = None) -> list[Path]:

@@ -5,8 +5,9 @@ Made from labels, like the evaluations that it reads: nothing on the training, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +15,15 @@ import pyarrow.compute as pc
 
 from cvgl.config import RegisterConfig
 from cvgl.datasets.tables import read_images
+from cvgl.errors import CvglError
 from cvgl.lake import Lake, read_parquet
 from cvgl.retrieval.paired import Answered, Asked, Difference, Draw, difference
+from cvgl.retrieval.paired_distance import Chance, DistanceDifference, against_chance, distance_difference
+from cvgl.retrieval.positions import GEOGRAPHIC, Positions, positions_of
 from cvgl.stages.evaluate import QUERIES_FILE
 from cvgl.stages.sequences import runs_of
-from cvgl.types import Stage
+from cvgl.summary import read_summaries
+from cvgl.types import Stage, View
 
 ROWS = pa.schema(
     [
@@ -28,15 +33,27 @@ ROWS = pa.schema(
         pa.field("location_id", pa.string(), nullable=False),
         pa.field("challenger", pa.bool_(), nullable=False),  # whether its first answer is right
         pa.field("incumbent", pa.bool_(), nullable=False),
+        pa.field("challenger_m", pa.float64()),  # metres from its first answer to the true position; null where unknown
+        pa.field("incumbent_m", pa.float64()),
     ]
 )
+_SAMPLE, _NEAR = 500, 16  # references whose spacing is measured, and candidates for the nearest other one of each
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A comparison, and the rows that it used."""
+    """A comparison, and the rows that it used.
+
+    Attributes:
+        difference: of R@1.
+        distance: of the errors; none where no query has one on both sides.
+        chance: the challenger beside random answers.
+        rows: the queries, with what both came to.
+    """
 
     difference: Difference
+    distance: DistanceDifference | None
+    chance: Chance | None
     rows: pa.Table
 
 
@@ -58,8 +75,49 @@ def compare(lake: Lake, dataset: str, run: str, champion: str | None, config: Re
     theirs = answers(lake, run, Stage.FROZEN) if champion is None else answers(lake, champion, Stage.ADAPTED)
     draw = Draw(config.resamples, config.seed, config.confidence)
     against = "frozen" if champion is None else "champion"
-    found = difference(ours, theirs, _runs(lake, dataset, ours), draw, against)
-    return Compared(found, _table(ours, theirs))
+    images = read_images(lake, dataset).to_pylist()
+    runs = _runs(images, ours)
+    found = difference(ours, theirs, runs, draw, against)
+    galleries = {(one.direction, one.protocol): one.n_gallery for one in read_summaries(lake.evaluation(run))}
+    radius = spacing_m([row for row in images if row["view"] == View.SATELLITE])
+    distance = None if radius is None else distance_difference(ours, theirs, runs, draw, radius, against)
+    return Compared(found, distance, against_chance(ours, galleries, runs, draw), _table(ours, theirs))
+
+
+def spacing_m(references: Sequence[Mapping[str, Any]]) -> float | None:
+    """Spacing of a map in metres: the median distance from a reference to the nearest other one elsewhere.
+
+    Args:
+        references: rows with the position columns of `cvgl.schemas.IMAGES`.
+
+    Returns:
+        None where fewer than two places are known, or no distance between them exists.
+    """
+    try:
+        positions = positions_of(references)
+    except CvglError:
+        return None
+    positions = positions.take(np.flatnonzero(positions.known))
+    # Several pictures of one place are one.
+    return _median_to_nearest(positions.take(np.sort(np.unique(positions.coordinates, axis=0, return_index=True)[1])))
+
+
+def _median_to_nearest(positions: Positions) -> float | None:
+    total = len(positions.coordinates)
+    if total < 2:
+        return None
+    plane = positions.coordinates - positions.coordinates.mean(axis=0)
+    if positions.frame == GEOGRAPHIC:  # degrees of longitude shrink towards the poles
+        plane[:, 1] *= np.cos(np.radians(positions.coordinates[:, 0].mean()))
+    nearest = []
+    for row in np.unique(np.linspace(0, total - 1, min(total, _SAMPLE)).astype(np.int64)):
+        apart = np.square(plane - plane[row]).sum(axis=1)
+        apart[row] = np.inf
+        others = np.argpartition(apart, min(_NEAR, total - 1) - 1)[: min(_NEAR, total - 1)]
+        nearest.append(positions.take([row] * len(others)).distance_m(positions.take(others)).min())
+    measured = np.asarray(nearest)
+    measured = measured[np.isfinite(measured) & (measured > 0)]
+    return float(np.median(measured)) if len(measured) else None
 
 
 def answers(lake: Lake, run: str, stage: Stage) -> dict[Asked, Answered]:
@@ -68,7 +126,7 @@ def answers(lake: Lake, run: str, stage: Stage) -> dict[Asked, Answered]:
     Raises:
         LakeError: there is no such evaluation, or it is damaged.
     """
-    columns = ["stage", "direction", "protocol", "image_id", "location_id", "rank"]
+    columns = ["stage", "direction", "protocol", "image_id", "location_id", "rank", "n_right", "distance_m"]
     table = read_parquet(lake.evaluation(run) / QUERIES_FILE, columns)
     wanted = pc.and_(pc.equal(table["stage"], str(stage)), pc.is_valid(table["location_id"]))
     table = table.filter(wanted).sort_by("image_id")
@@ -77,14 +135,18 @@ def answers(lake: Lake, run: str, stage: Stage) -> dict[Asked, Answered]:
         rows = table.filter(pc.and_(pc.equal(table["direction"], direction), pc.equal(table["protocol"], protocol)))
         right = pc.fill_null(pc.equal(rows["rank"], 1), False).to_numpy(zero_copy_only=False)
         found[direction, protocol] = Answered(
-            tuple(rows["image_id"].to_pylist()), tuple(rows["location_id"].to_pylist()), np.asarray(right, bool)
+            tuple(rows["image_id"].to_pylist()),
+            tuple(rows["location_id"].to_pylist()),
+            np.asarray(right, bool),
+            np.asarray(pc.fill_null(rows["distance_m"], np.nan), np.float64),
+            np.asarray(pc.fill_null(rows["n_right"], 0), np.int64),
         )
     return found
 
 
-def _runs(lake: Lake, dataset: str, ours: Mapping[Asked, Answered]) -> dict[str, list[str]]:
+def _runs(pictures: Sequence[Mapping[str, Any]], ours: Mapping[Asked, Answered]) -> dict[str, list[str]]:
     """By direction, the queries in the order taken; without directions whose queries were not taken in a row."""
-    known = {row["image_id"]: row for row in read_images(lake, dataset).to_pylist()}
+    known = {row["image_id"]: row for row in pictures}
     found: dict[str, list[str]] = {}
     for direction in sorted({asked[0] for asked in ours}):
         asked_for = sorted({image for asked, one in ours.items() if asked[0] == direction for image in one.image_ids})
@@ -105,9 +167,17 @@ def _table(ours: Mapping[Asked, Answered], theirs: Mapping[Asked, Answered]) -> 
                 "location_id": list(one.places),
                 "challenger": one.right,
                 "incumbent": theirs[asked].right,
+                "challenger_m": _known(one),
+                "incumbent_m": _known(theirs[asked]),
             },
             schema=ROWS,
         )
         for asked, one in sorted(ours.items())
     ]
     return pa.concat_tables(parts).combine_chunks()
+
+
+def _known(one: Answered) -> pa.Array:
+    """Errors, null where there is none."""
+    errors = np.full(len(one.image_ids), np.nan) if one.distance_m is None else one.distance_m
+    return pa.array(errors, pa.float64(), mask=np.isnan(errors))

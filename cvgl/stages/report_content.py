@@ -74,7 +74,7 @@ def compose(
         links=links,
         notes=notes,
         verdict=str(material.registration.get("verdict", "")),
-        reason=str(material.registration.get("reason", "")),
+        reason=_reason(material.registration),
         judgement=judgement_of(material),
     )
 
@@ -157,6 +157,13 @@ def _counts(images: pa.Table) -> Grid:
         rows.append((view, *(f"{counter[key]:,}" for key in ("all", *map(str, Subset), "placed"))))
     titles = ("view", "pictures", *(f"in {subset}" for subset in Subset), "with a position")
     return Grid(titles, tuple(rows), (False, *[True] * (len(titles) - 1)))
+
+
+def _reason(registration: Mapping[str, Any]) -> str:
+    """The gate's reason, and what it compared where the reason does not say so already."""
+    reason = str(registration.get("reason", ""))
+    compared = [str(line) for line in registration.get("compared", ()) if str(line).partition(": ")[2] not in reason]
+    return ". ".join([reason, *(line[:1].upper() + line[1:] for line in compared)])
 
 
 def _alignment(record: AlignmentRecord | None) -> Alignment | None:

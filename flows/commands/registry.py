@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -54,10 +54,12 @@ Mend = Annotated[
 
 
 def maps(draft: Draft, mend: Mend = False) -> Answer:
-    """List the versions of a dataset's map that serve or have served, the newest first."""
+    """List the versions of a dataset's map that serve or have served, the newest first, and say where its positions are old."""
     from rich.console import Group
+    from rich.text import Text
 
     from cvgl.localization.bundle import read_current
+    from cvgl.stages.map_positions import warning_of
     from flows.tables import records
 
     mended = _mended(draft) if mend else None
@@ -65,10 +67,13 @@ def maps(draft: Draft, mend: Mend = False) -> Answer:
     served = [] if current is None else [current.serving, *reversed(current.before)]
     rows = [{"serves": "now" if not index else "", **entry.model_dump()} for index, entry in enumerate(served)]
     listed = records(rows, f"{draft.dataset}: versions of its map")
+    warning = warning_of(draft.lake, draft.dataset)
+    value: dict[str, Any] = {"maps": rows, "warning": warning}
+    told = [] if warning is None else [Text(warning, style="yellow")]
     if mended is None:
-        return Answer({"maps": rows}, listed)
-    told = [f"mended: {one}" for one in mended] or ["nothing had to be mended"]
-    return Answer({"maps": rows, "mended": mended}, Group(*told, listed))
+        return Answer(value, Group(*told, listed))
+    told = [*(Text(f"mended: {one}") for one in mended or ()), *([] if mended else [Text("nothing had to be mended")]), *told]
+    return Answer({**value, "mended": mended}, Group(*told, listed))
 
 
 def _mended(draft: Draft) -> list[str]:

@@ -17,9 +17,20 @@ from cvgl.config import RegisterConfig
 from cvgl.errors import LakeError, RegistryError
 from cvgl.lake import Lake, write_bytes, write_json
 from cvgl.localization.bundle import CurrentMap, Serving, problems, read_current, read_manifest
+from cvgl.stages.map_positions import old_positions
 from cvgl.stages.maps import build_map
 from tasks.registry import model
-from tasks.registry.agreement import CHALLENGER, CHAMPION, MAP, PREVIOUS, REPLACED, ROLLED_BACK, disagreements, standing_in
+from tasks.registry.agreement import (
+    CHALLENGER,
+    CHAMPION,
+    MAP,
+    PREVIOUS,
+    REPLACED,
+    ROLLED_BACK,
+    SET_ASIDE,
+    disagreements,
+    standing_in,
+)
 from tasks.registry.golden import golden_descriptors
 from tasks.registry.store import Registry, load_mlflow, registration
 
@@ -56,6 +67,7 @@ class Change:
         run: the champion's run now.
         before: the run that was champion before; empty when there was none.
         map: the version of the map that serves now.
+        warning: what to know about that map; empty where there is nothing.
     """
 
     model: str
@@ -63,6 +75,7 @@ class Change:
     run: str
     before: str
     map: str
+    warning: str = ""
 
 
 def model_name(config: RegisterConfig, dataset: str) -> str:
@@ -115,7 +128,8 @@ def tag(registry: Registry, version: Version, values: dict[str, str]) -> None:
 def make_champion(registry: Registry, version: Version, dataset: str) -> None:
     """Moves the alias `champion`, and then everything that follows it."""
     champion = version_by_alias(registry, version.model, CHAMPION)
-    tag(registry, version, {MAP: _map_of(registry, version, dataset)})  # built before anything points to it
+    # Built before anything points to it, with the positions of today: those of a map that it has served with may be older.
+    tag(registry, version, {MAP: _map_of(registry, version, dataset, of_today=True)})
     if champion is not None and champion.number != version.number:
         tag(registry, version, {REPLACED: champion.number})
     set_alias(registry, version, CHAMPION)
@@ -179,14 +193,24 @@ def _predecessor(registry: Registry, champion: Version) -> Version | None:
     return None if ROLLED_BACK in found.tags else found
 
 
-def _map_of(registry: Registry, version: Version, dataset: str) -> str:
-    """The map that a version serves with: the one that it is tagged with, or one that is built now."""
+def _map_of(registry: Registry, version: Version, dataset: str, *, of_today: bool = False) -> str:
+    """The map that a version serves with: the one that it is tagged with, or one that is built now.
+
+    Args:
+        of_today: also build one where the table of references has other positions by now.
+    """
     lake, known = registry.lake, version.tags.get(MAP, "")
     folder = lake.map(dataset) / known
-    if known and not problems(folder) and read_manifest(folder).run == version.run:
+    is_whole = known and not problems(folder) and read_manifest(folder).run == version.run
+    if is_whole and not (of_today and old_positions(lake, dataset, known)):
         return known
+    return build(registry, version, dataset)
+
+
+def build(registry: Registry, version: Version, dataset: str) -> str:
+    """Builds the map that a version's adapter and the references of today make; gives the map's version."""
     ensure_adapter(registry, version)
-    return build_map(lake, dataset, version.run).version
+    return build_map(registry.lake, dataset, version.run).version
 
 
 def _serve(registry: Registry, champion: Version, dataset: str) -> None:
@@ -295,10 +319,16 @@ def rollback(dataset: str, lake: Lake, config: RegisterConfig | None = None, to:
         if target.number != champion.number:
             tag(registry, champion, {ROLLED_BACK: "true"})
         found = _map_of(registry, target, dataset)
-        tag(registry, target, {MAP: found})
+        old = old_positions(lake, dataset, found)
+        # Whoever goes back to older positions wants them: these of today are not brought in again by themselves.
+        tag(registry, target, {MAP: found, SET_ASIDE: old.digest if old else ""})
         set_alias(registry, target, CHAMPION)
         reconcile(registry, name, dataset)
-    return Change(name, target.number, target.run, champion.run, found)
+    if old is None:
+        return Change(name, target.number, target.run, champion.run, found)
+    warning = f"{old}; if those are right, bring them in with: {old.command}"
+    logger.warning("%s", warning)
+    return Change(name, target.number, target.run, champion.run, found, warning)
 
 
 def _earlier(registry: Registry, champion: Version, dataset: str, to: str | None) -> Version | None:
@@ -311,26 +341,3 @@ def _earlier(registry: Registry, champion: Version, dataset: str, to: str | None
             version = version_of_run(registry, champion.model, entry.run)
             return None if version is None else Version(version.model, version.number, {**version.tags, MAP: entry.map})
     return None
-
-
-def refresh(dataset: str, lake: Lake, config: RegisterConfig | None = None) -> Change | None:
-    """Serves the champion with the references of today, where some have come, gone or moved since its map was built.
-
-    Returns:
-        What changed; None where there is no champion, or its map is of today.
-
-    Raises:
-        LakeError, DataError: references without descriptors, or none at all.
-    """
-    config = config or RegisterConfig()
-    name = model_name(config, dataset)
-    with by_hand(lake, name, config) as registry:
-        champion, _ = recover(registry, name, dataset)
-        if champion is None:
-            return None
-        found = build_map(lake, dataset, champion.run).version
-        if found == champion.tags.get(MAP):
-            return None
-        tag(registry, champion, {MAP: found})
-        reconcile(registry, name, dataset)
-    return Change(name, champion.number, champion.run, champion.run, found)

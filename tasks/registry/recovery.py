@@ -11,17 +11,25 @@ from cvgl.lake import Lake
 from cvgl.localization.bundle import read_current
 from tasks.registry.agreement import Standing, disagreements, standing_in, standing_in_file
 from tasks.registry.promotion import by_hand, model_name, recover
+from tasks.registry.references import bring_in, look_for_old_positions
 from tasks.registry.store import open_registry
 
 logger = logging.getLogger("cvgl.registry")
 
 
 def look(dataset: str, lake: Lake, config: RegisterConfig | None = None) -> list[str]:
-    """What the registry, current.json and the map's folder say differently, a sentence each. Nothing is created or changed.
+    """What the registry, current.json, the map's folder and the table of references say differently, a sentence each.
+
+    Nothing is created or changed.
 
     Raises:
         RegistryError: the registry cannot be asked. It is asked once.
     """
+    return [*_disagreeing(dataset, lake, config), *look_for_old_positions(dataset, lake)]
+
+
+def _disagreeing(dataset: str, lake: Lake, config: RegisterConfig | None) -> list[str]:
+    """The same without the table of references."""
     standing = _standing(dataset, lake, config or RegisterConfig())
     return [] if standing is None else disagreements(lake, dataset, standing)
 
@@ -51,7 +59,7 @@ def _known_name(lake: Lake, dataset: str) -> str:
 
 
 def mend(dataset: str, lake: Lake, config: RegisterConfig | None = None) -> list[str]:
-    """Brings current.json, the map's folder and the other aliases into line with the champion.
+    """Brings current.json, the map's folder and other aliases into line with the champion, and today's positions into the map.
 
     Returns:
         What did not agree, a sentence each.
@@ -66,6 +74,10 @@ def mend(dataset: str, lake: Lake, config: RegisterConfig | None = None) -> list
     name = config.model_name or _known_name(lake, dataset) or model_name(config, dataset)
     with by_hand(lake, name, config) as registry:
         champion, found = recover(registry, name, dataset)
+        old = look_for_old_positions(dataset, lake)
+        if champion is not None and bring_in(registry, name, dataset, config, wanted=True) is not None:
+            logger.warning("the map of %s: %s; mending it", dataset, "; ".join(old))
+            found = [*found, *old]
     if champion is None and found:
         raise RegistryError(
             f"the map of '{dataset}' cannot be mended: {'; '.join(found)}",
@@ -82,7 +94,8 @@ def mend_at_start(dataset: str, lake: Lake, config: RegisterConfig) -> list[str]
     Registering, which comes later, waits for a registry that does not answer, and mends too.
     """
     try:
-        found = look(dataset, lake, config)
+        # Old positions are brought in where the gate's record is made, after the pictures have been measured anew.
+        found = _disagreeing(dataset, lake, config)
         return mend(dataset, lake, config.model_copy(update={"patience_s": 0.0})) if found else []
     except CvglError as error:
         logger.warning("whether the map of %s and its registry agree will be looked at later: %s", dataset, error)

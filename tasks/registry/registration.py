@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from cvgl.adaptation.record import AdapterRecord
 from cvgl.adaptation.transforms import read_record
@@ -17,7 +17,7 @@ from cvgl.lake import Lake, read_json, write_json
 from cvgl.quality.gate import GateDecision
 from cvgl.summary import read_summaries
 from cvgl.types import ArtifactRef, Progress, silent
-from tasks.registry import model, promotion, tracking, verdict
+from tasks.registry import model, promotion, references, tracking, verdict
 from tasks.registry.agreement import ROLLED_BACK
 from tasks.registry.golden import golden_descriptors
 from tasks.registry.patience import RegistryUnreachableError
@@ -46,6 +46,7 @@ class RegisterOutcome:
         decision: the gate's figures; without comparisons where nothing had to be judged.
         champion: the run that serves the dataset now; empty when none does.
         skipped: whether everything had been done before.
+        positions: what was mended in the map that serves, whosever adapter it holds; empty where nothing was.
     """
 
     run: str
@@ -59,6 +60,7 @@ class RegisterOutcome:
     decision: GateDecision
     champion: str
     skipped: bool
+    positions: str = ""
 
     def page(self, server: str) -> str:
         """Where a running MLflow server's page shows the run."""
@@ -154,6 +156,14 @@ def _register(
         # Last, so that a verdict is only ever found when it has taken effect.
         promotion.tag(registry, version, {"cvgl.verdict": decision.verdict})
     champion = promotion.reconcile(registry, version.model, str(record.dataset))
+
+    def figures(serving: str) -> verdict.Judged | None:
+        """This run's, where it is the one that serves: no other one has been measured by the positions of today."""
+        return verdict.beside_frozen(lake, record, config, summaries) if serving == run else None
+
+    mended = references.bring_in(registry, version.model, str(record.dataset), config, figures=figures)
+    if mended is not None and champion is not None and champion.run == run:
+        decision, judged = mended, True
     _record_decision(registry, version, decision, judged)
     progress(_STEPS, _STEPS, "done")
     return RegisterOutcome(
@@ -167,14 +177,15 @@ def _register(
         reason=decision.reason,
         decision=decision,
         champion=champion.run if champion else "",
-        skipped=logged and not judged,
+        skipped=logged and not judged and mended is None,
+        positions=mended.reason if mended is not None else "",
     )
 
 
 def _record_decision(registry: Registry, version: Version, decision: GateDecision, judged: bool) -> None:
     """Leaves the gate's last judgement in the lake, for the report; a run that only looks again changes nothing of it."""
     lasting = decision if judged or ROLLED_BACK in version.tags else None
-    said = {
+    said: dict[str, Any] = {
         "run": version.run,
         "model": version.model,
         "version": version.number,
@@ -182,7 +193,9 @@ def _record_decision(registry: Registry, version: Version, decision: GateDecisio
         "reason": lasting.reason if lasting else version.tags.get("cvgl.reason", decision.reason),
     }
     path = registry.lake.registration(version.run)
-    if not path.is_file() or read_json(path) != said:
+    before = read_json(path) if path.is_file() else {}
+    said["compared"] = list(lasting.evidence) if lasting else before.get("compared", [])
+    if before != said:
         write_json(path, said)
 
 

@@ -7,10 +7,9 @@ short tags of the version. They are written before anything follows from them, s
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from pydantic import ValidationError
@@ -24,9 +23,8 @@ from cvgl.hashing import digest_json
 from cvgl.lake import Lake, read_json, write_json, write_parquet
 from cvgl.quality.gate import Champion, GateDecision, decide
 from cvgl.quality.report import QualityReport
-from cvgl.retrieval.paired import Difference
 from cvgl.stages.judge import quality_path, read_quality
-from cvgl.stages.paired_answers import compare
+from cvgl.stages.paired_answers import Compared, compare
 from cvgl.summary import MetricSummary
 from cvgl.types import Stage
 from tasks.registry import promotion, tracking
@@ -39,11 +37,11 @@ logger = logging.getLogger("cvgl.registry")
 EvaluateRun = Callable[[str], Sequence[MetricSummary]]
 """Evaluates a run on the rows that the challenger was evaluated on and gives its figures, all stages."""
 
-GATE_VERSION = "2"
+GATE_VERSION = "3"
 """Raised whenever the same evidence under the same rules would get another verdict."""
 
 DECISION_FILE, ROWS_FILE = "decision.json", "rows.parquet"
-_RULES = {"policy", "tolerance", "grown_tolerance", "confidence", "resamples", "seed"}
+_RULES = {"policy", "tolerance", "grown_tolerance", "metres", "above_chance", "confidence", "resamples", "seed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +52,21 @@ class Evidence:
         champion: what serves, as far as it could be asked; none where nothing does.
         rows: which rows were compared, with what both sides came to on each; none where they could not be.
         digest: of those rows.
+        frozen: the challenger beside its own frozen descriptors; none without labels.
     """
 
     champion: Champion | None
     rows: pa.Table | None = None
     digest: str = ""
+    frozen: Compared | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A decision with what it went by."""
+
+    decision: GateDecision
+    evidence: Evidence
 
 
 def gate_folder(lake: Lake, run: str) -> Path:
@@ -118,24 +126,50 @@ def judge(
         registry.client.delete_model_version_tag(version.model, version.number, "cvgl.verdict")
     promotion.set_alias(registry, version, CHALLENGER)
     ours = _of_stage(summaries, Stage.ADAPTED)
-    evidence, to_frozen = _gather(registry, champion, record, config, ours, evaluate_run)
-    decision = decide(
-        ours,
-        evidence.champion,
-        _of_stage(summaries, Stage.FROZEN),
-        rules=config,
-        run=str(record.run),
-        difference=to_frozen,
-        quality=quality,
-    )
+    evidence = _gather(registry, champion, record, config, ours, evaluate_run)
+    decision = _decide(summaries, evidence, record, config, quality)
     logger.info("%s: %s", decision.verdict, decision.reason)
-    folder = _keep(registry.lake, version, champion, decision, evidence, rules)
+    folder = keep_decision(registry.lake, version, decision, evidence, config, champion)
     tracking.log_gate(registry, tracked, folder)
     # What is not comparable today may be tomorrow (a disk is back, a checkpoint found), so such a refusal does not stand.
     standing = {**circumstances, "cvgl.evidence": ""} if decision.obstacle else circumstances
     _tag(registry, version, {**standing, **_decision_tags(decision, evidence, config)})
     registry.client.update_model_version(version.model, version.number, _description(decision, summaries))
     return decision, True
+
+
+def beside_frozen(lake: Lake, record: AdapterRecord, config: RegisterConfig, summaries: Sequence[MetricSummary]) -> Judged:
+    """What a run comes to beside its own frozen descriptors, whatever serves."""
+    compared = (
+        compare(lake, str(record.dataset), str(record.run), None, config) if _of_stage(summaries, Stage.ADAPTED) else None
+    )
+    evidence = _of_frozen(compared)
+    return Judged(_decide(summaries, evidence, record, config, _quality(lake, str(record.run))), evidence)
+
+
+def _decide(
+    summaries: Sequence[MetricSummary],
+    evidence: Evidence,
+    record: AdapterRecord,
+    config: RegisterConfig,
+    quality: QualityReport | None,
+) -> GateDecision:
+    frozen = evidence.frozen
+    return decide(
+        _of_stage(summaries, Stage.ADAPTED),
+        evidence.champion,
+        _of_stage(summaries, Stage.FROZEN),
+        rules=config,
+        run=str(record.run),
+        difference=frozen.difference if frozen else None,
+        distance=frozen.distance if frozen else None,
+        chance=frozen.chance if frozen else None,
+        quality=quality,
+    )
+
+
+def _of_frozen(compared: Compared | None) -> Evidence:
+    return Evidence(None) if compared is None else Evidence(None, compared.rows, compared.difference.rows, compared)
 
 
 def _gather(
@@ -145,14 +179,12 @@ def _gather(
     config: RegisterConfig,
     ours: Sequence[MetricSummary],
     evaluate_run: EvaluateRun,
-) -> tuple[Evidence, Difference | None]:
-    """What can be said of challenger and champion on the same rows; and the difference to the frozen model without one."""
+) -> Evidence:
+    """What can be said of challenger and champion on the same rows, and of the challenger beside the frozen model."""
     lake, dataset, run = registry.lake, str(record.dataset), str(record.run)
+    to_frozen = compare(lake, dataset, run, None, config) if ours else None
     if champion is None:
-        if not ours:
-            return Evidence(None), None
-        compared = compare(lake, dataset, run, None, config)
-        return Evidence(None, compared.rows, compared.difference.rows), compared.difference
+        return _of_frozen(to_frozen)
     promotion.ensure_adapter(registry, champion)
     theirs = read_record(lake.adapter(champion.run))
     serving = Champion(champion.run, grown=_has_grown(record, theirs))
@@ -161,14 +193,14 @@ def _gather(
         if ours or figures:
             serving = replace(serving, figures=figures)
             compared = compare(lake, dataset, run, champion.run, config)
-            serving = replace(serving, difference=compared.difference)
-            return Evidence(serving, compared.rows, compared.difference.rows), None
+            serving = replace(serving, difference=compared.difference, distance=compared.distance)
+            return Evidence(serving, compared.rows, compared.difference.rows, to_frozen)
         held = contest(lake, dataset, record, theirs)
     except RegistryError:
         raise
     except CvglError as error:
-        return Evidence(replace(serving, obstacle=str(error.what))), None
-    return Evidence(replace(serving, contest=held.contest), held.rows, held.digest), None
+        return Evidence(replace(serving, obstacle=str(error.what)), frozen=to_frozen)
+    return Evidence(replace(serving, contest=held.contest), held.rows, held.digest, to_frozen)
 
 
 def _has_grown(record: AdapterRecord, champion: AdapterRecord) -> bool:
@@ -178,15 +210,24 @@ def _has_grown(record: AdapterRecord, champion: AdapterRecord) -> bool:
     return min(more) >= 0 and max(more) > 0
 
 
-def _keep(
+def keep_decision(
     lake: Lake,
     version: Version,
-    champion: Version | None,
     decision: GateDecision,
     evidence: Evidence,
-    rules: Mapping[str, Any],
+    config: RegisterConfig,
+    champion: Version | None = None,
 ) -> Path:
-    """Writes what the gate went by into the lake; gives the folder."""
+    """Writes what the gate went by into the lake; gives the folder.
+
+    Args:
+        lake: where to.
+        version: which was judged.
+        decision: what was said.
+        evidence: what it goes by.
+        config: the rules.
+        champion: what served; none where nothing did, or where nothing was compared with it.
+    """
     folder = gate_folder(lake, version.run)
     if evidence.rows is None:
         (folder / ROWS_FILE).unlink(missing_ok=True)
@@ -200,7 +241,7 @@ def _keep(
         "champion_version": champion.number if champion else None,
         "grown": evidence.champion.grown if evidence.champion else None,
         "gate": GATE_VERSION,
-        "rules": rules,
+        "rules": config.model_dump(mode="json", include=_RULES),
         "rows": {"digest": evidence.digest, "count": evidence.rows.num_rows} if evidence.rows is not None else None,
         "decision": decision.model_dump(mode="json"),
     }
@@ -256,6 +297,10 @@ def _decision_tags(decision: GateDecision, evidence: Evidence, config: RegisterC
         figures[f"gate.{found.against}.difference"] = (
             f"{found.interval.value:+.4f} [{found.interval.low:+.4f}, {found.interval.high:+.4f}] at {found.level:g}"
         )
+    for apart in decision.distances:
+        figures[f"gate.{apart.against}.distance"] = str(apart)
+    if decision.chance is not None:
+        figures["gate.chance"] = str(decision.chance)
     if fought := decision.contest:
         figures["gate.champion.credit"] = f"{fought.difference:+.4f} +- {fought.standard_error:.4f}, {fought.measure}"
     if evidence.digest:

@@ -113,3 +113,50 @@ def test_what_serves_is_followed_by_its_history(tmp_path: Path) -> None:
     write_json(path, {**read_json(path), "serving": {"map": "a"}})
     with pytest.raises(LakeError, match="what serves cannot be told"):
         read_current(path)
+
+
+def _restated(version: Path, **changes: Any) -> Path:
+    """The folder of a version whose manifest says something else, under the name that this manifest has."""
+    manifest = MapManifest.model_validate({**read_json(version / "manifest.json"), **changes})
+    write_json(version / "manifest.json", manifest.model_dump(mode="json"))
+    return version.rename(version.with_name(manifest.version))
+
+
+@pytest.mark.parametrize("name", ["", "references.parquet", "adapter.safetensors", "adapter.json"])
+def test_a_manifest_that_leaves_files_out_is_refused(tmp_path: Path, adapter: Path, name: str) -> None:
+    version = tmp_path / "map" / written(tmp_path / "map", adapter).version
+    files = read_json(version / "manifest.json")["files"]
+    left = {one: digest for one, digest in files.items() if name and one != name}
+    version = _restated(version, files=left)
+    (version / (name or "references.parquet")).write_bytes(b"whatever")
+    assert len(problems(version)) == (3 if not name else 1)
+    with pytest.raises(LakeError, match="does not list"):
+        open_bundle(version)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "more.parquet", "sub/adapter.json", "manifest.json"])
+def test_a_manifest_that_lists_other_files_is_refused(tmp_path: Path, adapter: Path, name: str) -> None:
+    version = tmp_path / "map" / written(tmp_path / "map", adapter).version
+    files = read_json(version / "manifest.json")["files"]
+    version = _restated(version, files={**files, name: "0" * 64})
+    with pytest.raises(LakeError, match="no part of a map"):
+        open_bundle(version)
+
+
+def test_a_file_that_is_no_part_of_a_map_or_a_link_is_refused(tmp_path: Path, adapter: Path) -> None:
+    version = tmp_path / "map" / written(tmp_path / "map", adapter).version
+    (version / ".nfs0001").write_bytes(b"left by a file system")
+    assert problems(version) == []
+    (version / "adapter.py").write_text("print()")
+    assert problems(version) == ["'adapter.py' is no part of a map"]
+    (version / "adapter.py").unlink()
+    (version / "adapter.json").rename(tmp_path / "elsewhere.json")
+    (version / "adapter.json").symlink_to(tmp_path / "elsewhere.json")
+    assert problems(version) == ["adapter.json is a link"]
+
+
+@pytest.mark.parametrize("changes", [{"n_references": 4}, {"dimension": 4}, {"run": "town-paper-2"}])
+def test_a_manifest_that_does_not_fit_its_files_is_refused(tmp_path: Path, adapter: Path, changes: dict[str, Any]) -> None:
+    version = tmp_path / "map" / written(tmp_path / "map", adapter).version
+    with pytest.raises(LakeError, match="does not fit"):
+        open_bundle(_restated(version, **changes))

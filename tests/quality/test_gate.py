@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -9,7 +10,7 @@ from cvgl.config import RegisterConfig
 from cvgl.errors import DataError
 from cvgl.quality.checks import Finding
 from cvgl.quality.contest import Contest
-from cvgl.quality.gate import Champion, decide
+from cvgl.quality.gate import Champion, GateDecision, decide
 from cvgl.quality.prediction import Prediction
 from cvgl.quality.relatedness import Relatedness
 from cvgl.quality.report import DirectionQuality, Gain, QualityReport
@@ -17,6 +18,7 @@ from cvgl.quality.scores import score
 from cvgl.quality.similarity import views_of
 from cvgl.retrieval.bootstrap import Interval
 from cvgl.retrieval.paired import Difference
+from cvgl.retrieval.paired_distance import Chance, DistanceDifference
 from cvgl.summary import MetricSummary
 from cvgl.types import Stage
 from tests.quality.views import pair
@@ -265,3 +267,105 @@ def test_unrelated_views_are_refused_where_labels_find_no_more_than_chance():
     assert decide(lost, None, before, quality=quality("refused", related=False)).verdict == "refused"
     assert decide(found, None, before, quality=quality("refused", related=False)).verdict == "promoted"
     assert decide(lost, None, before, quality=quality()).verdict == "promoted"
+
+
+def errors(
+    growth: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    within: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    against: str = "frozen",
+) -> DistanceDifference:
+    """Each triple is a value with its bounds: of the growth of the median error, and of the share within the radius."""
+    return DistanceDifference(
+        against=against,
+        radius_m=100.0,
+        challenger_m=294.0,
+        incumbent_m=257.0,
+        growth=Interval(value=growth[0], low=growth[1], high=growth[2]),
+        challenger_within=0.2 + within[0],
+        incumbent_within=0.2,
+        within=Interval(value=within[0], low=within[1], high=within[2]),
+        level=0.95,
+        resamples=2000,
+        seed=0,
+        units="61 places",
+        n_queries=61,
+    )
+
+
+FARTHER, NEARER, EQUAL = (0.13, -0.2, 0.4), (-0.13, -0.4, 0.2), (0.0, -0.2, 0.2)
+SURELY_FARTHER, SURELY_NEARER = (0.5, 0.2, 0.8), (-0.5, -0.8, -0.2)
+FEWER, MORE = (-0.02, -0.05, 0.01), (0.02, -0.01, 0.05)
+SURELY_FEWER, SURELY_MORE = (-0.1, -0.2, -0.01), (0.1, 0.01, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("recall", "growth", "within", "verdict"),
+    [
+        (0.066, FARTHER, EQUAL, "refused"),  # the issue's: as many right ones, the others farther off
+        (0.066, EQUAL, EQUAL, "refused"),  # nothing shows that it helps
+        (0.066, FARTHER, MORE, "refused"),  # neither
+        (0.066, EQUAL, FEWER, "refused"),
+        (0.066, NEARER, EQUAL, "promoted"),
+        (0.066, EQUAL, MORE, "promoted"),
+        (0.1, FARTHER, FEWER, "promoted"),  # more right ones, and no confidence that the others are farther off
+        (0.1, SURELY_FARTHER, EQUAL, "refused"),
+        (0.1, EQUAL, SURELY_FEWER, "refused"),
+        (0.1, SURELY_FARTHER, SURELY_MORE, "promoted"),  # one says so, the other the opposite
+        (0.1, SURELY_NEARER, SURELY_FEWER, "promoted"),
+    ],
+)
+def test_errors_in_metres_decide_beside_the_frozen_descriptors(recall, growth, within, verdict):
+    apart = errors(growth, within)
+    found = decide(figures(recall), None, frozen(0.066), distance=apart)
+    assert (found.verdict, found.distances) == (verdict, (apart,))
+    assert ("294 m against 257 m" in found.reason) == (verdict == "refused")
+    ignored = decide(figures(recall), None, frozen(0.066), distance=apart, rules=RegisterConfig(metres=False))
+    assert ignored.verdict == "promoted"
+
+
+def test_a_tolerance_in_recall_needs_no_gain_in_metres_but_no_loss_either():
+    rules = RegisterConfig(tolerance=0.02)
+    assert decide(figures(0.49), None, frozen(0.5), distance=errors(), rules=rules).verdict == "promoted"
+    assert decide(figures(0.49), None, frozen(0.5), distance=errors(FARTHER), rules=rules).verdict == "refused"
+
+
+@pytest.mark.parametrize(
+    ("recall", "growth", "within", "rules", "verdict"),
+    [
+        (0.6, FARTHER, FEWER, {}, "promoted"),
+        (0.6, SURELY_FARTHER, EQUAL, {}, "refused"),
+        (0.6, EQUAL, SURELY_FEWER, {}, "refused"),
+        (0.6, EQUAL, SURELY_FEWER, {"metres": False}, "promoted"),
+        (0.5, FARTHER, EQUAL, {"tolerance": 0.1}, "refused"),
+        (0.5, EQUAL, EQUAL, {"tolerance": 0.1}, "promoted"),
+    ],
+)
+def test_errors_in_metres_decide_beside_the_champion(recall, growth, within, rules, verdict):
+    low = 0.01 if recall > 0.5 else -0.05
+    champion = serving(0.5, low=low, high=0.2)
+    champion = dataclasses.replace(champion, distance=errors(growth, within, against="champion"))
+    found = decide(figures(recall), champion, frozen(0.2), distance=errors(SURELY_NEARER), rules=RegisterConfig(**rules))
+    assert found.verdict == verdict
+    assert [one.against for one in found.distances] == ["champion", "frozen"]
+
+
+def chance(low: float, level: float = 0.01) -> Chance:
+    recall = Interval(value=0.05, low=low, high=0.2)
+    return Chance(recall=recall, chance=level, level=0.95, resamples=10_000, seed=0, units="61 places", n_queries=61)
+
+
+def test_what_is_no_better_than_chance_is_not_promoted_unless_the_policy_says_so():
+    beaten, not_beaten = chance(0.02), chance(0.01)
+    assert decide(figures(0.05), None, frozen(0.0), chance=beaten).verdict == "promoted"
+    found = decide(figures(0.05), None, frozen(0.0), chance=not_beaten)
+    assert (found.verdict, found.chance) == ("refused", not_beaten)
+    assert found.reason.startswith("no better than chance: R@1 5.0% [1.0%, 20.0%]")
+    rules = RegisterConfig(above_chance=False)
+    assert decide(figures(0.05), None, frozen(0.0), chance=not_beaten, rules=rules).verdict == "promoted"
+
+
+def test_a_decision_that_was_stored_before_there_were_metres_is_read():
+    stored = decide(figures(0.4), None, frozen(0.2)).model_dump(mode="json")
+    for name in ("distances", "chance", "positions"):
+        del stored[name]
+    assert GateDecision.model_validate(stored).distances == ()

@@ -233,3 +233,36 @@ def test_answers_do_not_depend_on_how_many_are_asked_at_once(
 def test_the_inference_path_never_sees_the_ground_truth() -> None:
     code = "import sys, cvgl.stages.localize; sys.exit('cvgl.datasets.ground_truth' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_positions_of_the_table_are_not_those_of_the_map_that_serves(
+    lake: Lake, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    moved = source(tmp_path / "source")
+    features = extract(ingest(IngestConfig(source=str(moved), dataset="town"), lake).ref, config(), lake).ref
+    serve(lake, run := write_adapter(lake, features))
+    picture = tmp_path / "source/drone/2.png"
+    (before,) = localize([picture], "town", lake)
+    assert before.warning is None
+    rows = moved.read_text().splitlines()
+    mended = [row.replace(",4.5,", ",14.5,") for row in rows]
+    moved.write_text("\n".join(mended))
+    command = "cvgl maps --dataset town --mend"
+
+    outcome = ingest(IngestConfig(source=str(moved), dataset="town"), lake)
+
+    assert outcome.updated == PLACES
+    assert [command in one for one in outcome.warnings] == [True]
+    caplog.clear()
+    with caplog.at_level("WARNING", logger="cvgl"):
+        (answered,) = localize([picture], "town", lake)
+    assert (answered.latitude, answered.longitude) == (before.latitude, 4.5)  # as the map that serves says
+    assert command in str(answered.warning)
+    assert sum(command in record.getMessage() for record in caplog.records) == 1
+    assert stage.localize_together([picture], "town", lake)[0].warning == answered.warning
+    assert stage.localize_sequence([picture], "town", lake)[0].warning == answered.warning
+    assert localize([picture], "town", lake, run=run)[0].warning is None  # made on the spot, from the table
+    serve(lake, run)
+    (answered,) = localize([picture], "town", lake)
+    assert (answered.longitude, answered.warning) == (14.5, None)
+    assert not [one for one in ingest(IngestConfig(source=str(moved), dataset="town"), lake).warnings if command in one]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 from cvgl.config import EvaluateConfig, RegisterConfig
 from cvgl.errors import DataError, LakeError
-from cvgl.lake import Lake
+from cvgl.lake import Lake, read_parquet
 from cvgl.stages.evaluate import evaluate
-from cvgl.stages.paired_answers import answers, compare
+from cvgl.stages.paired_answers import answers, compare, spacing_m
 from cvgl.types import Stage
 from tests.stages.lakes import DATASET, RUN, Shot, town, write_adapter, write_town, write_truth
 
@@ -29,6 +30,15 @@ def test_the_figures_are_those_of_the_evaluation_and_the_rows_those_asked(lake: 
                 right = answers(lake, RUN, stage)[one.direction, one.protocol].right
                 assert (right.mean(), len(right)) == (pytest.approx(one.recall["1"]), one.n_queries)
     assert (found.difference.against, found.difference.units) == ("frozen", "12 places")
+    apart = found.distance
+    assert apart is not None
+    assert apart.radius_m == pytest.approx(111.2, rel=0.01)  # tiles lie a thousandth of a degree of latitude apart
+    queries = read_parquet(lake.evaluation(RUN) / "queries.parquet")
+    rows = queries.filter(pc.equal(queries["stage"], str(Stage.ADAPTED)))
+    assert np.sort(found.rows["challenger_m"].to_numpy()) == pytest.approx(np.sort(rows["distance_m"].to_numpy()))
+    assert found.chance is not None
+    assert found.chance.recall.value == pytest.approx(found.difference.challenger)
+    assert found.chance.chance == pytest.approx(np.mean([1 / 14, 3 / 36]))
     assert found.rows.num_rows == sum(one.n_queries for one in metrics if one.stage is Stage.ADAPTED)
     evaluate(write_adapter(lake, shots, OTHER, iterations=1, seed=1), EvaluateConfig(), lake)
     against = compare(lake, DATASET, OTHER, RUN, QUICK).difference
@@ -58,3 +68,14 @@ def test_runs_that_were_evaluated_on_other_places_are_not_compared(lake: Lake) -
         compare(lake, DATASET, OTHER, RUN, QUICK)
     with pytest.raises(LakeError, match="missing"):
         compare(lake, DATASET, OTHER, "nobody", QUICK)
+
+
+def test_the_spacing_of_a_map_is_the_distance_to_the_nearest_other_place() -> None:
+    blank = dict.fromkeys(("latitude", "longitude", "x", "y", "crs"))
+    grid = [{**blank, "x": 40.0 * i, "y": 70.0 * j, "crs": "local"} for i in range(6) for j in range(5)]
+    assert spacing_m(grid * 2) == pytest.approx(40.0)  # two pictures of a place lie no way apart
+    north = [{**blank, "latitude": 60.0, "longitude": 10 + i / 1000} for i in range(40)]
+    assert spacing_m(north) == pytest.approx(55.7, rel=0.01)
+    assert spacing_m(grid[:1]) is None
+    assert spacing_m([blank, *grid[:1]]) is None
+    assert spacing_m([*grid, *north]) is None  # no distance between a local frame and degrees

@@ -26,7 +26,7 @@ from cvgl.stages.adapt import adapt as adapt_stage
 from cvgl.stages.judge import judge
 from cvgl.summary import MetricSummary, read_summaries
 from cvgl.types import ArtifactRef
-from tasks.registry import model, promotion, tracking
+from tasks.registry import model, promotion, references, tracking
 from tasks.registry.registration import RegisterOutcome, publish_report, register
 from tasks.registry.store import Registry, local_uri, open_registry
 from tasks.registry.verdict import gate_folder, read_decision
@@ -385,12 +385,12 @@ def test_new_references_are_served_when_asked_for_and_a_rollback_brings_the_old_
     first, second = make_run(lake, adapted=0.5), make_run(lake, adapted=0.6, seed=1)
     do(lake, first)
     do(lake, second)
-    assert promotion.refresh(DATASET, lake) is None
+    assert references.refresh(DATASET, lake) is None
     before = serving(lake)
     add_reference(lake)
     assert do(lake, second).verdict == "unchanged"
     assert serving(lake) == before  # what serves changes when it is told to, and not by the way
-    change = promotion.refresh(DATASET, lake)
+    change = references.refresh(DATASET, lake)
     assert change is not None
     assert (change.run, serving(lake).map) == (second.name, change.map)
     assert len(open_bundle(lake.map(DATASET) / change.map).index.references) == 21
