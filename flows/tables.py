@@ -145,7 +145,10 @@ def placements_table(placements: Sequence[Placement]) -> Table:
             reference = cell(answer.uri.removeprefix(folder))
             table.add_row(picture, str(rank), f"{answer.score:.3f}", *chance, _place(answer), reference)
     adapters = ", ".join(sorted({placement.adapter for placement in placements}))
-    table.caption = f"adapter: {adapters}\nreferences in {folder}"
+    problems = sorted({problem for placement in placements if (problem := placement.degrees_problem())})
+    # Neighbouring positions fail alike, each with its own degrees in the sentence.
+    said = [f"no latitude and longitude: {problem}" for problem in problems[:1]]
+    table.caption = "\n".join([f"adapter: {adapters}", f"references in {folder}", *said])
     return table
 
 

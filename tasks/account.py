@@ -16,7 +16,7 @@ from cvgl.arrival import batches
 from cvgl.arrival.account import refused, whereabouts
 from cvgl.arrival.batches import Batch, State
 from cvgl.datasets.tables import read_quarantine
-from cvgl.errors import CvglError
+from cvgl.errors import CvglError, DataError
 from cvgl.lake import Lake
 from cvgl.quality.gate import GateDecision
 from cvgl.reporting.mapping import coordinates, placement_map
@@ -165,7 +165,11 @@ def _where(dataset: str, found: Whereabouts | None, lake: Lake, whose: str) -> s
 
 def _drawn(found: Whereabouts) -> str | None:
     """The map as a data URL; none where positions are not known, or the picture is too large for an artifact."""
-    where = coordinates([reference.position for reference in found.references])
+    try:
+        where = coordinates([reference.position for reference in found.references])
+    except DataError as error:  # an account goes without its picture
+        logger.warning("the map is not drawn: %s", error.what)
+        return None
     if where is None:
         return None
     data = to_png(placement_map(where, found.new, found.answers), _DPI)

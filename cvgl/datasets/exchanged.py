@@ -13,6 +13,7 @@ from pathlib import Path
 from cvgl.datasets.entries import Entry, Position
 from cvgl.datasets.scan_cache import Scan
 from cvgl.errors import DataError, GateRefusal
+from cvgl.geo import full_turn
 
 NEARLY_ALL = 0.9
 FEWEST_OF_A_GRID = 16
@@ -104,6 +105,8 @@ def _is_grid(positions: Sequence[Position]) -> bool:
 def _cell(position: Position) -> tuple[float, float]:
     """Row and column, to a centimetre or a decimetre: what a table rounds differently is one row still."""
     if position.x is not None and position.y is not None:
+        if position.crs is not None and full_turn(position.crs) is not None:
+            return round(position.y, 6), round(position.x, 6)
         return round(position.y, 2), round(position.x, 2)
     return round(position.latitude or 0.0, 6), round(position.longitude or 0.0, 6)
 

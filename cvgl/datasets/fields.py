@@ -11,7 +11,8 @@ from datetime import date, datetime
 from cvgl.datasets.entries import Position, Reason, RefusedError
 from cvgl.datasets.moments import Moment, is_nothing, read_epoch, read_moment
 from cvgl.datasets.records import Cell
-from cvgl.geo import check_geographic
+from cvgl.errors import DataError
+from cvgl.geo import canonical_crs, check_geographic, check_planar, is_wgs84
 from cvgl.types import Subset, View
 
 # Names that people give to the folders and rows of a view, in lower case and without separators.
@@ -35,7 +36,6 @@ COLUMNS: Mapping[str, str] = {
     "lng": "longitude",
     "subsets": "subset",
 }
-_GEOGRAPHIC = frozenset({"epsg:4326", "ogc:crs84", "crs84", "wgs84", "wgs 84"})
 
 
 def view_named(name: str) -> View | None:
@@ -127,7 +127,7 @@ def position(cells: Mapping[str, Cell]) -> Position | None:
         place = planar(x, y, crs)
     if latitude is None or longitude is None:
         return place
-    if place is None and crs is not None and not is_geographic(crs):
+    if place is None and crs is not None and not _is_degrees(crs):
         raise RefusedError(Reason.BAD_POSITION, f"latitude and longitude are WGS 84, but the crs is '{crs}'")
     degrees = geographic(latitude, longitude)
     return degrees if place is None else replace(place, latitude=degrees.latitude, longitude=degrees.longitude)
@@ -142,14 +142,28 @@ def geographic(latitude: float, longitude: float) -> Position:
 
 
 def planar(x: float, y: float, crs: str) -> Position:
-    """A position in a CRS; degrees east and north in WGS 84 become what they are."""
-    return geographic(latitude=y, longitude=x) if is_geographic(crs) else Position(x=x, y=y, crs=crs)
+    """A position in a CRS, x east and y north; degrees east and north in WGS 84 become what they are.
+
+    Raises:
+        RefusedError: positions on Earth cannot be in this CRS, or x and y cannot be a place of it.
+    """
+    try:
+        if is_wgs84(crs):
+            return geographic(latitude=y, longitude=x)
+        name = canonical_crs(crs)
+    except DataError as error:
+        raise RefusedError(Reason.BAD_POSITION, f"{error.what}; {error.fix}") from error
+    problem = check_planar(x, y, name)
+    if problem:
+        raise RefusedError(Reason.BAD_POSITION, problem)
+    return Position(x=x, y=y, crs=name)
 
 
-def is_geographic(crs: str) -> bool:
-    """Whether a CRS is WGS 84 in degrees, by its usual names or as the WKT of a .prj file."""
-    name = crs.lower()
-    return name in _GEOGRAPHIC or (name.startswith(("geogcs[", "geogcrs[")) and re.search(r"wgs.?(19)?84", name) is not None)
+def _is_degrees(crs: str) -> bool:
+    try:
+        return is_wgs84(crs)
+    except DataError:
+        return False
 
 
 def _pair(cells: Mapping[str, Cell], first: str, second: str) -> tuple[float, float] | tuple[None, None]:

@@ -13,6 +13,7 @@ from cvgl.config import Layout
 from cvgl.datasets.entries import Position
 from cvgl.datasets.merging import Picture
 from cvgl.datasets.tables import add_batch, newest_by
+from cvgl.geo import same_crs
 from cvgl.lake import Lake, parquet_files
 
 
@@ -37,9 +38,17 @@ def truth_rows(pictures: Iterable[Picture], current: Mapping[str, Mapping[str, A
         position = Position() if picture.view.is_reference or picture.position is None else picture.position
         row = {"image_id": picture.image_id, "location_id": picture.location_id, **asdict(position)}
         known = current.get(picture.image_id)
-        if row != known and (known is not None or _says_something(row)):
+        if _says_something(row) if known is None else says_else(row, known):
             rows.append(row)
     return rows
+
+
+def says_else(row: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Whether a row says something else than the one that is there; a CRS under another name is none."""
+    differing = [name for name, value in row.items() if known[name] != value]
+    if differing == ["crs"] and row["crs"] is not None and known["crs"] is not None:
+        return not same_crs(row["crs"], known["crs"])
+    return bool(differing)
 
 
 def add_truth(lake: Lake, dataset: str, rows: Sequence[Mapping[str, Any]], layout: Layout, source: str) -> bool:

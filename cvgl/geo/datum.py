@@ -104,7 +104,7 @@ def no_shift(crs: str, x: float, y: float) -> DataError:
         f"no shift from the datum of {frame.horizontal.name} ({frame.geodetic.name}) to WGS 84 is known at"
         f" {latitude:.2f}, {longitude + frame.meridian:.2f}: without it latitude and longitude are up to some hundreds of"
         " metres off",
-        where=f"crs {_name(frame)}",
+        where=f"crs {frame.label}",
         fix=_with_grids(missing_grids(crs)),
     )
 
@@ -136,10 +136,6 @@ def within_bounds(
 
 def _with_grids(names: tuple[str, ...]) -> str:
     return _FIX if not names else f"{_FIX}; {', '.join(names[:3])} would do"
-
-
-def _name(frame: Frame) -> str:
-    return frame.name if len(frame.name) <= 60 else f"{frame.name[:57]}..."
 
 
 @lru_cache(maxsize=64)

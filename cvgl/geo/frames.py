@@ -75,6 +75,11 @@ class Frame:
         return pyproj.Geod(a=ellipsoid.semi_major_metre, b=ellipsoid.semi_minor_metre)
 
     @property
+    def label(self) -> str:
+        """Its name in sentences: the code, or the name within a long text."""
+        return self.name if len(self.name) <= 60 else str(self.horizontal.name)
+
+    @property
     def is_geographic(self) -> bool:
         """Whether x and y are longitude and latitude."""
         return bool(self.horizontal.is_geographic) and not self.horizontal.is_derived
@@ -146,6 +151,13 @@ def is_wgs84(text: str) -> bool:
     return not frame.crs.is_bound and _same(frame.horizontal, _parsed(WGS84))
 
 
+def full_turn(crs: str) -> float | None:
+    """What x counts once around the Earth where it is a longitude (360 degrees, 400 grads); None where it is a distance."""
+    if is_local(crs) or not frame_of(crs).is_geographic:
+        return None
+    return 2 * math.pi / frame_of(crs).unit[1]
+
+
 def same_crs(first: str, second: str) -> bool:
     """Whether two texts are the same CRS; False where one of them is none."""
     try:
@@ -164,8 +176,12 @@ def frame_of(text: str) -> Frame:
     text = text.strip()
     if is_local(text):
         raise DataError("a local metric frame has no latitude and longitude", where="crs", fix="give the CRS of the map")
-    crs = _parsed(text)
-    frame = Frame(_stored_name(crs, text), _horizontal(crs, text))
+    crs = _without_null_shift(_parsed(text))
+    code = _code_of(crs)
+    # What a code says is all that counts: a text that is equivalent may call its datum by a name that PROJ knows no shift of.
+    frame = (
+        Frame(text, _horizontal(crs, text)) if code is None else Frame(f"EPSG:{code}", _horizontal(_parsed_epsg(code), text))
+    )
     _check_usable(frame, text)
     return frame
 
@@ -189,6 +205,15 @@ def _parsed(text: str) -> Any:
     if not _FORMAL.match(wanted) and _plain(crs.name) != _plain(wanted):
         # PROJ takes 'beijing' for 'New Beijing'.
         raise DataError(f"{_short(text)} is not the name of a coordinate reference system", where="crs", fix=_FIX)
+    return crs
+
+
+def _without_null_shift(crs: Any) -> Any:
+    """WGS 84 that is said to be shifted by nothing is WGS 84: GDAL writes it so."""
+    if crs.is_bound and not crs.source_crs.is_compound and not any(crs.coordinate_operation.towgs84 or (1,)):
+        geodetic = crs.source_crs.geodetic_crs
+        if geodetic is not None and _same(_flat(geodetic), _parsed_epsg(4326)):
+            return crs.source_crs
     return crs
 
 
@@ -222,11 +247,14 @@ def _check_usable(frame: Frame, text: str) -> None:
         raise DataError(f"{_short(text)}, {frame.horizontal.name}, {problem}", where="crs", fix=_FIX)
 
 
-def _stored_name(crs: Any, text: str) -> str:
-    code = None if crs.is_bound else crs.to_epsg()
-    if code is None and not crs.is_bound and _same(crs, _parsed_epsg(4326)):
+def _code_of(crs: Any) -> int | None:
+    """The EPSG code that a CRS is exactly the same as; None where it is none of them."""
+    if crs.is_bound:
+        return None
+    code = crs.to_epsg()
+    if code is None and _same(crs, _parsed_epsg(4326)):
         code = 4326  # CRS84 differs in the order of axes only
-    return f"EPSG:{code}" if code is not None and _same(crs, _parsed_epsg(code)) else text
+    return int(code) if code is not None and _same(crs, _parsed_epsg(code)) else None
 
 
 @lru_cache(maxsize=512)

@@ -13,9 +13,8 @@ import numpy as np
 from cvgl.adaptation.trajectory import MOST_REFERENCES, Places, believe, places_of, steps
 from cvgl.adaptation.windows import believe_windows, hubness_so_far, says_nothing
 from cvgl.errors import ConfigError, DataError
-from cvgl.geo import to_local_m
 from cvgl.retrieval import search
-from cvgl.retrieval.positions import GEOGRAPHIC, Positions
+from cvgl.retrieval.positions import Positions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,10 +54,8 @@ def moves_between(positions: Positions) -> Float64Array:
         return np.ones((1, 1))
     moves = (1 - np.eye(n)) / (n - 1)
     if known.sum() > 1:
-        places = positions.coordinates[known]
-        metres = to_local_m(*places.T) if positions.frame == GEOGRAPHIC else places
         moves[known] = 0
-        moves[np.ix_(known, known)] = steps(metres)
+        moves[np.ix_(known, known)] = steps(positions.take(np.flatnonzero(known)).local_m())
     return moves
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from cvgl.geo import LOCAL_CRS, to_geographic
+from cvgl.errors import DataError
+from cvgl.geo import is_local, to_geographic
 
 FROZEN = "frozen"
 
@@ -24,18 +26,29 @@ class Position(BaseModel):
     crs: str | None = None
 
     def degrees(self) -> tuple[float, float] | None:
-        """Latitude and longitude, converted where there is a CRS; None for a local frame and where nothing is known.
-
-        Raises:
-            DataError: the CRS is unknown.
-            MissingDependencyError: a conversion is needed and pyproj is not installed.
-        """
+        """Latitude and longitude (WGS 84), converted where there is a CRS; None where there are none, see `degrees_problem`."""
         if self.latitude is not None and self.longitude is not None:
             return self.latitude, self.longitude
-        if self.x is None or self.y is None or self.crs in (None, LOCAL_CRS):
+        if self.x is None or self.y is None or self.crs is None or is_local(self.crs):
             return None
-        latitude, longitude = to_geographic(self.x, self.y, str(self.crs))
-        return float(latitude), float(longitude)
+        try:
+            latitude, longitude = to_geographic(self.x, self.y, self.crs)
+        except DataError:
+            return None
+        return (float(latitude), float(longitude)) if np.isfinite([latitude, longitude]).all() else None
+
+    def degrees_problem(self) -> str | None:
+        """Why a position in a CRS has no latitude and longitude; None where it has, and where nothing is known.
+
+        x and y are an answer all the same: a datum without a known shift to WGS 84 takes nothing from them.
+        """
+        if self.x is None or self.y is None or self.crs is None or is_local(self.crs) or self.degrees() is not None:
+            return None
+        try:
+            to_geographic(self.x, self.y, self.crs)
+        except DataError as error:
+            return f"{error.what}; {error.fix}"
+        return f"x {self.x:g}, y {self.y:g} is no place of {self.crs}"
 
 
 class Answer(Position):
@@ -122,14 +135,16 @@ class FramePlacement(Placement):
 def to_geojson(placements: Iterable[Placement]) -> dict[str, Any]:
     """A GeoJSON FeatureCollection (RFC 7946): one point a picture, without geometry where there are no degrees.
 
-    Raises:
-        DataError, MissingDependencyError: see `Position.degrees`.
+    Where x and y could not become degrees, the property ``geometry_problem`` says why.
     """
     return {"type": "FeatureCollection", "features": [_feature(placement) for placement in placements]}
 
 
 def _feature(placement: Placement) -> dict[str, Any]:
-    degrees = placement.degrees()
+    degrees, properties = placement.degrees(), placement.model_dump(mode="json")
     # RFC 7946: longitude comes first.
     geometry = None if degrees is None else {"type": "Point", "coordinates": [degrees[1], degrees[0]]}
-    return {"type": "Feature", "geometry": geometry, "properties": placement.model_dump(mode="json")}
+    problem = placement.degrees_problem()
+    if problem is not None:
+        properties["geometry_problem"] = problem
+    return {"type": "Feature", "geometry": geometry, "properties": properties}

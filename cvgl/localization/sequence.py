@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cvgl.errors import ConfigError, DataError
+from cvgl.geo import full_turn
 from cvgl.localization.course import Believed, follow
 from cvgl.localization.placement import FROZEN, FramePlacement, LikelyAnswer, Position
 from cvgl.retrieval.positions import GEOGRAPHIC, Positions, positions_of
@@ -119,7 +120,13 @@ def mean_position(positions: Positions, weights: Float32Array | Float64Array) ->
     first, second = np.nan_to_num(positions.coordinates).T
     share /= share.sum()
     if positions.frame != GEOGRAPHIC:
-        return Position(x=float(share @ first), y=float(share @ second), crs=positions.frame)
-    # Longitudes are directions: those on both sides of the antimeridian lie side by side.
-    longitude = np.degrees(np.angle(share @ np.exp(1j * np.radians(second))))
-    return Position(latitude=float(share @ first), longitude=float(longitude))
+        turn = full_turn(positions.frame)
+        x = float(share @ first) if turn is None else _mean_direction(first, share, turn)
+        return Position(x=x, y=float(share @ second), crs=positions.frame)
+    return Position(latitude=float(share @ first), longitude=_mean_direction(second, share, 360.0))
+
+
+def _mean_direction(longitude: Float64Array, share: Float64Array, turn: float) -> float:
+    """Longitudes are directions: those on both sides of the antimeridian lie side by side."""
+    scale = 2 * np.pi / turn
+    return float(np.angle(share @ np.exp(1j * longitude * scale)) / scale)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cvgl.errors import DataError
+from cvgl.geo import LOCAL_CRS, canonical_crs, full_turn, is_true_to_scale, local_m, own_degrees
 from cvgl.reporting.theme import LIGHT, Theme, drawing
 
 if TYPE_CHECKING:
@@ -34,18 +35,34 @@ class Coordinates(NamedTuple):
 
 
 def coordinates(positions: Sequence[Position]) -> Coordinates | None:
-    """Positions in the frame in which all that are known can be drawn: planar, or degrees; None where none is known.
+    """Positions in the frame in which all that are known can be drawn; None where none is known.
+
+    One metric CRS that is true to scale is drawn as it is, any other projected one in metres around its middle, a geographic
+    one in its degrees. Several are drawn in degrees of WGS 84; positions that have none are left out.
 
     Raises:
         DataError: a CRS is unknown.
-        MissingDependencyError: planar and geographic positions are mixed, and pyproj is not installed.
     """
-    frames = {at.crs for at in positions if at.x is not None}
+    frames = {canonical_crs(at.crs or LOCAL_CRS) for at in positions if at.x is not None}
     if len(frames) == 1 and all(at.x is not None for at in positions if at.latitude is not None):
         points = _array([None if at.x is None or at.y is None else (at.x, at.y) for at in positions])
-        return Coordinates(points, ("east, m", "north, m"), 1.0)
+        return _in_one_frame(frames.pop(), points)
     degrees = [at.degrees() for at in positions]
-    points = _array([None if one is None else (one[1], one[0]) for one in degrees])
+    return _in_degrees(_array([None if pair is None else (pair[1], pair[0]) for pair in degrees]))
+
+
+def _in_one_frame(crs: str, points: NDArray[np.float64]) -> Coordinates | None:
+    if is_true_to_scale(crs, points):
+        return Coordinates(points, ("east, m", "north, m"), 1.0)
+    if full_turn(crs) is not None:
+        return _in_degrees(np.column_stack(own_degrees(crs, points)))
+    points = local_m(crs, points)
+    if not np.isfinite(points).any():
+        return None
+    return Coordinates(points, ("east of the middle, m", "north of the middle, m"), 1.0)
+
+
+def _in_degrees(points: NDArray[np.float64]) -> Coordinates | None:
     if not np.isfinite(points).any():
         return None
     middle = float(np.nanmean(points[:, 1]))

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cvgl.errors import DataError
-from cvgl.geo import LOCAL_CRS, haversine_m, planar_m, to_geographic
+from cvgl.geo import GEOGRAPHIC, LOCAL_CRS, canonical_crs, ground_distance_m, local_m, nearest_rows, own_degrees, to_geographic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Float64Array = NDArray[np.float64]
 
-GEOGRAPHIC = "geographic"
-# Coordinates of these are degrees, or metres that are only right at the equator: distances need the sphere.
-_NOT_METRIC = frozenset({"EPSG:4326", "EPSG:3857", "EPSG:900913", "OGC:CRS84"})
-_BLOCK_PAIRS = 2_000_000  # distances held at once: 16 MB
+logger = logging.getLogger(__name__)
+
+# What these make of WGS 84 is no plane to walk in; their degrees are those that tables have as latitude and longitude.
+_AS_DEGREES = frozenset({"EPSG:4326", "EPSG:3857", "EPSG:900913"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,8 @@ class Positions:
         return np.asarray(np.isfinite(self.coordinates).all(1))
 
     def distance_m(self, other: Positions) -> Float64Array:
-        """Metres between positions of two sets of the same frame, row by row; NaN where one is unknown."""
-        a, b = self.coordinates.T, other.coordinates.T
-        return _measure(self.frame)(a[0], a[1], b[0], b[1])
+        """Metres on the ground between positions of two sets of the same frame, row by row; NaN where one is unknown."""
+        return ground_distance_m(self.frame, self.coordinates, other.coordinates)
 
     def nearest(self, references: Positions) -> NDArray[np.int64]:
         """Row of the nearest reference, the first among equally near ones; -1 where nothing is known.
@@ -52,49 +52,55 @@ class Positions:
         Args:
             references: positions in the same frame.
         """
-        found = np.full(len(self.coordinates), -1, np.int64)
-        candidates, asked = np.flatnonzero(references.known), np.flatnonzero(self.known)
-        if not len(candidates):
-            return found
-        b = references.coordinates[candidates].T
-        step = max(1, _BLOCK_PAIRS // len(candidates))
-        for start in range(0, len(asked), step):
-            rows = asked[start : start + step]
-            a = self.coordinates[rows].T[:, :, None]
-            found[rows] = candidates[_measure(self.frame)(a[0], a[1], b[0], b[1]).argmin(1)]
-        return found
+        rows = np.full(len(self.coordinates), -1, np.int64)
+        candidates, located = np.flatnonzero(references.known), np.flatnonzero(self.known)
+        if len(candidates) and len(located):
+            nearest = nearest_rows(self.frame, self.coordinates[located], references.coordinates[candidates])
+            rows[located] = candidates[nearest]
+        return rows
 
-
-def _measure(frame: str) -> Callable[..., Float64Array]:
-    return haversine_m if frame == GEOGRAPHIC else planar_m
+    def local_m(self) -> Float64Array:
+        """East and north in metres, float64 (n, 2), for areas of some tens of km; NaN where unknown (`cvgl.geo.local_m`)."""
+        return local_m(self.frame, self.coordinates)
 
 
 def positions_of(rows: Sequence[Mapping[str, Any]]) -> Positions:
     """Brings the positions of table rows into one frame.
 
-    Planar positions that share a CRS stay planar. Where frames are mixed, everything becomes latitude and longitude.
+    Planar positions that share a CRS stay in it, whatever their rows call it: between them no shift of datum is needed. Where
+    frames are mixed, everything becomes latitude and longitude.
 
     Args:
         rows: with the keys latitude, longitude, x, y, crs (`cvgl.schemas`); None where unknown.
 
     Raises:
-        DataError: some positions are in a local frame and others are not, so no distance between them exists.
-        MissingDependencyError: frames are mixed and pyproj is not installed.
+        DataError: some positions are in a local frame and others are not, so no distance between them exists; a CRS is unknown;
+            or frames are mixed and PROJ knows no way from one of them to WGS 84.
     """
     geographic = _columns(rows, "latitude", "longitude")
     planar = _columns(rows, "x", "y")
     has_geographic, has_planar = (np.isfinite(side).all(1) for side in (geographic, planar))
-    frames = np.asarray([row.get("crs") or LOCAL_CRS for row in rows], dtype=object)
     only_planar = has_planar & ~has_geographic
     if not only_planar.any():
         return Positions(GEOGRAPHIC, geographic)
-    shared = set(frames[has_planar])
-    if len(shared) == 1 and not (has_geographic & ~has_planar).any() and not shared & _NOT_METRIC:
-        return Positions(str(shared.pop()), planar)
+    frames = np.asarray([row.get("crs") or LOCAL_CRS for row in rows], dtype=object)
+    names = {crs: _canonical(crs) for crs in sorted(set(frames[has_planar]))}
+    frames = np.asarray([names.get(crs) for crs in frames], dtype=object)
+    shared = set(names.values())
+    if len(shared) == 1 and not (has_geographic & ~has_planar).any() and not shared & _AS_DEGREES:
+        return Positions(*_on_earth(shared.pop(), planar))
     for crs in sorted(set(frames[only_planar])):
         chosen = only_planar & (frames == crs)
         geographic[chosen] = _converted(planar[chosen], str(crs))
     return Positions(GEOGRAPHIC, geographic)
+
+
+def _canonical(crs: str) -> str:
+    try:
+        return canonical_crs(crs)
+    except DataError as error:  # taken in before words were checked
+        fix = "mend the crs in the source (the column, or the .prj file) and ingest it again"
+        raise DataError(error.what, where="positions of the data set", fix=fix) from error
 
 
 def _converted(planar: Float64Array, crs: str) -> Float64Array:
@@ -105,6 +111,16 @@ def _converted(planar: Float64Array, crs: str) -> Float64Array:
             fix="give all positions in one frame, or the CRS of the local one",
         )
     return np.stack(to_geographic(planar[:, 0], planar[:, 1], crs), axis=1)
+
+
+def _on_earth(crs: str, planar: Float64Array) -> tuple[str, Float64Array]:
+    """Takes positions that are no place of their CRS for unknown, and says so."""
+    if crs != LOCAL_CRS:
+        nowhere = np.isfinite(planar).all(1) & np.isnan(own_degrees(crs, planar)[0])
+        if nowhere.any():
+            logger.warning("%d positions in %s are no place of it, and count as unknown", nowhere.sum(), crs)
+            planar = np.where(nowhere[:, None], np.nan, planar)
+    return crs, planar
 
 
 def _columns(rows: Sequence[Mapping[str, Any]], first: str, second: str) -> Float64Array:

@@ -19,7 +19,8 @@ from cvgl.datasets.camera.zones import camera_notes, with_neighbours_zones
 from cvgl.datasets.detection import list_source
 from cvgl.datasets.entries import Listing, Position, Reason, Refusal
 from cvgl.datasets.exchanged import Suspicion, suspicion
-from cvgl.datasets.ground_truth import add_truth, newest_truth, truth_rows
+from cvgl.datasets.frames import FrameRemarks, frame_remarks
+from cvgl.datasets.ground_truth import add_truth, newest_truth, says_else, truth_rows
 from cvgl.datasets.merging import Picture, unite
 from cvgl.datasets.releases import deviation
 from cvgl.datasets.scan_cache import Scan, ScanCache
@@ -108,6 +109,7 @@ def ingest(
         # Images come last: what they name has its ground truth already, whenever the process dies.
         wrote |= add_batch(lake.images(config.dataset), rows, schemas.IMAGES, layout, source) is not None
     listing.notes += order_notes(list({**current, **{row["image_id"]: row for row in rows}}.values()))
+    remarks = _remarks(pictures.values())
     new = sum(row["image_id"] not in current for row in rows)
     outcome = IngestOutcome(
         ref=images_ref(lake, config.dataset),
@@ -117,8 +119,8 @@ def ingest(
         known=len(pictures) - len(rows),
         quarantined=len(refusals),
         total=len(_current_images(lake, config.dataset)),
-        notes=tuple(dict.fromkeys(listing.notes)),
-        warnings=(*_warnings(listing, config, doubt), *_of_the_map(lake, config.dataset)),
+        notes=tuple(dict.fromkeys([*listing.notes, *remarks.notes])),
+        warnings=(*_warnings(listing, config, doubt), *remarks.warnings, *_of_the_map(lake, config.dataset)),
     )
     _tell(outcome, config.dataset)
     return outcome
@@ -192,7 +194,7 @@ def _changed_images(pictures: Iterable[Picture], current: Mapping[str, Mapping[s
             "sequence": picture.sequence,
         }
         known = current.get(picture.image_id)
-        if known is None or any(known[name] != value for name, value in row.items()):
+        if known is None or says_else(row, known):
             rows.append(row)
     return rows
 
@@ -232,6 +234,12 @@ def _check_usable(
             where=listing.source,
             fix="add the overhead imagery that the others are matched to",
         )
+
+
+def _remarks(pictures: Iterable[Picture]) -> FrameRemarks:
+    pictures = list(pictures)
+    references, queries = ([each.position for each in pictures if each.view.is_reference is side] for side in (True, False))
+    return frame_remarks(references, queries)
 
 
 def _warnings(listing: Listing, config: IngestConfig, doubt: Suspicion | None) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cvgl.datasets.ground_truth import read_ground_truth
 from cvgl.datasets.tables import read_images
+from cvgl.geo import GEOGRAPHIC, is_true_to_scale
 from cvgl.hashing import digest_lines
 from cvgl.lake import Lake
 from cvgl.retrieval.positions import Positions, positions_of
@@ -149,6 +150,9 @@ class EvaluationRows:
 
     def lines(self) -> Iterable[str]:
         """Everything that figures depend on, one line a picture."""
+        at = self.positions
+        if at.frame != GEOGRAPHIC and not is_true_to_scale(at.frame, at.coordinates):
+            yield json.dumps(["ground metres", at.frame])  # what was measured in another unit is measured again
         for row, position in zip(self.rows, self.positions.coordinates.tolist(), strict=True):
             yield json.dumps(
                 [row["image_id"], row["view"], row["subsets"], row["location_id"], position, row["image_id"] in self.embedded]

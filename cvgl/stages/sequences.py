@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cvgl.geo import to_local_m
-from cvgl.retrieval.positions import GEOGRAPHIC, positions_of
+from cvgl.retrieval.positions import positions_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -121,10 +120,6 @@ def natural_order(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def positions_m(references: Sequence[Mapping[str, Any]]) -> NDArray[np.float64] | None:
-    """East and north, float64 (N, 2); None where one is unknown."""
+    """East and north in metres, float64 (N, 2); None where one is unknown."""
     positions = positions_of(references)
-    if not positions.known.all():
-        return None
-    if positions.frame == GEOGRAPHIC:
-        return to_local_m(*positions.coordinates.T)
-    return positions.coordinates
+    return positions.local_m() if positions.known.all() else None

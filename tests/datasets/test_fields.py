@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cvgl.datasets import fields
 from cvgl.datasets.entries import Position, Reason, RefusedError
+from cvgl.geo import haversine_m, to_geographic
 from cvgl.types import Subset, View
 
 
@@ -156,3 +157,85 @@ def test_empty_cells_are_no_position() -> None:
 def test_whole_numbers_that_arrive_as_floats_are_written_as_whole_numbers() -> None:
     assert fields.text(839.0) == "839"
     assert fields.text("0839") == "0839"
+
+
+def test_crs_words_are_stored_as_what_they_are() -> None:
+    position = fields.position({"x": "500000", "y": "5000000", "crs": " epsg:32632 "})
+    assert position == Position(x=500_000.0, y=5_000_000.0, crs="EPSG:32632")
+    assert fields.planar(1.0, 2.0, "Local") == Position(x=1.0, y=2.0, crs="local")
+    assert fields.planar(10.0, 50.0, "EPSG:4258") == Position(x=10.0, y=50.0, crs="EPSG:4258")
+
+
+@pytest.mark.parametrize(
+    "crs", ["UTM33N", "EPSG:99999", "beijing", "EPSG:4978", "EPSG:5773", "IAU_2015:30100", "/etc/hosts", "?"]
+)
+def test_what_is_no_crs_of_positions_on_earth_is_refused(crs: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        fields.position({"x": "500000", "y": "5000000", "crs": crs})
+    assert refused.value.reason is Reason.BAD_POSITION
+    assert crs in refused.value.detail
+    assert "EPSG:32632" in refused.value.detail
+
+
+DHDN = (
+    'GEOGCS["DHDN",DATUM["Deutsches_Hauptdreiecksnetz",SPHEROID["Bessel 1841",6377397.155,299.1528128],'
+    'TOWGS84[598.1,73.7,418.2,0.202,0.045,-2.455,6.7]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]]'
+)
+
+
+def test_a_prj_with_a_shift_to_wgs_84_is_not_wgs_84() -> None:
+    position = fields.planar(9.0, 50.0, DHDN)
+    assert position == Position(x=9.0, y=50.0, crs=DHDN)
+    latitude, longitude = to_geographic(9.0, 50.0, DHDN)
+    assert float(haversine_m(latitude, longitude, 50.0, 9.0)) == pytest.approx(148, abs=5)  # the file's own shift is used
+
+
+@pytest.mark.parametrize(
+    ("prj", "crs"),
+    [
+        (
+            'GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563],TOWGS84[0,0,0,0,0,0,0]],'
+            'PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]]',
+            None,
+        ),
+        (
+            'GEOGCS["GCS_ETRS_1989",DATUM["D_ETRS_1989",SPHEROID["GRS_1980",6378137.0,298.257222101]],'
+            'PRIMEM["Greenwich",0.0],UNIT["Degree",0.0174532925199433]]',
+            "EPSG:4258",
+        ),
+    ],
+)
+def test_a_prj_is_read_as_what_it_is(prj: str, crs: str | None) -> None:
+    expected = Position(latitude=50.0, longitude=9.0) if crs is None else Position(x=9.0, y=50.0, crs=crs)
+    assert fields.planar(9.0, 50.0, prj) == expected
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "crs"),
+    [
+        (5_400_000, 3_513_000, "EPSG:31467"),
+        (52.0, 4.0, "EPSG:4258"),
+        (5_500_000, 1_600_000, "EPSG:2193"),
+        (7e6, 6e5, "EPSG:2154"),
+    ],
+)
+def test_exchanged_axes_are_refused(x: float, y: float, crs: str) -> None:
+    with pytest.raises(RefusedError, match="exchanged") as refused:
+        fields.planar(x, y, crs)
+    assert refused.value.reason is Reason.BAD_POSITION
+    assert fields.planar(y, x, crs) == Position(x=y, y=x, crs=crs)
+
+
+def test_a_survey_beyond_its_zone_is_not_refused() -> None:
+    assert fields.planar(900_000, 500_000, "EPSG:32632") == Position(x=900_000, y=500_000, crs="EPSG:32632")
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32632", "EPSG:25832", "EPSG:31467"])
+def test_degrees_in_place_of_metres_are_refused(crs: str) -> None:
+    with pytest.raises(RefusedError, match="degrees"):
+        fields.planar(9.1, 48.2, crs)
+
+
+def test_what_is_no_place_of_its_crs_is_refused() -> None:
+    with pytest.raises(RefusedError, match="no place of EPSG:4258"):
+        fields.planar(200.0, 95.0, "EPSG:4258")

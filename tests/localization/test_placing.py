@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,11 +65,32 @@ def test_geojson_has_longitude_first_and_says_what_has_no_place() -> None:
 
 
 def test_geojson_converts_a_projected_position() -> None:
-    pytest.importorskip("pyproj")
     placed = locate(["a"], np.array([[0, 1, 0, 0]], np.float32), index(x=500_000.0, y=5_000_000.0, crs="EPSG:32632"))
     longitude, latitude = to_geojson(placed)["features"][0]["geometry"]["coordinates"]
     assert longitude == pytest.approx(9.0)
     assert latitude == pytest.approx(45.15, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("at", "reason"),
+    [
+        ({"x": 519_000.0, "y": 3_348_000.0, "crs": "EPSG:2437"}, "no shift from the datum"),
+        ({"x": 5e5, "y": 5e6, "crs": "UTM33N"}, "not a coordinate reference system"),
+        ({"x": 10.0, "y": 95.0, "crs": "EPSG:4258"}, "no place of EPSG:4258"),
+    ],
+)
+def test_an_answer_without_latitude_and_longitude_says_why(at: dict[str, Any], reason: str) -> None:
+    placed = locate(["a"], np.array([[0, 1, 0, 0]], np.float32), index(**at))
+    assert (placed[0].placed, placed[0].x, placed[0].y) == (True, at["x"], at["y"])
+    (feature,) = to_geojson(placed)["features"]
+    assert feature["geometry"] is None
+    assert reason in feature["properties"]["geometry_problem"]
+    assert feature["properties"]["crs"] == at["crs"]
+
+
+def test_a_local_answer_needs_no_reason() -> None:
+    placed = locate(["a"], np.array([[0, 1, 0, 0]], np.float32), index(x=1.0, y=2.0, crs="local"))
+    assert "geometry_problem" not in to_geojson(placed)["features"][0]["properties"]
 
 
 def test_a_placement_survives_json() -> None:

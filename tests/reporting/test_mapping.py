@@ -36,6 +36,27 @@ def test_planar_and_geographic_positions_share_degrees() -> None:
     assert found.points[0] == pytest.approx([3.0, 49.65], abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("crs", "metres"),
+    [("EPSG:2231", 0.3048), ("EPSG:3857", np.cos(np.radians(60.0)))],
+)
+def test_a_crs_that_is_no_metre_on_the_ground_is_drawn_in_metres(crs: str, metres: float) -> None:
+    middle = {"EPSG:2231": (3e6, 1.7e6), "EPSG:3857": (0.0, 8_399_738.0)}[crs]
+    drawn = coordinates([Position(x=middle[0] + east, y=middle[1], crs=crs) for east in (-500.0, 500.0)])
+    assert drawn is not None
+    assert drawn.axes == ("east of the middle, m", "north of the middle, m")
+    assert drawn.aspect == 1.0
+    assert np.ptp(drawn.points[:, 0]) == pytest.approx(1000 * metres, rel=0.004)
+
+
+def test_degrees_of_another_datum_are_drawn_as_degrees() -> None:
+    drawn = coordinates([Position(x=4.0, y=60.0, crs="EPSG:4258"), Position(x=5.0, y=60.0, crs="EPSG:4258")])
+    assert drawn is not None
+    assert drawn.axes == ("longitude", "latitude")
+    assert drawn.points.tolist() == [[4.0, 60.0], [5.0, 60.0]]
+    assert drawn.aspect == pytest.approx(2.0)
+
+
 @pytest.mark.parametrize("positions", [[], [Position()], [Position(), Position()]])
 def test_without_positions_there_is_nothing_to_draw(positions: list[Position]) -> None:
     assert coordinates(positions) is None
