@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
+from typing import ClassVar
 
 from cvgl.masking import masked
 
@@ -21,12 +22,19 @@ class CvglError(Exception):
         fix: what to do next, as an instruction.
     """
 
+    _kind: ClassVar[str] = ""
+
     def __init__(self, what: str, *, where: object = "", fix: str = "") -> None:
         # An address in a message must not give its password away, wherever the message is shown, logged or stored.
         self.what = masked(what)
         self.where = masked(str(where))
         self.fix = masked(fix)
         super().__init__(str(self))
+
+    @property
+    def kind(self) -> str:
+        """The name that programs get (`--json`): a part of the contract, which a finer class of ours does not change."""
+        return self._kind or type(self).__name__
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions cross process boundaries (Prefect, multiprocessing); keyword-only fields need help to survive pickling.
@@ -49,12 +57,36 @@ class ConfigError(CvglError):
     """A setting has no meaning or contradicts another."""
 
 
+class UsageError(ConfigError):
+    """An argument can mean nothing at all, such as a name that is a path (exit code 2)."""
+
+    _kind = "ConfigError"
+
+
 class DataError(CvglError):
     """A source of images, positions or labels cannot be used as it is."""
 
 
 class LakeError(CvglError):
     """Something in the lake is missing, damaged or of another version."""
+
+
+class DamagedError(LakeError):
+    """The content of a file of the lake is not what was written: its checksum or its format says so."""
+
+    _kind = "LakeError"
+
+
+class UnreadableError(LakeError):
+    """A file of the lake cannot be read or written now: rights, or the disk. What is in it may be sound."""
+
+    _kind = "LakeError"
+
+
+class NewerFormatError(LakeError):
+    """A file of the lake is of a newer version of cvgl."""
+
+    _kind = "LakeError"
 
 
 class ModelError(CvglError):

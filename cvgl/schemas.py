@@ -106,6 +106,23 @@ def map_references(dimension: int) -> pa.Schema:
     )
 
 
+GATE_ROWS = pa.schema(
+    [
+        pa.field("direction", pa.string()),
+        pa.field("protocol", pa.string()),
+        pa.field("image_id", pa.string()),
+        pa.field("location_id", pa.string()),
+        pa.field("role", pa.string()),
+        pa.field("challenger", pa.float64()),
+        pa.field("incumbent", pa.float64()),
+        pa.field("champion", pa.float64()),
+        pa.field("challenger_m", pa.float64()),  # metres from the first answer to the true position; null where unknown
+        pa.field("incumbent_m", pa.float64()),
+    ]
+)
+"""Rows that were compared with labels (right or not) and without (what a query earned): a file has the columns of one."""
+
+
 METRICS = pa.schema(
     [
         pa.field("run", pa.string(), nullable=False),

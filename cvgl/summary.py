@@ -121,4 +121,4 @@ def read_summaries(evaluation: Path) -> list[MetricSummary]:
     """
     from cvgl.lake import read_parquet
 
-    return summaries_from(read_parquet(evaluation / "metrics.parquet"))
+    return summaries_from(read_parquet(evaluation / "metrics.parquet", kind="metrics"))

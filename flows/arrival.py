@@ -122,7 +122,7 @@ def work_through(config: ArrivalConfig, lake: Lake) -> tuple[Batch, ...]:
                 away[batch.source] = error
             _report_ends(lake, config.dataset)
         if worked or killed:
-            sweep_leftovers(lake, config.dataset)
+            sweep_leftovers(lake)
     if away:
         raise next(iter(away.values()))
     return tuple(worked.values())

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import RenderableType
 
-from cvgl.errors import CvglError, GateRefusal
+from cvgl.errors import CvglError, GateRefusal, UsageError
 from flows.console import Screen, Verbatim, print_answer, print_json
 from flows.options import CONFIG_HELP, Draft, parameters
 from flows.settings import Setting
 
-DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 3, 130
+DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 
 Json = Annotated[bool, typer.Option("--json", help="End with one JSON object on the last line of stdout.")]
 Config = Annotated[Path | None, typer.Option("--config", help=CONFIG_HELP, dir_okay=False)]
@@ -49,8 +49,8 @@ def command(app: typer.Typer, *groups: tuple[Setting, ...], name: str | None = N
         name: of the command; default: the function's.
 
     The function's other parameters are options of its own. It returns an `Answer`, which is printed here; what it raises
-    becomes an exit code: 1 for a `CvglError`, 3 for a `GateRefusal`, 130 for Ctrl-C. Any other exception is a defect of
-    ours and keeps its traceback.
+    becomes an exit code: 1 for a `CvglError`, 2 for a `UsageError`, 3 for a `GateRefusal`, 130 for Ctrl-C. Any other
+    exception is a defect of ours and keeps its traceback.
     """
     settings = tuple(setting for group in groups for setting in group)
 
@@ -58,7 +58,7 @@ def command(app: typer.Typer, *groups: tuple[Setting, ...], name: str | None = N
         def run(**arguments: Any) -> None:
             as_json = arguments.pop("as_json")
             config = arguments.pop("config", None)
-            draft = Draft.of([(setting, arguments.pop(setting.parameter)) for setting in settings], config)
+            draft = Draft.of([(setting, arguments.pop(setting.parameter)) for setting in settings], config, as_json=as_json)
             raise typer.Exit(_answer(lambda: body(draft, **arguments), as_json))
 
         run.__doc__ = body.__doc__
@@ -86,8 +86,8 @@ def _answer(body: Callable[[], Answer], as_json: bool) -> int:
     except CvglError as error:
         Screen().error(error)
         if as_json:
-            print_json({"error": {"kind": type(error).__name__, "what": error.what, "where": error.where, "fix": error.fix}})
-        return REFUSED if isinstance(error, GateRefusal) else FAILED
+            print_json({"error": {"kind": error.kind, "what": error.what, "where": error.where, "fix": error.fix}})
+        return REFUSED if isinstance(error, GateRefusal) else USAGE if isinstance(error, UsageError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     if as_json:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 
 from cvgl.errors import require
-from cvgl.lake import Lake
+from cvgl.lake import Lake, require_writable
 from flows.console import Screen
 from flows.server import temporary_server
 from tasks.engine_api import check_api, engine_errors
@@ -29,7 +29,9 @@ def engine(lake: Lake, screen: Screen) -> Iterator[None]:
         MissingDependencyError: the workflow engine is not installed.
         ServerError: no server could be started.
         EngineError: the user's own server cannot be reached, or went away meanwhile.
+        UnreadableError: the lake cannot be written.
     """
+    require_writable(lake)
     if find_spec("prefect") is None:
         require("prefect", extra="pipeline", purpose=PURPOSE)
     apply_environment(lake)

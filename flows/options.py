@@ -60,17 +60,18 @@ CONFIG_HELP = "JSON file with settings (a RunConfig, or a part of one); options 
 class Draft:
     """The settings given so far, as nested values; turned into models, and so checked, when a command asks for them."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = dict(values)
+    def __init__(self, values: Mapping[str, Any], *, as_json: bool = False) -> None:
+        """Takes nested values, and whether the answer is for a program (--json)."""
+        self._values, self.as_json = dict(values), as_json
 
     @classmethod
-    def of(cls, given: Iterable[tuple[Setting, Any]], config: Path | None) -> Draft:
+    def of(cls, given: Iterable[tuple[Setting, Any]], config: Path | None, *, as_json: bool = False) -> Draft:
         """Values from a file, overridden by options; an option that is None was not given."""
         values: dict[str, Any] = _read_config(config) if config is not None else {}
         for setting, value in given:
             if value is not None:
                 _put(values, setting.path.split("."), value)
-        return cls(values)
+        return cls(values, as_json=as_json)
 
     def run(self) -> RunConfig:
         """All settings of a run.
@@ -96,7 +97,7 @@ class Draft:
         """A draft in which a field has this value unless it was given."""
         values: dict[str, Any] = {}
         _put(values, path.split("."), value)
-        return Draft(_merged(values, self._values))
+        return Draft(_merged(values, self._values), as_json=self.as_json)
 
     @property
     def lake(self) -> Lake:

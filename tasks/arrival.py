@@ -19,7 +19,7 @@ from cvgl.arrival.recording import decision_row, record
 from cvgl.arrival.watching import Look
 from cvgl.arrival.watching import look as run_look
 from cvgl.config import ArrivalConfig, RegisterConfig
-from cvgl.lake import Lake, read_json
+from cvgl.lake import Lake, read_versioned
 from cvgl.types import Progress
 from tasks.artifacts import artifact_key
 from tasks.events import deliver, event_id, resource_of
@@ -129,7 +129,7 @@ def gate_said(registered: RegisterOutcome, batch: Batch, lake: Lake) -> tuple[st
     """
     path = lake.registration(registered.run)
     if registered.verdict == "unchanged" and batch.champion != registered.run and path.is_file():
-        said = read_json(path)
+        said = read_versioned(path, "registration")
         return str(said["verdict"]), str(said["reason"])
     return registered.verdict, registered.reason
 

@@ -149,7 +149,7 @@ def _maps(lake: Lake, tracking_uri: str | None) -> Iterator[Check]:
     from tasks.registry.recovery import look
 
     config = RegisterConfig(tracking_uri=tracking_uri)
-    for dataset in sorted(path.name.removeprefix("dataset=") for path in lake.map("*").parent.glob("dataset=*")):
+    for dataset in lake.mapped():
         subject, address = f"map of {dataset}", f" --tracking-uri {tracking_uri}" if tracking_uri else ""
         try:
             found = look(dataset, lake, config)

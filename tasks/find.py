@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cvgl.adaptation import read_record
 from cvgl.errors import LakeError
-from cvgl.lake import Lake, read_parquet
+from cvgl.lake import Lake, read_schema
 from cvgl.types import ArtifactRef
 
 
@@ -21,8 +21,7 @@ def find_features(lake: Lake, dataset: str, fingerprint: str | None = None) -> A
     Raises:
         LakeError: there are none, or several and nothing says which.
     """
-    folders = sorted((lake.root / "features").glob(f"model=*/dataset={dataset}"))
-    known = {folder.parent.name.removeprefix("model="): folder for folder in folders}
+    known = lake.described(dataset)
     chosen = [name for name in known if name.startswith(fingerprint or "")]
     if len(chosen) != 1:
         which = f" under the model {fingerprint}" if fingerprint else ""
@@ -50,7 +49,7 @@ def find_evaluation(lake: Lake, run: str) -> ArtifactRef:
     """
     folder = lake.evaluation(run)
     _check(folder, "metrics.parquet", run, f"cvgl evaluate {run}")
-    metadata = read_parquet(folder / "metrics.parquet", columns=[]).schema.metadata or {}
+    metadata = read_schema(folder / "metrics.parquet").metadata or {}
     return ArtifactRef(kind="evaluation", path=folder, digest=metadata.get(b"inputs", b"").decode(), name=run)
 
 

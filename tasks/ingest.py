@@ -34,7 +34,9 @@ def _publish(outcome: IngestOutcome, dataset: str, lake: Lake) -> None:
         key=artifact_key("images", dataset),
         description=f"What was taken in for {dataset}",
     )
-    refused = [row for file in parquet_files(lake.quarantine(dataset)) for row in read_parquet(file).to_pylist()]
+    refused = [
+        row for file in parquet_files(lake.quarantine(dataset)) for row in read_parquet(file, kind="quarantine").to_pylist()
+    ]
     if refused:
         create_table_artifact(
             refused[:QUARANTINE_ROWS],

@@ -7,13 +7,13 @@ from typing import Any
 
 from cvgl.config import IngestConfig
 from cvgl.errors import DataError
-from cvgl.lake import Lake, read_json, write_json
+from cvgl.lake import Lake, read_versioned, write_versioned
 
 
 def remember(config: IngestConfig, lake: Lake) -> None:
     """Keeps the settings that a dataset was last ingested with."""
     folders = {"source": _absolute(config.source), "root": None if config.root is None else _absolute(config.root)}
-    write_json(_path(lake, config.dataset), config.model_copy(update=folders).model_dump(mode="json"))
+    write_versioned(_path(lake, config.dataset), "source", config.model_copy(update=folders).model_dump(mode="json"))
 
 
 def recall(lake: Lake, dataset: str) -> dict[str, Any]:
@@ -29,8 +29,7 @@ def recall(lake: Lake, dataset: str) -> dict[str, Any]:
             where=lake.root,
             fix=f"add --source FOLDER; ingested so far: {', '.join(lake.datasets()) or 'nothing'}",
         )
-    values: dict[str, Any] = read_json(path)
-    return values
+    return read_versioned(path, "source")
 
 
 def _absolute(path: str) -> str:
@@ -38,4 +37,4 @@ def _absolute(path: str) -> str:
 
 
 def _path(lake: Lake, dataset: str) -> Path:
-    return lake.root / "sources" / f"{dataset}.json"
+    return lake.source(dataset)

@@ -10,12 +10,12 @@ import torch
 
 from cvgl.adaptation.record import IterationMetrics
 from cvgl.errors import LakeError
-from cvgl.lake import write_bytes
+from cvgl.lake import read_bytes, write_bytes
 
 if TYPE_CHECKING:
     from cvgl.adaptation.training import TrainingState
 
-_FIX = "delete the file; the training then starts from its first iteration"
+_FIX = "move the file away; the training then starts from its first iteration"
 _LEARNER, _OPTIMIZER = "learner.", "optimizer."
 
 
@@ -46,23 +46,31 @@ def restore(state: TrainingState, path: Path, identity: str) -> bool:
         Whether there was a checkpoint.
 
     Raises:
-        LakeError: it is damaged, or belongs to other rows or settings.
+        LakeError: it cannot be read, is damaged, or belongs to other rows or settings.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
+    from safetensors.torch import load
 
     if not path.exists():
         return False
+    data = read_bytes(path)  # safetensors says "no such file" of one that it may not read
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["state"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict: keys() is its only way
+        tensors = load(data)
+        header = json.loads(_metadata(data)["state"])
         history = [IterationMetrics.model_validate(entry) for entry in header["history"]]
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise LakeError(f"a checkpoint is damaged: {error}", where=path, fix=_FIX) from error
     if header["identity"] != identity:
         raise LakeError("a checkpoint belongs to other rows or settings", where=path, fix=_FIX)
     _fill(state, tensors, history)
     return True
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """What is written into the header of a safetensors file, whose length its first eight bytes tell."""
+    length = int.from_bytes(data[:8], "little")
+    metadata: dict[str, str] = json.loads(data[8 : 8 + length])["__metadata__"]
+    return metadata
 
 
 def _tensors(state: TrainingState) -> dict[str, torch.Tensor]:

@@ -16,7 +16,7 @@ from cvgl.adaptation.record import AdapterRecord, IterationMetrics, Origin, Trai
 from cvgl.adaptation.standardise import Standardised, Statistics
 from cvgl.errors import LakeError
 from cvgl.hashing import sha256_bytes
-from cvgl.lake import read_json, write_bytes, write_json
+from cvgl.lake import read_bytes, read_versioned, write_bytes, write_json
 
 if TYPE_CHECKING:
     from cvgl.types import Float32Array
@@ -28,7 +28,7 @@ REVERTER, REVERTER_BIAS = "reverter.weight", "reverter.bias"
 QUERY_MEAN, QUERY_DEVIATION = "query.mean", "query.deviation"
 REFERENCE_MEAN, REFERENCE_DEVIATION = "reference.mean", "reference.deviation"
 QUERY_BANK, REFERENCE_BANK = "query.bank", "reference.bank"
-_FIX = "delete the folder and adapt again"
+_FIX = "restore the folder from a backup, or move it away and adapt again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,10 +107,9 @@ class Adaptation:
         """
         record = read_record(Path(folder))
         path = Path(folder) / TENSORS_FILE
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError as error:
-            raise LakeError("an adapter's tensors are missing", where=path, fix=_FIX) from error
+        if not path.is_file():
+            raise LakeError("an adapter's tensors are missing", where=path, fix=_FIX)
+        data = read_bytes(path)
         if sha256_bytes(data) != record.tensors_sha256:
             raise LakeError("an adapter's tensors are damaged or belong to another record", where=path, fix=_FIX)
         tensors = _read_tensors(data, path)
@@ -176,7 +175,7 @@ def read_record(folder: Path) -> AdapterRecord:
     """
     path = folder / RECORD_FILE
     try:
-        return AdapterRecord.model_validate(read_json(path))
+        return AdapterRecord.model_validate(read_versioned(path, "adapter"))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

@@ -2,6 +2,7 @@
 
     arrivals/dataset=<name>/<number>-<hash>.json         state of a batch, and what each step came to
     arrivals/dataset=<name>/files/<number>-<hash>.json   which files it brought, with their content hashes, and which are gone
+    arrivals/dataset=<name>/told/<number>-<hash>.json    an event has told of it; with -end: people have been told its end
 
 The hash covers the batch before it and the contents of this one, so that the same arrivals give the same ids whenever and
 by however many watchers they are noticed.
@@ -20,7 +21,7 @@ from cvgl.config import Settings
 from cvgl.datasets.tables import image_batches
 from cvgl.errors import DataError, LakeError
 from cvgl.hashing import IMAGE_ID_LENGTH, digest_json
-from cvgl.lake import TEMPORARY_PREFIX, Lake, read_json, sweep, write_json
+from cvgl.lake import TEMPORARY_PREFIX, Lake, read_json, read_versioned, sweep, sync_folder, write_json, write_versioned
 
 DIGEST_LENGTH = 12
 
@@ -90,7 +91,7 @@ class Contents(Settings):
 
 def folder(lake: Lake, dataset: str) -> Path:
     """Where the batches of a dataset are."""
-    return lake.root / "arrivals" / f"dataset={dataset}"
+    return lake.arrivals(dataset)
 
 
 def batches(lake: Lake, dataset: str) -> list[Batch]:
@@ -126,7 +127,7 @@ def contents(lake: Lake, batch: Batch) -> Contents:
     """
     path = folder(lake, batch.dataset) / "files" / f"{batch.batch}.json"
     try:
-        return Contents.model_validate(read_json(path))
+        return Contents.model_validate(read_versioned(path, "batch_files"))
     except ValidationError as error:
         raise LakeError(
             f"the list of a batch's files is damaged: {error}", where=path, fix="restore it from a backup"
@@ -190,14 +191,14 @@ def close(lake: Lake, dataset: str, source: str, brought: Contents, n_bytes: int
     )
     sweep(folder(lake, dataset))
     # The files first: a batch that is in the queue has everything that it needs.
-    write_json(folder(lake, dataset) / "files" / f"{batch.batch}.json", brought.model_dump(mode="json"))
+    write_versioned(folder(lake, dataset) / "files" / f"{batch.batch}.json", "batch_files", brought.model_dump(mode="json"))
     return advance(lake, batch)
 
 
 def advance(lake: Lake, batch: Batch, **changes: Any) -> Batch:
     """Writes a batch with changes, in one step, and gives it."""
     changed = Batch.model_validate({**batch.model_dump(), **changes})
-    write_json(folder(lake, batch.dataset) / f"{batch.batch}.json", changed.model_dump(mode="json"))
+    write_versioned(folder(lake, batch.dataset) / f"{batch.batch}.json", "batch", changed.model_dump(mode="json"))
     return changed
 
 
@@ -229,7 +230,7 @@ def queue(lake: Lake, dataset: str) -> list[Batch]:
 
 def is_told(lake: Lake, batch: Batch) -> bool:
     """Whether an event has told of a batch."""
-    return _told(lake, batch).is_file()
+    return _mark(lake, batch).is_file()
 
 
 def mark_told(lake: Lake, batch: Batch) -> None:
@@ -253,16 +254,31 @@ def end_of(batch: Batch) -> str:
 
 
 def _is_reported(lake: Lake, batch: Batch) -> bool:
-    path = _told(lake, batch, "-end")
+    path = _mark(lake, batch, "-end")
     return path.is_file() and bool(read_json(path).get("end") == end_of(batch))
 
 
-def _told(lake: Lake, batch: Batch, what: str = "") -> Path:
-    return lake.root / "cache" / "arrivals" / f"dataset={batch.dataset}" / "told" / f"{batch.batch}{what}.json"
+def _told(lake: Lake, batch: Batch, ending: str = "") -> Path:
+    return folder(lake, batch.dataset) / "told" / f"{batch.batch}{ending}.json"
+
+
+def _mark(lake: Lake, batch: Batch, ending: str = "") -> Path:
+    """A mark, wherever it is: earlier versions kept marks in the cache, from where they are moved when they are looked at."""
+    path = _told(lake, batch, ending)
+    earlier = lake.root / "cache" / "arrivals" / folder(lake, batch.dataset).name / "told" / path.name
+    if path.is_file() or not earlier.is_file():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        earlier.replace(path)
+    except OSError:
+        return earlier if earlier.is_file() else path  # the lake is read-only, or another process has moved it
+    sync_folder(path.parent)
+    return path
 
 
 def _read(path: Path) -> Batch:
     try:
-        return Batch.model_validate(read_json(path))
+        return Batch.model_validate(read_versioned(path, "batch"))
     except ValidationError as error:
         raise LakeError(f"the record of a batch is damaged: {error}", where=path, fix="restore it from a backup") from error

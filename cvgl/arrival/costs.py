@@ -18,7 +18,8 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from cvgl.config import Settings
-from cvgl.lake import Lake, read_json, write_json
+from cvgl.errors import DamagedError
+from cvgl.lake import Lake, read_versioned, write_versioned
 
 Step = Literal["extract", "adapt", "evaluate", "register"]
 
@@ -87,7 +88,7 @@ def record(lake: Lake, dataset: str, batch: str, meter: Meter, step: Step, recip
         base_bytes=meter.base_bytes,
         peak_bytes=meter.peak_bytes,
     )
-    write_json(lake.root / "costs" / f"dataset={dataset}" / f"{batch}-{step}.json", cost.model_dump(mode="json"))
+    write_versioned(lake.costs(dataset) / f"{batch}-{step}.json", "cost", cost.model_dump(mode="json"))
 
 
 def read(lake: Lake, step: Step, recipe: str) -> list[Cost]:
@@ -95,8 +96,8 @@ def read(lake: Lake, step: Step, recipe: str) -> list[Cost]:
     found = []
     for path in sorted((lake.root / "costs").glob(f"dataset=*/*-{step}.json")):
         try:
-            cost = Cost.model_validate(read_json(path))
-        except ValidationError:
+            cost = Cost.model_validate(read_versioned(path, "cost"))
+        except (ValidationError, DamagedError):
             continue
         if cost.recipe == recipe:
             found.append(cost)

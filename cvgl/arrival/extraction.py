@@ -15,7 +15,7 @@ from cvgl.arrival.source import check_present
 from cvgl.config import ArrivalConfig, ExtractConfig
 from cvgl.errors import LakeError
 from cvgl.features import FeatureStore
-from cvgl.lake import Lake, read_json
+from cvgl.lake import Lake, read_versioned
 from cvgl.stages.extract_reading import Failure
 
 # Chosen without labels where they were left at their defaults (`cvgl.stages.align`).
@@ -57,7 +57,7 @@ def damaged_extraction(lake: Lake, batch: Batch) -> ExtractConfig | None:
     store = FeatureStore(lake.features(batch.features, batch.dataset))
     if not store.damaged():
         return None
-    return ExtractConfig.model_validate(read_json(store.folder.parent / "model.json")["extract"])
+    return ExtractConfig.model_validate(read_versioned(store.folder.parent / "model.json", "model")["extract"])
 
 
 def gone_while_described(batch: Batch, failures: Iterable[Failure], config: ArrivalConfig, lake: Lake) -> bool:
@@ -92,7 +92,7 @@ def recorded_extraction(lake: Lake, dataset: str, features: str) -> ExtractConfi
     if not features or not path.is_file():
         return None
     try:
-        return ExtractConfig.model_validate(read_json(path)["extract"])
+        return ExtractConfig.model_validate(read_versioned(path, "model")["extract"])
     except (ValidationError, KeyError, TypeError) as error:
         raise LakeError(f"the record of a frozen model is damaged: {error}", where=path, fix="extract again") from error
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cvgl.errors import require
-from cvgl.lake import Lake
+from cvgl.lake import Lake, writing
 
 logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_TRIES = 0.2
@@ -23,7 +23,7 @@ SECONDS_BETWEEN_TRIES = 0.2
 @contextmanager
 def noticing(lake: Lake, dataset: str) -> Iterator[None]:
     """Held while the source of a map is looked at and batches are closed."""
-    with _held(lake.root / "locks" / f"notice-{dataset}.lock", f"another process looks at what has arrived for {dataset}"):
+    with _held(lake.lock(f"notice-{dataset}"), f"another process looks at what has arrived for {dataset}"):
         yield
 
 
@@ -34,8 +34,8 @@ def working(lake: Lake, dataset: str) -> Iterator[bool]:
     Yields:
         Whether the process that held it last was killed.
     """
-    with _held(lake.root / "locks" / f"arrival-{dataset}.lock", f"another process works on the map {dataset}; waiting for it"):
-        mark = lake.root / "locks" / f"arrival-{dataset}.working"
+    with _held(lake.lock(f"arrival-{dataset}"), f"another process works on the map {dataset}; waiting for it"):
+        mark = lake.lock(f"arrival-{dataset}").with_suffix(".working")
         killed = mark.exists()
         mark.touch()
         try:
@@ -49,7 +49,7 @@ def extraction_slot(lake: Lake, limit: int) -> Iterator[None]:
     """Held while pictures are described; at most `limit` processes of a lake have one."""
     said = False
     with ExitStack() as stack:
-        while not any(_tried(stack, lake.root / "locks" / f"extraction-{slot}.lock") for slot in range(limit)):
+        while not any(_tried(stack, lake.lock(f"extraction-{slot}")) for slot in range(limit)):
             if not said:
                 logger.info("%d extractions are running, which is the limit; waiting", limit)
                 said = True
@@ -87,5 +87,6 @@ def _held(path: Path, waiting: str) -> Iterator[None]:
 
 def _lock(path: Path) -> Any:
     filelock = require("filelock", extra="pipeline", purpose="take in what arrives")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     return filelock.FileLock(path, thread_local=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cvgl.arrival.source import Found, source_digest
-from cvgl.lake import Lake, write_json
+from cvgl.lake import Lake, read_bytes, write_json
 
 
 class Known(BaseModel):
@@ -70,10 +70,17 @@ class Memory(BaseModel):
 
 
 def read(lake: Lake, dataset: str, location: str) -> Memory:
-    """What is remembered about a source; nothing when that was deleted or cannot be read."""
+    """What is remembered about a source; nothing when that was deleted or is damaged.
+
+    Raises:
+        UnreadableError: the system does not let it be read: it is not written over.
+    """
+    path = _path(lake, dataset, location)
+    if not path.is_file():
+        return Memory()
     try:
-        return Memory.model_validate_json(_path(lake, dataset, location).read_bytes())
-    except (OSError, ValidationError):
+        return Memory.model_validate_json(read_bytes(path))
+    except ValidationError:
         return Memory()
 
 
@@ -83,4 +90,4 @@ def write(lake: Lake, dataset: str, location: str, memory: Memory) -> None:
 
 
 def _path(lake: Lake, dataset: str, location: str) -> Path:
-    return lake.root / "cache" / "arrivals" / f"dataset={dataset}" / f"{source_digest(location)}.json"
+    return lake.root / "cache" / "arrivals" / lake.arrivals(dataset).name / f"{source_digest(location)}.json"

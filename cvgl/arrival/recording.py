@@ -19,13 +19,13 @@ from cvgl.types import View
 
 def decision_file(lake: Lake, batch: Batch) -> Path:
     """Where the row about a batch is."""
-    return lake.root / "decisions" / f"dataset={batch.dataset}" / f"{batch.batch}.parquet"
+    return lake.decisions(batch.dataset) / f"{batch.batch}.parquet"
 
 
 def record(decision: Decision, batch: Batch, policy: DecideConfig, lake: Lake) -> None:
     """Writes a decision. A later one about the same batch, after a person's answer, takes its place."""
     table = pa.Table.from_pylist([decision_row(decision, batch, policy)], schema=schemas.DECISIONS)
-    write_parquet(decision_file(lake, batch), table)
+    write_parquet(decision_file(lake, batch), table, kind="decisions")
 
 
 def decision_row(decision: Decision, batch: Batch, policy: DecideConfig) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from cvgl.backbones.device import apply_precision
 from cvgl.backbones.timm_embedder import TimmEmbedder, load_timm
 from cvgl.config import BackboneConfig, Device, Pooling, Precision
 from cvgl.errors import ConfigError, ModelError, require
+from cvgl.lake import read_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -83,13 +84,14 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
 def _read_safetensors(path: Path) -> tuple[torch.Tensor, ...]:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
+    data = read_bytes(path)  # safetensors says "no such file" of one that it may not read
     try:
-        content = load_file(path)
+        content = load(data)
         return tuple(content[f"words.{index}"] for index in range(len(content)))
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise ModelError(f"the vocabulary cannot be read: {error}", where=path, fix="delete it; it is learned again") from error
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise ModelError(f"the vocabulary is damaged: {error}", where=path, fix="move it away; it is learned again") from error
 
 
 def _read_matrix(path: Path) -> torch.Tensor:

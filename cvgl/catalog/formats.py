@@ -10,7 +10,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from cvgl.catalog.query import Result
+from cvgl.catalog.query import MOST_COUNTED, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ def to_table(result: Result, title: str | None = None) -> Table:
     for row in result.rows:
         table.add_row(*(Text("—", style="dim") if value is None else Text(_cell(value)) for value in row))
     if result.truncated:
-        table.caption = f"the first {len(result.rows)} rows; there are more"
+        table.caption = _rest(result)
     return table
 
 
@@ -64,7 +64,15 @@ class Readable:
                 block.add_row(Text(name), Text("—", style="dim") if value is None else Text(_cell(value)))
             yield block
         if self._result.truncated:
-            yield Text(f"the first {len(self._result.rows)} rows; there are more", style="italic")
+            yield Text(_rest(self._result), style="italic")
+
+
+def _rest(result: Result) -> str:
+    """What is said of the rows past the limit."""
+    if result.more is None:
+        return f"the first {len(result.rows)} rows; there are more"
+    number = f"more than {MOST_COUNTED:,}" if result.more >= MOST_COUNTED else f"{result.more:,}"
+    return f"and {number} more (--limit gives them)"
 
 
 def to_csv(result: Result) -> str:

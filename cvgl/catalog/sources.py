@@ -13,11 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.fs as fs
 
 from cvgl import schemas
-from cvgl.errors import LakeError
-from cvgl.lake import Lake, read_json
+from cvgl.catalog.verified import Verified, verified_dataset
+from cvgl.lake import Lake, read_versioned
 
 _DATASET, _MODEL = pa.field("dataset", pa.string()), pa.field("model", pa.string())
 _BATCH = pa.field("batch", pa.string())  # the file's name: of two batches the later name is the newer word
@@ -88,37 +87,30 @@ VERDICTS = pa.schema(
     ]
 )
 
-# Rows that were compared with labels (right or not) and without (what a query earned) in one table.
-GATE_ROWS = pa.schema(
-    [
-        pa.field("direction", pa.string()),
-        pa.field("protocol", pa.string()),
-        pa.field("image_id", pa.string()),
-        pa.field("location_id", pa.string()),
-        pa.field("role", pa.string()),
-        pa.field("challenger", pa.float64()),
-        pa.field("incumbent", pa.float64()),
-        pa.field("champion", pa.float64()),
-        pa.field("challenger_m", pa.float64()),  # metres from the first answer to the true position; null where unknown
-        pa.field("incumbent_m", pa.float64()),
-    ]
-)
 
+def parquet_sources(lake: Lake, verified: Verified) -> dict[str, Any]:
+    """One lazy Arrow source a Parquet table of the lake, with the folders' `dataset=` and `model=` as columns.
 
-def parquet_sources(lake: Lake) -> dict[str, Any]:
-    """One lazy Arrow source a Parquet table of the lake, with the folders' `dataset=` and `model=` as columns."""
-    root = lake.root
+    Args:
+        lake: where to look.
+        verified: what is known of its files; a query has those verified that it reads.
+    """
+    by_dataset, by_run = "dataset=*/*.parquet", "*/{}.parquet"
+    tables: dict[str, tuple[str, str, str, pa.Schema, list[pa.Field]]] = {
+        "images": ("images", by_dataset, "images", schemas.IMAGES, [_DATASET, _BATCH]),
+        "ground_truth": ("ground_truth", by_dataset, "ground_truth", schemas.GROUND_TRUTH, [_DATASET, _BATCH]),
+        "quarantine": ("quarantine", by_dataset, "quarantine", schemas.QUARANTINE, [_DATASET, _BATCH]),
+        "tombstones": ("tombstones", by_dataset, "tombstones", schemas.TOMBSTONES, [_DATASET]),
+        "decisions": ("decisions", by_dataset, "decisions", schemas.DECISIONS, [_DATASET]),
+        "failures": ("quarantine", "dataset=*/extract/*.parquet", "quarantine", schemas.QUARANTINE, [_DATASET, _BATCH]),
+        "features": ("features", f"model=*/{by_dataset}", "features", FEATURES, [_MODEL, _DATASET, _BATCH]),
+        "metrics": ("evaluations", by_run.format("metrics"), "metrics", schemas.METRICS, []),
+        "queries": ("evaluations", by_run.format("queries"), "queries", schemas.QUERIES, []),
+        "gate_rows": ("gate", by_run.format("rows"), "gate_rows", schemas.GATE_ROWS, [_RUN]),
+    }
     return {
-        "images": _folder(root / "images", "dataset=*/*.parquet", schemas.IMAGES, [_DATASET, _BATCH]),
-        "ground_truth": _folder(root / "ground_truth", "dataset=*/*.parquet", schemas.GROUND_TRUTH, [_DATASET, _BATCH]),
-        "quarantine": _folder(root / "quarantine", "dataset=*/*.parquet", schemas.QUARANTINE, [_DATASET, _BATCH]),
-        "tombstones": _folder(root / "tombstones", "dataset=*/*.parquet", schemas.TOMBSTONES, [_DATASET]),
-        "decisions": _folder(root / "decisions", "dataset=*/*.parquet", schemas.DECISIONS, [_DATASET]),
-        "failures": _folder(root / "quarantine", "dataset=*/extract/*.parquet", schemas.QUARANTINE, [_DATASET, _BATCH]),
-        "features": _folder(root / "features", "model=*/dataset=*/*.parquet", FEATURES, [_MODEL, _DATASET, _BATCH]),
-        "metrics": _folder(root / "evaluations", "*/metrics.parquet", schemas.METRICS, []),
-        "queries": _folder(root / "evaluations", "*/queries.parquet", schemas.QUERIES, []),
-        "gate_rows": _folder(root / "gate", "*/rows.parquet", GATE_ROWS, [_RUN]),
+        name: _folder(lake.root / folder, pattern, kind, schema, named, verified)
+        for name, (folder, pattern, kind, schema, named) in tables.items()
     }
 
 
@@ -126,31 +118,29 @@ def record_sources(lake: Lake) -> dict[str, pa.Table]:
     """The JSON records of the lake as tables: models, runs, the training history of every run, and the gate's verdicts.
 
     Raises:
-        LakeError: a record is not JSON or not an object.
+        LakeError: a record is damaged, unreadable or of a newer version.
     """
-    adapters = list(_records(lake.root / "adapters", "*/adapter.json"))
+    adapters = list(_records(lake.root / "adapters", "*/adapter.json", "adapter"))
     return {
         "models": pa.Table.from_pylist(
-            [_model(*record) for record in _records(lake.root / "features", "*/model.json")], MODELS
+            [_model(*record) for record in _records(lake.root / "features", "*/model.json", "model")], MODELS
         ),
         "runs": pa.Table.from_pylist([_run(*record) for record in adapters], RUNS),
         "training": pa.Table.from_pylist([row for record in adapters for row in _history(*record)], TRAINING),
         "verdicts": pa.Table.from_pylist(
-            [_verdict(*record) for record in _records(lake.root / "gate", "*/decision.json")], VERDICTS
+            [_verdict(*record) for record in _records(lake.root / "gate", "*/decision.json", "gate_decision")], VERDICTS
         ),
     }
 
 
-def _folder(root: Path, pattern: str, schema: pa.Schema, named: list[pa.Field]) -> Any:
+def _folder(root: Path, pattern: str, kind: str, schema: pa.Schema, named: list[pa.Field], verified: Verified) -> Any:
     """The files of one table; columns in `named` come from the names of folders and files."""
     # A name that starts with a dot is a file that somebody is still writing.
     files = [path.relative_to(root) for path in sorted(root.glob(pattern)) if not _is_hidden(path.relative_to(root))]
     whole = pa.schema([*(field for field in schema if field.name not in pa.schema(named).names), *named])
     if not files:
         return whole.empty_table()
-    file_format, disk = ds.ParquetFileFormat(), fs.SubTreeFileSystem(str(root), fs.LocalFileSystem())
-    fragments = [file_format.make_fragment(str(file), disk, _names(file, named)) for file in files]
-    return ds.FileSystemDataset(fragments, whole, file_format, disk)
+    return verified_dataset(root, {file: _names(file, named) for file in files}, whole, kind, verified)
 
 
 def _names(file: Path, named: list[pa.Field]) -> Any:
@@ -162,14 +152,10 @@ def _names(file: Path, named: list[pa.Field]) -> Any:
     return expression
 
 
-def _records(root: Path, pattern: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _records(root: Path, pattern: str, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for path in sorted(root.glob(pattern)):
-        if _is_hidden(path.relative_to(root)):
-            continue
-        record = read_json(path)
-        if not isinstance(record, dict):
-            raise LakeError("a record of the lake is not a JSON object", where=path, fix="delete it and run again")
-        yield path.parent.name, record
+        if not _is_hidden(path.relative_to(root)):
+            yield path.parent.name, read_versioned(path, kind)
 
 
 def _is_hidden(path: Path) -> bool:

@@ -28,7 +28,7 @@ def read_ground_truth(lake: Lake, dataset: str) -> pa.Table:
 
 def newest_truth(lake: Lake, dataset: str) -> dict[str, Mapping[str, Any]]:
     """The newest row of each picture, those that take back what an older one said included."""
-    return newest_by(parquet_files(lake.ground_truth(dataset)), "image_id")
+    return newest_by(parquet_files(lake.ground_truth(dataset)), "image_id", "ground_truth")
 
 
 def truth_rows(pictures: Iterable[Picture], current: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:

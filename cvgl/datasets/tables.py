@@ -19,7 +19,7 @@ from cvgl.datasets.entries import Reason
 from cvgl.datasets.tombstones import without_hidden
 from cvgl.errors import LakeError
 from cvgl.hashing import digest_json
-from cvgl.lake import Lake, parquet_files, read_parquet, write_parquet
+from cvgl.lake import Lake, parquet_files, read_parquet, read_schema, write_parquet
 from cvgl.types import ArtifactRef
 
 _LAYOUT, _SOURCE = "layout", "source"
@@ -37,7 +37,7 @@ def read_images(lake: Lake, dataset: str, through: str | None = None) -> pa.Tabl
     Raises:
         LakeError: nothing has been ingested under this name, or a batch is damaged.
     """
-    tables = [read_parquet(path) for path in _batches(lake, dataset) if through is None or path.stem <= through]
+    tables = [read_parquet(path, kind="images") for path in _batches(lake, dataset) if through is None or path.stem <= through]
     table = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
     newest_first = table.take(list(range(table.num_rows - 1, -1, -1)))
     ids, uris = newest_first["image_id"].to_pylist(), newest_first["uri"].to_pylist()
@@ -77,19 +77,21 @@ def layout_of(lake: Lake, dataset: str) -> Layout:
 
 def read_quarantine(lake: Lake, dataset: str) -> pa.Table:
     """What is refused at present, sorted by uri (schema `cvgl.schemas.QUARANTINE`); without what was mended since."""
-    rows = newest_by(parquet_files(lake.quarantine(dataset)), "uri").values()
+    rows = newest_by(parquet_files(lake.quarantine(dataset)), "uri", "quarantine").values()
     present = sorted((row for row in rows if row["reason"] != Reason.RESOLVED), key=lambda row: str(row["uri"]))
     return pa.Table.from_pylist(present, schema=schemas.QUARANTINE)
 
 
 def quarantine_of_source(lake: Lake, dataset: str, source: str) -> dict[str, Mapping[str, Any]]:
     """The newest word about each uri that this source has ever had refused, tombstones included."""
-    return newest_by([path for path in parquet_files(lake.quarantine(dataset)) if _metadata(path)[_SOURCE] == source], "uri")
+    return newest_by(
+        [path for path in parquet_files(lake.quarantine(dataset)) if _metadata(path)[_SOURCE] == source], "uri", "quarantine"
+    )
 
 
-def newest_by(paths: Iterable[Path], key: str) -> dict[str, Mapping[str, Any]]:
-    """Rows of batches by a column, the newest of each."""
-    return {str(row[key]): row for path in paths for row in read_parquet(path).to_pylist()}
+def newest_by(paths: Iterable[Path], key: str, kind: str) -> dict[str, Mapping[str, Any]]:
+    """Rows of batches of one kind by a column, the newest of each."""
+    return {str(row[key]): row for path in paths for row in read_parquet(path, kind=kind).to_pylist()}
 
 
 def add_batch(folder: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema, layout: Layout, source: str) -> Path | None:
@@ -106,8 +108,14 @@ def add_batch(folder: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema
     if "batch" in schema.names:
         rows = [{**row, "batch": name} for row in rows]
     path = folder / f"{name}.parquet"
-    write_parquet(path, pa.Table.from_pylist(list(rows), schema=schema), {_LAYOUT: str(layout), _SOURCE: source})
+    metadata = {_LAYOUT: str(layout), _SOURCE: source}
+    write_parquet(path, pa.Table.from_pylist(list(rows), schema=schema), metadata, kind=_kind_of(schema))
     return path
+
+
+def _kind_of(schema: pa.Schema) -> str:
+    kinds = ((schemas.IMAGES, "images"), (schemas.GROUND_TRUTH, "ground_truth"), (schemas.QUARANTINE, "quarantine"))
+    return next(kind for declared, kind in kinds if schema is declared)
 
 
 def _digest(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -131,8 +139,8 @@ def _batches(lake: Lake, dataset: str) -> list[Path]:
 
 
 def _metadata(path: Path) -> dict[str, str]:
-    found = read_parquet(path, columns=[]).schema.metadata or {}
+    found = read_schema(path).metadata or {}
     metadata = {key.decode(): value.decode() for key, value in found.items() if key in (_LAYOUT.encode(), _SOURCE.encode())}
     if len(metadata) != 2:
-        raise LakeError("a batch does not say where it came from", where=path, fix="delete it and ingest again")
+        raise LakeError("a batch does not say where it came from", where=path, fix="restore it from a backup")
     return metadata

@@ -19,7 +19,7 @@ from cvgl.lake import Lake, parquet_files, read_parquet, sweep, write_parquet
 
 
 def tombstones_folder(lake: Lake, dataset: str) -> Path:
-    return lake.root / "tombstones" / f"dataset={dataset}"
+    return lake.tombstones(dataset)
 
 
 def tombstones_file(lake: Lake, dataset: str, arrival: str) -> Path:
@@ -36,13 +36,13 @@ def set_tombstones(lake: Lake, dataset: str, arrival: str, rows: Sequence[Mappin
     sweep(tombstones_folder(lake, dataset))
     if rows:
         table = pa.Table.from_pylist([{**row, "arrival": arrival} for row in rows], schema=schemas.TOMBSTONES)
-        write_parquet(tombstones_file(lake, dataset, arrival), table)
+        write_parquet(tombstones_file(lake, dataset, arrival), table, kind="tombstones")
 
 
 def read_tombstones(lake: Lake, dataset: str) -> pa.Table:
     """All tombstones of a dataset, oldest first (schema `cvgl.schemas.TOMBSTONES`)."""
-    tables = [read_parquet(path) for path in parquet_files(tombstones_folder(lake, dataset))]
-    return pa.concat_tables([schemas.TOMBSTONES.empty_table(), *tables])
+    tables = [read_parquet(path, kind="tombstones") for path in parquet_files(tombstones_folder(lake, dataset))]
+    return pa.concat_tables([schemas.TOMBSTONES.empty_table(), *(table.replace_schema_metadata(None) for table in tables)])
 
 
 def without_hidden(lake: Lake, dataset: str, images: pa.Table, through: str | None = None) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from cvgl import schemas
-from cvgl.errors import LakeError
+from cvgl.errors import DamagedError, LakeError
 from cvgl.hashing import SHORT
-from cvgl.lake import parquet_files, read_parquet, write_parquet
+from cvgl.lake import parquet_files, read_parquet, read_schema, set_aside, write_parquet
+from cvgl.lake.formats import PARQUET_FORMAT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,7 +66,7 @@ class FeatureStore:
             image_ids: what is wanted.
             index: what there is, from `index`.
         """
-        missing = [one for one in image_ids if one not in index]
+        missing = [image_id for image_id in image_ids if image_id not in index]
         if missing:
             shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             raise LakeError(
@@ -77,13 +78,13 @@ class FeatureStore:
     def dimension(self) -> int:
         """d0; 0 for an empty store."""
         parts = self.parts()
-        return int(read_parquet(parts[0], ["descriptor"]).schema.field("descriptor").type.list_size) if parts else 0
+        return int(read_schema(parts[0]).field("descriptor").type.list_size) if parts else 0
 
     def metadata(self) -> dict[str, str]:
         """What is written into each part's schema: backbone, weights_sha256, facet, layer, ...; empty for an empty store."""
         parts = self.parts()
-        found = (read_parquet(parts[0], ["image_id"]).schema.metadata or {}) if parts else {}
-        return {key.decode(): value.decode() for key, value in found.items()}
+        written = (read_schema(parts[0]).metadata or {}) if parts else {}
+        return {key.decode(): value.decode() for key, value in written.items() if key != PARQUET_FORMAT}
 
     def add(self, image_ids: Sequence[str], rows: Float32Array, metadata: Mapping[str, str], *, half: bool = False) -> Path:
         """Writes one part.
@@ -100,26 +101,49 @@ class FeatureStore:
         column = pa.FixedSizeListArray.from_arrays(pa.array(stored.ravel()), rows.shape[1])
         table = pa.table([pa.array(image_ids, pa.string()), column], schema=schemas.features(rows.shape[1], half=half))
         path = self.folder / f"part-{_content_hash(image_ids, stored)}.parquet"
-        write_parquet(path, table, metadata)
+        write_parquet(path, table, metadata, kind="features")
         return path
 
-    def remove_damaged(self) -> list[Path]:
-        """Deletes parts whose content is not what their name says; their pictures then count as missing."""
+    def remove_damaged(self, check: Callable[[Collection[Path], Collection[str]], None] | None = None) -> list[Path]:
+        """Sets parts aside whose content is not what their name says; their pictures then count as missing.
+
+        Args:
+            check: is given those parts, and the ids in the sound ones, before anything is moved; it raises where the
+                pictures cannot be described again.
+
+        Returns:
+            The paths that the parts had; they now end in `.damaged-` and a number.
+
+        Raises:
+            UnreadableError: a part cannot be read at present, which says nothing about what is in it; nothing was moved.
+        """
         damaged = self.damaged()
+        if damaged and check is not None:
+            check(damaged, self.index(without=damaged).keys())
         for path in damaged:
-            path.unlink(missing_ok=True)
+            set_aside(path)
         return damaged
 
     def damaged(self) -> list[Path]:
-        """Parts whose content is not what their name says."""
+        """Parts whose content is not what their name says.
+
+        Raises:
+            UnreadableError: a part cannot be read at present.
+        """
         return [path for path in self.parts() if not _is_whole(path)]
 
-    def index(self) -> dict[str, tuple[Path, int]]:
-        """Id -> part and row. Where an id is in two parts, the last part by name counts: both were right when written."""
+    def index(self, without: Container[Path] = ()) -> dict[str, tuple[Path, int]]:
+        """Id -> part and row. Where an id is in two parts, the last part by name counts: both were right when written.
+
+        Args:
+            without: parts that are passed over.
+        """
         index: dict[str, tuple[Path, int]] = {}
         for part in self.parts():
-            for row, one in enumerate(read_parquet(part, ["image_id"]).column("image_id").to_pylist()):
-                index[one] = (part, row)
+            if part in without:
+                continue
+            for row, image_id in enumerate(read_parquet(part, ["image_id"], kind="features").column("image_id").to_pylist()):
+                index[image_id] = (part, row)
         return index
 
 
@@ -149,7 +173,7 @@ def gather(
 
 def read_part(path: Path) -> Float32Array:
     """All descriptors of a part; see `descriptors`."""
-    return descriptors(read_parquet(path, ["descriptor"]), path)
+    return descriptors(read_parquet(path, ["descriptor"], kind="features"), path)
 
 
 def descriptors(table: pa.Table, where: Path) -> Float32Array:
@@ -171,7 +195,11 @@ def _stored(table: pa.Table, where: Path) -> Stored:
 
     column = table.column("descriptor")
     if not pa.types.is_fixed_size_list(column.type):
-        raise LakeError(f"descriptors are stored as {column.type}", where=where, fix="delete the file and extract again")
+        raise LakeError(
+            f"descriptors are stored as {column.type}",
+            where=where,
+            fix="restore the file from a backup, or move it away and extract again",
+        )
     values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     rows: Stored = values.reshape(len(column), column.type.list_size)
     return rows
@@ -186,8 +214,11 @@ def _content_hash(image_ids: Sequence[str], stored: Stored) -> str:
 
 def _is_whole(path: Path) -> bool:
     try:
-        table = read_parquet(path, ["image_id", "descriptor"])
+        table = read_parquet(path, ["image_id", "descriptor"], kind="features")
+    except DamagedError:
+        return False
+    try:
         ids = table.column("image_id").to_pylist()
         return path.stem == f"part-{_content_hash(ids, _stored(table, path))}"
-    except (LakeError, KeyError, ValueError, TypeError):
+    except (LakeError, KeyError, ValueError, TypeError):  # columns of another kind than a part has
         return False

@@ -104,6 +104,6 @@ class StoredDescriptors:
                 raise DataError(
                     f"the descriptor of picture {self.image_ids[start + int(bad[0])]} holds NaN or infinity",
                     where=self.reader.folder,
-                    fix="delete the folder and extract again; a half-precision model may have overflowed",
+                    fix="extract again into another lake with --precision float32: a half-precision model may have overflowed",
                 )
             yield rows if self.transform is None else self.transform(rows)

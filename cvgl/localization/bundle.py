@@ -22,9 +22,19 @@ from pydantic import Field, ValidationError
 
 from cvgl import schemas
 from cvgl.config import Settings
-from cvgl.errors import LakeError
+from cvgl.errors import DamagedError, LakeError, NewerFormatError, UnreadableError
 from cvgl.hashing import digest_json, sha256_file
-from cvgl.lake import read_json, read_parquet, sync_folder, write_bytes, write_json, write_parquet
+from cvgl.lake import (
+    read_bytes,
+    read_parquet,
+    read_versioned,
+    set_aside,
+    sync_folder,
+    unreadable,
+    write_bytes,
+    write_parquet,
+    write_versioned,
+)
 from cvgl.localization.placement import Position
 from cvgl.localization.placing import Reference, ReferenceIndex
 from cvgl.types import View
@@ -89,7 +99,9 @@ def read_current(path: Path) -> CurrentMap | None:
     if not path.exists():
         return None
     try:
-        return CurrentMap.model_validate(read_json(path))
+        return CurrentMap.model_validate(read_versioned(path, "current_map"))
+    except DamagedError as error:
+        raise DamagedError(f"what serves cannot be told: {error.what}", where=path, fix=_FIX) from error
     except ValidationError as error:
         raise LakeError(f"what serves cannot be told: {error.errors()[0]['msg']}", where=path, fix=_FIX) from error
 
@@ -140,26 +152,25 @@ def write_bundle(
     }
     schema = schemas.map_references(rows.shape[1])
     table = pa.table([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
-    write_parquet(building / REFERENCES_FILE, table)
+    write_parquet(building / REFERENCES_FILE, table, kind="map_references")
     for name in ADAPTER_FILES:
-        try:
-            write_bytes(building / name, (adapter / name).read_bytes())
-        except FileNotFoundError as error:
-            raise LakeError("an adapter is missing", where=adapter / name, fix="adapt again (cvgl adapt)") from error
+        if not (adapter / name).is_file():
+            raise LakeError("an adapter is missing", where=adapter / name, fix="adapt again (cvgl adapt)")
+        write_bytes(building / name, read_bytes(adapter / name))
     files = {name: sha256_file(building / name) for name in _CONTENT}
     manifest = MapManifest(**facts, dimension=rows.shape[1], n_references=len(references), files=files)
-    write_json(building / MANIFEST_FILE, manifest.model_dump(mode="json"))
+    write_versioned(building / MANIFEST_FILE, "map_manifest", manifest.model_dump(mode="json"))
     _move(building, folder / manifest.version)
     return manifest
 
 
 def _move(building: Path, version: Path) -> None:
-    """Into place in one step. What is there under that name has the same content, or is damaged: either may go."""
+    """Into place in one step. What is there under that name has the same content, or is damaged and is set aside."""
     if version.exists():
         if not problems(version):
             shutil.rmtree(building)
             return
-        shutil.rmtree(version)
+        set_aside(version)
     building.replace(version)
     sync_folder(version.parent)
 
@@ -172,7 +183,7 @@ def read_manifest(version: Path) -> MapManifest:
     """
     path = version / MANIFEST_FILE
     try:
-        manifest = MapManifest.model_validate(read_json(path))
+        manifest = MapManifest.model_validate(read_versioned(path, "map_manifest"))
     except ValidationError as error:
         raise LakeError(f"the manifest of a map is not valid: {error.errors()[0]['msg']}", where=path, fix=_FIX) from error
     if manifest.version != version.name:
@@ -185,24 +196,41 @@ def problems(version: Path) -> list[str]:
 
     Whole is: the manifest lists the files that a map consists of and no others, they are there with those hashes, they are
     files and no links, and nothing else lies in the folder (names that begin with a dot are not looked at).
+
+    Raises:
+        UnreadableError: the system does not let it be read, which says nothing about what is in it.
+        NewerFormatError: it is of a newer version of cvgl.
     """
     try:
         manifest = read_manifest(version)
+    except (UnreadableError, NewerFormatError):
+        raise
     except LakeError as error:
         return [error.what]
     found = [f"the manifest does not list {name}" for name in _CONTENT if name not in manifest.files]
     # Names are compared, and never followed: one that leads out of the folder is not one of ours.
     found += [f"the manifest lists {name!r}, which is no part of a map" for name in manifest.files if name not in _CONTENT]
     known = {MANIFEST_FILE, *_CONTENT}
-    strange = sorted(path.name for path in version.iterdir() if path.name not in known and not path.name.startswith("."))
+    try:
+        names = [path.name for path in version.iterdir()]
+    except OSError as error:
+        raise unreadable(error, version) from error
+    strange = sorted(name for name in names if name not in known and not name.startswith("."))
     found += [f"{name!r} is no part of a map" for name in strange]
     found += [f"{name} is a link" for name in sorted(known) if (version / name).is_symlink()]
     for name in _CONTENT:
         if not (version / name).is_file():
             found.append(f"{name} is missing")
-        elif name in manifest.files and sha256_file(version / name) != manifest.files[name]:
+        elif name in manifest.files and _digest(version / name) != manifest.files[name]:
             found.append(f"{name} is damaged")
     return found
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise unreadable(error, path) from error
 
 
 def open_bundle(version: Path) -> MapBundle:
@@ -216,7 +244,7 @@ def open_bundle(version: Path) -> MapBundle:
     if wrong := problems(version):
         raise LakeError(f"a version of a map cannot be used: {'; '.join(wrong)}", where=version, fix=_FIX)
     manifest = read_manifest(version)
-    table = read_parquet(version / REFERENCES_FILE)
+    table = read_parquet(version / REFERENCES_FILE, kind="map_references")
     at = table.select(list(Position.model_fields)).to_pylist()
     names = zip(table.column("image_id").to_pylist(), table.column("uri").to_pylist(), at, strict=True)
     references = tuple(Reference(image, uri, Position(**position)) for image, uri, position in names)

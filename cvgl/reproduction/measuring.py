@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from cvgl.adaptation.record import ALGORITHM_VERSION
 from cvgl.config import AdaptConfig, Settings
-from cvgl.errors import LakeError
+from cvgl.errors import DamagedError
 from cvgl.features.locks import exclusive
 from cvgl.hashing import digest_json
-from cvgl.lake import Lake, read_json, sweep, write_json
+from cvgl.lake import Lake, read_versioned, sweep, write_versioned
 from cvgl.reproduction.answering import Answers, answer, can_answer
 from cvgl.reproduction.configuration import Configuration
 from cvgl.reproduction.learners import depends_on_seed, learn, looks_at_sequences
@@ -114,7 +114,7 @@ class Bench:
         inputs = self._inputs(configuration, settings)
         folder = self.lake.root / "reproductions" / "measurements" / inputs
         path = folder / "measurement.json"
-        with exclusive(self.lake.root / "locks" / f"reproduction-{inputs}.lock"):
+        with exclusive(self.lake.lock(f"reproduction-{inputs}")):
             kept = _read(path, inputs)
             if kept is not None:
                 return kept, True
@@ -126,7 +126,7 @@ class Bench:
             asked = [examination for examination in self.material.examinations if can_answer(examination, how, along)]
             figures = tuple(_figure(one, answer(one, transform, how, self.protocol, along)) for one in asked)
             measurement = Measurement(seed=settings.seed if self._is_random(configuration, settings) else None, figures=figures)
-            write_json(path, _Kept(inputs=inputs, measurement=measurement).model_dump(mode="json"))
+            write_versioned(path, "measurement", _Kept(inputs=inputs, measurement=measurement).model_dump(mode="json"))
         return measurement, False
 
     def transform(self, configuration: Configuration, settings: AdaptConfig) -> DescriptorTransform:
@@ -213,7 +213,7 @@ def _read(path: Path, inputs: str) -> Measurement | None:
     if not path.is_file():
         return None
     try:
-        kept = _Kept.model_validate(read_json(path))
-    except (LakeError, ValidationError):
-        return None  # damaged: it can be made again from what is there
+        kept = _Kept.model_validate(read_versioned(path, "measurement"))
+    except (DamagedError, ValidationError):
+        return None  # it can be made again from what is there
     return kept.measurement if kept.inputs == inputs else None

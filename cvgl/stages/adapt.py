@@ -19,7 +19,7 @@ from cvgl.errors import ConfigError, DataError, LakeError
 from cvgl.features import FeatureStore
 from cvgl.features.locks import exclusive
 from cvgl.hashing import digest_json, digest_lines
-from cvgl.lake import Lake, read_json, sweep, write_json
+from cvgl.lake import Lake, read_versioned, sweep, write_versioned
 from cvgl.stages.sequences import trajectories_of
 from cvgl.types import ArtifactRef, Progress, Subset, View, silent
 
@@ -114,7 +114,7 @@ def adapt(
     def say_waiting() -> None:
         progress(0, settings.iterations, "waiting for another process that trains the same adapter")
 
-    with exclusive(lake.root / "locks" / f"adapter-{run}.lock", say_waiting):
+    with exclusive(lake.lock(f"adapter-{run}"), say_waiting):
         if (folder / RECORD_FILE).exists():
             adaptation = Adaptation.load(folder)
             return _outcome(folder, adaptation.record, skipped=True)
@@ -161,7 +161,7 @@ def _chosen(
         selection = read_selection(folder)
     else:
         selection = select(queries, references, config, rules, trajectories, on_candidate=progress)
-        write_json(path, selection.model_dump(mode="json"))
+        write_versioned(path, "selection", selection.model_dump(mode="json"))
     return chosen_settings(config, selection)
 
 
@@ -180,11 +180,13 @@ def read_selection(folder: Path) -> Selection:
 
     path = folder / SELECTION_FILE
     try:
-        return Selection.model_validate(read_json(path))
+        return Selection.model_validate(read_versioned(path, "selection"))
     except ValidationError as error:
         first = error.errors()[0]
         raise LakeError(
-            f"the record of a choice is not valid: {first['msg']}", where=path, fix="delete the folder and adapt again"
+            f"the record of a choice is not valid: {first['msg']}",
+            where=path,
+            fix="restore it from a backup, or move the folder away and adapt again",
         ) from error
 
 

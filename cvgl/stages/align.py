@@ -21,7 +21,7 @@ from cvgl.errors import ConfigError
 from cvgl.features import fingerprint
 from cvgl.features.locks import exclusive
 from cvgl.hashing import digest_json, digest_lines
-from cvgl.lake import Lake, write_json
+from cvgl.lake import Lake, write_versioned
 from cvgl.quality import agreement
 from cvgl.stages.align_record import AlignmentRecord, TriedCandidate, alignments_folder, read_alignment
 from cvgl.stages.align_sample import Sample
@@ -88,7 +88,7 @@ def align(
     def say_waiting() -> None:
         progress(0, config.max_passes, "waiting for another process that chooses the same alignment")
 
-    with exclusive(lake.root / "locks" / f"alignment-{digest}.lock", say_waiting):
+    with exclusive(lake.lock(f"alignment-{digest}"), say_waiting):
         skipped = path.is_file()
         if skipped:
             record = read_alignment(path)
@@ -97,7 +97,7 @@ def align(
             with device_lock(extract, progress, config.max_passes):
                 sample = Sample(pictures, variants, extract, working)
                 record = _chosen(sample, extract, config, view, images.name, inputs, rows, progress)
-            write_json(path, record.model_dump(mode="json"))
+            write_versioned(path, "alignment", record.model_dump(mode="json"))
             shutil.rmtree(working, ignore_errors=True)  # only of use until the choice is made
     return AlignOutcome(
         ref=ArtifactRef("alignment", path, digest, images.name),

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from cvgl.config import AlignmentConfig, ExtractConfig, Settings
 from cvgl.errors import LakeError
-from cvgl.lake import Lake, read_json
+from cvgl.lake import Lake, read_versioned
 from cvgl.types import View
 
 
@@ -102,7 +102,7 @@ def candidate_rows(record: AlignmentRecord) -> list[dict[str, Any]]:
 
 def alignments_folder(lake: Lake, dataset: str) -> Path:
     """Where the evidence of a dataset's choices is."""
-    return lake.root / "alignments" / f"dataset={dataset}"
+    return lake.alignments(dataset)
 
 
 def read_alignment(path: Path) -> AlignmentRecord:
@@ -112,10 +112,12 @@ def read_alignment(path: Path) -> AlignmentRecord:
         LakeError: missing or damaged.
     """
     try:
-        return AlignmentRecord.model_validate(read_json(path))
+        return AlignmentRecord.model_validate(read_versioned(path, "alignment"))
     except ValidationError as error:
         raise LakeError(
-            f"the record of an alignment is not valid: {error}", where=path, fix="delete it, align again"
+            f"the record of an alignment is not valid: {error}",
+            where=path,
+            fix="restore it from a backup, or move it away and align again",
         ) from error
 
 

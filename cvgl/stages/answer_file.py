@@ -79,7 +79,9 @@ def _answers(run: str, lake: Lake, stage: Stage) -> tuple[Mapping[str, list[str]
     """Best answers by query, and the data set that was asked."""
     direction = str(Direction(View.DRONE, View.SATELLITE))
     rows: list[dict[str, Any]] = read_parquet(
-        lake.evaluation(run) / QUERIES_FILE, columns=["dataset", "stage", "direction", "protocol", "image_id", "top_ids"]
+        lake.evaluation(run) / QUERIES_FILE,
+        columns=["dataset", "stage", "direction", "protocol", "image_id", "top_ids"],
+        kind="queries",
     ).to_pylist()
     wanted = [row for row in rows if (row["stage"], row["direction"], row["protocol"]) == (stage, direction, PROTOCOL)]
     if not wanted:

@@ -16,9 +16,9 @@ import pyarrow as pa
 from cvgl import schemas
 from cvgl.config import EvaluateConfig, RerankConfig
 from cvgl.datasets.tables import layout_of
-from cvgl.errors import LakeError
+from cvgl.errors import DamagedError, LakeError
 from cvgl.hashing import digest_json, digest_lines, sha256_file
-from cvgl.lake import Lake, read_parquet, sweep, write_parquet
+from cvgl.lake import Lake, read_parquet, read_schema, sweep, write_parquet
 from cvgl.retrieval import protocols
 from cvgl.retrieval.protocols import Protocol
 from cvgl.stages.questions import EvaluationRows, Question, Side, distances_m, read_rows
@@ -112,8 +112,9 @@ def evaluate(adapter: ArtifactRef, config: EvaluateConfig, lake: Lake, progress:
         measurement.add_window(sequences, adaptation, question, protocol)
     progress(total, total, "measured")
     # metrics.parquet is written last: where it names the inputs, the other file is complete, too.
-    write_parquet(folder / QUERIES_FILE, measurement.queries_table(), {_INPUTS: inputs})
-    write_parquet(folder / METRICS_FILE, metrics_table(adapter.name, record.dataset, measurement.summaries), {_INPUTS: inputs})
+    write_parquet(folder / QUERIES_FILE, measurement.queries_table(), {_INPUTS: inputs}, kind="queries")
+    figures = metrics_table(adapter.name, record.dataset, measurement.summaries)
+    write_parquet(folder / METRICS_FILE, figures, {_INPUTS: inputs}, kind="metrics")
     return EvaluateOutcome(ref, skipped=False, metrics=measurement.summaries)
 
 
@@ -135,16 +136,16 @@ def _inputs_digest(
 
 def _finished(ref: ArtifactRef) -> list[MetricSummary] | None:
     """The figures on disk when they were measured on these inputs; None when they have to be measured."""
-    for name in (QUERIES_FILE, METRICS_FILE):
-        if not (ref.path / name).exists():
+    if not all((ref.path / name).exists() for name in (QUERIES_FILE, METRICS_FILE)):
+        return None
+    try:
+        schemas_of_both = [read_schema(ref.path / name) for name in (QUERIES_FILE, METRICS_FILE)]
+        if any((schema.metadata or {}).get(_INPUTS.encode()) != ref.digest.encode() for schema in schemas_of_both):
             return None
-        try:
-            table = read_parquet(ref.path / name, columns=None if name == METRICS_FILE else [])
-        except LakeError:
-            return None  # damaged: both files can be made again from what is there
-        if (table.schema.metadata or {}).get(_INPUTS.encode()) != ref.digest.encode():
-            return None
-    return summaries_from(table)
+        read_parquet(ref.path / QUERIES_FILE, kind="queries")  # whole, or made again
+        return summaries_from(read_parquet(ref.path / METRICS_FILE, kind="metrics"))
+    except DamagedError:
+        return None  # both files can be made again from what is there
 
 
 def _transforms(

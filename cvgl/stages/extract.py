@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice, starmap
 from pathlib import Path
 
@@ -27,9 +28,16 @@ from cvgl.features.batches import BatchSize
 from cvgl.features.decoding import ahead
 from cvgl.features.description import describe_prepared
 from cvgl.features.locks import exclusive
-from cvgl.lake import Lake, read_json, sweep, write_json
+from cvgl.lake import Lake, read_versioned, sweep, write_versioned
 from cvgl.stages.extract_parts import Part, missing_parts
-from cvgl.stages.extract_reading import Failure, Prepared, Row, read_and_prepare, record_failures
+from cvgl.stages.extract_reading import (
+    Failure,
+    Prepared,
+    Row,
+    check_recoverable,
+    read_and_prepare,
+    record_failures,
+)
 from cvgl.stages.vocabulary import frozen_model
 from cvgl.types import ArtifactRef, Embedder, Progress, silent
 
@@ -185,10 +193,11 @@ def opened(images: ArtifactRef, config: ExtractConfig, lake: Lake, progress: Pro
     def say_waiting() -> None:
         progress(0, len(rows), "waiting for another process that extracts the same features")
 
-    with exclusive(lake.root / "locks" / f"features-{name}-{images.name}.lock", say_waiting):
+    with exclusive(lake.lock(f"features-{name}-{images.name}"), say_waiting):
         sweep(folder)
-        for part in store.remove_damaged():
-            logger.warning("%s was damaged and has been removed; its pictures are described again", part)
+        every = [(row.image_id, row.uri) for row in rows]
+        for part in store.remove_damaged(partial(check_recoverable, every)):
+            logger.warning("%s was damaged and has been set aside; its pictures are described again", part)
         batches = table["batch"].to_pylist()
         parts = missing_parts(zip(batches, rows, strict=True), store.index().keys(), config.part_rows)
         _write_model(folder.parent / "model.json", config, embedder)
@@ -312,8 +321,8 @@ def _write_model(path: Path, config: ExtractConfig, embedder: Embedder) -> None:
     )
     record = {"extract": lasting.model_dump(mode="json"), "identity": dict(embedder.identity), "dimension": embedder.dimension}
     # The same weights may lie elsewhere today; the record follows them.
-    if not path.is_file() or read_json(path) != record:
-        write_json(path, record)
+    if not path.is_file() or read_versioned(path, "model") != record:
+        write_versioned(path, "model", record)
 
 
 def _metadata(embedder: Embedder, name: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from cvgl import schemas
 from cvgl.config import AlignmentConfig
-from cvgl.errors import DataError
+from cvgl.errors import DamagedError, DataError
 from cvgl.features.alignment import Pass
 from cvgl.features.description import prepare
 from cvgl.hashing import image_id
@@ -85,10 +85,41 @@ def read_and_prepare(
     return Prepared(row.image_id, row.uri, view, prepare(picture, embedder, view, alignment, wanted))
 
 
+def check_recoverable(pictures: Iterable[tuple[str, str]], damaged: Collection[Path], described: Collection[str]) -> None:
+    """Makes sure that what damaged parts hold can be described again before they are given up.
+
+    Args:
+        pictures: ids and files of the dataset.
+        damaged: the parts, whose own list of pictures cannot be relied on.
+        described: ids of the pictures that sound parts hold.
+
+    Raises:
+        DamagedError: some pictures without a sound descriptor are gone, changed, or cannot be read.
+    """
+    lost = [(one, uri) for one, uri in pictures if one not in described]
+    away = [uri for image, uri in lost if not _is_still(Path(uri), image)]
+    if away:
+        listed = ", ".join(away[:5]) + (f", and {len(away) - 5} more" if len(away) > 5 else "")
+        raise DamagedError(
+            f"descriptors are damaged, and {len(away)} of the {len(lost)} pictures without a sound one cannot be read again: "
+            f"{listed}",
+            where=", ".join(map(str, sorted(damaged))),
+            fix="restore the files from a backup, or bring the pictures back; or move the damaged files away",
+        )
+
+
+def _is_still(path: Path, image: str) -> bool:
+    """Whether a file holds the picture that was ingested."""
+    try:
+        return image_id(path.read_bytes()) == image
+    except OSError:
+        return False
+
+
 def record_failures(path: Path, failures: Sequence[Failure]) -> None:
     """Writes the failures of the latest extraction, sorted, or removes the record when there are none."""
     if not failures:
         path.unlink(missing_ok=True)
         return
     rows = sorted((asdict(failure) for failure in failures), key=lambda row: row["uri"])
-    write_parquet(path, pa.Table.from_pylist(rows, schema=schemas.QUARANTINE))
+    write_parquet(path, pa.Table.from_pylist(rows, schema=schemas.QUARANTINE), kind="quarantine")

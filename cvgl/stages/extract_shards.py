@@ -174,7 +174,7 @@ def _anywhere(config: ExtractConfig) -> BackboneConfig:
 def _write(path: Path, parts: Sequence[Part]) -> Path:
     rows = [(number, row) for number, part in enumerate(parts) for row in part]
     columns = {name: [getattr(row, name) for _, row in rows] for name in Row.COLUMNS}
-    write_parquet(path, pa.table({"part": [number for number, _ in rows], **columns}, schema=_SCHEMA))
+    write_parquet(path, pa.table({"part": [number for number, _ in rows], **columns}, schema=_SCHEMA), kind="shards")
     return path
 
 

@@ -5,7 +5,6 @@ Doing it twice adds nothing; killing it at any moment and doing it again ends in
 
 from __future__ import annotations
 
-import fcntl
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +26,8 @@ from cvgl.datasets.scan_cache import Scan, ScanCache
 from cvgl.datasets.scanning import scan
 from cvgl.datasets.tables import add_batch, images_ref, quarantine_of_source, read_images
 from cvgl.errors import DataError, LakeError
-from cvgl.lake import Lake, parquet_files, sweep
+from cvgl.features.locks import exclusive
+from cvgl.lake import Lake, checked_name, parquet_files, sweep
 from cvgl.stages.map_positions import old_positions_that_serve
 from cvgl.stages.sequences import order_notes
 from cvgl.types import ArtifactRef, Progress, Subset, View, silent
@@ -129,10 +129,8 @@ def ingest(
 @contextmanager
 def _alone(lake: Lake, dataset: str) -> Iterator[None]:
     """Waits until no other process ingests into the dataset. The lock dies with its process."""
-    path = lake.root / "cache" / "locks" / f"ingest-{dataset}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    path = lake.root / "cache" / "locks" / checked_name(f"ingest-{dataset}", "dataset", suffix=".lock")
+    with exclusive(path):
         yield
 
 

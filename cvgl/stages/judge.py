@@ -21,7 +21,7 @@ from cvgl.datasets import tables
 from cvgl.errors import LakeError
 from cvgl.features import FeatureStore
 from cvgl.hashing import digest_json, digest_lines
-from cvgl.lake import Lake, read_json, write_json
+from cvgl.lake import Lake, read_versioned, write_versioned
 from cvgl.quality.report import FEWEST, Pictures, QualityReport
 from cvgl.quality.report import judge as judge_pictures
 from cvgl.quality.selection import halves
@@ -65,7 +65,7 @@ class JudgeOutcome:
 
 def quality_path(lake: Lake, run: str) -> Path:
     """Where the quality record of a run is kept."""
-    return lake.root / "quality" / f"{run}.json"
+    return lake.quality(run)
 
 
 def judge(adapter: ArtifactRef, lake: Lake, progress: Progress = silent) -> JudgeOutcome:
@@ -100,7 +100,7 @@ def judge(adapter: ArtifactRef, lake: Lake, progress: Progress = silent) -> Judg
     adaptation, pictures = Adaptation.load(adapter.path), rows.pictures(store)
     report = judge_pictures(*(_held_out(adaptation, pictures) if rows.seen else (adaptation, pictures)))
     made = QualityRecord(run=adapter.name, dataset=record.dataset, query_view=record.query_view, inputs=inputs, report=report)
-    write_json(path, made.model_dump(mode="json"))
+    write_versioned(path, "quality", made.model_dump(mode="json"))
     progress(1, 1, report.verdict)
     return JudgeOutcome(ref, skipped=False, record=made)
 
@@ -113,10 +113,14 @@ def read_quality(lake: Lake, run: str) -> QualityRecord:
     """
     path = quality_path(lake, run)
     try:
-        return QualityRecord.model_validate(read_json(path))
+        return QualityRecord.model_validate(read_versioned(path, "quality"))
     except ValidationError as error:
         first = error.errors()[0]
-        raise LakeError(f"a quality record is not valid: {first['msg']}", where=path, fix="delete it and run again") from error
+        raise LakeError(
+            f"a quality record is not valid: {first['msg']}",
+            where=path,
+            fix="restore it from a backup, or move it away and run again",
+        ) from error
 
 
 def _held_out(adaptation: Adaptation, pictures: Pictures) -> tuple[DescriptorTransform, Pictures]:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from cvgl.config import ExtractConfig
 from cvgl.datasets.tables import read_images
 from cvgl.errors import ConfigError, DataError, LakeError
-from cvgl.lake import Lake, read_json
+from cvgl.lake import Lake, read_versioned
 from cvgl.localization.bundle import MapManifest, open_bundle, read_current, write_bundle
 from cvgl.localization.placement import FROZEN, Position
 from cvgl.localization.placing import Reference, ReferenceIndex
@@ -101,7 +101,7 @@ def build_map(lake: Lake, dataset: str, run: str) -> MapManifest:
 
 
 def _published(lake: Lake, dataset: str, version: str, *, corrected: bool) -> Map:
-    bundle = open_bundle(lake.map(dataset) / version)
+    bundle = open_bundle(lake.map_version(dataset, version))
     manifest = bundle.manifest
     transform, index = bundle.adaptation, bundle.index
     model = FrozenModel(ExtractConfig.model_validate(manifest.extract), manifest.identity, bundle.adaptation.record.d0)
@@ -159,8 +159,7 @@ def _features_of(lake: Lake, dataset: str, run: str | None) -> tuple[str, View |
 
 def _only_model(lake: Lake, dataset: str) -> str:
     """Fingerprint of the one frozen model that the dataset has features of."""
-    folders = sorted(lake.features("*", dataset).parent.parent.glob(f"model=*/dataset={dataset}"))
-    found = [folder.parent.name.removeprefix("model=") for folder in folders if any(folder.glob("*.parquet"))]
+    found = [name for name, folder in lake.described(dataset).items() if any(folder.glob("*.parquet"))]
     if not found:
         raise LakeError(
             f"the dataset '{dataset}' has no features",
@@ -179,7 +178,7 @@ def _only_model(lake: Lake, dataset: str) -> str:
 def _frozen_model(features: Path) -> FrozenModel:
     """How the features of a folder were made."""
     path = features.parent / "model.json"
-    content = read_json(path)
+    content = read_versioned(path, "model")
     try:
         extract = ExtractConfig.model_validate(content["extract"])
         return FrozenModel(extract, dict(content["identity"]), int(content["dimension"]))

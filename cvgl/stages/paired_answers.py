@@ -127,7 +127,7 @@ def answers(lake: Lake, run: str, stage: Stage) -> dict[Asked, Answered]:
         LakeError: there is no such evaluation, or it is damaged.
     """
     columns = ["stage", "direction", "protocol", "image_id", "location_id", "rank", "n_right", "distance_m"]
-    table = read_parquet(lake.evaluation(run) / QUERIES_FILE, columns)
+    table = read_parquet(lake.evaluation(run) / QUERIES_FILE, columns, kind="queries")
     wanted = pc.and_(pc.equal(table["stage"], str(stage)), pc.is_valid(table["location_id"]))
     table = table.filter(wanted).sort_by("image_id")
     found: dict[Asked, Answered] = {}

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from cvgl.errors import LakeError
+from cvgl.errors import DamagedError
 from cvgl.hashing import sha256_bytes
-from cvgl.lake import Lake, read_json, sweep, write_bytes, write_json
+from cvgl.lake import Lake, read_bytes, read_versioned, sweep, write_bytes, write_versioned
 from cvgl.stages.report_content import Drawing, Galleries, compose, galleries
 from cvgl.stages.report_material import Material, gather, inputs_digest
 from cvgl.types import ArtifactRef, Progress, silent
@@ -64,7 +64,7 @@ def report(
     # The record is written last: where it names the inputs, page and figures are complete.
     digest = sha256_bytes(page)
     figures = sorted(path.name for path in (folder / FIGURES_FOLDER).glob("*.png"))
-    write_json(folder / RECORD_FILE, {"inputs": inputs, "page_sha256": digest, "figures": figures})
+    write_versioned(folder / RECORD_FILE, "report", {"inputs": inputs, "page_sha256": digest, "figures": figures})
     return ReportOutcome(_ref(folder, digest, evaluation.name), skipped=False)
 
 
@@ -103,17 +103,16 @@ def _finished(folder: Path, inputs: str) -> str | None:
     if not (folder / RECORD_FILE).is_file():
         return None
     try:
-        record = read_json(folder / RECORD_FILE)
-    except LakeError:
-        return None  # damaged: everything in this folder can be made again
-    if not isinstance(record, dict) or record.get("inputs") != inputs:
+        record = read_versioned(folder / RECORD_FILE, "report")
+    except DamagedError:
+        return None  # everything in this folder can be made again
+    if record.get("inputs") != inputs:
         return None
     if not all((folder / FIGURES_FOLDER / name).is_file() for name in record.get("figures", ())):
         return None
-    try:
-        digest = sha256_bytes((folder / PAGE_FILE).read_bytes())
-    except FileNotFoundError:
+    if not (folder / PAGE_FILE).is_file():
         return None
+    digest = sha256_bytes(read_bytes(folder / PAGE_FILE))
     return digest if digest == record.get("page_sha256") else None
 
 

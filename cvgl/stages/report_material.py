@@ -17,7 +17,7 @@ from cvgl.datasets.ground_truth import read_ground_truth
 from cvgl.datasets.tables import read_images, read_quarantine
 from cvgl.errors import LakeError
 from cvgl.hashing import digest_json, sha256_file
-from cvgl.lake import Lake, parquet_files, read_json, read_parquet
+from cvgl.lake import Lake, parquet_files, read_parquet, read_versioned
 from cvgl.quality.report import QualityReport
 from cvgl.quality.selection import Selection
 from cvgl.stages.adapt import SELECTION_FILE, read_selection
@@ -89,20 +89,20 @@ def gather(run: str, lake: Lake) -> Material:
             fix="adapt through the lake (cvgl adapt)",
         )
     images = read_images(lake, record.dataset)
-    queries = read_parquet(lake.evaluation(run) / "queries.parquet")
+    queries = read_parquet(lake.evaluation(run) / "queries.parquet", kind="queries")
     return Material(
         lake=lake,
         run=run,
         dataset=record.dataset,
         record=record,
-        model=_optional_json(lake.features(record.features, record.dataset).parent / "model.json"),
+        model=_optional(lake.features(record.features, record.dataset).parent / "model.json", "model"),
         summaries=read_summaries(lake.evaluation(run)),
         queries=queries,
         images=images,
         quarantine=_left_out(lake, record.dataset, record.features),
-        source=_optional_json(lake.root / "sources" / f"{record.dataset}.json"),
+        source=_optional(lake.source(record.dataset), "source"),
         places=_places(images, read_ground_truth(lake, record.dataset), queries),
-        registration=_optional_json(lake.registration(run)),
+        registration=_optional(lake.registration(run), "registration"),
         alignment=alignment_of(lake, record.dataset, record.features),
         quality=read_quality(lake, run).report if quality_path(lake, run).is_file() else None,
         selection=read_selection(lake.adapter(run)) if (lake.adapter(run) / SELECTION_FILE).is_file() else None,
@@ -134,7 +134,7 @@ def inputs_digest(material: Material, links: Mapping[str, str], version: str) ->
 def _left_out(lake: Lake, dataset: str, features: str) -> pa.Table:
     """What ingestion refused, and what the frozen model could not describe."""
     failures = lake.quarantine(dataset) / "extract" / f"{features}.parquet"
-    tables = [read_quarantine(lake, dataset), *([read_parquet(failures)] if failures.is_file() else [])]
+    tables = [read_quarantine(lake, dataset), *([read_parquet(failures, kind="quarantine")] if failures.is_file() else [])]
     return pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
 
 
@@ -151,11 +151,6 @@ def _places(images: pa.Table, truth: pa.Table, queries: pa.Table) -> dict[str, d
     return places
 
 
-def _optional_json(path: Path) -> Mapping[str, Any]:
+def _optional(path: Path, kind: str) -> Mapping[str, Any]:
     """A record that a report can do without; a damaged one is an error all the same."""
-    if not path.is_file():
-        return {}
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise LakeError("a record of the lake is not a JSON object", where=path, fix="delete it and run again")
-    return value
+    return read_versioned(path, kind) if path.is_file() else {}

@@ -44,7 +44,7 @@ _WHOLE = AlignmentConfig()  # words are of whole pictures, whatever part of them
 
 def vocabulary_path(lake: Lake, digest: str) -> Path:
     """Where a vocabulary of the lake is."""
-    return lake.root / "vocabularies" / f"{digest}.safetensors"
+    return lake.vocabulary(digest)
 
 
 def loadable(backbone: BackboneConfig, lake: Lake) -> BackboneConfig:
@@ -60,12 +60,14 @@ def loadable(backbone: BackboneConfig, lake: Lake) -> BackboneConfig:
 
 
 def _found(name: str, lake: Lake) -> Path:
-    for path in (vocabulary_path(lake, name), Path(name).expanduser()):
+    own = lake.root / "vocabularies"
+    # A name that is a path is one of a file.
+    for path in (*([vocabulary_path(lake, name)] if Path(name).name == name else []), Path(name).expanduser()):
         if path.is_file():
             return path
     raise ModelError(
         f"there is no vocabulary '{name}', neither in the lake nor as a file",
-        where=vocabulary_path(lake, name),
+        where=own,
         fix="bring the file back; or extract again with the same options but without --vocabulary: what was learned from a "
         "dataset's pictures is learned again, word for word",
     )
@@ -138,7 +140,7 @@ def _adopted(path: Path, lake: Lake) -> str:
     """The name of a file's vocabulary in the lake, which then has it even when the file goes away."""
     from cvgl.backbones.vlad import read_vocabulary
 
-    if path.parent == vocabulary_path(lake, "").parent:
+    if path.parent == lake.root / "vocabularies":
         return path.stem
     vocabulary = read_vocabulary(path)
     digest = digest_json({"words": vocabulary.sha256})
@@ -164,7 +166,7 @@ def _learned(
     def say_waiting() -> None:
         progress(0, total, "waiting for another process that learns the same visual words")
 
-    with exclusive(lake.root / "locks" / f"vocabulary-{digest}.lock", say_waiting):
+    with exclusive(lake.lock(f"vocabulary-{digest}"), say_waiting):
         if not path.is_file():
             sweep(path.parent, is_stale=lambda left: time.time() - left.stat().st_mtime > _STALE)
             with lock_device():

@@ -43,7 +43,12 @@ Corrected = Annotated[bool, typer.Option("--corrected", help="Correct hubness, w
 Lines = Annotated[bool, typer.Option("--lines", help="Print one JSON object a picture, a line each (GeoJSON: a Feature).")]
 Sql = Annotated[str, typer.Argument(metavar="SQL", help="One SELECT over the lake's views; see docs/queries.md.")]
 RowFormat = Annotated[Format, typer.Option("--format", help="How the rows are printed.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=0, help="Rows at most; default: all.")]
+_ROWS_SHOWN, _ROWS_GIVEN = 100, 1_000_000
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", min=0, help=f"Rows at most; default: {_ROWS_SHOWN} of a table, else {_ROWS_GIVEN}."),
+]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.001, help="Seconds that the query may take.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -99,16 +104,21 @@ def _refuse_combinations(*, together: bool, sequence: bool, window: int | None, 
         raise typer.BadParameter("--sequence corrects hubness by the flight itself: leave --corrected out")
 
 
-def query(draft: Draft, sql: Sql, row_format: RowFormat = Format.TABLE, limit: Limit = None) -> Answer:
+def query(draft: Draft, sql: Sql, row_format: RowFormat = Format.TABLE, limit: Limit = None, timeout: Timeout = 60.0) -> Answer:
     """Ask the lake in SQL: images, scenes, features, runs, metrics, queries and a few ready views."""
     import json
 
     from cvgl.catalog import Readable, run_query, to_csv, to_json
 
-    result = run_query(draft.lake, sql, limit)
+    is_table = row_format is Format.TABLE and not draft.as_json
+    most = limit if limit is not None else _ROWS_SHOWN if is_table else _ROWS_GIVEN
+    result = run_query(draft.lake, sql, most, timeout, count_more=is_table)
     shown: RenderableType | Verbatim = Readable(result)
+    if row_format is not Format.TABLE and result.truncated:
+        Screen().console.print(f"only the first {len(result.rows)} rows are given (--limit)", markup=False)
     if row_format is Format.CSV:
         shown = Verbatim(to_csv(result).rstrip("\n"))
     elif row_format is Format.JSON:
         shown = Verbatim(escaped_json(to_json(result).rstrip("\n")))
-    return Answer({"rows": json.loads(to_json(result)), "truncated": result.truncated}, shown)
+    rows = json.loads(to_json(result)) if is_table or draft.as_json else []
+    return Answer({"rows": rows, "truncated": result.truncated}, shown)

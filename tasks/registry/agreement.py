@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cvgl.errors import LakeError
+from cvgl.errors import LakeError, NewerFormatError, UnreadableError
 from cvgl.lake import Lake
 from cvgl.localization.bundle import CurrentMap, problems, read_current, read_manifest
 
@@ -89,6 +89,8 @@ def disagreements(lake: Lake, dataset: str, standing: Standing) -> list[str]:
     try:
         current = read_current(lake.champion(dataset))
         found = []
+    except (UnreadableError, NewerFormatError):
+        raise
     except LakeError as error:
         current, found = None, [f"current.json is damaged ({error.what})"]
     if not champion:

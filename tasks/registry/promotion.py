@@ -14,8 +14,8 @@ from typing import Any
 
 from cvgl.adaptation.transforms import read_record
 from cvgl.config import RegisterConfig
-from cvgl.errors import LakeError, RegistryError
-from cvgl.lake import Lake, write_bytes, write_json
+from cvgl.errors import LakeError, NewerFormatError, RegistryError, UnreadableError
+from cvgl.lake import Lake, set_aside, write_bytes, write_versioned
 from cvgl.localization.bundle import CurrentMap, Serving, problems, read_current, read_manifest
 from cvgl.stages.map_positions import old_positions
 from cvgl.stages.maps import build_map
@@ -229,12 +229,15 @@ def _serve(registry: Registry, champion: Version, dataset: str) -> None:
     )
     try:
         present = read_current(lake.champion(dataset))
-    except LakeError as error:  # damaged: written anew, without its history
-        logger.warning("%s; written anew from the registry", error)
+    except (UnreadableError, NewerFormatError):
+        raise
+    except LakeError as error:  # damaged: set aside and written anew, without its history
+        aside = set_aside(lake.champion(dataset))
+        logger.warning("%s; set aside as %s and written anew from the registry", error, aside.name)
         present = None
     if present is None or present.serving != serving:
         following = CurrentMap(serving=serving) if present is None else present.followed_by(serving)
-        write_json(lake.champion(dataset), following.model_dump(mode="json"))
+        write_versioned(lake.champion(dataset), "current_map", following.model_dump(mode="json"))
 
 
 def ensure_adapter(registry: Registry, version: Version) -> None:

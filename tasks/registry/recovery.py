@@ -6,7 +6,7 @@ import logging
 import sqlite3
 
 from cvgl.config import RegisterConfig
-from cvgl.errors import CvglError, LakeError, RegistryError
+from cvgl.errors import CvglError, LakeError, NewerFormatError, RegistryError, UnreadableError
 from cvgl.lake import Lake
 from cvgl.localization.bundle import read_current
 from tasks.registry.agreement import Standing, disagreements, standing_in, standing_in_file
@@ -53,6 +53,8 @@ def _known_name(lake: Lake, dataset: str) -> str:
     """The registered model that current.json names; empty where it does not."""
     try:
         current = read_current(lake.champion(dataset))
+    except (UnreadableError, NewerFormatError):
+        raise
     except LakeError:  # told by `disagreements`
         return ""
     return current.serving.model if current is not None else ""

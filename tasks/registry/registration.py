@@ -13,7 +13,7 @@ from typing import Any, Literal
 from cvgl.adaptation.record import AdapterRecord
 from cvgl.adaptation.transforms import read_record
 from cvgl.config import RegisterConfig
-from cvgl.lake import Lake, read_json, write_json
+from cvgl.lake import Lake, read_versioned, write_versioned
 from cvgl.quality.gate import GateDecision
 from cvgl.summary import read_summaries
 from cvgl.types import ArtifactRef, Progress, silent
@@ -193,10 +193,10 @@ def _record_decision(registry: Registry, version: Version, decision: GateDecisio
         "reason": lasting.reason if lasting else version.tags.get("cvgl.reason", decision.reason),
     }
     path = registry.lake.registration(version.run)
-    before = read_json(path) if path.is_file() else {}
+    before = read_versioned(path, "registration") if path.is_file() else {}
     said["compared"] = list(lasting.evidence) if lasting else before.get("compared", [])
     if before != said:
-        write_json(path, said)
+        write_versioned(path, "registration", said)
 
 
 def _ensure_version(

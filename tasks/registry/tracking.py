@@ -15,7 +15,7 @@ from typing import Any
 
 from cvgl.adaptation.record import AdapterRecord
 from cvgl.hashing import digest_json, sha256_file
-from cvgl.lake import TEMPORARY_PREFIX, Lake, read_json
+from cvgl.lake import TEMPORARY_PREFIX, Lake, read_versioned
 from cvgl.summary import MetricSummary
 from cvgl.types import Stage
 from tasks.registry.store import Registry, experiment_id, run_page
@@ -168,7 +168,7 @@ def _log_parameters(registry: Registry, tracked: TrackedRun, record: AdapterReco
 def _extraction(lake: Lake, record: AdapterRecord) -> dict[str, Any]:
     """The settings of the frozen model, where its features are still in the lake."""
     path = lake.features(str(record.features), str(record.dataset)).parent / "model.json"
-    found = read_json(path) if path.is_file() else {}
+    found = read_versioned(path, "model") if path.is_file() else {}
     return {name: value for name, value in found.items() if name in ("extract", "identity")}
 
 

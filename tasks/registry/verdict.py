@@ -20,7 +20,7 @@ from cvgl.arrival.held_out import contest
 from cvgl.config import RegisterConfig
 from cvgl.errors import CvglError, LakeError, RegistryError
 from cvgl.hashing import digest_json
-from cvgl.lake import Lake, read_json, write_json, write_parquet
+from cvgl.lake import Lake, read_versioned, write_parquet, write_versioned
 from cvgl.quality.gate import Champion, GateDecision, decide
 from cvgl.quality.report import QualityReport
 from cvgl.stages.judge import quality_path, read_quality
@@ -71,7 +71,7 @@ class Judged:
 
 def gate_folder(lake: Lake, run: str) -> Path:
     """Where the gate's last judgement of a run is kept, with the rows that it used."""
-    return lake.root / "gate" / run
+    return lake.gate(run)
 
 
 def read_decision(lake: Lake, run: str) -> GateDecision | None:
@@ -80,12 +80,12 @@ def read_decision(lake: Lake, run: str) -> GateDecision | None:
     Raises:
         LakeError: the record is damaged.
     """
-    path = gate_folder(lake, run) / DECISION_FILE
-    if not run or not path.is_file():
+    if not run or not (gate_folder(lake, run) / DECISION_FILE).is_file():
         return None
-    said = read_json(path)
+    path = gate_folder(lake, run) / DECISION_FILE
+    said = read_versioned(path, "gate_decision")
     try:
-        return GateDecision.model_validate(said.get("decision") if isinstance(said, dict) else said)
+        return GateDecision.model_validate(said.get("decision"))
     except ValidationError as error:
         first = error.errors()[0]
         raise LakeError(
@@ -232,7 +232,7 @@ def keep_decision(
     if evidence.rows is None:
         (folder / ROWS_FILE).unlink(missing_ok=True)
     else:
-        write_parquet(folder / ROWS_FILE, evidence.rows, {"rows": evidence.digest})
+        write_parquet(folder / ROWS_FILE, evidence.rows, {"rows": evidence.digest}, kind="gate_rows")
     said = {
         "run": version.run,
         "model": version.model,
@@ -245,7 +245,7 @@ def keep_decision(
         "rows": {"digest": evidence.digest, "count": evidence.rows.num_rows} if evidence.rows is not None else None,
         "decision": decision.model_dump(mode="json"),
     }
-    write_json(folder / DECISION_FILE, said)
+    write_versioned(folder / DECISION_FILE, "gate_decision", said)
     return folder
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
-import re
 import pytest
 
 from cvgl.config import IngestConfig, Layout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image
 from cvgl import backbones
 from cvgl.config import AlignmentConfig, BackboneConfig, Device, ExtractConfig, IngestConfig, Precision
 from cvgl.datasets import tables
-from cvgl.errors import ConfigError, DataError, LakeError, ModelError
+from cvgl.errors import ConfigError, DataError, LakeError, ModelError, UnreadableError
 from cvgl.features import FeatureStore, describe
 from cvgl.lake import Lake, read_json, read_parquet
 from cvgl.pictures import open_rgb
@@ -128,7 +129,7 @@ def test_how_it_is_run_is_no_part_of_the_fingerprint(images: ArtifactRef, lake: 
     first = extract(images, config(), lake)
     assert extract(images, config(batch_size=3, workers=5, part_rows=100, device=Device.CPU), lake).skipped
     record = read_json(first.ref.path.parent / "model.json")
-    assert set(record) == {"extract", "identity", "dimension"}
+    assert set(record) == {"extract", "identity", "dimension", "format"}
     assert ExtractConfig.model_validate(record["extract"]).backbone == GIST
     assert record["extract"]["batch_size"] == ExtractConfig().batch_size
 
@@ -230,7 +231,46 @@ def test_a_damaged_part_is_made_again(images: ArtifactRef, lake: Lake, caplog: p
     again = extract(images, config(), lake)
     assert again.embedded == rows
     assert part.name in caplog.text
-    assert files(again) == before
+    aside = f"{part.name}.damaged-1"
+    assert len((part.parent / aside).read_bytes()) == 100, "nothing is deleted"
+    assert {name: content for name, content in files(again).items() if name != aside} == before
+
+
+def test_a_damaged_part_stays_where_its_pictures_cannot_be_read_again(images: ArtifactRef, lake: Lake) -> None:
+    first = extract(images, config(), lake)
+    part = FeatureStore(first.ref.path).parts()[0]
+    held = read_parquet(part)["image_id"].to_pylist()
+    gone = next(Path(row["uri"]) for row in tables.read_images(lake, "town").to_pylist() if row["image_id"] in held)
+    content = gone.read_bytes()
+    gone.unlink()
+    damage = part.read_bytes()[:100]
+    part.write_bytes(damage)
+    with pytest.raises(LakeError) as raised:
+        extract(images, config(), lake)
+    assert str(gone) in raised.value.what
+    assert raised.value.where == str(part)
+    assert part.read_bytes() == damage
+    gone.write_bytes(content)
+    assert extract(images, config(), lake).failed == 0
+
+
+def test_a_part_that_cannot_be_read_at_present_is_left_alone(
+    images: ArtifactRef, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = extract(images, config(), lake)
+    before = files(first)
+
+    class Failing:
+        def __init__(self, *arguments: object, **options: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "ParquetFile", Failing)
+        with pytest.raises(UnreadableError, match="Input/output error") as raised:
+            extract(images, config(), lake)
+    assert "delete" not in str(raised.value)
+    assert files(first) == before
+    assert extract(images, config(), lake).skipped
 
 
 def test_what_a_killed_writer_left_is_swept(images: ArtifactRef, lake: Lake) -> None:
