@@ -18,7 +18,7 @@ from cvgl.adaptation.record import AdapterRecord
 from cvgl.adaptation.transforms import read_record
 from cvgl.arrival.held_out import contest
 from cvgl.config import RegisterConfig
-from cvgl.errors import CvglError, LakeError, RegistryError
+from cvgl.errors import CvglError, DamagedError, RegistryError
 from cvgl.hashing import digest_json
 from cvgl.lake import Lake, read_versioned, write_parquet, write_versioned
 from cvgl.quality.gate import Champion, GateDecision, decide
@@ -83,13 +83,13 @@ def read_decision(lake: Lake, run: str) -> GateDecision | None:
     if not run or not (gate_folder(lake, run) / DECISION_FILE).is_file():
         return None
     path = gate_folder(lake, run) / DECISION_FILE
-    said = read_versioned(path, "gate_decision")
     try:
+        said = read_versioned(path, "gate_decision")
         return GateDecision.model_validate(said.get("decision"))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise LakeError(
-            f"what the gate said is damaged: {first['msg']}", where=path, fix="delete it and register the run again"
+    except (DamagedError, ValidationError) as error:
+        reason = error.what if isinstance(error, DamagedError) else error.errors()[0]["msg"]
+        raise DamagedError(
+            f"what the gate said is damaged: {reason}", where=path, fix="move it away and register the run again"
         ) from error
 
 
