@@ -86,8 +86,13 @@ VIEWS = [
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_its_views_hold_what_they_held(old: Path, recorded: dict[str, Any], view: str) -> None:
-    answer = run_query(Lake.at(old / "lake"), f"FROM {view} ORDER BY ALL")
-    assert json.loads(to_json(answer)) == recorded["views"][view]["rows"]
+    then = recorded["views"][view]["rows"]
+    now = json.loads(to_json(run_query(Lake.at(old / "lake"), f"FROM {view}")))
+    known = sorted(then[0]) if then else []
+    assert sorted(json.dumps([row[name] for name in known]) for row in now) == sorted(
+        json.dumps([row[name] for name in known]) for row in then
+    )
+    assert all(value is None for row in now for name, value in row.items() if name not in known), "columns of later versions"
 
 
 def test_it_places_pictures_as_it_did(old: Path, recorded: dict[str, Any]) -> None:

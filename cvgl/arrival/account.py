@@ -30,7 +30,7 @@ def refused(lake: Lake, batch: Batch) -> list[dict[str, Any]]:
     names = {str(root / name): name for name in batches.contents(lake, batch).files}
     rows = read_quarantine(lake, batch.dataset).to_pylist()
     failures = lake.quarantine(batch.dataset) / "extract"
-    rows += [row for path in parquet_files(failures) for row in read_parquet(path).to_pylist()]
+    rows += [row for path in parquet_files(failures) for row in read_parquet(path, kind="quarantine").to_pylist()]
     found = {
         names[row["uri"]]: {"uri": names[row["uri"]], "reason": row["reason"], "detail": row["detail"]}
         for row in rows

@@ -101,7 +101,7 @@ def gather(batch: Batch, config: ArrivalConfig, lake: Lake, measure: QualityMeas
         "champion": None if champion is None else champion.run,
         "comparable": champion is not None and champion.features == batch.features,
         "new": {view: len(pictures) for view, pictures in new.items()},
-        "forgotten": read_parquet(stones, ["image_id"]).num_rows if stones.is_file() else 0,
+        "forgotten": read_parquet(stones, ["image_id"], kind="tombstones").num_rows if stones.is_file() else 0,
         "prediction": costs.predict(costs.read(lake, "adapt", str(config.adapt.recipe)), adaptation_work(everything)),
     }
     if champion is None or not facts["comparable"]:

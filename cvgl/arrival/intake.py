@@ -250,7 +250,7 @@ def _served(lake: Lake, dataset: str, lost: Mapping[tuple[str, str], str]) -> It
     serving = {row["image_id"]: row["uri"] for row in read_images(lake, dataset).select(["image_id", "uri"]).to_pylist()}
     rows: dict[tuple[str, str], Mapping[str, Any]] = {}
     for name in image_batches(lake, dataset):
-        table = read_parquet(lake.images(dataset) / f"{name}.parquet", ["image_id", "uri", "view"])
+        table = read_parquet(lake.images(dataset) / f"{name}.parquet", ["image_id", "uri", "view"], kind="images")
         rows |= {(row["image_id"], row["uri"]): row for row in table.to_pylist() if (row["image_id"], row["uri"]) in lost}
     for key, row in sorted(rows.items()):
         if View(row["view"]).is_reference and serving.get(key[0], key[1]) == key[1]:

@@ -180,14 +180,16 @@ def _write(path: Path, parts: Sequence[Part]) -> Path:
 
 def _unfinished(shard: Shard, store: FeatureStore) -> list[Part]:
     """The shard's parts without what an earlier try of it has described."""
-    rows = read_parquet(shard.path).to_pylist()
+    rows = read_parquet(shard.path, kind="shards").to_pylist()
     present: set[str] = set()
     begun = shard.path.with_suffix(".begun")
     if begun.exists():
         logger.info("%s was begun before; what is described already is skipped", shard.path.name)
         wanted = {row["image_id"] for row in rows}
         for part in store.parts():
-            present.update(wanted.intersection(read_parquet(part, ["image_id"]).column("image_id").to_pylist()))
+            present.update(
+                wanted.intersection(read_parquet(part, ["image_id"], kind="features").column("image_id").to_pylist())
+            )
     write_bytes(begun, b"")
     parts = [
         tuple(Row(**{name: row[name] for name in Row.COLUMNS}) for row in group if row["image_id"] not in present)

@@ -91,7 +91,7 @@ def old_positions(lake: Lake, dataset: str, version: str) -> OldPositions | None
     if not version or not path.is_file() or not parquet_files(lake.images(dataset)):
         return None
     try:
-        held = read_parquet(path, ["image_id", *_POSITION]).to_pylist()
+        held = read_parquet(path, ["image_id", *_POSITION], kind="map_references").to_pylist()
     except LakeError:
         return None  # a damaged map is told of, and built again, by others
     images = read_images(lake, dataset).select(["image_id", "view", *_POSITION]).to_pylist()
