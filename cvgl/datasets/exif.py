@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from PIL.Image import Exif, Image
 
 _EXIF_FOLDER, _GPS_FOLDER = 0x8769, 0x8825
+# Tags that stand in the folders: one in which there is none of them is read from a wrong place.
+_TAGS = {_EXIF_FOLDER: range(0x829A, 0xA501), _GPS_FOLDER: range(32)}
 _MAKE, _MODEL = 0x010F, 0x0110
 
 
@@ -56,6 +58,7 @@ def _folder(exif: Exif, tag: int, data: bytes, remarks: set[Remark]) -> Mapping[
         fields = dict(exif.get_ifd(tag))
         start = exif.get(tag)
         is_damaged = bool(data) and isinstance(start, int) and is_cut_off(data, start)
+        is_damaged |= bool(fields) and not any(field in _TAGS[tag] and field not in _TAGS for field in fields)
     except NONSENSE:
         fields, is_damaged = {}, True
     if is_damaged:

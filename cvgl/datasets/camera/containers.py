@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import re
+import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
@@ -16,7 +17,17 @@ MOST_XMP_BYTES = 4 * 2**20
 _MOST_BOX_BYTES = 16 * 2**20
 _MOST_BOXES = 4096
 # A camera's fields are whatever its firmware made of them: absent, of another type, divided by zero.
-NONSENSE = (OSError, ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, AttributeError, RuntimeError)
+NONSENSE = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    SyntaxError,
+    AttributeError,
+    RuntimeError,
+    struct.error,
+)
 
 _JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _JP2_EXIF = b"JpgTiffExif->JP2"
@@ -38,7 +49,8 @@ def exif_of(picture: Image, stream: BinaryIO | None, remarks: set[Remark]) -> Ex
         remarks.add(Remark.EXIF_DAMAGED)
         exif = Exif()
     written = picture.info.get("exif")
-    if isinstance(written, bytes) and written and is_cut_off(written):
+    # Pillow itself writes EXIF without a field: its header, and zeros.
+    if isinstance(written, bytes) and written and (is_cut_off(written) or (len(exif) == 0 and any(written[14:]))):
         remarks.add(Remark.EXIF_DAMAGED)
     if len(exif) > 0:
         return exif

@@ -126,7 +126,7 @@ def test_boxes_whose_length_is_a_lie():
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Truncated File Read")
 def test_damaged_exif_leaves_xmp_and_is_said():
-    for length in (10, 40, len(EXIF) - 110):
+    for length in (10, 11, 12, 13, 14, 40, len(EXIF) - 110):
         picture, stream = jpeg(EXIF[:length], XMP)
         found = read_exif(picture, stream)
         assert (found.position, found.position_source) == (PLACE, "xmp")
@@ -142,3 +142,15 @@ def test_exif_that_raises_is_said(monkeypatch):
     monkeypatch.setattr(picture, "getexif", refuse)
     check_xmp(picture, stream)
     assert Remark.EXIF_DAMAGED in read_exif(picture, stream).remarks
+
+
+def test_exif_without_a_field_is_sound():
+    assert read_exif(*saved("JPEG", exif=Image.Exif())).remarks == ()
+    assert read_exif(*jpeg(b"Exif\0\0II*\0\x08\0\0\0" + bytes(6))).remarks == ()
+
+
+@pytest.mark.parametrize("pointer", [0x8769, 0x8825])
+def test_a_folder_that_is_read_from_a_wrong_place_is_said(pointer):
+    place = EXIF.index(pointer.to_bytes(2, "little"))
+    data = EXIF[: place + 8] + (8).to_bytes(4, "little") + EXIF[place + 12 :]  # the main folder once more
+    assert Remark.EXIF_DAMAGED in read_exif(*jpeg(data)).remarks
