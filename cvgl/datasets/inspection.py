@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvgl.config import IngestConfig, Layout
+from cvgl.datasets.camera.zones import camera_notes, with_neighbours_zones
 from cvgl.datasets.consistency import SHOWN, Inconsistency, inconsistencies
 from cvgl.datasets.cvact import LARGE, is_cvact
 from cvgl.datasets.detection import existing, list_source, recognise
@@ -138,6 +139,8 @@ def inspect(
     ]
     seen = [note for listing in listings for note in listing.notes]
     seen += [f"{one.count} {one.what}: {', '.join(one.examples)}" for one in contradictions if partial and not one.certain]
+    by_path = {entry.path: scan for entry, scan in zip(opened, scans, strict=True)}
+    seen += camera_notes(opened, with_neighbours_zones(opened, by_path))
     notes = tuple(dict.fromkeys(seen))
     return Inspection(source, found, reason, counts, tuple(dict.fromkeys(problems)), notes, len(entries), len(opened), partial)
 

@@ -80,7 +80,7 @@ def in_order_taken(images: Sequence[Mapping[str, Any]]) -> list[int]:
             into.append(row)
         else:
             into = followers.setdefault(row, [])
-    return [one for row in timed for one in (*(leaders if row == first else ()), row, *followers[row])]
+    return [member for row in timed for member in (*(leaders if row == first else ()), row, *followers[row])]
 
 
 def names_follow_time(images: Sequence[Mapping[str, Any]]) -> int:

@@ -10,6 +10,7 @@ from PIL import Image
 from cvgl.config import IngestConfig
 from cvgl.datasets import tables
 from cvgl.datasets.ground_truth import read_ground_truth
+from cvgl.datasets.inspection import inspect
 from cvgl.datasets.scanning import scan_file
 from cvgl.stages.ingest import ingest
 from tests.data.metadata import exif_bytes, rationals, text
@@ -56,6 +57,15 @@ def test_times_without_any_zone_are_counted(tmp_path, lake):
     outcome, rows, _ = table(tmp_path, lake)
     assert "3 pictures have local time without zone; taken as UTC" in outcome.notes
     assert rows["2.jpg"]["captured_at"] == datetime(2024, 5, 1, 12, 0, 2, tzinfo=UTC)
+
+
+def test_doctor_says_what_ingestion_would(tmp_path):
+    save(place_picture(9, size=24), tmp_path / "satellite" / "t.jpg")
+    for n in range(2):
+        photo(tmp_path / "drone" / f"{n}.jpg", n + 1, f"12:00:0{n}", more={9: text("V\0")})
+    notes = inspect(str(tmp_path)).notes
+    assert "2 pictures have local time without zone; taken as UTC" in notes
+    assert any(note.startswith("2 pictures have a position although the receiver's status") for note in notes)
 
 
 def test_a_sequence_with_missing_times_is_said(tmp_path, lake):

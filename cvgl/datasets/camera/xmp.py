@@ -47,19 +47,19 @@ class Xmp:
     def text(self, prefix: str, name: str) -> str:
         """A top-level property by the usual prefix of its namespace; empty where there is none."""
         namespace = _PREFIXES[prefix]
-        found = (one.value for one in self.properties if (one.context, one.namespace, one.name) == ("", namespace, name))
-        return next(found, "")
+        key = ("", namespace, name)
+        return next((item.value for item in self.properties if (item.context, item.namespace, item.name) == key), "")
 
     def drone_text(self, name: str) -> str:
         """A property of any vendor's namespace, by its name in any case; empty where there is none."""
-        return next((one.value for one in self.properties if one.name.lower() == name.lower()), "")
+        return next((item.value for item in self.properties if item.name.lower() == name.lower()), "")
 
     def position(self) -> tuple[float, float] | None:
         """Latitude and longitude as written, EXIF's own first, then a vendor's; None where no pair can be read."""
         groups: dict[tuple[str, str], dict[str, str]] = {}
-        for one in self.properties:
-            if not _ELSEWHERE.search(one.context) and (one.namespace != EXIF or one.context in ("", "locationcreated")):
-                groups.setdefault((one.context, one.namespace), {}).setdefault(one.name.lower(), one.value)
+        for item in self.properties:
+            if not _ELSEWHERE.search(item.context) and (item.namespace != EXIF or item.context in ("", "locationcreated")):
+                groups.setdefault((item.context, item.namespace), {}).setdefault(item.name.lower(), item.value)
         for _, values in sorted(groups.items(), key=lambda group: (group[0][1] != EXIF, group[0][0] != "")):
             latitude = next((values[name] for name in _LATITUDES if name in values), "")
             longitude = next((values[name] for name in _LONGITUDES if name in values), "")

@@ -37,14 +37,14 @@ def with_neighbours_zones(entries: Iterable[Entry], scans: Mapping[Path, Scan]) 
         if scans[path].captured_at is not None:
             groups[path.parent, scans[path].camera].append(path)
     for paths in groups.values():
-        known = sorted(
+        anchors = sorted(
             (clock, scan.utc_offset_s)
             for scan in (scans[path] for path in paths)
             if (clock := _clock(scan)) is not None and scan.utc_offset_s is not None and scan.zone_source in _SURE
         )
-        for path in paths if known else ():
+        for path in paths if anchors else ():
             if scans[path].zone_source is ZoneSource.NOTHING:
-                settled[path] = _settled(scans[path], known)
+                settled[path] = _settled(scans[path], anchors)
     return settled
 
 
@@ -54,12 +54,12 @@ def _clock(scan: Scan) -> datetime | None:
     return scan.captured_at.astimezone(UTC) + timedelta(seconds=scan.utc_offset_s or 0)
 
 
-def _settled(scan: Scan, known: list[tuple[datetime, int]]) -> Scan:
+def _settled(scan: Scan, anchors: list[tuple[datetime, int]]) -> Scan:
     clock = _clock(scan)
     if clock is None:
         return scan
-    place = bisect_left(known, (clock, -(2**31)))
-    nearest = min(known[max(place - 1, 0) : place + 1], key=lambda one: abs(one[0] - clock))
+    place = bisect_left(anchors, (clock, -(2**31)))
+    nearest = min(anchors[max(place - 1, 0) : place + 1], key=lambda anchor: abs(anchor[0] - clock))
     if abs(nearest[0] - clock) > _REACH:
         return scan
     update = {

@@ -28,15 +28,15 @@ def record(fields, gps=None, xmp=b"", main=None):
 
 
 def test_local_time_without_a_zone_is_the_clocks_reading():
-    found = record({TAKEN: CLOCK})
-    assert (found.captured_at, found.zone_source, found.utc_offset) == (utc(2024, 5, 1, 12), ZoneSource.NOTHING, None)
-    assert found.remarks == ()
+    result = record({TAKEN: CLOCK})
+    assert (result.captured_at, result.zone_source, result.utc_offset) == (utc(2024, 5, 1, 12), ZoneSource.NOTHING, None)
+    assert result.remarks == ()
 
 
 def test_the_receivers_time_tells_the_zone_and_the_clock_keeps_the_order():
-    found = record({TAKEN: CLOCK, FRACTION: text("25\0")}, UTC_STAMP)
-    assert found.captured_at == utc(2024, 5, 1, 16, 0, 0, 250_000)
-    assert (found.zone_source, found.utc_offset) == (ZoneSource.GPS, timedelta(hours=-4))
+    result = record({TAKEN: CLOCK, FRACTION: text("25\0")}, UTC_STAMP)
+    assert result.captured_at == utc(2024, 5, 1, 16, 0, 0, 250_000)
+    assert (result.zone_source, result.utc_offset) == (ZoneSource.GPS, timedelta(hours=-4))
 
 
 @pytest.mark.parametrize(
@@ -53,27 +53,27 @@ def test_the_receivers_time_tells_the_zone_and_the_clock_keeps_the_order():
 )
 @pytest.mark.parametrize("tag", [ZONE, ZONE_DIGITIZED, ZONE_CHANGED])
 def test_a_stated_zone_wins(zone, hour, minute, tag):
-    found = record({TAKEN: CLOCK, tag: text(f"{zone}\0")}, UTC_STAMP)
-    assert (found.captured_at, found.zone_source) == (utc(2024, 5, 1, hour, minute), ZoneSource.STATED)
+    result = record({TAKEN: CLOCK, tag: text(f"{zone}\0")}, UTC_STAMP)
+    assert (result.captured_at, result.zone_source) == (utc(2024, 5, 1, hour, minute), ZoneSource.STATED)
 
 
 @pytest.mark.parametrize("zone", ["   ", ":", "   :  ", "      \0", "+  :  "])
 def test_a_blank_zone_is_none(zone):
-    found = record({TAKEN: CLOCK, ZONE: text(f"{zone}\0")})
-    assert (found.captured_at, found.zone_source, found.remarks) == (utc(2024, 5, 1, 12), ZoneSource.NOTHING, ())
+    result = record({TAKEN: CLOCK, ZONE: text(f"{zone}\0")})
+    assert (result.captured_at, result.zone_source, result.remarks) == (utc(2024, 5, 1, 12), ZoneSource.NOTHING, ())
 
 
 @pytest.mark.parametrize("zone", ["CEST", "+99:00", "+15:00", "02:00"])
 def test_a_zone_without_sense_costs_nothing_but_itself(zone):
-    found = record({TAKEN: CLOCK, ZONE: text(f"{zone}\0")})
-    assert (found.captured_at, found.remarks) == (utc(2024, 5, 1, 12), (Remark.ZONE_UNREADABLE,))
+    result = record({TAKEN: CLOCK, ZONE: text(f"{zone}\0")})
+    assert (result.captured_at, result.remarks) == (utc(2024, 5, 1, 12), (Remark.ZONE_UNREADABLE,))
     assert record({TAKEN: CLOCK, ZONE: text(f"{zone}\0")}, UTC_STAMP).zone_source is ZoneSource.GPS
     assert record({TAKEN: CLOCK, ZONE: text(f"{zone}\0"), ZONE_CHANGED: text("+02:00\0")}).remarks == ()
 
 
 def test_whole_hours_of_tiff_ep():
-    found = record({TAKEN: CLOCK}, main={0x882A: (SHORT, [2])})
-    assert (found.captured_at, found.zone_source) == (utc(2024, 5, 1, 10), ZoneSource.STATED)
+    result = record({TAKEN: CLOCK}, main={0x882A: (SHORT, [2])})
+    assert (result.captured_at, result.zone_source) == (utc(2024, 5, 1, 10), ZoneSource.STATED)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_whole_hours_of_tiff_ep():
     ],
 )
 def test_times_in_every_form(written):
-    found = record({TAKEN: text(written + "\0")})
-    assert (found.captured_at, found.remarks) == (utc(2024, 5, 1, 12), ())
+    result = record({TAKEN: text(written + "\0")})
+    assert (result.captured_at, result.remarks) == (utc(2024, 5, 1, 12), ())
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_times_in_every_form(written):
     ],
 )
 def test_fractions(written, digits):
-    found = record({TAKEN: text(written + "\0"), FRACTION: text(digits + "\0")})
-    assert found.captured_at == utc(2024, 5, 1, 12, 0, 0, 500_000)
+    result = record({TAKEN: text(written + "\0"), FRACTION: text(digits + "\0")})
+    assert result.captured_at == utc(2024, 5, 1, 12, 0, 0, 500_000)
 
 
 @pytest.mark.parametrize("digits", ["", "   ", "x", "-5", "\u00b2"])
@@ -118,14 +118,14 @@ def test_fractions_without_sense_cost_nothing(digits):
 
 
 def test_midnight_of_phones_that_count_from_1_to_24():
-    found = record({TAKEN: text("2016:01:26 24:48:30\0")})
-    assert (found.captured_at, found.remarks) == (utc(2016, 1, 26, 0, 48, 30), (Remark.HOUR_24,))
+    result = record({TAKEN: text("2016:01:26 24:48:30\0")})
+    assert (result.captured_at, result.remarks) == (utc(2016, 1, 26, 0, 48, 30), (Remark.HOUR_24,))
 
 
 @pytest.mark.parametrize("written", ["0000:00:00 00:00:00", "    :  :     :  :  ", "", "   ", "----:--:-- --:--:--"])
 def test_blank_times_are_none(written):
-    found = record({TAKEN: text(written + "\0")})
-    assert (found.captured_at, found.zone_source, found.remarks) == (None, None, ())
+    result = record({TAKEN: text(written + "\0")})
+    assert (result.captured_at, result.zone_source, result.remarks) == (None, None, ())
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_blank_times_are_none(written):
     ],
 )
 def test_what_is_passed_over_is_said(written, remark):
-    found = record({TAKEN: text(written + "\0")})
-    assert (found.captured_at, found.remarks) == (None, (remark,))
+    result = record({TAKEN: text(written + "\0")})
+    assert (result.captured_at, result.remarks) == (None, (remark,))
 
 
 def test_bytes_and_fields_beside_their_folder():
@@ -154,9 +154,9 @@ def test_other_fields_where_the_first_has_no_time():
 
 
 def test_the_receivers_time_alone():
-    found = record({}, UTC_STAMP)
-    assert (found.captured_at, found.zone_source) == (utc(2024, 5, 1, 16, 0, 3, 100_000), ZoneSource.GPS)
-    assert found.remarks == (Remark.TIME_FROM_GPS,)
+    result = record({}, UTC_STAMP)
+    assert (result.captured_at, result.zone_source) == (utc(2024, 5, 1, 16, 0, 3, 100_000), ZoneSource.GPS)
+    assert result.remarks == (Remark.TIME_FROM_GPS,)
     assert record({}, {7: rationals(0, 0, 0)}).captured_at is None
     assert record({}, {7: rationals(16, 0, 0)}).captured_at is None
 
@@ -191,8 +191,8 @@ def test_stamps_in_any_form_and_dates_that_are_off(gps):
     ],
 )
 def test_stamps_that_say_nothing(gps):
-    found = record({TAKEN: CLOCK}, gps)
-    assert (found.captured_at, found.zone_source) == (utc(2024, 5, 1, 12), ZoneSource.NOTHING)
+    result = record({TAKEN: CLOCK}, gps)
+    assert (result.captured_at, result.zone_source) == (utc(2024, 5, 1, 12), ZoneSource.NOTHING)
 
 
 @pytest.mark.parametrize(
@@ -222,8 +222,8 @@ def test_zones_from_a_receivers_reading(clock, stamp, day, longitude, hours):
     hour, minute = (int(part) for part in clock.split(":"))
     utc_time = timedelta(hours=int(stamp[:2]), minutes=int(stamp[3:]))
     utc_day = None if day is None else date(2024, 4 if day == 30 else 5, day)
-    found = zone_between(datetime(2024, 5, 1, hour, minute), utc_time, utc_day, longitude)
-    assert found == (None if hours is None else timedelta(hours=hours))
+    result = zone_between(datetime(2024, 5, 1, hour, minute), utc_time, utc_day, longitude)
+    assert result == (None if hours is None else timedelta(hours=hours))
 
 
 def test_the_longitude_in_the_picture_tells_zones_apart():
@@ -241,8 +241,8 @@ def test_the_longitude_in_the_picture_tells_zones_apart():
     ],
 )
 def test_xmp_tells_the_zone_of_the_same_reading(attributes):
-    found = record({TAKEN: CLOCK}, xmp=xmp_packet(attributes))
-    assert (found.captured_at, found.zone_source) == (utc(2024, 5, 1, 10), ZoneSource.XMP)
+    result = record({TAKEN: CLOCK}, xmp=xmp_packet(attributes))
+    assert (result.captured_at, result.zone_source) == (utc(2024, 5, 1, 10), ZoneSource.XMP)
     other = record({TAKEN: text("2024:05:01 13:30:00\0")}, xmp=xmp_packet(attributes))
     assert (other.captured_at, other.zone_source) == (utc(2024, 5, 1, 13, 30), ZoneSource.NOTHING)
 
@@ -251,13 +251,13 @@ def test_xmp_tells_the_zone_of_the_same_reading(attributes):
     "attributes", ['drone-dji:UTCAtExposure="2024-05-01T10:00:00.123456"', 'exif:GPSTimeStamp="2024-05-01T10:00:00Z"']
 )
 def test_utc_that_only_xmp_tells(attributes):
-    found = record({TAKEN: CLOCK}, xmp=xmp_packet(attributes))
-    assert (found.captured_at, found.zone_source) == (utc(2024, 5, 1, 10), ZoneSource.GPS)
+    result = record({TAKEN: CLOCK}, xmp=xmp_packet(attributes))
+    assert (result.captured_at, result.zone_source) == (utc(2024, 5, 1, 10), ZoneSource.GPS)
 
 
 def test_times_that_only_xmp_holds():
-    found = record({}, xmp=xmp_packet('exif:DateTimeOriginal="2024-05-01T12:00:00.5+02:00"'))
-    assert (found.captured_at, found.remarks) == (utc(2024, 5, 1, 10, 0, 0, 500_000), (Remark.TIME_FROM_XMP,))
+    result = record({}, xmp=xmp_packet('exif:DateTimeOriginal="2024-05-01T12:00:00.5+02:00"'))
+    assert (result.captured_at, result.remarks) == (utc(2024, 5, 1, 10, 0, 0, 500_000), (Remark.TIME_FROM_XMP,))
     create = xmp_packet('xmp:CreateDate="2024-05-01T12:00:00"')
     assert record({}, xmp=create).captured_at == utc(2024, 5, 1, 12)
     assert record({}, xmp=create, main={}).captured_at is None  # of a file that no camera made

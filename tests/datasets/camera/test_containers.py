@@ -32,14 +32,14 @@ AVIF = ["AVIF"] if features.check("avif") else []
 
 
 def check_exif(picture, stream):
-    found = read_exif(picture, stream)
-    assert (found.position_source, found.captured_at, found.camera) == ("exif", TIME, "DJI FC300S")
-    assert found.position == pytest.approx(PLACE)
+    result = read_exif(picture, stream)
+    assert (result.position_source, result.captured_at, result.camera) == ("exif", TIME, "DJI FC300S")
+    assert result.position == pytest.approx(PLACE)
 
 
 def check_xmp(picture, stream):
-    found = read_exif(picture, stream)
-    assert (found.position, found.position_source, found.captured_at) == (PLACE, "xmp", None)
+    result = read_exif(picture, stream)
+    assert (result.position, result.position_source, result.captured_at) == (PLACE, "xmp", None)
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF", "MPO", *AVIF])
@@ -93,9 +93,9 @@ def test_exif_of_jpeg_2000(tmp_path, head):
     data = jp2((b"uuid", bytes(16) + b"else"), (b"uuid", JP2_EXIF + head + EXIF.removeprefix(b"Exif\0\0")))
     check_exif(*opened(io.BytesIO(data)))
     (tmp_path / "a.jp2").write_bytes(data)
-    found = scan_file(tmp_path / "a.jp2", 10**6)
-    assert (found.latitude, found.longitude, found.captured_at) == (pytest.approx(PLACE[0]), pytest.approx(PLACE[1]), TIME)
-    assert (found.position_source, found.camera, found.utc_offset_s) == ("exif", "DJI FC300S", 7200)
+    result = scan_file(tmp_path / "a.jp2", 10**6)
+    assert (result.latitude, result.longitude, result.captured_at) == (pytest.approx(PLACE[0]), pytest.approx(PLACE[1]), TIME)
+    assert (result.position_source, result.camera, result.utc_offset_s) == ("exif", "DJI FC300S", 7200)
 
 
 @pytest.mark.parametrize("box", [(b"uuid", JP2_XMP + XMP), (b"xml ", XMP)])
@@ -120,17 +120,17 @@ def test_boxes_whose_length_is_a_lie():
         b"\xff\xff\xff\xffuuid" + JP2_EXIF,
         b"\0\0\0\0uuid" + JP2_EXIF + EXIF,
     ):
-        found = read_exif(picture, io.BytesIO(head + tail))
-        assert (found.position is None) == (EXIF not in tail)
+        result = read_exif(picture, io.BytesIO(head + tail))
+        assert (result.position is None) == (EXIF not in tail)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Truncated File Read")
 def test_damaged_exif_leaves_xmp_and_is_said():
     for length in (10, 11, 12, 13, 14, 40, len(EXIF) - 110):
         picture, stream = jpeg(EXIF[:length], XMP)
-        found = read_exif(picture, stream)
-        assert (found.position, found.position_source) == (PLACE, "xmp")
-        assert Remark.EXIF_DAMAGED in found.remarks
+        result = read_exif(picture, stream)
+        assert (result.position, result.position_source) == (PLACE, "xmp")
+        assert Remark.EXIF_DAMAGED in result.remarks
 
 
 def test_exif_that_raises_is_said(monkeypatch):

@@ -23,9 +23,9 @@ def record(gps, xmp=b""):
 
 
 def check(gps, expected, remarks=(), xmp=b""):
-    found = record(gps, xmp)
-    assert found.remarks == remarks
-    assert found.position == (None if expected is None else pytest.approx(expected, abs=1e-7))
+    result = record(gps, xmp)
+    assert result.remarks == remarks
+    assert result.position == (None if expected is None else pytest.approx(expected, abs=1e-7))
 
 
 def test_degrees_minutes_seconds_and_letters():
@@ -140,12 +140,12 @@ def test_what_is_passed_over_is_said(gps, remark):
 def test_tokyo_datum_is_converted():
     position = {1: NORTH, 2: rationals(35, 39, (170, 10)), 3: EAST, 4: rationals(139, 44, (280, 10))}
     plain = record(position).position
-    found = record({**position, 18: text("TOKYO\0")})
-    assert found.remarks == (Remark.DATUM_CONVERTED,)
+    result = record({**position, 18: text("TOKYO\0")})
+    assert result.remarks == (Remark.DATUM_CONVERTED,)
     # Between Tokyo and WGS 84 lie some 450 m there: 11.8 seconds of latitude, -11.6 of longitude.
-    assert float(haversine_m(*plain, *found.position)) == pytest.approx(450, abs=30)
-    assert found.position[0] > plain[0]
-    assert found.position[1] < plain[1]
+    assert float(haversine_m(*plain, *result.position)) == pytest.approx(450, abs=30)
+    assert result.position[0] > plain[0]
+    assert result.position[1] < plain[1]
 
 
 @pytest.mark.parametrize(
@@ -179,6 +179,6 @@ def test_a_place_that_xmp_contradicts():
     "gps", [{1: NORTH, 2: rationals(0, 0, 0), 3: EAST, 4: rationals(0, 0, 0)}, {2: LATITUDE, 4: LONGITUDE}]
 )
 def test_exif_without_a_place_gives_way_to_xmp(gps):
-    found = record(gps, xmp_packet('drone-dji:GpsLatitude="+12.5" drone-dji:GpsLongitude="-3.25"'))
-    assert (found.position, found.position_source) == ((12.5, -3.25), "xmp")
-    assert Remark.POSITION_FROM_XMP in found.remarks
+    result = record(gps, xmp_packet('drone-dji:GpsLatitude="+12.5" drone-dji:GpsLongitude="-3.25"'))
+    assert (result.position, result.position_source) == ((12.5, -3.25), "xmp")
+    assert Remark.POSITION_FROM_XMP in result.remarks

@@ -71,9 +71,9 @@ def test_degrees_in_any_usual_form(written, degrees):
     ],
 )
 def test_positions_of_every_maker(attributes, elements):
-    found = read_exif(*jpeg(xmp=xmp_packet(attributes, elements)))
-    assert (found.position, found.position_source) == ((46.5, -91.25), "xmp")
-    assert found.remarks == (Remark.POSITION_FROM_XMP,)
+    result = read_exif(*jpeg(xmp=xmp_packet(attributes, elements)))
+    assert (result.position, result.position_source) == ((46.5, -91.25), "xmp")
+    assert result.remarks == (Remark.POSITION_FROM_XMP,)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def test_the_place_of_the_camera_is_told_from_that_of_what_is_shown():
 
 def test_undeclared_prefixes_are_no_xml_and_are_read_all_the_same():
     packet = b'<x:xmpmeta><rdf:Description drone-dji:GpsLatitude="+46.5"\n drone-dji:GpsLongtitude="-91.25"></x:xmpmeta>'
-    found = read_exif(*jpeg(xmp=packet))
-    assert (found.position, set(found.remarks)) == ((46.5, -91.25), {Remark.XMP_DAMAGED, Remark.POSITION_FROM_XMP})
+    result = read_exif(*jpeg(xmp=packet))
+    assert (result.position, set(result.remarks)) == ((46.5, -91.25), {Remark.XMP_DAMAGED, Remark.POSITION_FROM_XMP})
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
@@ -128,8 +128,8 @@ def test_entities_are_not_resolved():
 def test_a_huge_packet_is_passed_over_and_said():
     picture, stream = jpeg()
     picture.info["xmp"] = xmp_packet('drone-dji:GpsLatitude="1" drone-dji:GpsLongitude="1"') + b" " * MOST_XMP_BYTES
-    found = read_exif(picture, stream)
-    assert (found.position, found.remarks) == (None, (Remark.XMP_TOO_LARGE,))
+    result = read_exif(picture, stream)
+    assert (result.position, result.remarks) == (None, (Remark.XMP_TOO_LARGE,))
 
 
 @pytest.mark.parametrize(

@@ -22,17 +22,17 @@ def scan(name, clock, offset_hours=None, camera="GoPro", **more):
 
 
 def settled(scans, from_camera=True):
-    by_path = {Path(one.uri): one for one in scans}
+    by_path = {Path(item.uri): item for item in scans}
     entries = [Entry(path, View.DRONE, from_camera=from_camera) for path in by_path]
-    found = with_neighbours_zones(entries, by_path)
-    return [(found[path].captured_at, found[path].zone_source) for path in by_path], camera_notes(entries, found)
+    result = with_neighbours_zones(entries, by_path)
+    return [(result[path].captured_at, result[path].zone_source) for path in by_path], camera_notes(entries, result)
 
 
 def test_a_flight_with_a_lost_fix_stays_in_one_piece():
     scans = [scan(f"/f/{n}.jpg", NOON + timedelta(seconds=n), None if n == 2 else -4) for n in range(4)]
-    found, notes = settled(scans)
-    assert [at for at, _ in found] == [NOON + timedelta(hours=4, seconds=n) for n in range(4)]
-    assert found[2][1] is ZoneSource.NEIGHBOURS
+    result, notes = settled(scans)
+    assert [at for at, _ in result] == [NOON + timedelta(hours=4, seconds=n) for n in range(4)]
+    assert result[2][1] is ZoneSource.NEIGHBOURS
     assert notes == [
         "1 picture has local time without zone; taken in the zone of the same camera's other pictures in the folder"
     ]
@@ -50,15 +50,15 @@ def test_another_camera_folder_or_day_tells_nothing():
         scan("/g/c", NOON),
         scan("/f/d", NOON + timedelta(hours=25)),
     ]
-    found, notes = settled(scans)
-    assert [source for _, source in found[1:]] == [ZoneSource.NOTHING] * 3
+    result, notes = settled(scans)
+    assert [source for _, source in result[1:]] == [ZoneSource.NOTHING] * 3
     assert notes == ["3 pictures have local time without zone; taken as UTC"]
 
 
 def test_where_the_camera_does_not_count_nothing_is_changed_or_said():
     scans = [scan("/f/a", NOON, -4), scan("/f/b", NOON, remarks=(Remark.STATUS_VOID,))]
-    found, notes = settled(scans, from_camera=False)
-    assert (found[1], notes) == ((NOON, ZoneSource.NOTHING), [])
+    result, notes = settled(scans, from_camera=False)
+    assert (result[1], notes) == ((NOON, ZoneSource.NOTHING), [])
 
 
 def test_remarks_are_counted_in_their_order():
@@ -70,9 +70,9 @@ def test_remarks_are_counted_in_their_order():
 
 
 def test_pictures_that_need_nothing_of_their_camera_are_not_counted():
-    one = scan("/f/a", NOON, remarks=(Remark.POSITION_ZERO,))
+    sample = scan("/f/a", NOON, remarks=(Remark.POSITION_ZERO,))
     entry = Entry(Path("/f/a"), View.DRONE, from_camera=True, captured_at=NOON, position=Position(latitude=1.0, longitude=2.0))
-    assert camera_notes([entry], {entry.path: one}) == []
+    assert camera_notes([entry], {entry.path: sample}) == []
 
 
 def test_every_remark_has_a_sentence():
