@@ -154,3 +154,11 @@ def test_a_folder_that_is_read_from_a_wrong_place_is_said(pointer):
     place = EXIF.index(pointer.to_bytes(2, "little"))
     data = EXIF[: place + 8] + (8).to_bytes(4, "little") + EXIF[place + 12 :]  # the main folder once more
     assert Remark.EXIF_DAMAGED in read_exif(*jpeg(data)).remarks
+
+
+@pytest.mark.parametrize("format_name", ["PNG", "WEBP"])
+@pytest.mark.parametrize("length", range(11, 14))
+def test_exif_that_ends_within_its_header_costs_no_picture(tmp_path, format_name, length):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a", format_name, exif=EXIF[:length])
+    result = scan_file(tmp_path / "a", 10**6)
+    assert (result.reason, result.remarks) == (None, (Remark.EXIF_DAMAGED,))
