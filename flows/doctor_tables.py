@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from flows.tables import facts
+from flows.tables import facts, position_facts
 
 if TYPE_CHECKING:
     from cvgl.datasets.inspection import Inspection, Problem
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _STYLES = {
     **dict.fromkeys(("good", "right"), "green"),
     **dict.fromkeys(("note", "unchecked", "absent", "part"), "dim"),
-    **dict.fromkeys(("bad", "wrong", "missing", "unreadable"), "bold red"),
-    "extra": "yellow",
+    **dict.fromkeys(("bad", "wrong", "missing", "unreadable", "unplaced"), "bold red"),
+    **dict.fromkeys(("extra", "doubtful"), "yellow"),
 }
 
 
@@ -39,13 +39,14 @@ def inspection_answer(found: Inspection) -> RenderableType:
         "taken for": f"{found.layout}, for {found.reason}",
         "pictures": f"{found.pictures:,}, of which {found.opened:,} were opened",
     }
-    parts: list[RenderableType] = [facts(rows), ""]
+    parts: list[RenderableType] = [facts({**rows, **position_facts(found.summaries, found.passed_over)}), ""]
     if found.counts:
         parts += [_counts_table(found), ""]
     parts += [Text(f"note: {note}", style="dim") for note in found.notes]
-    if found.is_right:
-        return Group(*parts, Text("Nothing is wrong.", style="green"))
-    return Group(*parts, *(_problem(problem) for problem in found.problems))
+    parts += map(_problem, (*found.problems, *found.warnings))
+    if found.is_right and not found.warnings:
+        parts.append(Text("Nothing is wrong.", style="green"))
+    return Group(*parts)
 
 
 def _counts_table(found: Inspection) -> Table:

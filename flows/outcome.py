@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cvgl.datasets.summaries import Remark, ViewSummary
 from cvgl.lake import Lake
 from cvgl.summary import MetricSummary
 
@@ -55,6 +56,8 @@ class RunOutcome(BaseModel):
         metrics: figures by descriptors, direction and protocol; empty without labels.
         alignment: how the views were aligned before they were described, and why; empty where that was not chosen.
         images: how many were ingested and quarantined.
+        views: for each view of the source, how many pictures have a position, from what, and in which CRS.
+        passed_over: what of the source was not looked at.
         seconds: by stage.
         skipped: stages that found their work done.
     """
@@ -72,6 +75,8 @@ class RunOutcome(BaseModel):
     metrics: tuple[MetricSummary, ...] = ()
     alignment: str = ""
     images: dict[str, int] = Field(default_factory=dict)
+    views: tuple[ViewSummary, ...] = ()
+    passed_over: tuple[Remark, ...] = ()
     seconds: dict[str, float] = Field(default_factory=dict)
     skipped: tuple[str, ...] = ()
 
@@ -91,6 +96,8 @@ class RunOutcome(BaseModel):
             metrics=tuple(stages.evaluate.metrics),
             alignment="" if stages.align is None else stages.align.record.reason,
             images={"ingested": images.total, "new": images.new, "quarantined": images.quarantined},
+            views=images.summaries,
+            passed_over=images.passed_over,
             seconds=dict(seconds),
             skipped=stages.skipped,
         )

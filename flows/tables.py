@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cvgl.datasets.summaries import Remark, ViewSummary
 from cvgl.localization.placement import JointPlacement, LikelyAnswer, Placement, Position
 from cvgl.stages.align_record import AlignmentRecord, candidate_rows
 from cvgl.summary import MetricSummary
@@ -33,6 +34,12 @@ def facts(rows: Mapping[str, object], title: str | None = None) -> Text:
 def cell(value: object) -> Text:
     """A value in a table: one line, as it is, whatever is in it."""
     return Text(legible(str(value), one_line=True))
+
+
+def position_facts(summaries: Sequence[ViewSummary], passed: Sequence[Remark]) -> dict[str, str]:
+    """What an ingestion says of positions, for `facts`: a line a view, and one of what was passed over."""
+    rows = {str(summary.view): str(summary).partition(": ")[2] for summary in summaries}
+    return {**rows, **({"passed over": "; ".join(map(str, passed))} if passed else {})}
 
 
 def records(rows: Sequence[Mapping[str, object]], title: str) -> RenderableType:
@@ -91,6 +98,7 @@ def run_answer(outcome: RunOutcome) -> RenderableType:
         "report": outcome.report,
         "lake": outcome.lake,
         "MLflow run": f"{outcome.mlflow_run} in {outcome.tracking_uri}" if outcome.mlflow_run else None,
+        **position_facts(outcome.views, outcome.passed_over),
         "seconds": ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in outcome.seconds.items()),
         "skipped": f"{', '.join(outcome.skipped)}: finished before" if outcome.skipped else None,
         "pages": f"cvgl ui --lake {outcome.lake}",

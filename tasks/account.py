@@ -15,6 +15,7 @@ from prefect.events import emit_event
 from cvgl.arrival import batches
 from cvgl.arrival.account import refused, whereabouts
 from cvgl.arrival.batches import Batch, State
+from cvgl.datasets.summaries import lines
 from cvgl.datasets.tables import read_quarantine
 from cvgl.errors import CvglError, DataError
 from cvgl.lake import Lake
@@ -92,7 +93,8 @@ def show_run(
     try:
         found = places_of(lake, dataset)
         parts = {
-            "What came in": f"{images.new} new pictures, {images.known} known; the dataset holds {images.total}.",
+            "What came in": f"{images.new} new pictures, {images.known} known; the dataset holds {images.total}."
+            + "".join(f"\n- {line}" for line in lines(images.summaries, images.passed_over)),
             "What was refused": _refusals(read_quarantine(lake, dataset).to_pylist()),
             "What was decided, and why": _decisions(alignment, run, lake),
             "Is it better?": f"{_better(registered.decision)}\n\n{metrics_markdown(metrics)}",

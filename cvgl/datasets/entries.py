@@ -7,9 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeAlias
 
 from cvgl.config import Layout
 from cvgl.types import Subset, View
+
+Transform: TypeAlias = tuple[float, float, float, float, float, float]
 
 
 class Reason(StrEnum):
@@ -56,7 +59,9 @@ class PositionSource(StrEnum):
     MANIFEST = "manifest"
     TABLE = "table"  # positions.csv or <view>.csv beside the pictures
     WORLD_FILE = "world_file"
+    AUX_XML = "aux_xml"  # GDAL's file beside a picture
     GEOTIFF = "geotiff"
+    GEOJP2 = "geojp2"  # the same tags in a JPEG 2000
     EXIF = "exif"
     XMP = "xmp"
     DATASET = "dataset"  # a published data set's own tables, lists and KML files
@@ -101,6 +106,24 @@ class WorldFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Georeference:
+    """What a raster, or a `.aux.xml` beside it, says of where it lies.
+
+    Attributes:
+        source: which of them.
+        transform: a, b, c, d, e, f of x = a column + b row + c, y = d column + e row + f, where (0, 0) is the outer corner of
+            the first pixel; None where nothing is said.
+        crs: of x and y; None where nothing is said.
+        problem: why it cannot be used, for a person; empty where it can.
+    """
+
+    source: PositionSource
+    transform: Transform | None = None
+    crs: str | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A picture as its layout describes it, before anybody has looked inside.
 
@@ -108,6 +131,10 @@ class Entry:
         path: absolute; not resolved, so that it is the name that the user gave.
         subsets: empty where the layout does not say; see `with_default_subsets`.
         position_source: what `position` or `world_file` was read from; None where neither is set.
+        georeference: what a `.aux.xml` beside the picture says.
+        projection: the text of the `.prj` beside it.
+        side_problem: why the files beside it could not be used, where the picture may say itself where it lies.
+        from_raster: whether the position in a GeoTIFF's own tags counts where the layout gives none.
         from_camera: whether the position and time in the picture's EXIF count where the layout gives none.
         label: how to name this entry in a refusal when the path alone would be ambiguous.
     """
@@ -123,6 +150,10 @@ class Entry:
     from_camera: bool = False
     label: str = ""
     position_source: PositionSource | None = None
+    georeference: Georeference | None = None
+    projection: str | None = None
+    side_problem: str = ""
+    from_raster: bool = False
 
 
 @dataclass(slots=True)
@@ -132,6 +163,7 @@ class Listing:
     Attributes:
         notes: for a person: what was ignored, and how the source was understood.
         counts: of what is no folder of pictures, by name: rows of a split, names of a list.
+        passed_over: names of what was not looked at, by what it is.
     """
 
     layout: Layout
@@ -140,6 +172,11 @@ class Listing:
     refusals: list[Refusal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    passed_over: dict[str, list[str]] = field(default_factory=dict)
+
+    def pass_over(self, kind: str, path: Path | str) -> None:
+        """Remembers something that is not looked at, for the summary."""
+        self.passed_over.setdefault(kind, []).append(printable(path))
 
     def refuse(self, name: Path | str, reason: Reason, detail: str) -> None:
         self.refusals.append(Refusal(printable(name), reason, detail))

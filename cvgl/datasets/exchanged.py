@@ -60,7 +60,7 @@ def suspicion(entries: Sequence[Entry], scans: Mapping[Path, Scan], *, has_map: 
     references = [entry for entry in usable if entry.view.is_reference]
     if not queries or not references:
         return None
-    tiles = _looks_like_tiles(queries)
+    tiles = _looks_like_tiles(queries, scans)
     if tiles and not has_map and not any(_is_placed(entry, scans[entry.path]) for entry in references):
         return Suspicion(
             f"the views look exchanged: the {len(queries)} pictures to be placed are tiles of a map ({tiles}), and of the "
@@ -84,10 +84,12 @@ def suspicion(entries: Sequence[Entry], scans: Mapping[Path, Scan], *, has_map: 
     return None
 
 
-def _looks_like_tiles(entries: Sequence[Entry]) -> str:
+def _looks_like_tiles(entries: Sequence[Entry], scans: Mapping[Path, Scan]) -> str:
     """What says that pictures are tiles of a map; empty where nothing does."""
     if sum(entry.world_file is not None for entry in entries) >= NEARLY_ALL * len(entries):
         return "with world files beside them"
+    if sum(_has_own_transform(entry, scans[entry.path]) for entry in entries) >= NEARLY_ALL * len(entries):
+        return "with a position of their own, as GeoTIFFs have"
     positions = [entry.position for entry in entries if entry.position is not None]
     if len(positions) >= NEARLY_ALL * len(entries) and _is_grid(positions):
         return "on a regular grid of positions"
@@ -117,4 +119,10 @@ def _is_placed(entry: Entry, scan: Scan) -> bool:
     A camera writes the time along with its own position, which is not that of the ground in the picture.
     """
     by_a_program = entry.from_camera and scan.latitude is not None and scan.captured_at is None
-    return entry.position is not None or entry.world_file is not None or by_a_program
+    has_files = entry.world_file is not None or _has_own_transform(entry, scan)
+    return entry.position is not None or has_files or by_a_program
+
+
+def _has_own_transform(entry: Entry, scan: Scan) -> bool:
+    own = scan.raster if entry.from_raster else None
+    return any(each is not None and each.transform is not None for each in (own, entry.georeference))

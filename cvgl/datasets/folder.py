@@ -11,7 +11,7 @@ from cvgl.datasets import fields
 from cvgl.datasets.entries import Entry, Listing, PositionSource, Reason, RefusedError, with_default_subsets
 from cvgl.datasets.manifest import known_columns, note_ignored, renamed
 from cvgl.datasets.records import Cell, read_records
-from cvgl.datasets.sidecars import SIDECAR_SUFFIXES, Sidecars
+from cvgl.datasets.sidecars import SIDECAR_SUFFIXES, Sidecars, with_side_files
 from cvgl.datasets.walking import PICTURE_SUFFIXES, entries_of, files_below, has_side_file
 from cvgl.types import View
 
@@ -24,7 +24,7 @@ def is_folder_of_views(root: Path) -> bool:
 
 
 def list_folder(root: Path) -> Listing:
-    """Lists one folder for each view. Positions come from a CSV, else a world file, else the picture's EXIF.
+    """Lists one folder for each view. Positions come from a CSV, else a raster's own, else the picture's EXIF.
 
     Args:
         root: the folder that holds the views' folders, resolved.
@@ -61,6 +61,7 @@ def _judge_beside(beside: list[Path], views: Mapping[Path, View], listing: Listi
         if path.suffix.lower() in PICTURE_SUFFIXES:
             listing.refuse(path, Reason.MISPLACED, "it lies in no view's folder, such as drone/ or satellite/")
         elif path.name not in tables:
+            listing.pass_over("beside the views' folders", path)
             listing.notes.append(f"{path.name} lies beside the views' folders and was passed over")
 
 
@@ -88,25 +89,26 @@ def _list_view(
             listing.entries.append(_entry(path, view, folder, rows.get(path, {}), sidecars[path.parent]))
         except RefusedError as refused:
             listing.refuse(path, refused.reason, refused.detail)
+    for path in (side for beside in sidecars.values() for side in beside.unused()):
+        listing.pass_over("beside pictures, of no use for their positions", path)
 
 
 def _entry(path: Path, view: View, folder: Path, cells: Mapping[str, Cell], sidecars: Sidecars) -> Entry:
     position = fields.position(cells)
-    world_file = None if position else sidecars.world_file(path)
-    source = PositionSource.TABLE if position else PositionSource.WORLD_FILE if world_file else None
-    return Entry(
+    entry = Entry(
         path=path,
         view=view,
         subsets=fields.subsets(cells.get("subset")),
         location_id=fields.text(cells.get("location_id")),
         position=position,
-        world_file=world_file,
         captured_at=fields.captured_at(cells.get("captured_at")),
         # Never the name of a folder: folders below a view are often places, and a place is a label. Sequences are learned from.
         sequence=fields.text(cells.get("sequence")),
         from_camera=True,
-        position_source=source,
+        from_raster=True,
+        position_source=PositionSource.TABLE if position else None,
     )
+    return entry if position else with_side_files(entry, sidecars)
 
 
 def _rows(table: Path, folder: Path, paths: list[Path], listing: Listing) -> dict[Path, Mapping[str, Cell]]:

@@ -16,10 +16,13 @@ from cvgl.datasets.camera.zones import camera_notes, with_neighbours_zones
 from cvgl.datasets.consistency import SHOWN, Inconsistency, inconsistencies
 from cvgl.datasets.cvact import LARGE, is_cvact
 from cvgl.datasets.detection import existing, list_source, recognise
-from cvgl.datasets.entries import Entry, Listing, Reason
+from cvgl.datasets.entries import Entry, Listing, Reason, Refusal
+from cvgl.datasets.map_checks import Doubt, position_doubts
+from cvgl.datasets.merging import unite
 from cvgl.datasets.releases import WHOLE_GALLERY, Count, State, count_parts
 from cvgl.datasets.scan_cache import Scan
 from cvgl.datasets.scanning import scan_files
+from cvgl.datasets.summaries import Remark, ViewSummary, folder_of, passed_over, summarise
 from cvgl.datasets.university160k import GALLERY
 from cvgl.types import Progress, silent
 
@@ -51,7 +54,7 @@ class Problem:
     """Something that is wrong with a copy.
 
     Attributes:
-        kind: one word for counting: missing, extra, wrong or unreadable.
+        kind: one word for counting: missing, extra, wrong, unreadable, unplaced or doubtful.
         what: one sentence.
         count: how many files, places or rows it concerns.
         examples: the first few, by name.
@@ -79,6 +82,9 @@ class Inspection:
         pictures: how many there are.
         opened: how many of them were read to their last row.
         partial: whether published numbers were only shown.
+        warnings: what need not be wrong, and costs something: no metres, most of all.
+        summaries: of the pictures that were opened: how many have a position, from what, in which CRS.
+        passed_over: what was not looked at, by kind.
     """
 
     source: Path
@@ -90,6 +96,9 @@ class Inspection:
     pictures: int
     opened: int
     partial: bool = False
+    warnings: tuple[Problem, ...] = ()
+    summaries: tuple[ViewSummary, ...] = ()
+    passed_over: tuple[Remark, ...] = ()
 
     @property
     def is_right(self) -> bool:
@@ -130,19 +139,38 @@ def inspect(
     entries = list({entry.path: entry for listing in listings for entry in listing.entries}.values())
     opened = _evenly(entries, sample)
     scans = scan_files([entry.path for entry in opened], max_pixels, progress)
+    by_path = {entry.path: scan for entry, scan in zip(opened, scans, strict=True)}
+    pictures, refused = unite(opened, by_path, {})
+    root = folder_of(listings[0])
+    summaries = summarise(pictures.values(), root)
+    doubts = list(position_doubts(found, entries, list(pictures.values()), summaries))
     problems = [
         *([] if partial else _wrong_counts(counts)),
         *(_problem_of(one) for one in contradictions if one.certain or not partial),
-        *_refused(listings),
+        *_refused([refusal for listing in listings for refusal in listing.refusals] + _misplaced(refused), source),
         *_masked_twice(listings),
         *_unreadable(scans, source, len(entries)),
+        *(_doubtful(doubt, root) for doubt in doubts if doubt.certain),
     ]
     seen = [note for listing in listings for note in listing.notes]
     seen += [f"{one.count} {one.what}: {', '.join(one.examples)}" for one in contradictions if partial and not one.certain]
     by_path = {entry.path: scan for entry, scan in zip(opened, scans, strict=True)}
     seen += camera_notes(opened, with_neighbours_zones(opened, by_path))
     notes = tuple(dict.fromkeys(seen))
-    return Inspection(source, found, reason, counts, tuple(dict.fromkeys(problems)), notes, len(entries), len(opened), partial)
+    return Inspection(
+        source=source,
+        layout=found,
+        reason=reason,
+        counts=counts,
+        problems=tuple(dict.fromkeys(problems)),
+        notes=notes,
+        pictures=len(entries),
+        opened=len(opened),
+        partial=partial,
+        warnings=tuple(_doubtful(doubt, root) for doubt in doubts if not doubt.certain),
+        summaries=summaries,
+        passed_over=tuple(one for listing in listings for one in passed_over(listing, by_path)),
+    )
 
 
 def _layouts(layout: Layout, source: Path) -> list[Layout]:
@@ -197,14 +225,21 @@ def _problem_of(one: Inconsistency) -> Problem:
     return Problem(one.kind, f"{one.count} {one.what}", one.count, one.examples, one.fix)
 
 
-def _refused(listings: Iterable[Listing]) -> Iterator[Problem]:
+def _misplaced(refusals: Iterable[Refusal]) -> list[Refusal]:
+    """Of what only opening the pictures tells: whether what lies in and beside them places them."""
+    return [refusal for refusal in refusals if refusal.reason is Reason.BAD_POSITION]
+
+
+def _doubtful(doubt: Doubt, root: Path) -> Problem:
+    names = tuple(name.removeprefix(f"{root}/") for name in doubt.names[:SHOWN] if name)
+    return Problem("unplaced" if doubt.certain else "doubtful", doubt.text, max(1, len(doubt.names)), names, doubt.fix)
+
+
+def _refused(listed: Iterable[Refusal], source: Path) -> Iterator[Problem]:
     """One problem for each reason, whatever the number of files."""
     refusals: dict[Reason, dict[str, str]] = defaultdict(dict)
-    source = ""
-    for listing in listings:
-        source = str(listing.source)
-        for refusal in listing.refusals:
-            refusals[refusal.reason][refusal.uri.removeprefix(f"{source}/")] = refusal.detail
+    for refusal in listed:
+        refusals[refusal.reason][refusal.uri.removeprefix(f"{source}/")] = refusal.detail
     for reason, details in refusals.items():
         kind = {
             Reason.MISSING: "missing",

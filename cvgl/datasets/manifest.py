@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from cvgl.config import Layout
@@ -67,6 +68,9 @@ def list_manifest(path: Path, root: Path | None = None) -> Listing:
             cell = record.cells.get(next(key for key, meaning in columns.items() if meaning == "path"))
             where = f"{name}: {cell}" if cell is not None else name
             listing.refuse(where, refused.reason, refused.detail)
+    if not any(entry.position for entry in listing.entries):
+        # What a manifest says, it means; where it says nothing at all of positions, tiles that know theirs may say it.
+        listing.entries = [replace(entry, from_raster=entry.view.is_reference) for entry in listing.entries]
     listing.entries = with_default_subsets(listing.entries)
     return listing
 

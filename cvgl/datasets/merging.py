@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from cvgl.datasets.entries import Entry, Position, Reason, Refusal, RefusedError, printable
-from cvgl.datasets.fields import planar
+from cvgl.datasets.entries import Entry, Position, PositionSource, Reason, Refusal, RefusedError, printable
+from cvgl.datasets.placing import place_of
 from cvgl.datasets.scan_cache import Scan
 from cvgl.types import Subset, View
 
@@ -27,6 +27,8 @@ class Picture:
     position: Position | None = None
     captured_at: datetime | None = None
     sequence: str | None = None
+    position_source: PositionSource | None = None
+    remark: str = ""  # about the position, for a person
 
 
 def unite(
@@ -72,6 +74,7 @@ def _picture(entry: Entry, scan: Scan) -> Picture:
     if scan.reason is not None:
         raise RefusedError(scan.reason, scan.detail)
     width, height = (scan.height, scan.width) if scan.turned else (scan.width, scan.height)
+    place = place_of(entry, scan)
     camera_time = scan.captured_at if entry.from_camera else None
     return Picture(
         image_id=scan.image_id,
@@ -81,21 +84,12 @@ def _picture(entry: Entry, scan: Scan) -> Picture:
         width=width,
         height=height,
         location_id=entry.location_id,
-        position=_position(entry, scan),
+        position=place.position,
         captured_at=entry.captured_at or camera_time,
         sequence=entry.sequence,
+        position_source=place.source,
+        remark=place.remark,
     )
-
-
-def _position(entry: Entry, scan: Scan) -> Position | None:
-    if entry.position is not None:
-        return entry.position
-    if entry.world_file is not None:
-        x, y = entry.world_file.centre(scan.width, scan.height)
-        return planar(x, y, entry.world_file.crs)
-    if entry.from_camera and scan.latitude is not None:
-        return Position(latitude=scan.latitude, longitude=scan.longitude)
-    return None
 
 
 def _merged(first: Picture, other: Picture, taken: Set[Subset]) -> Picture:
@@ -109,6 +103,8 @@ def _merged(first: Picture, other: Picture, taken: Set[Subset]) -> Picture:
         position=first.position or other.position,
         captured_at=first.captured_at or other.captured_at,
         sequence=first.sequence or other.sequence,
+        position_source=first.position_source if first.position else other.position_source,
+        remark=first.remark or other.remark,
     )
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from cvgl.datasets.camera.record import Remark, ZoneSource
-from cvgl.datasets.entries import PositionSource, Reason
+from cvgl.datasets.entries import Georeference, PositionSource, Reason
 from cvgl.hashing import SHORT, sha256_bytes
 from cvgl.lake import TEMPORARY_PREFIX, write_bytes
 
 # Part of the files' names: raise it whenever the same bytes would be judged differently than before.
-VERSION = 2
+VERSION = 3
 
 
 class Scan(BaseModel):
@@ -39,6 +39,8 @@ class Scan(BaseModel):
     utc_offset_s: int | None = None  # how far the camera's clock was ahead of UTC
     camera: str = ""
     remarks: tuple[Remark, ...] = ()  # what was dropped or interpreted of the camera's fields
+    raster: Georeference | None = None  # what a GeoTIFF or GeoJP2 says of where it lies
+    pages: int = 0  # after the first, which is the one that counts
     reason: Reason | None = None
     detail: str = ""
 

@@ -1,4 +1,4 @@
-"""Looking inside pictures: content hash, size, EXIF, and whether the last row decodes. Each file is read once."""
+"""Looking inside pictures, each read once: content hash, size, EXIF, georeference, and whether the last row decodes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from cvgl import pictures
 from cvgl.datasets.entries import Reason, RefusedError, printable
 from cvgl.datasets.exif import read_exif
+from cvgl.datasets.rasters import read_own
 from cvgl.datasets.scan_cache import Scan, ScanCache
 from cvgl.hashing import IMAGE_ID_LENGTH
 from cvgl.types import Progress, silent
@@ -111,6 +112,7 @@ def _look_inside(stream: io.BufferedReader, status: os.stat_result, path: Path, 
         # The verdict "too large" is about a setting, so it is not kept: without size and time it matches no file.
         return Scan(**({"uri": str(path)} if reason is Reason.TOO_LARGE else place), reason=reason, detail=error.what)
     record = read_exif(picture, stream)
+    raster, pages = read_own(stream, getattr(picture, "tag_v2", None))
     stream.seek(0)
     return Scan(
         **place,
@@ -126,4 +128,6 @@ def _look_inside(stream: io.BufferedReader, status: os.stat_result, path: Path, 
         utc_offset_s=None if record.utc_offset is None else round(record.utc_offset.total_seconds()),
         camera=printable(record.camera),
         remarks=record.remarks,
+        raster=raster,
+        pages=pages,
     )

@@ -92,6 +92,9 @@ def entries_of(folder: Path, root: Path, listing: Listing) -> list[os.DirEntry[s
     except OSError as error:
         listing.refuse(folder, Reason.UNREADABLE, f"the folder cannot be listed: {error.strerror}")
         return []
+    for entry in entries:
+        if is_litter(entry.name):
+            listing.pass_over("hidden, or an operating system's own", entry.path)
     return [entry for entry in entries if not is_litter(entry.name) and _is_usable(entry, root, listing)]
 
 

@@ -24,6 +24,7 @@ from cvgl.datasets.merging import Picture, unite
 from cvgl.datasets.releases import deviation
 from cvgl.datasets.scan_cache import Scan, ScanCache
 from cvgl.datasets.scanning import scan
+from cvgl.datasets.summaries import Remark, ViewSummary, folder_of, lines, passed_over, summarise
 from cvgl.datasets.tables import add_batch, images_ref, quarantine_of_source, read_images
 from cvgl.errors import DataError, LakeError
 from cvgl.features.locks import exclusive
@@ -48,6 +49,8 @@ class IngestOutcome:
         quarantined: what this source has in quarantine now.
         total: pictures that the dataset holds now.
         notes: what a person should know about how the source was understood.
+        summaries: a line a view: how many pictures of the source have a position, from what, in which CRS.
+        passed_over: what of the source was not looked at, by kind.
         warnings: in what the source differs from the published data set in whose layout it is, what looks wrong with it, and
             that the map which serves holds older positions.
     """
@@ -61,6 +64,8 @@ class IngestOutcome:
     total: int
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    summaries: tuple[ViewSummary, ...] = ()
+    passed_over: tuple[Remark, ...] = ()
 
 
 def ingest(
@@ -121,6 +126,8 @@ def ingest(
         total=len(_current_images(lake, config.dataset)),
         notes=tuple(dict.fromkeys([*listing.notes, *remarks.notes])),
         warnings=(*_warnings(listing, config, doubt), *remarks.warnings, *_of_the_map(lake, config.dataset)),
+        summaries=summarise(pictures.values(), folder_of(listing)),
+        passed_over=passed_over(listing, scans),
     )
     _tell(outcome, config.dataset)
     return outcome
@@ -266,6 +273,8 @@ def _tell(outcome: IngestOutcome, dataset: str) -> None:
         logger.info(note)
     for warning in outcome.warnings:
         logger.warning(warning)
+    for line in lines(outcome.summaries, outcome.passed_over):
+        logger.info(line)
     logger.info(
         "dataset %s: %d new, %d updated, %d known, %d in quarantine, %d in all",
         dataset,

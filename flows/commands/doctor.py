@@ -92,6 +92,8 @@ def _data(folder: Path, layout: Layout, sample: int | None, *, every: bool, part
 
 
 def _value(found: Inspection) -> dict[str, Any]:
+    from cvgl.datasets.summaries import as_json
+
     return {
         "right": found.is_right,
         "source": str(found.source),
@@ -111,5 +113,7 @@ def _value(found: Inspection) -> dict[str, Any]:
             for count in found.counts
         ],
         "problems": [asdict(problem) for problem in found.problems],
+        "warnings": [asdict(warning) for warning in found.warnings],
         "notes": list(found.notes),
+        **as_json(found.summaries, found.passed_over),
     }

@@ -43,7 +43,8 @@ def register(app: typer.Typer) -> None:
 
 def ingest(draft: Draft) -> Answer:
     """Take pictures into the lake: a folder of views, a published data set (docs/datasets.md), or a CSV/Parquet manifest."""
-    from flows.tables import facts
+    from cvgl.datasets.summaries import as_json
+    from flows.tables import facts, position_facts
 
     config = draft.section("ingest", IngestConfig)
     with engine(draft.lake, Screen()):
@@ -53,7 +54,8 @@ def ingest(draft: Draft) -> Answer:
     counts = {"new": outcome.new, "known": outcome.known, "quarantined": outcome.quarantined, "total": outcome.total}
     value = {"dataset": config.dataset, "lake": str(draft.lake.root), "images": counts, "skipped": outcome.skipped}
     shown = {**counts, **({"see": 'cvgl query "FROM quarantine"'} if outcome.quarantined else {})}
-    return Answer(value, facts(shown, f"{config.dataset}: pictures"))
+    answer = facts({**shown, **position_facts(outcome.summaries, outcome.passed_over)}, f"{config.dataset}: pictures")
+    return Answer({**value, **as_json(outcome.summaries, outcome.passed_over)}, answer)
 
 
 def align(draft: Draft) -> Answer:

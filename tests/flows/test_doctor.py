@@ -9,6 +9,7 @@ import pytest
 from cvgl.config import Layout
 from tests.data.layouts import LAYOUTS, Layouts
 from tests.data.pictures import university1652
+from tests.data.rasters import raster
 from tests.flows.commands import invoke
 
 
@@ -16,8 +17,10 @@ def test_a_part_of_a_release_is_right_where_a_part_is_meant(tmp_path: Path) -> N
     root = university1652(tmp_path)
     run = invoke("doctor", "data", root, "--partial")
     assert run.code == 0
-    for words in ("university1652, for it holds train/ or test/", "train/drone", "37,854", "Nothing is wrong."):
+    for words in ("university1652, for it holds train/ or test/", "train/drone", "37,854", "satellite pictures has a position"):
         assert words in run.stdout
+    # The release has no positions: that costs the metres, and is nothing that is wrong with the copy.
+    assert "Nothing is wrong" not in run.stdout
     assert "wrong  " not in run.stdout
 
 
@@ -95,3 +98,15 @@ def test_a_registry_that_does_not_answer_is_wrong(tmp_path: Path) -> None:
     assert run.code == 1
     registry = next(check for check in run.json["checks"] if check["subject"] == "registry")
     assert (registry["verdict"], "does not answer" in registry["detail"]) == ("bad", True)
+
+
+def test_positions_are_summed_up_for_people_and_programs(tmp_path: Path) -> None:
+    raster(tmp_path / "satellite/a.tif")
+    raster(tmp_path / "satellite/b.tif", (2.0, 0.0, 600_000.0, 0.0, -2.0, 5_200_000.0), seed=1)
+    run = invoke("doctor", "data", tmp_path)
+    assert "2 of 2 pictures have a position (GeoTIFF 2) in EPSG:32632" in run.stdout
+    assert "Nothing is wrong." in run.stdout
+    value = invoke("doctor", "data", tmp_path, "--json").json
+    assert value["warnings"] == []
+    assert value["views"][0]["sources"] == {"geotiff": 2}
+    assert value["passed_over"] == []

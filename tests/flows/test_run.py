@@ -45,6 +45,11 @@ def test_a_run_ends_with_the_object_of_the_contract(finished: Finished) -> None:
     # 12 + 8 + 3 satellite tiles; 3 drone pictures of each of the 12 + 8 + 3 places
     assert answer["images"]["ingested"] == 23 + 69
     assert answer["images"]["quarantined"] == 0
+    assert [(each["view"], each["pictures"], each["with_position"]) for each in answer["views"]] == [
+        ("drone", 69, 0),
+        ("satellite", 23, 0),
+    ]
+    assert answer["passed_over"] == []
     assert Path(answer["report"]).read_text().lstrip().lower().startswith("<!doctype html>")
     questions = {(metric["stage"], metric["direction"]) for metric in answer["metrics"]}
     # Further rows say what inference adds, where the adapter and the pictures allow it.
