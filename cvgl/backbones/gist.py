@@ -56,7 +56,7 @@ class GistEmbedder:
             "rings": config.rings != 1,
             "cells": config.cells != 1,
             "preprocessing but of the whole picture": config.preprocessing is not Preprocess.WHOLE,
-            "positions": config.position_resampling is not PositionResampling.TIMM,
+            "positions": config.position_resampling is not PositionResampling.BICUBIC,
             "final_norm": config.final_norm,
         }
         meaningless = [name for name, is_given in given.items() if is_given]

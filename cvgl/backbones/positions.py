@@ -54,7 +54,7 @@ def fit_positions(model: Any, size: tuple[int, int], how: PositionResampling) ->
         ConfigError: a way is asked for and the model has no learned positions.
     """
     if not has_learned_positions(model):
-        if how is not PositionResampling.TIMM:
+        if how is not PositionResampling.BICUBIC:
             raise no_positions(how)
         return None
     before, learned = tuple(model.patch_embed.grid_size), model.pos_embed.detach()

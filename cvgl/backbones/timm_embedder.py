@@ -68,7 +68,7 @@ class TimmEmbedder:
             **({"rings": head.rings} if head.rings > 1 else {}),
             **({"cells": head.cells} if head.cells > 1 else {}),
             **({"final_norm": "yes"} if getattr(self.network, "final_norm", False) else {}),
-            **({"position_resampling": str(self.resampled)} if self.resampled is not None else {}),
+            **({"position_resampling": self.resampled.stored} if self.resampled is not None else {}),
             "precision": str(self.precision),
             "implementation": f"timm-{IMPLEMENTATION}",
             **self.preprocessing.identity(),
@@ -264,7 +264,7 @@ def _staged(model: Any, config: BackboneConfig, given: dict[str, torch.Tensor] |
     facet = Facet.TOKEN if config.facet is Facet.AUTO else config.facet
     pooling = Pooling.MEAN if config.pooling is Pooling.AUTO else config.pooling
     hierarchical.check(model, config.name, facet, pooling)
-    if config.position_resampling is not PositionResampling.TIMM:
+    if config.position_resampling is not PositionResampling.BICUBIC:
         raise positions.no_positions(config.position_resampling)
     if config.final_norm:
         raise ConfigError(f"'{config.name}' has no tokens to normalise", where="backbone.final_norm", fix="leave it out")

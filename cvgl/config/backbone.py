@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_serializer, model_validator
 
 from cvgl.config.settings import Settings
 
@@ -47,13 +47,26 @@ class Preprocess(StrEnum):
 class PositionResampling(StrEnum):
     """How learned positions are fitted to another input size.
 
-    TIMM: timm's function, bicubic to the exact size. TIMM_ANTIALIASED: the same with antialiasing, as timm does by itself when
-    it loads weights. RELEASED: as DINO and DINOv2 (without registers) do, scale (n + 0.1) / N without antialiasing.
+    BICUBIC: to the exact size, without antialiasing; written down as "timm", its name before timm 1.0 began to antialias.
+    TIMM_ANTIALIASED: timm's own way, which antialiases whether the grid shrinks or grows. RELEASED: as DINO and DINOv2 (without
+    registers) do, scale (n + 0.1) / N without antialiasing.
     """
 
-    TIMM = "timm"
+    BICUBIC = "bicubic"
     TIMM_ANTIALIASED = "timm-antialiased"
     RELEASED = "released"
+
+    @property
+    def stored(self) -> str:
+        """The word in records and fingerprints, which stays what it was when the first of them were made."""
+        return _FIRST_NAME if self is PositionResampling.BICUBIC else str(self)
+
+    @classmethod
+    def _missing_(cls, value: object) -> PositionResampling | None:
+        return cls.BICUBIC if value == _FIRST_NAME else None
+
+
+_FIRST_NAME = "timm"
 
 
 class BackboneConfig(Settings):
@@ -110,7 +123,7 @@ class BackboneConfig(Settings):
         "default: image_size x 256/252 (released), image_size / crop_pct (native)",
     )
     position_resampling: PositionResampling = Field(
-        PositionResampling.TIMM, description="of a ViT's learned positions, at another size than it was trained at"
+        PositionResampling.BICUBIC, description="of a ViT's learned positions, at another size than it was trained at"
     )
     final_norm: bool = Field(
         False, description="tokens of a ViT pass the model's last normalisation, as before its own head (facet token)"
@@ -129,6 +142,11 @@ class BackboneConfig(Settings):
     vocabulary_rows: int = Field(
         65_536, ge=1, description="local descriptors to learn visual words from at most: what it needs of memory"
     )
+
+    @field_serializer("position_resampling")
+    def _by_its_first_name(self, value: PositionResampling) -> str:
+        """As in the records of earlier versions, so that digests of settings stay what they are."""
+        return value.stored
 
     @model_validator(mode="before")
     @classmethod

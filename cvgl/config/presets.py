@@ -33,7 +33,7 @@ class Preset:
     facet: Facet
     pooling: Pooling
     preprocessing: Preprocess = Preprocess.WHOLE
-    position_resampling: PositionResampling = PositionResampling.TIMM
+    position_resampling: PositionResampling = PositionResampling.BICUBIC
     final_norm: bool = False
 
     @property
@@ -60,7 +60,7 @@ class _Transformer:
     summary: str
     depth: int
     preprocessing: Preprocess = Preprocess.WHOLE
-    position_resampling: PositionResampling = PositionResampling.TIMM
+    position_resampling: PositionResampling = PositionResampling.BICUBIC
 
     def presets(self) -> Iterator[Preset]:
         """Values of the block at the paper's relative depth, under GeM; and the class token as the model's own head sees it."""

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     DAMAGED = "damaged"
     TRUNCATED = "truncated"
     TOO_LARGE = "too_large"
+    KILLED_PROCESS = "killed_process"
     UNREADABLE = "unreadable"
     NOT_A_FILE = "not_a_file"
     MISSING = "missing"

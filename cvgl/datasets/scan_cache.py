@@ -16,7 +16,7 @@ from cvgl.hashing import SHORT, sha256_bytes
 from cvgl.lake import TEMPORARY_PREFIX, write_bytes
 
 # Part of the files' names: raise it whenever the same bytes would be judged differently than before.
-VERSION = 3
+VERSION = 4
 
 
 class Scan(BaseModel):
@@ -31,6 +31,7 @@ class Scan(BaseModel):
     width: int = 0
     height: int = 0
     turned: bool = False  # EXIF exchanges width and height
+    blank: bool = False  # every pixel has the same colour
     latitude: float | None = None
     longitude: float | None = None
     position_source: PositionSource | None = None
@@ -57,7 +58,7 @@ class ScanCache:
     """Scans in files named by a hash of their content, one for each chunk that was read."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._scans: dict[tuple[str, int, int], Scan] = {}
         for path in sorted(folder.glob(f"v{VERSION}-*.json")):
             if not path.name.startswith(TEMPORARY_PREFIX):
@@ -77,7 +78,7 @@ class ScanCache:
         if not lasting:
             return
         data = _SCANS.dump_json(lasting, exclude_defaults=True)
-        write_bytes(self._folder / f"v{VERSION}-{sha256_bytes(data)[:SHORT]}.json", data)
+        write_bytes(self.folder / f"v{VERSION}-{sha256_bytes(data)[:SHORT]}.json", data)
         self._remember(lasting)
 
     def _remember(self, scans: Iterable[Scan]) -> None:

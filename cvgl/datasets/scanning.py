@@ -8,15 +8,22 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cvgl import pictures
+from cvgl.datasets.attempts import Attempts, Key, key_of
 from cvgl.datasets.entries import Reason, RefusedError, printable
 from cvgl.datasets.exif import read_exif
+from cvgl.datasets.isolation import scan_in_isolation
 from cvgl.datasets.rasters import read_own
 from cvgl.datasets.scan_cache import Scan, ScanCache
 from cvgl.hashing import IMAGE_ID_LENGTH
 from cvgl.types import Progress, silent
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 CHUNK = 256  # pictures between two writes of the cache: what a killed process loses at most
 _REASONS: Mapping[type[pictures.PictureError], Reason] = {
@@ -29,6 +36,9 @@ _REASONS: Mapping[type[pictures.PictureError], Reason] = {
 
 def scan(paths: Sequence[Path], cache: ScanCache, max_pixels: int, progress: Progress = silent) -> dict[Path, Scan]:
     """Scans files, in threads; those that the cache knows by name, size and time are not opened.
+
+    A large picture that was being decoded when an earlier process died is looked at in a process of its own, and refused if
+    that one dies, too.
 
     Args:
         paths: absolute paths; each is looked at once.
@@ -47,19 +57,46 @@ def scan(paths: Sequence[Path], cache: ScanCache, max_pixels: int, progress: Pro
             unknown.append(path)
     total = len(scans) + len(unknown)
     progress(len(scans), total, "reading pictures")
-    for chunk in _scanned_chunks(unknown, max_pixels):
+    attempts = Attempts(cache.folder / "attempts")
+    suspects = attempts.left_behind()
+    for path in [path for path in unknown if key_of(path) in suspects]:
+        scans[path] = _scan_suspect(path, attempts, max_pixels)
+        cache.add([scans[path]])
+        progress(len(scans), total, "reading pictures")
+    attempts.forget(suspects)
+    for chunk in _scanned_chunks([path for path in unknown if path not in scans], max_pixels, attempts):
         cache.add(chunk.values())
         scans.update(chunk)
         progress(len(scans), total, "reading pictures")
     return scans
 
 
-def _scanned_chunks(paths: Sequence[Path], max_pixels: int) -> Iterator[dict[Path, Scan]]:
+def _scan_suspect(path: Path, attempts: Attempts, max_pixels: int) -> Scan:
+    """Looks at a picture that was being decoded when a process died: in one of its own, unless that was one already."""
+    key = key_of(path)
+    if key is None:
+        return scan_file(path, max_pixels)
+    if not attempts.isolated[key]:
+        with attempts.trying(key, isolated=True) as mark:
+            mark(0, 0)
+            scan = scan_in_isolation(path, max_pixels)
+        if scan is not None:
+            return scan
+    return Scan(
+        uri=key[0],
+        size=key[1],
+        mtime_ns=key[2],
+        reason=Reason.KILLED_PROCESS,
+        detail="the process that decoded it died of it; it is not tried again until the file changes",
+    )
+
+
+def _scanned_chunks(paths: Sequence[Path], max_pixels: int, attempts: Attempts | None = None) -> Iterator[dict[Path, Scan]]:
     # Decoding releases the interpreter's lock; a few threads more than cores hide a slow disk.
     with ThreadPoolExecutor(min(16, (os.cpu_count() or 1) + 2), thread_name_prefix="scan") as threads:
         for start in range(0, len(paths), CHUNK):
             chunk = paths[start : start + CHUNK]
-            yield dict(zip(chunk, threads.map(lambda path: scan_file(path, max_pixels), chunk), strict=True))
+            yield dict(zip(chunk, threads.map(lambda path: scan_file(path, max_pixels, attempts), chunk), strict=True))
 
 
 def scan_files(paths: Sequence[Path], max_pixels: int, progress: Progress = silent) -> list[Scan]:
@@ -72,12 +109,18 @@ def scan_files(paths: Sequence[Path], max_pixels: int, progress: Progress = sile
     return scans
 
 
-def scan_file(path: Path, max_pixels: int) -> Scan:
-    """Reads one file. Never raises for anything that a file can do: the reason is in the scan."""
+def scan_file(path: Path, max_pixels: int, attempts: Attempts | None = None) -> Scan:
+    """Reads one file. Never raises for anything that a file can do: the reason is in the scan.
+
+    Args:
+        path: absolute.
+        max_pixels: refused by its header with more.
+        attempts: where a large picture is marked while it is decoded.
+    """
     try:
         with _open(path) as stream:
             before = os.fstat(stream.fileno())
-            found = _look_inside(stream, before, path, max_pixels)
+            found = _look_inside(stream, before, path, max_pixels, attempts)
             after = os.fstat(stream.fileno())
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise RefusedError(Reason.CHANGING, "the file was being written while it was read; ingest again")
@@ -101,16 +144,28 @@ def _open(path: Path) -> io.BufferedReader:
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
 
 
-def _look_inside(stream: io.BufferedReader, status: os.stat_result, path: Path, max_pixels: int) -> Scan:
+def _look_inside(
+    stream: io.BufferedReader, status: os.stat_result, path: Path, max_pixels: int, attempts: Attempts | None
+) -> Scan:
     place = {"uri": str(path), "size": status.st_size, "mtime_ns": status.st_mtime_ns}
     if status.st_size == 0:
         return Scan(**place, reason=Reason.EMPTY, detail="the file has no bytes")
+    key: Key = (str(path), status.st_size, status.st_mtime_ns)
     try:
-        picture = pictures.decode(stream, max_pixels, path)
+        with (
+            nullcontext() if attempts is None else attempts.trying(key) as before,
+            pictures.decoded(stream, max_pixels, path, before) as picture,
+        ):
+            return _scan_of(picture, stream, place)
     except pictures.PictureError as error:
-        reason = _REASONS[type(error)]
-        # The verdict "too large" is about a setting, so it is not kept: without size and time it matches no file.
-        return Scan(**({"uri": str(path)} if reason is Reason.TOO_LARGE else place), reason=reason, detail=error.what)
+        reason, detail = _REASONS[type(error)], error.what
+    except MemoryError:
+        reason, detail = Reason.TOO_LARGE, "memory ran out while it was read"
+    # The verdict "too large" is about settings and the machine, so it is not kept: without size and time it matches no file.
+    return Scan(**({"uri": str(path)} if reason is Reason.TOO_LARGE else place), reason=reason, detail=detail)
+
+
+def _scan_of(picture: Image, stream: io.BufferedReader, place: Mapping[str, Any]) -> Scan:
     record = read_exif(picture, stream)
     raster, pages = read_own(stream, getattr(picture, "tag_v2", None))
     stream.seek(0)
@@ -120,6 +175,7 @@ def _look_inside(stream: io.BufferedReader, status: os.stat_result, path: Path, 
         width=picture.width,
         height=picture.height,
         turned=pictures.is_turned(picture),
+        blank=pictures.is_blank(picture),
         latitude=record.position[0] if record.position else None,
         longitude=record.position[1] if record.position else None,
         position_source=record.position_source,

@@ -10,10 +10,15 @@ from cvgl.datasets.entries import Listing, Reason, RefusedError, printable
 
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp", ".bmp", ".dib", ".gif", ".avif"}
+    | {".heic", ".heif", ".hif"}  # refused with what to do where the extra that reads them is not installed
     | {".jp2", ".j2k", ".j2c", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm"}
 )
 # What operating systems and archivers leave in folders; not worth a word.
-_LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "__macosx", "@eadir", "lost+found"})
+_LITTER = frozenset(
+    {"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "found.000", "__macosx", "icon\r"}
+    | {"@eadir", "#recycle", "@recycle", "#snapshot", "@snapshot", "@recently-snapshot", "@tmp", "~snapshot", "lost+found"}
+    | {"zbthumbnail.info"}
+)
 
 
 def is_litter(name: str) -> bool:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from cvgl import __version__
 from cvgl.errors import require
-from cvgl.reporting.gallery import Example, Tile, thumbnail_uri
+from cvgl.reporting.gallery import THUMBNAIL_SIZE, Example, Tile, thumbnail_or_reason, uri_of
 from cvgl.reporting.results import ResultTable
 from cvgl.reporting.theme import data_uri
 
@@ -145,10 +145,12 @@ def render(document: Document) -> str:
     )
     environment.filters["svg_uri"] = lambda data: data_uri(data, "image/svg+xml")
     template = environment.get_template("report.html.j2")
+    thumbnails, unavailable = _thumbnails([*document.examples, *document.hardest])
     text: str = template.render(
         document=document,
         links=_addresses(document.links),
-        thumbnails=_thumbnails([*document.examples, *document.hardest]),
+        thumbnails=thumbnails,
+        unavailable=unavailable,
         version=__version__,
     )
     return text
@@ -159,13 +161,16 @@ def _addresses(links: Mapping[str, str]) -> list[tuple[str, str, bool]]:
     return [(name, address, urlsplit(address).scheme.lower() in _SAFE_SCHEMES) for name, address in links.items() if address]
 
 
-def _thumbnails(galleries: Sequence[Gallery]) -> dict[str, str]:
-    """File -> data URI of every picture that can still be read; each is decoded once."""
+def _thumbnails(galleries: Sequence[Gallery]) -> tuple[dict[str, str], dict[str, str]]:
+    """File -> data URI of every picture that can still be read, and file -> why of the others; each is decoded once."""
     tiles: list[Tile] = []
     for gallery in galleries:
         for example in gallery.examples:
             tiles += [example.query, *(answer for strip in example.strips for answer in strip.answers)]
             tiles += [example.truth] if example.truth else []
     files = dict.fromkeys(tile.picture for tile in tiles if tile.picture is not None)
-    found = {str(file): thumbnail_uri(file) for file in files}
-    return {file: uri for file, uri in found.items() if uri is not None}
+    made = {str(file): thumbnail_or_reason(file, THUMBNAIL_SIZE) for file in files}
+    return (
+        {file: uri_of(image) for file, image in made.items() if not isinstance(image, str)},
+        {file: reason for file, reason in made.items() if isinstance(reason, str)},
+    )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cvgl import pictures
 from cvgl.errors import DataError
 from cvgl.reporting.theme import LIGHT, Theme, data_uri, drawing
 
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 
 _JPEG_QUALITY = 82
 _COLUMN, _ROW, _GAP, _TITLE = 1.08, 1.28, 0.3, 0.35  # sides of a tile with its margins, space before a strip, line of titles
+THUMBNAIL_SIZE = 112
+_WORDS = {
+    pictures.NotAPictureError: "no picture's content",
+    pictures.TooLargePictureError: "too large",
+    pictures.TruncatedPictureError: "truncated",
+    pictures.DamagedPictureError: "damaged",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +75,32 @@ class Example:
 def thumbnail(path: Path | None, size: int) -> Image | None:
     """The centre square of a picture at size x size pixels, RGB; None when the picture cannot be read (any more).
 
-    A report is about numbers first: a picture that has been moved since must not keep it from being written.
+    A report is about numbers first: a picture that has been moved or damaged since must not keep it from being written.
     """
-    from PIL import Image, ImageOps
+    image = thumbnail_or_reason(path, size)
+    return None if isinstance(image, str) else image
 
+
+def thumbnail_or_reason(path: Path | None, size: int) -> Image | str:
+    """As `thumbnail`, or in a few words why there is none."""
     if path is None:
-        return None
+        return "not known"
     try:
-        with Image.open(path) as image:
-            image.draft("RGB", (size, size))  # JPEG: decodes a large picture at an eighth of its size
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-            return ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
+        return pictures.thumbnail(path, size)
+    except pictures.PictureError as error:
+        return _WORDS.get(type(error), "damaged")
+    except DataError:
+        return "gone or unreadable"
 
 
-def thumbnail_uri(path: Path | None, size: int = 112) -> str | None:
+def thumbnail_uri(path: Path | None, size: int = THUMBNAIL_SIZE) -> str | None:
     """A thumbnail as a JPEG data URI; None when the picture cannot be read."""
     image = thumbnail(path, size)
-    if image is None:
-        return None
+    return None if image is None else uri_of(image)
+
+
+def uri_of(image: Image) -> str:
+    """A picture as a JPEG data URI."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     return data_uri(buffer.getvalue(), "image/jpeg")
@@ -128,9 +142,10 @@ def retrieval_gallery(examples: Sequence[Example], theme: Theme = LIGHT, size: i
 def _draw_tile(axis: Any, left: float, row: int, tile: Tile, theme: Theme, size: int) -> None:
     from matplotlib.patches import Rectangle
 
-    top, image = row * _ROW, thumbnail(tile.picture, size)
-    if image is None:
+    top, image = row * _ROW, thumbnail_or_reason(tile.picture, size)
+    if isinstance(image, str):
         axis.text(left + 0.5, top + 0.5, "no\npicture", ha="center", va="center", fontsize=7, color=theme.muted)
+        axis.text(left + 0.5, top + 0.8, image, ha="center", va="center", fontsize=5, color=theme.muted)
     else:
         axis.imshow(image, extent=(left, left + 1, top + 1, top), aspect="auto", interpolation="bilinear")
     colour = {True: theme.right, False: theme.wrong, None: theme.grid}[tile.correct]

@@ -16,7 +16,7 @@ from cvgl.features.alignment import Pass
 from cvgl.features.description import prepare
 from cvgl.hashing import image_id
 from cvgl.lake import write_parquet
-from cvgl.pictures import MAX_PIXELS, open_rgb
+from cvgl.pictures import MAX_PIXELS, opened_rgb
 from cvgl.types import Embedder, View
 
 if TYPE_CHECKING:
@@ -76,13 +76,16 @@ def read_and_prepare(
         return Failure(row.uri, "unreadable", f"the file cannot be read: {error.strerror or error}")
     if image_id(data) != row.image_id:
         return Failure(row.uri, "changed", "the file has changed since it was ingested; ingest the source again")
+    view = View(row.view)
     try:
-        # Its size was accepted when it was ingested, and the content is the same.
-        picture = open_rgb(data, max_pixels=max(MAX_PIXELS, row.width * row.height))
+        # Its size was accepted when it was ingested, and the content is the same. Other threads' pictures wait for memory until
+        # the model's inputs are made of this one.
+        with opened_rgb(data, max_pixels=max(MAX_PIXELS, row.width * row.height)) as picture:
+            return Prepared(row.image_id, row.uri, view, prepare(picture, embedder, view, alignment, wanted))
     except DataError as error:
         return Failure(row.uri, "undecodable", error.what)
-    view = View(row.view)
-    return Prepared(row.image_id, row.uri, view, prepare(picture, embedder, view, alignment, wanted))
+    except MemoryError:
+        return Failure(row.uri, "undecodable", f"memory ran out while its {row.width} x {row.height} pixels were prepared")
 
 
 def check_recoverable(pictures: Iterable[tuple[str, str]], damaged: Collection[Path], described: Collection[str]) -> None:

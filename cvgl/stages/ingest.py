@@ -98,6 +98,7 @@ def ingest(
             before_writing(scans)
         scans = with_neighbours_zones(listing.entries, scans)
         listing.notes += camera_notes(listing.entries, scans)
+        listing.notes += _blank_note(scans)
         current = _current_images(lake, config.dataset)
         doubt = suspicion(listing.entries, scans, has_map=any(map(_is_on_a_map, current.values())))
         if doubt is not None:
@@ -150,6 +151,12 @@ def _current_images(lake: Lake, dataset: str) -> dict[str, Mapping[str, Any]]:
     if not parquet_files(lake.images(dataset)):
         return {}
     return {row["image_id"]: row for row in read_images(lake, dataset).to_pylist()}
+
+
+def _blank_note(scans: Mapping[Path, Scan]) -> list[str]:
+    """Pictures of one colour are sound, and may be a map's water, but no place can be told by them."""
+    blank = [path for path, scan in scans.items() if scan.blank]
+    return [f"{len(blank)} pictures show one colour only, such as {blank[0]}"] if blank else []
 
 
 def _from_elsewhere(

@@ -9,20 +9,21 @@ this module does not import.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from cvgl.config import Device, ExtractConfig
-from cvgl.errors import ConfigError, DataError, ModelError
+from cvgl.datasets.membership import members
+from cvgl.errors import ConfigError, CvglError, DataError, ModelError
 from cvgl.lake import Lake
 from cvgl.localization import FramePlacement, Placement, ReferenceIndex, locate
 from cvgl.localization.placing import localize_together as place_together
 from cvgl.localization.sequence import localize_sequence as place_sequence
-from cvgl.pictures import open_rgb
+from cvgl.pictures import is_blank, opened_rgb
 from cvgl.stages.map_positions import warning_of
 from cvgl.stages.maps import Map, open_map
 from cvgl.stages.sequences import natural_order
@@ -30,13 +31,29 @@ from cvgl.stages.vocabulary import loadable
 from cvgl.types import Progress, View, silent
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from cvgl.types import Embedder, Float32Array
 
 logger = logging.getLogger(__name__)
+AnyPlacement = TypeVar("AnyPlacement", bound=Placement)
 
-_AT_ONCE = 32  # pictures decoded at once: what a folder of large photographs needs of memory
+_AT_ONCE = 32  # pictures that go through the model together
+_LEAST_LENGTH = 1e-6  # of a descriptor, and of what tells similarities apart
+_BLANK = "the picture shows nothing: every pixel has the same colour"
+_NO_DESCRIPTOR = "the picture has no descriptor that could be compared: nothing of it is left in the adapter's space"
+_NO_CHOICE = "every reference looks equally like the picture, so that none of them tells where it was taken"
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Pictures to place.
+
+    Attributes:
+        paths: in order; one that was given twice is there twice.
+        refused: why some of them are not even opened.
+    """
+
+    paths: Sequence[Path]
+    refused: Mapping[Path, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +62,7 @@ class _Asked:
 
     Attributes:
         files: all that were given, in order.
-        problems: why some of them cannot be used.
+        problems: why some of them cannot be used, by their number.
         descriptors: float32 (n, d), of the others, in order.
         index: the map, in the same space.
         adapter: the run, or ``"frozen"``.
@@ -53,14 +70,23 @@ class _Asked:
     """
 
     files: Sequence[Path]
-    problems: Mapping[Path, str]
+    problems: Mapping[int, str]
     descriptors: Float32Array
     index: ReferenceIndex
     adapter: str
     warning: str | None
 
     def usable(self) -> list[str]:
-        return [str(path) for path in self.files if path not in self.problems]
+        return [str(path) for number, path in enumerate(self.files) if number not in self.problems]
+
+    def refused(self, number: int) -> Placement:
+        """What is said of a picture that cannot be used."""
+        return Placement(picture=str(self.files[number]), adapter=self.adapter, problem=self.problems[number])
+
+    def judged(self, placement: AnyPlacement, descriptor: Float32Array) -> AnyPlacement:
+        """A placement with the map's warning, or with its problem where no reference is more similar than the others."""
+        judged = _with_a_choice(placement, descriptor, self.index)
+        return judged.model_copy(update={"warning": self.warning}) if judged.placed else judged
 
 
 def localize(
@@ -96,13 +122,9 @@ def localize(
         DataError: the dataset has no reference to search.
     """
     asked = _ask(_files(pictures), dataset, lake, run, device, progress, corrected=corrected)
-    placed = iter(locate(asked.usable(), asked.descriptors, asked.index, top_k, adapter=asked.adapter))
-    return [
-        Placement(picture=str(path), adapter=asked.adapter, problem=asked.problems[path])
-        if path in asked.problems
-        else next(placed).model_copy(update={"warning": asked.warning})
-        for path in asked.files
-    ]
+    placements = locate(asked.usable(), asked.descriptors, asked.index, top_k, adapter=asked.adapter)
+    placed = iter(map(asked.judged, placements, asked.descriptors))
+    return [asked.refused(number) if number in asked.problems else next(placed) for number in range(len(asked.files))]
 
 
 def localize_together(
@@ -121,16 +143,13 @@ def localize_together(
     Returns:
         A `JointPlacement` for the pictures that can be read (none when no picture can), then the others with their problems.
     """
-    asked = _ask(_files(pictures), dataset, lake, run, device, progress, corrected=corrected)
-    refused = [
-        Placement(picture=str(path), adapter=asked.adapter, problem=asked.problems[path])
-        for path in asked.files
-        if path in asked.problems
-    ]
+    asked = _ask(_files(dict.fromkeys(pictures)), dataset, lake, run, device, progress, corrected=corrected)
+    refused = [asked.refused(number) for number in sorted(asked.problems)]
     if not asked.usable():
         return refused
-    placed = place_together(asked.usable(), asked.descriptors, asked.index, top_k, adapter=asked.adapter)
-    return [placed.model_copy(update={"warning": asked.warning}), *refused]
+    joint = place_together(asked.usable(), asked.descriptors, asked.index, top_k, adapter=asked.adapter)
+    mean = asked.descriptors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return [asked.judged(joint, mean), *refused]
 
 
 def localize_sequence(
@@ -156,22 +175,22 @@ def localize_sequence(
     Returns:
         One placement a picture, in order. A picture that cannot be read has its `problem`, and is a gap for the others.
     """
-    files = _files(pictures, lambda path: natural_order(str(path)))
-    asked = _ask(files, dataset, lake, run, device, progress)
-    readable = [path not in asked.problems for path in files]
-    descriptors = np.zeros((len(files), asked.index.descriptors.shape[1]), np.float32)
+    asked = _ask(_files(pictures), dataset, lake, run, device, progress)
+    readable = [number not in asked.problems for number in range(len(asked.files))]
+    descriptors = np.zeros((len(asked.files), asked.index.descriptors.shape[1]), np.float32)
     descriptors[readable] = asked.descriptors
-    placed = place_sequence(list(map(str, files)), descriptors, asked.index, top_k, window=window, adapter=asked.adapter)
+    names = list(map(str, asked.files))
+    placed = place_sequence(names, descriptors, asked.index, top_k, window=window, adapter=asked.adapter)
     return [
-        frame.model_copy(update={"warning": asked.warning})
-        if usable
-        else FramePlacement(picture=str(path), frame=frame.frame, adapter=asked.adapter, problem=asked.problems[path])
-        for path, usable, frame in zip(files, readable, placed, strict=True)
+        FramePlacement(picture=names[number], frame=frame.frame, adapter=asked.adapter, problem=asked.problems[number])
+        if number in asked.problems
+        else frame.model_copy(update={"warning": asked.warning})
+        for number, frame in enumerate(placed)
     ]
 
 
 def _ask(
-    files: Sequence[Path],
+    files: _Files,
     dataset: str,
     lake: Lake,
     run: str | None,
@@ -186,24 +205,53 @@ def _ask(
     config = config.model_copy(update={"backbone": loadable(config.backbone, lake)})
     embedder = _embedder(config, device, found)
     described, problems = _describe(files, embedder, config, found.query_view, progress)
+    transformed = found.transform.transform_query(described)
+    usable = np.asarray(np.isfinite(transformed).all(axis=1) & (np.linalg.norm(transformed, axis=1) > _LEAST_LENGTH))
+    numbers = [number for number in range(len(files.paths)) if number not in problems]
+    problems |= {number: _NO_DESCRIPTOR for number, is_usable in zip(numbers, usable.tolist(), strict=True) if not is_usable}
     # A map that is made on the spot takes its positions from the table; one that was published is a copy.
     warning = warning_of(lake, dataset) if run is None else None
     if warning is not None:
         logger.warning("%s", warning)
-    return _Asked(files, problems, found.transform.transform_query(described), found.index, found.adapter, warning)
+    return _Asked(files.paths, problems, transformed[usable], found.index, found.adapter, warning)
 
 
-def _files(pictures: Sequence[Path], order: Callable[[Path], Any] | None = None) -> list[Path]:
-    """The files given; those of a folder in an order, by path where none is given."""
-    files: list[Path] = []
-    for path in pictures:
-        below = [p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")] if path.is_dir() else [path]
-        files += sorted(below, key=order)
-    if not files:
+def _files(pictures: Iterable[Path]) -> _Files:
+    """The files given, and those of folders by name, with numbers as numbers. A file that is given is always tried.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    given = list(pictures)
+    named = {path for path in given if not path.is_dir()}
+    paths: list[Path] = []
+    refused: dict[Path, str] = {}
+    for path in given:
+        if path in named:
+            paths.append(path)
+            continue
+        inside = members(path)
+        if inside.beside:
+            logger.warning("%s: %s", path, inside.note())
+        fresh = ({*inside.pictures, *inside.refused} - named).difference(paths)
+        paths += sorted(fresh, key=lambda one: natural_order(str(one)))
+        refused |= {one: inside.refused[one] for one in fresh if one in inside.refused}
+    if not paths:
         raise ConfigError(
-            "there are no pictures to place", where=", ".join(map(str, pictures)), fix="give pictures or a folder"
+            "there are no pictures to place", where=", ".join(map(str, given)), fix="give pictures or a folder of pictures"
         )
-    return files
+    return _Files(paths, refused)
+
+
+def _with_a_choice(placement: AnyPlacement, descriptor: Float32Array, index: ReferenceIndex) -> AnyPlacement:
+    """A placement, or its problem where all references are equally similar and the first of them means nothing."""
+    if placement.margin is None or placement.margin > 0:
+        return placement
+    scores = index.descriptors @ descriptor
+    if float(np.ptp(scores)) > _LEAST_LENGTH:
+        return placement
+    nowhere = dict.fromkeys(("latitude", "longitude", "x", "y", "crs", "score", "margin"))
+    return placement.model_copy(update={**nowhere, "top_k": (), "problem": _NO_CHOICE})
 
 
 def _embedder(config: ExtractConfig, device: Device, found: Map) -> Embedder:
@@ -224,38 +272,52 @@ def _embedder(config: ExtractConfig, device: Device, found: Map) -> Embedder:
 
 
 def _describe(
-    files: Sequence[Path], embedder: Embedder, config: ExtractConfig, view: View, progress: Progress
-) -> tuple[Float32Array, dict[Path, str]]:
-    """Frozen descriptors of what can be used, in order, and why the rest cannot."""
+    files: _Files, embedder: Embedder, config: ExtractConfig, view: View, progress: Progress
+) -> tuple[Float32Array, dict[int, str]]:
+    """Frozen descriptors of what can be used, in order, and why the rest cannot, by its number."""
+    from cvgl.features.batches import BatchSize
+    from cvgl.features.description import describe_prepared
+
     rows, problems = [np.zeros((0, embedder.dimension), np.float32)], {}
-    for start in range(0, len(files), _AT_ONCE):
-        progress(start, len(files), "describing")
-        opened: dict[Path, Image] = {}
-        for path in files[start : start + _AT_ONCE]:
+    batch, at_once = BatchSize(config.batch_size), min(_AT_ONCE, config.batch_size)
+    for start in range(0, len(files.paths), at_once):
+        progress(start, len(files.paths), "describing")
+        numbers, prepared = [], []
+        for number in range(start, min(start + at_once, len(files.paths))):
             try:
-                opened[path] = open_rgb(path)
-            except DataError as error:
-                problems[path] = error.what
-        found, refused = _describe_opened(opened, embedder, config, view)
-        rows += found
-        problems |= refused
-    progress(len(files), len(files), "described")
+                values = _prepared(files.paths[number], files.refused, embedder, config, view)
+            except CvglError as error:
+                problems[number] = error.what
+            else:
+                numbers.append(number)
+                prepared.append(values)
+        described = describe_prepared(prepared, [view] * len(prepared), embedder, config.alignment, batch)
+        usable = np.asarray(np.isfinite(described).all(axis=1))
+        rows.append(described[usable])
+        problems |= {
+            number: "the model gives no finite descriptor for this picture"
+            for number, is_usable in zip(numbers, usable.tolist(), strict=True)
+            if not is_usable
+        }
+    progress(len(files.paths), len(files.paths), "described")
     return np.concatenate(rows), problems
 
 
-def _describe_opened(
-    opened: Mapping[Path, Image], embedder: Embedder, config: ExtractConfig, view: View
-) -> tuple[list[Float32Array], dict[Path, str]]:
-    from cvgl.features import describe
+def _prepared(path: Path, refused: Mapping[Path, str], embedder: Embedder, config: ExtractConfig, view: View) -> Float32Array:
+    """The model's inputs of a picture.
 
+    Raises:
+        DataError: it cannot be used.
+        ModelError: no model input can be made of it.
+    """
+    from cvgl.features.description import prepare
+
+    if path in refused:
+        raise DataError(refused[path], where=path)
     try:
-        return [describe(list(opened.values()), embedder, view, config.alignment, config.batch_size)], {}
-    except ModelError:
-        # One picture without a usable descriptor must not cost the others theirs: find out which it is.
-        found, refused = [], {}
-        for path, picture in opened.items():
-            try:
-                found.append(describe([picture], embedder, view, config.alignment))
-            except ModelError as error:
-                refused[path] = error.what
-        return found, refused
+        with opened_rgb(path) as image:
+            if is_blank(image):
+                raise DataError(_BLANK, where=path, fix="look at it")
+            return prepare(image, embedder, view, config.alignment)
+    except MemoryError as error:
+        raise DataError("memory ran out while the picture was prepared", where=path, fix="make it smaller") from error

@@ -67,7 +67,7 @@ def test_the_released_way_scales_by_a_tenth_more_than_the_places(old: int, side:
     ours = resample(learned, (side, side), PositionResampling.RELEASED)
     assert ours.shape == (1, 5, side, side)
     assert torch.allclose(ours.double(), released(learned, side), atol=1e-4)
-    exact = resample(learned, (side, side), PositionResampling.TIMM)
+    exact = resample(learned, (side, side), PositionResampling.BICUBIC)
     assert not torch.allclose(ours, exact, atol=1e-3)
 
 
@@ -90,7 +90,7 @@ def test_positions_that_fit_are_left_alone_and_not_mentioned(weights: Path) -> N
     assert all(one.identity == at_home[0].identity for one in at_home)
     assert "position_resampling" not in at_home[0].identity
     elsewhere = [load(weights, image_size=48, position_resampling=way).identity for way in WAYS]
-    assert [one["position_resampling"] for one in elsewhere] == WAYS
+    assert [one["position_resampling"] for one in elsewhere] == ["timm", "timm-antialiased", "released"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -105,7 +105,7 @@ def test_a_checkpoint_of_another_size_is_resampled_once(tmp_path: Path, way: Pos
     expected = resample(grid, (side, side), way).flatten(2).transpose(1, 2)
     assert torch.equal(positions(ours)[:, :1], state["pos_embed"][:, :1]), "the class token keeps its own"
     assert torch.allclose(positions(ours)[:, 1:], expected, atol=1e-6)
-    assert ours.identity["position_resampling"] == way
+    assert ours.identity["position_resampling"] == way.stored
 
 
 def test_positions_in_half_precision_are_resampled_in_full(tmp_path: Path) -> None:
@@ -161,3 +161,22 @@ def test_other_kinds_of_positions_follow_as_timm_has_it(tmp_path: Path, name: st
         tokens = model.forward_intermediates(pictures, indices=[4], return_prefix_tokens=True, intermediates_only=True)[0][1]
     expected = torch.nn.functional.normalize(tokens[:, 0], dim=1).numpy()
     assert ours.embed(pictures.numpy()) == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_old_name_of_a_way_is_read_and_written_and_the_new_one_is_honest() -> None:
+    old, new = (BackboneConfig(name="vit_of_tests", position_resampling=word) for word in ("timm", "bicubic"))
+    assert old == new
+    assert old.position_resampling is PositionResampling.BICUBIC
+    for mode in ("json", "python"):
+        assert new.model_dump(mode=mode)["position_resampling"] == "timm", "records and fingerprints stay what they are"
+    assert [str(way) for way in PositionResampling] == ["bicubic", "timm-antialiased", "released"]
+
+
+@pytest.mark.parametrize("size", [16, 48])
+def test_what_is_called_timms_is_what_timm_does_unasked(tmp_path: Path, size: int) -> None:
+    state = models.random_weights("vit_of_tests")
+    torch.save(state, tmp_path / "w.pt")
+    side = size // 8
+    expected = resample_abs_pos_embed(state["pos_embed"], [side, side], num_prefix_tokens=1)
+    assert torch.allclose(positions(load(tmp_path / "w.pt", image_size=size, position_resampling="timm-antialiased")), expected)
+    assert not torch.allclose(positions(load(tmp_path / "w.pt", image_size=size)), expected, atol=1e-4)

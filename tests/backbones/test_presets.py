@@ -55,7 +55,7 @@ def test_a_preset_is_what_timm_has(name: str) -> None:
     assert is_plain(model)
     assert model.cls_token is not None
     assert preset.layers == (depth - 1 if preset.pooling is Pooling.CLS else default_layer(depth),)
-    if preset.position_resampling is not PositionResampling.TIMM:
+    if preset.position_resampling is not PositionResampling.BICUBIC:
         assert model.pos_embed is not None
     if preset.preprocessing is Preprocess.RELEASED:
         assert 252 % model.patch_embed.patch_size[0] == 0
@@ -94,7 +94,7 @@ def test_the_papers_preset_is_the_papers() -> None:
         ({"facet": "key", "pooling": "max"}, {"facet": Facet.KEY, "pooling": Pooling.MAX}),
         ({"gem_p": 5.0, "image_size": 518}, {"gem_p": 5.0, "image_size": 518}),
         ({"preprocessing": "whole"}, {"preprocessing": Preprocess.WHOLE}),
-        ({"position_resampling": "timm"}, {"position_resampling": PositionResampling.TIMM}),
+        ({"position_resampling": "timm"}, {"position_resampling": PositionResampling.BICUBIC}),
         ({"checkpoint": "w.pth", "rings": 2}, {"checkpoint": "w.pth", "rings": 2}),
     ],
 )

@@ -8,6 +8,7 @@ import struct
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,9 +121,9 @@ def test_only_new_and_changed_files_are_read(tmp_path: Path, monkeypatch: pytest
     read: list[str] = []
     whole = scanning.scan_file
 
-    def counted(path: Path, limit: int) -> Scan:
+    def counted(path: Path, *settings: Any) -> Scan:
         read.append(path.name)
-        return whole(path, limit)
+        return whole(path, *settings)
 
     monkeypatch.setattr(scanning, "scan_file", counted)
     assert scan(paths, ScanCache(tmp_path / "cache"), LIMIT) == first

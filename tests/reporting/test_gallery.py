@@ -11,7 +11,7 @@ from PIL import Image
 
 from cvgl.errors import DataError
 from cvgl.reporting import LIGHT, Example, Strip, Tile, retrieval_gallery, to_png
-from cvgl.reporting.gallery import thumbnail, thumbnail_uri
+from cvgl.reporting.gallery import thumbnail, thumbnail_or_reason, thumbnail_uri
 from tests.data.pictures import place_picture, save
 
 
@@ -59,6 +59,31 @@ class TestThumbnails:
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
         assert thumbnail(path, 16) is None
 
+    def test_damaged_exif_does_not_matter(self, tmp_path: Path) -> None:
+        stream = io.BytesIO()
+        broken = b"Exif\0\0MM\0*\0\0\0\x08\0\x02\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\x02\x13\0\x0c\xff\xff\xff\xff\0\0\0\x01"
+        place_picture(1, size=40).save(stream, "JPEG", exif=broken)
+        (tmp_path / "a.jpg").write_bytes(stream.getvalue())
+        assert thumbnail(tmp_path / "a.jpg", 16) is not None
+
+    @pytest.mark.parametrize(("error"), [KeyError("x"), TypeError("x"), AttributeError("x"), ZeroDivisionError("x")])
+    def test_whatever_exif_does_the_report_is_written(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        path = save(place_picture(1, size=40), tmp_path / "a.jpg")
+
+        def fail(self: object) -> object:
+            raise error
+
+        monkeypatch.setattr(Image.Image, "getexif", fail)
+        assert thumbnail(path, 16) is not None
+
+    def test_formats_that_are_not_let_in_are_not_opened(self, tmp_path: Path) -> None:
+        for kind in ("ICO", "PCX", "TGA", "EPS"):
+            path = tmp_path / "a.jpg"
+            place_picture(1, size=32).save(path, kind)
+            assert thumbnail_or_reason(path, 16) == "no picture's content", kind
+
 
 class TestRetrievalGallery:
     def example(self, folder: Path, answers: int = 3) -> Example:
@@ -88,6 +113,11 @@ class TestRetrievalGallery:
         gone = Tile(tmp_path / "gone.png", "x", correct=True)
         figure = retrieval_gallery([Example(gone, (Strip("frozen", (gone,)),))])
         assert [text.get_text() for text in figure.axes[0].texts].count("no\npicture") == 2
+
+    def test_a_tile_says_why_there_is_no_picture(self, tmp_path: Path) -> None:
+        (tmp_path / "a.jpg").write_bytes(b"text")
+        figure = retrieval_gallery([Example(Tile(tmp_path / "a.jpg", "x"), ())])
+        assert "no picture's content" in [text.get_text() for text in figure.axes[0].texts]
 
     def test_uneven_examples(self, tmp_path: Path) -> None:
         examples = [self.example(tmp_path, 3), self.example(tmp_path, 1), Example(Tile(None, "alone"), ())]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cvgl.adaptation import Origin, adapt
 from cvgl.config import AdaptConfig, AlignmentConfig, BackboneConfig, Device, ExtractConfig, IngestConfig
@@ -18,6 +19,8 @@ from cvgl.errors import ConfigError, LakeError, ModelError
 from cvgl.features import FeatureStore
 from cvgl.lake import Lake, read_json, write_json
 from cvgl.localization.bundle import CurrentMap, Serving
+from cvgl.localization.placement import Position
+from cvgl.localization.placing import Reference, ReferenceIndex, locate
 from cvgl.stages import localize as stage
 from cvgl.stages.extract import extract
 from cvgl.stages.ingest import ingest
@@ -121,7 +124,7 @@ def test_only_the_gallery_is_searched_and_everything_when_there_is_none(
 def test_bad_pictures_say_why_and_good_ones_are_answered(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
     folder = tmp_path / "asked"
     good = views(tmp_path)
-    (folder / "a-note.txt").write_text("not a picture")
+    (folder / "a-note.jpg").write_text("not a picture")
     (folder / "b-empty.png").write_bytes(b"")
     (folder / "c-cut.png").write_bytes(good[0].read_bytes()[:200])
     (folder / ".hidden").write_text("x")
@@ -129,13 +132,44 @@ def test_bad_pictures_say_why_and_good_ones_are_answered(lake: Lake, features: A
 
     placements = {Path(p.picture).name: p for p in localize([folder, missing], "town", lake)}
 
-    assert list(placements) == [*names, "a-note.txt", "b-empty.png", "c-cut.png", "missing.png"]
+    assert list(placements) == [*names, "a-note.jpg", "b-empty.png", "c-cut.png", "missing.png"]
     assert [name for name, placement in placements.items() if placement.placed] == names
-    for name in ("a-note.txt", "b-empty.png", "c-cut.png", "missing.png"):
+    for name in ("a-note.jpg", "b-empty.png", "c-cut.png", "missing.png"):
         assert placements[name].problem
         assert placements[name].latitude is placements[name].score is None
         assert placements[name].top_k == ()
     json.dumps([placement.model_dump(mode="json") for placement in placements.values()], allow_nan=False)
+
+
+def test_a_folder_of_a_drone_gives_its_frames_and_nothing_else(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
+    folder = tmp_path / "asked"
+    frames = views(tmp_path)
+    for frame in frames:
+        save(Image.open(frame), folder / "@eaDir" / frame.name / "SYNOPHOTO_THUMB_M.jpg")
+        for ending in (".srt", ".pgw", ".csv"):
+            frame.with_suffix(ending).write_text("x")
+    save(place_picture(0, size=8), folder / "z.tif").rename(folder / "z.dng")
+    placements = {Path(p.picture).name: p for p in localize([folder], "town", lake)}
+    assert list(placements) == [*(frame.name for frame in frames), "z.dng"]
+    assert [name for name, one in placements.items() if not one.placed] == ["z.dng"]
+
+
+def test_a_picture_that_shows_nothing_has_no_answer(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
+    blank = save(Image.new("RGB", (40, 40), (9, 9, 9)), tmp_path / "blank.png")
+    good = views(tmp_path)[0]
+    first, second, third = localize([blank, good, good], "town", lake)
+    assert (first.placed, first.score, first.top_k) == (False, None, ())
+    assert second == third, "a file that is given twice is answered twice"
+
+
+def test_a_map_on_which_all_is_alike_gives_no_answer() -> None:
+    alike = ReferenceIndex(
+        tuple(Reference(image_id=str(n), uri=str(n), position=Position(latitude=n, longitude=0)) for n in range(3)),
+        np.tile(np.asarray([[1, 0]], np.float32), (3, 1)),
+    )
+    [placement] = locate(["a"], np.asarray([[1, 0]], np.float32), alike)
+    judged = stage._with_a_choice(placement, np.asarray([1, 0], np.float32), alike)
+    assert (judged.placed, judged.latitude, judged.score, judged.top_k) == (False, None, None, ())
 
 
 def test_all_pictures_bad_is_still_an_answer(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
@@ -213,7 +247,7 @@ def test_pictures_of_the_map_itself_get_the_descriptors_of_extraction(
     found = open_map(lake, "town")
     embedder = stage._embedder(found.model.extract, Device.AUTO, found)
     described, problems = stage._describe(
-        [Path(row["uri"]) for row in drone], embedder, found.model.extract, View.DRONE, silent
+        stage._Files([Path(row["uri"]) for row in drone]), embedder, found.model.extract, View.DRONE, silent
     )
     assert problems == {}
     np.testing.assert_allclose(described, extracted, atol=1e-5)

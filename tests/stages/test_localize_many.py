@@ -74,7 +74,7 @@ def flight(folder: Path) -> list[Path]:
 
 def test_photos_of_one_place_get_one_answer(lake: Lake, tmp_path: Path) -> None:
     asked = photos(tmp_path / "asked", 5)
-    bad = tmp_path / "asked/zz-note.txt"
+    bad = tmp_path / "asked/zz-note.jpg"
     bad.write_text("not a picture")
     joint, refused = localize_together([tmp_path / "asked"], "town", lake, run=RUN, top_k=2)
     assert isinstance(joint, JointPlacement)

@@ -69,7 +69,7 @@ def _check(config: BackboneConfig) -> None:
         "rings": config.rings != 1,
         "cells": config.cells != 1,
         "preprocessing": config.preprocessing is not Preprocess.WHOLE,
-        "position_resampling": config.position_resampling is not PositionResampling.TIMM,
+        "position_resampling": config.position_resampling is not PositionResampling.BICUBIC,
         "final_norm": config.final_norm,
     }
     meaningless = [name for name, is_given in given.items() if is_given]
