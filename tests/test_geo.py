@@ -169,6 +169,23 @@ def test_a_shift_of_datum_that_is_not_known_is_an_error_and_not_left_out() -> No
 
 
 @pytest.mark.parametrize(
+    ("crs", "x", "y"),
+    [("EPSG:4490", 120.0, 30.0), ("EPSG:9474", 40.0, 55.0), ("EPSG:9000", 10.0, 50.0), ("EPSG:6322", -157.0, 21.0)],
+)
+def test_datums_of_the_same_system_need_no_shift(crs: str, x: float, y: float) -> None:
+    # China 2000 and PZ-90.02: PROJ knows no way to WGS 84, or fails to list them, and there is none to go.
+    there = to_wgs84(x, y, crs)
+    assert [float(there.latitude), float(there.longitude)] == pytest.approx([y, x], abs=3e-5)
+    assert there.accuracy_m <= 4
+
+
+@pytest.mark.parametrize("crs", ["EPSG:6983", "EPSG:10175", "+proj=utm +zone=32 +ellps=GRS80", "+proj=longlat +ellps=bessel"])
+def test_datums_that_say_too_little_are_not_taken_for_wgs_84(crs: str) -> None:
+    # The Israeli IG05 lies 78 m from WGS 84 on the same ellipsoid: an ellipsoid is no datum.
+    assert to_wgs84(35.0, 32.0, crs).without_shift
+
+
+@pytest.mark.parametrize(
     ("crs", "x", "y", "accuracy"),
     [("EPSG:27700", 530_000, 180_000, 2), ("EPSG:31467", 3_513_000, 5_400_000, 3), ("EPSG:32632", 5e5, 5e6, 0)],
 )

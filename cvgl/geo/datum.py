@@ -6,6 +6,8 @@ said. Here that is an error, and every result says how right it is.
 
 from __future__ import annotations
 
+import re
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
 
     Float64Array = NDArray[np.float64]
 
+# Datums that PROJ knows no way from to WGS 84, though by their definition they realise the same system (ITRS) or, as those of
+# North America, one within 2 m of it. By pyproj's name of the datum; ITRF's and IGS's own frames it calls dynamic.
+_SAME_BY_DEFINITION = re.compile(
+    r"China 2000|SIRGAS|NAD83|North American Datum of 1983|Posiciones Geodesicas Argentinas|Israeli Geodetic Datum 2005"
+    r"|European Terrestrial Reference System 1989|ETRS89|Latvian coordinate system 2020"
+)
+_SAME_M = 4.0  # how far those lie from WGS 84 at most: plates have moved since, and NAD83's origin lies 2 m off
 _MARGIN = 0.2  # degrees that a shift is used beyond the area it was made for: tiles at a border
 _FIX = "install PROJ's grids (projsync, or the environment variable PROJ_DATA), or give positions in WGS 84 (EPSG:4326)"
 
@@ -90,6 +99,9 @@ def to_wgs84(x: ArrayLike, y: ArrayLike, crs: str) -> Geographic:
             result[1, rows], result[0, rows] = shift.transformer.transform(across[rows], up[rows])
             result[2, rows] = shift.accuracy_m
             remaining[rows] = False
+    if remaining.any() and _is_same_by_definition(frame):
+        result[0, remaining], result[1, remaining], result[2, remaining] = latitude[remaining], longitude[remaining], _SAME_M
+        remaining[:] = False
     result[:2, ~np.isfinite(result[:2]).all(0)] = np.nan
     outside = np.abs(result[1]) > 180
     result[1, outside] = (result[1, outside] + 180) % 360 - 180
@@ -113,7 +125,7 @@ def missing_grids(crs: str) -> tuple[str, ...]:
     """Files of PROJ's that are not installed and would make latitude and longitude more right, the best shift's."""
     operations = [
         operation
-        for operation in _group(frame_of(crs)).unavailable_operations
+        for operation in _ways(frame_of(crs)).unavailable
         if operation.grids and not all(grid.available for grid in operation.grids)
     ]
     if not operations:
@@ -138,21 +150,36 @@ def _with_grids(names: tuple[str, ...]) -> str:
     return _FIX if not names else f"{_FIX}; {', '.join(names[:3])} would do"
 
 
-@lru_cache(maxsize=64)
-def _group(frame: Frame) -> Any:
-    import warnings
+def _is_same_by_definition(frame: Frame) -> bool:
+    if frame.crs.is_bound:
+        return False
+    datum = frame.geodetic.datum
+    return datum.type_name.startswith("Dynamic") or _SAME_BY_DEFINITION.match(datum.name) is not None
 
-    from pyproj.transformer import TransformerGroup
+
+class _Ways(NamedTuple):
+    transformers: tuple[Any, ...]
+    unavailable: tuple[Any, ...]
+
+
+@lru_cache(maxsize=64)
+def _ways(frame: Frame) -> _Ways:
+    import pyproj
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a better operation is not available: said with its metres
-        return TransformerGroup(frame.crs, WGS84, always_xy=True, allow_ballpark=False)
+        try:
+            group = pyproj.transformer.TransformerGroup(frame.crs, WGS84, always_xy=True, allow_ballpark=False)
+        except (IndexError, pyproj.exceptions.ProjError):
+            # A chain of operations that PROJ cannot give x first (EPSG:9474) fails the whole group, up to pyproj 3.7.
+            return _Ways((), ())
+    return _Ways(tuple(group.transformers), tuple(group.unavailable_operations))
 
 
 @lru_cache(maxsize=64)
 def _shifts(frame: Frame) -> tuple[_Shift, ...]:
     shifts = []
-    for transformer in _group(frame).transformers:
+    for transformer in _ways(frame).transformers:
         area, accuracy = transformer.area_of_use, transformer.accuracy
         shifts.append(_Shift(transformer, None if area is None else area.bounds, accuracy if accuracy >= 0 else np.nan))
     return tuple(sorted(shifts, key=lambda shift: shift.rank))
