@@ -27,6 +27,7 @@ from cvgl.datasets.manifest import contained, known_columns, renamed
 from cvgl.datasets.records import Cell, read_records
 from cvgl.datasets.sidecars import Sidecars
 from cvgl.errors import ConfigError, DataError
+from cvgl.geo import frame_of, ground_distance_m, is_true_to_scale
 from cvgl.hashing import digest_json, sha256_file
 from cvgl.lake import write_bytes
 from cvgl.pictures import open_rgb
@@ -79,16 +80,19 @@ class Map:
 
         Args:
             x, y: the point, in the map's frame.
-            size_m: side, in the frame's unit.
+            size_m: side on the ground, metres.
             turn: degrees.
 
         Returns:
             A picture with sides of `SIDE` pixels.
+
+        Raises:
+            DataError: the frame is unknown, or its squares are none on the ground there, as those of degrees.
         """
         from PIL import Image as Images
 
         across, down = (x - self.world.c) / self.world.a, (y - self.world.f) / self.world.e  # of the middle of a pixel
-        size = size_m / self.world.a
+        size = size_m / self._pixel_m(x, y)
         half = math.ceil(size / math.sqrt(2)) + 2
         left, top = math.floor(across) - half, math.floor(down) - half
         window = self._window(left, top, 2 * half + 1)
@@ -99,6 +103,18 @@ class Map:
         first = (middle[0] - (cosine - sine) * SIDE / 2, middle[1] - (sine + cosine) * SIDE / 2)
         coefficients = (cosine, -sine, first[0], sine, cosine, first[1])
         return window.reduce(factor).transform((SIDE, SIDE), Images.Transform.AFFINE, coefficients, Images.Resampling.BICUBIC)
+
+    def _pixel_m(self, x: float, y: float) -> float:
+        """Metres on the ground that a pixel there is wide: web Mercator and feet are square, and no metres."""
+        crs, at = self.world.crs, np.array([x, y])
+        if is_true_to_scale(crs, at[None]):
+            return self.world.a
+        across, up = ground_distance_m(crs, at, at + np.array([[self.world.a, 0.0], [0.0, self.world.e]]))
+        if not math.isclose(across, up, rel_tol=0.02):
+            raise DataError(
+                "the map's pixels are not square on the ground", where=f"crs {frame_of(crs).label}", fix="export it in UTM"
+            )
+        return float(across)
 
     def _window(self, left: int, top: int, side: int) -> Image:
         from PIL import Image as Images

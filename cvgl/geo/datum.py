@@ -105,7 +105,8 @@ def to_wgs84(x: ArrayLike, y: ArrayLike, crs: str) -> Geographic:
     result[:2, ~np.isfinite(result[:2]).all(0)] = np.nan
     outside = np.abs(result[1]) > 180
     result[1, outside] = (result[1, outside] + 180) % 360 - 180
-    return Geographic(*(each.reshape(shape) for each in result), remaining.reshape(shape))
+    latitudes, longitudes, accuracy_m = (each.reshape(shape) for each in result)
+    return Geographic(latitudes, longitudes, accuracy_m, remaining.reshape(shape))
 
 
 def no_shift(crs: str, x: float, y: float) -> DataError:

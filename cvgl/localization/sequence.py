@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cvgl.errors import ConfigError, DataError
-from cvgl.geo import full_turn
+from cvgl.geo import GEOGRAPHIC, full_turn
 from cvgl.localization.course import Believed, follow
 from cvgl.localization.placement import FROZEN, FramePlacement, LikelyAnswer, Position
-from cvgl.retrieval.positions import GEOGRAPHIC, Positions, positions_of
+from cvgl.retrieval.positions import Positions, positions_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

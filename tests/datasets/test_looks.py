@@ -51,6 +51,20 @@ def test_a_look_is_the_ground_around_its_point(source: Path) -> None:
     np.testing.assert_allclose(np.asarray(found.look(1150, 1850, 64, 180)), np.rot90(ground, 2), atol=1)
 
 
+def test_a_look_is_so_many_metres_of_ground_whatever_the_frame_counts_in(source: Path) -> None:
+    as_metres = Map.open(source / "map.png")
+    middle = (3e6 + 150 / 0.3048, 1.7e6 - 150 / 0.3048)
+    foot = METRES / 0.3048  # the same map, in a frame that counts in feet
+    (source / "map.pgw").write_text(f"{foot}\n0\n0\n{-foot}\n{3e6 + foot / 2}\n{1.7e6 - foot / 2}\n")
+    (source / "map.prj").write_text("EPSG:2231")
+    in_feet = np.asarray(Map.open(source / "map.png").look(*middle, 64, 0), np.float64)
+    difference = in_feet - np.asarray(as_metres.look(1150, 1850, 64, 0), np.float64)
+    assert np.abs(difference).mean() < 2
+    (source / "map.prj").write_text("EPSG:4258")
+    with pytest.raises(DataError, match="square on the ground"):
+        Map.open(source / "map.png").look(4.0, 52.0, 64, 0)
+
+
 def test_a_wider_look_shows_the_same_middle_smaller_and_a_slanted_one_the_same_middle_turned(source: Path) -> None:
     found = Map.open(source / "map.png")
     near, wide = found.look(1150, 1850, 64, 0), found.look(1150, 1850, 128, 0)
