@@ -151,12 +151,13 @@ def placements_table(placements: Sequence[Placement]) -> Table:
             picture = cell(_pictures(placement) if rank == 1 else "")
             chance = [f"{answer.probability:.3f}"] if isinstance(answer, LikelyAnswer) else []
             reference = cell(answer.uri.removeprefix(folder))
-            table.add_row(picture, str(rank), f"{answer.score:.3f}", *chance, _place(answer), reference)
+            table.add_row(picture, str(rank), f"{answer.score:.3f}", *chance, cell(_place(answer)), reference)
     adapters = ", ".join(sorted({placement.adapter for placement in placements}))
-    problems = sorted({problem for placement in placements if (problem := placement.degrees_problem())})
+    caption = [f"adapter: {adapters}", f"references in {folder}"]
+    reasons = sorted({reason for placement in placements if (reason := placement.degrees_problem())})
     # Neighbouring positions fail alike, each with its own degrees in the sentence.
-    said = [f"no latitude and longitude: {problem}" for problem in problems[:1]]
-    table.caption = "\n".join([f"adapter: {adapters}", f"references in {folder}", *said])
+    caption += [f"no latitude and longitude: {reason}" for reason in reasons[:1]]
+    table.caption = Text(legible("\n".join(caption)), style="table.caption")
     return table
 
 

@@ -19,7 +19,7 @@ from cvgl.errors import CvglError
 from cvgl.lake import Lake, read_parquet
 from cvgl.retrieval.paired import Answered, Asked, Difference, Draw, difference
 from cvgl.retrieval.paired_distance import Chance, DistanceDifference, against_chance, distance_difference
-from cvgl.retrieval.positions import GEOGRAPHIC, Positions, positions_of
+from cvgl.retrieval.positions import Positions, positions_of
 from cvgl.stages.evaluate import QUERIES_FILE
 from cvgl.stages.sequences import runs_of
 from cvgl.summary import read_summaries
@@ -106,9 +106,7 @@ def _median_to_nearest(positions: Positions) -> float | None:
     total = len(positions.coordinates)
     if total < 2:
         return None
-    plane = positions.coordinates - positions.coordinates.mean(axis=0)
-    if positions.frame == GEOGRAPHIC:  # degrees of longitude shrink towards the poles
-        plane[:, 1] *= np.cos(np.radians(positions.coordinates[:, 0].mean()))
+    plane = positions.local_m()
     nearest = []
     for row in np.unique(np.linspace(0, total - 1, min(total, _SAMPLE)).astype(np.int64)):
         apart = np.square(plane - plane[row]).sum(axis=1)
