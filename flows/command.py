@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,12 +12,18 @@ from typing import Annotated, Any
 import typer
 from rich.console import RenderableType
 
-from cvgl.errors import CvglError, GateRefusal, UsageError
+from cvgl.errors import CvglError, GateRefusal, LakeError, UsageError
 from flows.console import Screen, Verbatim, print_answer, print_json
 from flows.options import CONFIG_HELP, Draft, parameters
 from flows.settings import Setting
 
 DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
+
+# Rights, a full or failing disk, limits of the process: nothing that a traceback would explain.
+_NOT_OUR_DEFECT = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE}
+)
+_CHECK_SYSTEM = "check the rights, the disk or the limits of the process; the same command goes on where it stopped"
 
 Json = Annotated[bool, typer.Option("--json", help="End with one JSON object on the last line of stdout.")]
 Config = Annotated[Path | None, typer.Option("--config", help=CONFIG_HELP, dir_okay=False)]
@@ -88,6 +95,15 @@ def _answer(body: Callable[[], Answer], as_json: bool) -> int:
         if as_json:
             print_json({"error": {"kind": error.kind, "what": error.what, "where": error.where, "fix": error.fix}})
         return REFUSED if isinstance(error, GateRefusal) else USAGE if isinstance(error, UsageError) else FAILED
+    except OSError as error:
+        if error.errno not in _NOT_OUR_DEFECT:
+            raise
+        where, reason = error.filename or "", error.strerror or str(error)
+        refused = LakeError(f"the system refused: {reason}", where=where, fix=_CHECK_SYSTEM)
+        Screen().error(refused)
+        if as_json:
+            print_json({"error": {"kind": refused.kind, "what": refused.what, "where": refused.where, "fix": refused.fix}})
+        return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     if as_json:

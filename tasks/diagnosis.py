@@ -15,7 +15,7 @@ from urllib import request
 
 from cvgl.config import RegisterConfig
 from cvgl.errors import CvglError
-from cvgl.lake import Lake
+from cvgl.lake import Lake, leftovers
 
 SECONDS_TO_ANSWER = 5.0
 _DISTRIBUTION = "cvgl"
@@ -124,15 +124,24 @@ def _lake(lake: Lake) -> Iterator[Check]:
         else:
             yield Check("lake", Verdict.NOTE, f"{lake.root} is not there yet", "cvgl ingest SOURCE --dataset NAME makes it")
         return
-    if not os.access(lake.root, os.R_OK | os.W_OK | os.X_OK):
-        yield Check("lake", Verdict.BAD, f"{lake.root} cannot be read and written", "mend its rights, or give another --lake")
+    if not os.access(lake.root, os.R_OK | os.X_OK):
+        yield Check("lake", Verdict.BAD, f"{lake.root} cannot be read", "mend its rights, or give another --lake")
         return
     try:
         names = lake.datasets()
     except (CvglError, OSError) as error:
         yield Check("lake", Verdict.BAD, f"{lake.root} cannot be listed: {error}", "check the disk")
         return
-    yield Check("lake", Verdict.GOOD, f"{lake.root}: {', '.join(names) or 'no dataset yet'}")
+    holds = f"{lake.root}: {', '.join(names) or 'no dataset yet'}"
+    if os.access(lake.root, os.W_OK):
+        yield Check("lake", Verdict.GOOD, holds)
+    else:
+        why = "localize, query, maps and arrivals work; to write, mend its rights or its mount"
+        yield Check("lake", Verdict.NOTE, f"{holds}; read-only for this user", why)
+    left = sum(1 for _ in leftovers(lake))
+    if left:
+        why = "none of a running process; `cvgl watch --once` removes those of killed ones"
+        yield Check("temporary files", Verdict.NOTE, f"{left} in the lake", why)
 
 
 def _registry(lake: Lake, tracking_uri: str | None) -> Check:
