@@ -103,7 +103,11 @@ class Spool:
         _check_name(name, str(self.tree))
         held, shown = self._object(sha256), self.tree / name
         if not held.is_file():
-            raise LakeError("a file of the spool is missing", where=held, fix="delete cache/arrivals and watch again")
+            raise LakeError(
+                "a file of the spool is missing",
+                where=held,
+                fix="restore it from a backup, or write the object into the bucket again",
+            )
         if shown.is_file() and shown.samefile(held):
             return
         shown.parent.mkdir(parents=True, exist_ok=True)

@@ -171,7 +171,8 @@ def write_parquet(path: Path, table: pa.Table, metadata: Mapping[str, str] | Non
     """
     import pyarrow.parquet as pq
 
-    added: dict[bytes | str, bytes | str] = {**(table.schema.metadata or {}), **(metadata or {})}
+    added: dict[bytes | str, bytes | str] = dict(table.schema.metadata or {})
+    added.update((metadata or {}).items())
     is_of_a_map = kind == "map_references"
     if kind is not None and not is_of_a_map:
         added[formats.PARQUET_FORMAT] = str(formats.TABLES[kind])

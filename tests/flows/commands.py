@@ -12,6 +12,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
+from cvgl.lake import DAMAGED
 from flows.cli import app
 
 COMMAND = [sys.executable, "-m", "flows"]
@@ -64,7 +65,7 @@ def contents(root: Path, *folders: str) -> dict[str, bytes]:
         str(path.relative_to(root)): path.read_bytes()
         for folder in folders
         for path in sorted((root / folder).rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
+        if path.is_file() and not path.name.startswith(".") and DAMAGED not in path.name
     }
 
 

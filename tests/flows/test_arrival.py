@@ -125,7 +125,7 @@ def test_an_end_that_a_killed_process_could_not_tell_is_told_by_the_next(undistu
     batch, before = state_of(lake), len(artifacts("account-town"))
     arrival(watching(source, lake))
     assert len(artifacts("account-town")) == before  # it was told
-    (lake.root / "cache" / "arrivals" / f"dataset={DATASET}" / "told" / f"{batch.batch}-end.json").unlink()
+    (batches.folder(lake, DATASET) / "told" / f"{batch.batch}-end.json").unlink()
     assert batches.unreported(lake, DATASET) == [batch]
     arrival(watching(source, lake))
     assert len(artifacts("account-town")) == before + 1
@@ -139,7 +139,7 @@ def test_what_stands_in_the_way_of_an_account_stands_in_the_way_of_nothing_else(
 
     source, lake = second
     first = state_of(lake)
-    (lake.root / "cache" / "arrivals" / f"dataset={DATASET}" / "told" / f"{first.batch}-end.json").unlink()
+    (batches.folder(lake, DATASET) / "told" / f"{first.batch}-end.json").unlink()
     save(place_picture(3, 7), source / "train" / "drone" / "0003" / "image-07.jpeg")
 
     def damaged(*_: object) -> None:
@@ -301,7 +301,7 @@ def test_a_part_that_is_damaged_in_the_middle_is_described_again(
     monkeypatch.setattr(batches, "advance", damages)
     arrival(watching(source, lake))
     assert state_of(lake).state is State.DONE
-    assert "was damaged and has been removed" in caplog.text
+    assert "was damaged and has been set aside" in caplog.text
     assert contents(lake.root, *SAME_BYTES) == contents(finished.root, *SAME_BYTES)
 
 
