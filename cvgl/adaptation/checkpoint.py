@@ -15,7 +15,7 @@ from cvgl.lake import read_bytes, write_bytes
 if TYPE_CHECKING:
     from cvgl.adaptation.training import TrainingState
 
-_FIX = "move the file away; the training then starts from its first iteration"
+_FIX = "delete the file; the training then starts from its first iteration"
 _LEARNER, _OPTIMIZER = "learner.", "optimizer."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import inspect
 import json
 import signal
@@ -17,7 +18,7 @@ import cvgl
 from cvgl.adaptation import IterationMetrics, Trajectories, adapt, frozen, standardise
 from cvgl.adaptation.standardise import fit, fit_jointly
 from cvgl.config import UNTRAINED, AdaptConfig, Recipe
-from cvgl.errors import ConfigError, DataError, LakeError
+from cvgl.errors import ConfigError, DataError, LakeError, UnreadableError
 from tests.adaptation.synthetic import cross_view, recall_at_1
 
 CONFIG = AdaptConfig(recipe="paper-standardised", dimension=16, iterations=9, query_samples=25, checkpoint_every=4)
@@ -287,3 +288,18 @@ def test_importing_the_package_loads_no_torch():
     code = "import sys, cvgl.adaptation, cvgl.adaptation.record, cvgl.adaptation.standardise; print('torch' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(world, tmp_path, monkeypatch):
+    """safetensors says "no such file" of it; nobody is told to delete what took hours."""
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(b"sound")
+
+    def refuse(self):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(UnreadableError) as raised:
+        adapt(world.train_queries, world.train_references, config=CONFIG, checkpoint=path)
+    assert "delete" not in str(raised.value)
+    assert path.is_file()
