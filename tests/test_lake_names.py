@@ -65,10 +65,12 @@ def test_no_other_lake_is_read(tmp_path: Path, name: str) -> None:
     for find in (find_adapter, find_evaluation, find_features):
         with pytest.raises(UsageError):
             find(lake, name)
+    picture = tmp_path / "a.png"
+    picture.touch()
     with pytest.raises(UsageError):
-        localize([tmp_path], "campus", lake, run=name)
+        localize([picture], "campus", lake, run=name)
     with pytest.raises(UsageError):
-        localize([tmp_path], name, lake)
+        localize([picture], name, lake)
 
 
 @pytest.mark.parametrize(
