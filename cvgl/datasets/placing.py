@@ -67,7 +67,8 @@ def _by_raster(entry: Entry, scan: Scan) -> Place:
 
 def _by_transform(transform: Transform, source: PositionSource, crs: str | None, remark: str, scan: Scan) -> Place:
     a, b, c, d, e, f = transform
-    centre = (a * scan.width / 2 + b * scan.height / 2 + c, d * scan.width / 2 + e * scan.height / 2 + f)
+    width, height = scan.stored_size or (scan.width, scan.height)
+    centre = (a * width / 2 + b * height / 2 + c, d * width / 2 + e * height / 2 + f)
     try:
         if crs is None and _looks_like_degrees(*centre, a, b, d, e):
             raise RefusedError(Reason.BAD_POSITION, _AS_DEGREES)
@@ -84,7 +85,7 @@ def _by_transform(transform: Transform, source: PositionSource, crs: str | None,
 
 def _by_world_file(world: WorldFile, beside: Georeference | None, crs: str | None, scan: Scan) -> Place:
     crs = crs or (world.crs if world.crs != LOCAL_CRS else None)
-    centre = world.centre(scan.width, scan.height)
+    centre = world.centre(*(scan.stored_size or (scan.width, scan.height)))
     if crs is None:
         if beside is not None and beside.problem:
             raise RefusedError(Reason.BAD_POSITION, f"the CRS of its world file cannot be read: {beside.problem}")

@@ -17,7 +17,7 @@ import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from cvgl.datasets.entries import Georeference, PositionSource, Transform
 from cvgl.errors import DataError
@@ -43,19 +43,30 @@ _OPTIONS = {
 _LOGGERS = ("rasterio", "rasterio.env", "rasterio.io", "rasterio._base", "rasterio._env", "rasterio._err", "rasterio._io")
 
 
-def read_own(stream: BinaryIO, tags: Any = None) -> tuple[Georeference | None, int]:
+class Header(NamedTuple):
+    """What the header of a TIFF or JPEG 2000 says.
+
+    Attributes:
+        georeference: where the raster lies; None where nothing says it, or the file is of another format.
+        pages: how many pictures follow the first, which is the one that counts.
+        size: width and height as stored, before any orientation; None where they are not known.
+    """
+
+    georeference: Georeference | None = None
+    pages: int = 0
+    size: tuple[int, int] | None = None
+
+
+def read_own(stream: BinaryIO, tags: Any = None) -> Header:
     """Reads what a TIFF or JPEG 2000 says of where it lies.
 
     Args:
         stream: an open regular file; its position is left where it was.
         tags: the TIFF tags of the first picture by number, where they are at hand.
-
-    Returns:
-        The georeference, None where the file says nothing (or is of another format), and how many pages follow the first.
     """
     driver = _driver(stream)
     if driver is None:
-        return None, 0
+        return Header()
     source = PositionSource.GEOTIFF if driver == "GTiff" else PositionSource.GEOJP2
     tags = tags or {}
     with _quiet() as messages:
@@ -69,17 +80,18 @@ def read_own(stream: BinaryIO, tags: Any = None) -> tuple[Georeference | None, i
         try:
             with rasterio.Env(**_OPTIONS), rasterio.open("/raster", driver=driver, opener=opener) as dataset:
                 georeference = _georeference(dataset, source)
+                size = (dataset.width, dataset.height)
                 pages = max(0, len(dataset.subdatasets) - 1)  # of one page there is no list
         except Exception as error:  # noqa: BLE001  # whatever a library makes of hostile tags: the picture itself is sound
-            return Georeference(source, problem=f"it cannot be read: {_plain(str(error))}"), 0
+            return Header(Georeference(source, problem=f"it cannot be read: {_plain(str(error))}"))
     if georeference is None and _RPC_TAG in tags:
         problem = "it has rational polynomials (RPC) only, which need a height to say where the picture lies"
-        return Georeference(source, problem=problem), pages
+        return Header(Georeference(source, problem=problem), pages, size)
     if _SCALE_TAG in tags and len(tags.get(_TIE_POINT_TAG, ())) < 6:
-        return Georeference(source, problem="it has a pixel size and no whole tie point"), pages
+        return Header(Georeference(source, problem="it has a pixel size and no whole tie point"), pages, size)
     if messages and (georeference is None or georeference.crs is None):
-        return Georeference(source, problem=f"it cannot be read: {_plain(messages[0])}"), pages
-    return georeference, pages
+        georeference = Georeference(source, problem=f"it cannot be read: {_plain(messages[0])}")
+    return Header(georeference, pages, size)
 
 
 def read_aux_xml(data: bytes) -> Georeference | None:

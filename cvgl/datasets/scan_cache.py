@@ -41,6 +41,7 @@ class Scan(BaseModel):
     camera: str = ""
     remarks: tuple[Remark, ...] = ()  # what was dropped or interpreted of the camera's fields
     raster: Georeference | None = None  # what a GeoTIFF or GeoJP2 says of where it lies
+    stored_size: tuple[int, int] | None = None  # where Pillow has turned a TIFF already; a transform is about it as stored
     pages: int = 0  # after the first, which is the one that counts
     reason: Reason | None = None
     detail: str = ""

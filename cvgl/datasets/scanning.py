@@ -167,7 +167,7 @@ def _look_inside(
 
 def _scan_of(picture: Image, stream: io.BufferedReader, place: Mapping[str, Any]) -> Scan:
     record = read_exif(picture, stream)
-    raster, pages = read_own(stream, getattr(picture, "tag_v2", None))
+    header = read_own(stream, getattr(picture, "tag_v2", None))
     stream.seek(0)
     return Scan(
         **place,
@@ -184,6 +184,7 @@ def _scan_of(picture: Image, stream: io.BufferedReader, place: Mapping[str, Any]
         utc_offset_s=None if record.utc_offset is None else round(record.utc_offset.total_seconds()),
         camera=printable(record.camera),
         remarks=record.remarks,
-        raster=raster,
-        pages=pages,
+        raster=header.georeference,
+        pages=header.pages,
+        stored_size=header.size if header.size != (picture.width, picture.height) else None,
     )

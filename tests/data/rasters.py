@@ -16,7 +16,7 @@ NORTH_UP = (2.0, 0.0, 500_000.0, 0.0, -2.0, 5_200_000.0)
 """2 m a pixel; the middle of the picture is at 500030, 5199980."""
 KEYS_UTM = (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32632)
 KEYS_UTM_POINT = (*KEYS_UTM[:11], 2, *KEYS_UTM[12:])
-SCALE, TIE_POINT, MATRIX, KEYS, RPC = 33550, 33922, 34264, 34735, 50844
+SCALE, TIE_POINT, MATRIX, KEYS, RPC, ORIENTATION = 33550, 33922, 34264, 34735, 50844, 274
 
 
 def raster(
@@ -54,8 +54,8 @@ def tagged(path: Path, tags: Mapping[int, Sequence[float]], seed: int = 0) -> Pa
     path.parent.mkdir(parents=True, exist_ok=True)
     directory = TiffImagePlugin.ImageFileDirectory_v2()
     for tag, values in tags.items():
-        directory.tagtype[tag] = 3 if tag == KEYS else 12
-        directory[tag] = tuple(values)
+        directory.tagtype[tag] = 3 if tag in (KEYS, ORIENTATION) else 12
+        directory[tag] = values[0] if tag == ORIENTATION else tuple(values)
     picture(seed).save(path, tiffinfo=directory)
     return path
 

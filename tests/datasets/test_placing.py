@@ -198,6 +198,16 @@ def test_a_place_that_the_crs_does_not_have_is_none(tmp_path: Path) -> None:
     assert tile(tmp_path).remark
 
 
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_transform_is_about_pixels_as_they_are_stored(tmp_path: Path, orientation: int) -> None:
+    """Pillow turns a TIFF while it decodes it, and exchanges width and height."""
+    tags = {rasters.SCALE: (2.0, 2.0, 0.0), rasters.TIE_POINT: (0, 0, 0, 5e5, 52e5, 0), KEYS: KEYS_UTM}
+    path = tagged(tmp_path / "satellite/a.tif", {**tags, rasters.ORIENTATION: (orientation,)})
+    assert tile(tmp_path).position == HERE
+    world_file(tagged(path, {rasters.ORIENTATION: (orientation,)}).with_suffix(".tfw"), crs=UTM)
+    assert (tile(tmp_path).position, tile(tmp_path).position_source) == (HERE, PositionSource.WORLD_FILE)
+
+
 def test_a_drone_picture_that_is_a_geotiff_has_a_position(tmp_path: Path) -> None:
     raster(tmp_path / "satellite/a.tif")
     raster(tmp_path / "drone/b.tif", EAST, seed=1)

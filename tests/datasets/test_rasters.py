@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 
 from cvgl.datasets.entries import Georeference, PositionSource
-from cvgl.datasets.rasters import read_aux_xml, read_own
+from cvgl.datasets.rasters import Header, read_aux_xml, read_own
 from tests.data import rasters
 from tests.data.rasters import HEIGHT, KEYS, KEYS_UTM, KEYS_UTM_POINT, NORTH_UP, UTM, WIDTH, plain, raster, tagged
 
 
 def own(path: Path) -> Georeference | None:
     with path.open("rb") as stream, Image.open(stream) as picture:
-        return read_own(stream, getattr(picture, "tag_v2", None))[0]
+        return read_own(stream, getattr(picture, "tag_v2", None)).georeference
 
 
 def centre(georeference: Georeference | None) -> tuple[float, float]:
@@ -190,14 +190,14 @@ def test_a_virtual_raster_is_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     path.write_text('<VRTDataset rasterXSize="30" rasterYSize="20"><SRS>EPSG:32632</SRS></VRTDataset>')
     with path.open("rb") as stream:
-        assert read_own(stream) == (None, 0)
+        assert read_own(stream) == Header()
 
 
 def test_further_pages_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     rasters.picture().save(path, save_all=True, append_images=[rasters.picture(1), rasters.picture(2)])
     with path.open("rb") as stream:
-        assert read_own(stream) == (None, 2)
+        assert read_own(stream).pages == 2
 
 
 def test_threads_do_not_disturb_each_other(tmp_path: Path) -> None:
