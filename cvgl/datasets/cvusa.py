@@ -21,6 +21,7 @@ from cvgl.config import Layout
 from cvgl.datasets.entries import Listing, Position, Reason, RefusedError
 from cvgl.datasets.fields import geographic
 from cvgl.datasets.pairs import TEST, TRAIN, Pair, list_pairs, refuse_unlisted
+from cvgl.datasets.text_encoding import decode_text
 from cvgl.datasets.walking import has_side_file
 from cvgl.errors import DataError
 from cvgl.types import Subset
@@ -106,6 +107,6 @@ def _read_positions(root: Path, listing: Listing) -> list[tuple[Position, Positi
 def _rows(path: Path) -> list[list[str]]:
     """The rows of a CSV without a header; empty ones are kept, for the row's number counts."""
     try:
-        return list(csv.reader(io.StringIO(path.read_text("utf-8-sig"), newline=""), strict=True))
+        return list(csv.reader(io.StringIO(decode_text(path.read_bytes())[0], newline=""), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"the table cannot be read: {error}", where=path, fix="fetch it again") from error

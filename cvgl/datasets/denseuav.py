@@ -17,6 +17,7 @@ from cvgl.config import Layout
 from cvgl.datasets.entries import Listing, Position, Reason, RefusedError
 from cvgl.datasets.fields import geographic
 from cvgl.datasets.place_folders import Tree, list_tree
+from cvgl.datasets.text_encoding import decode_text
 from cvgl.datasets.walking import has_side_file, is_litter
 from cvgl.errors import DataError
 from cvgl.types import Subset, View
@@ -80,7 +81,7 @@ def _read_positions(root: Path, listing: Listing) -> Mapping[str, Position]:
         if not has_side_file(path, root, listing):
             continue
         try:
-            lines = path.read_text("utf-8-sig").splitlines()
+            lines = decode_text(path.read_bytes())[0].splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"the table cannot be read: {error}", where=path, fix="fetch it again") from error
         for number, line in enumerate(lines, start=1):

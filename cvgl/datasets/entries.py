@@ -33,6 +33,8 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     CONFLICTING_VIEW = "conflicting_view"
     CONFLICTING_LOCATION = "conflicting_location"
+    CONFLICTING_POSITION = "conflicting_position"
+    AMBIGUOUS = "ambiguous"
     BAD_POSITION = "bad_position"
     BAD_TIME = "bad_time"
     BAD_ROW = "bad_row"
@@ -52,6 +54,7 @@ class Refusal:
     uri: str
     reason: Reason
     detail: str
+    view: View | None = None  # of the picture, where it is known; no column of the table
 
 
 class PositionSource(StrEnum):
@@ -163,6 +166,7 @@ class Listing:
 
     Attributes:
         notes: for a person: what was ignored, and how the source was understood.
+        warnings: for a person: what makes figures from this source worth nothing.
         counts: of what is no folder of pictures, by name: rows of a split, names of a list.
         passed_over: names of what was not looked at, by what it is.
     """
@@ -172,6 +176,7 @@ class Listing:
     entries: list[Entry] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     passed_over: dict[str, list[str]] = field(default_factory=dict)
 
@@ -179,8 +184,8 @@ class Listing:
         """Remembers something that is not looked at, for the summary."""
         self.passed_over.setdefault(kind, []).append(printable(path))
 
-    def refuse(self, name: Path | str, reason: Reason, detail: str) -> None:
-        self.refusals.append(Refusal(printable(name), reason, detail))
+    def refuse(self, name: Path | str, reason: Reason, detail: str, view: View | None = None) -> None:
+        self.refusals.append(Refusal(printable(name), reason, printable(detail), view))
 
 
 def printable(name: Path | str) -> str:

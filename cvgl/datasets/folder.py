@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from cvgl.config import Layout
 from cvgl.datasets import fields
 from cvgl.datasets.entries import Entry, Listing, PositionSource, Reason, RefusedError, with_default_subsets
-from cvgl.datasets.manifest import known_columns, note_ignored, renamed
-from cvgl.datasets.records import Cell, read_records
+from cvgl.datasets.labels import settle_labels
+from cvgl.datasets.side_tables import SideTable, Statement, nearest, read_side_table
 from cvgl.datasets.sidecars import SIDECAR_SUFFIXES, Sidecars, with_side_files
-from cvgl.datasets.walking import PICTURE_SUFFIXES, entries_of, files_below, has_side_file
+from cvgl.datasets.walking import PICTURE_SUFFIXES, entries_of, files_below
 from cvgl.types import View
 
 POSITIONS = "positions.csv"
@@ -47,9 +46,11 @@ def list_folder(root: Path) -> Listing:
             views[path] = view
     _judge_beside(beside, views, listing)
     found = {folder: list(files_below(folder, root, listing)) for folder in views}
-    common = _rows(root / POSITIONS, root, [path for paths in found.values() for path in paths], listing)
+    common = read_side_table(root / POSITIONS, root, [path for paths in found.values() for path in paths], listing)
     for folder, view in views.items():
         _list_view(folder, view, found[folder], common, listing)
+    common.note_remarks(listing)
+    settle_labels(listing)
     listing.entries = with_default_subsets(listing.entries)
     return listing
 
@@ -65,16 +66,10 @@ def _judge_beside(beside: list[Path], views: Mapping[Path, View], listing: Listi
             listing.notes.append(f"{path.name} lies beside the views' folders and was passed over")
 
 
-def _list_view(
-    folder: Path, view: View, paths: list[Path], common: Mapping[Path, Mapping[str, Cell]], listing: Listing
-) -> None:
+def _list_view(folder: Path, view: View, paths: list[Path], common: SideTable, listing: Listing) -> None:
     own = folder / POSITIONS
-    # The nearest table wins.
-    rows = {
-        **common,
-        **_rows(folder.parent / f"{folder.name}.csv", folder, paths, listing),
-        **_rows(own, folder, paths, listing),
-    }
+    tables = [common, *(read_side_table(path, folder, paths, listing) for path in (_beside(folder), own))]
+    statements = nearest(tables, listing)  # what another view's pictures are told in `common` does no harm
     sidecars: dict[Path, Sidecars] = {}
     for path in paths:
         suffix = path.suffix.lower()
@@ -86,15 +81,22 @@ def _list_view(
         if path.parent not in sidecars:
             sidecars[path.parent] = Sidecars(path.parent, listing.source)
         try:
-            listing.entries.append(_entry(path, view, folder, rows.get(path, {}), sidecars[path.parent]))
+            listing.entries.append(_entry(path, view, statements.get(path, Statement()), sidecars[path.parent]))
         except RefusedError as refused:
-            listing.refuse(path, refused.reason, refused.detail)
+            listing.refuse(path, refused.reason, refused.detail, view)
     for path in (side for beside in sidecars.values() for side in beside.unused()):
         listing.pass_over("beside pictures, of no use for their positions", path)
+    for table in tables[1:]:
+        table.note_remarks(listing)
 
 
-def _entry(path: Path, view: View, folder: Path, cells: Mapping[str, Cell], sidecars: Sidecars) -> Entry:
-    position = fields.position(cells)
+def _beside(folder: Path) -> Path:
+    return folder.parent / f"{folder.name}.csv"
+
+
+def _entry(path: Path, view: View, stated: Statement, sidecars: Sidecars) -> Entry:
+    cells = stated.cells
+    position = fields.position(cells, stated.remark)
     entry = Entry(
         path=path,
         view=view,
@@ -109,38 +111,3 @@ def _entry(path: Path, view: View, folder: Path, cells: Mapping[str, Cell], side
         position_source=PositionSource.TABLE if position else None,
     )
     return entry if position else with_side_files(entry, sidecars)
-
-
-def _rows(table: Path, folder: Path, paths: list[Path], listing: Listing) -> dict[Path, Mapping[str, Cell]]:
-    """The rows of a CSV, if there is one, by the picture that they are about; `folder` is what its names start from."""
-    if not has_side_file(table, listing.source, listing):
-        return {}
-    found, records = read_records(table)
-    columns = known_columns(found, table, required=("path",))
-    note_ignored(found, columns, table, listing)
-    named = _by_every_name(table, folder, paths)
-    rows: dict[Path, Mapping[str, Cell]] = {}
-    for record in records:
-        where = f"{table}:{record.number}"
-        try:
-            cells = renamed(record, columns)
-        except RefusedError as refused:
-            listing.refuse(where, refused.reason, refused.detail)
-            continue
-        name = str(cells.get("path") or "")
-        path = named.get(name.replace("\\", "/").removeprefix("./"))
-        if path is not None:
-            rows[path] = cells
-        else:
-            listing.refuse(f"{where}: {name}", Reason.MISSING, f"no such picture in {folder.name}/")
-    return rows
-
-
-def _by_every_name(table: Path, folder: Path, paths: list[Path]) -> dict[str, Path]:
-    """Pictures by their path from the table or from the view's folder, and by bare name where only one has it."""
-    count = Counter(path.name for path in paths)
-    named = {path.name: path for path in paths if count[path.name] == 1}
-    for path in paths:
-        named[path.relative_to(folder).as_posix()] = path
-        named[path.relative_to(table.parent).as_posix()] = path
-    return named

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING
 
 from cvgl.datasets.entries import Position, RefusedError
 from cvgl.datasets.fields import geographic
+from cvgl.datasets.text_encoding import decode_text
 from cvgl.errors import DataError
 
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
 _MOST_BYTES = 64 * 2**20
+_ENCODING = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z][A-Za-z0-9._-]*)[\"']")
 _NUMBER = re.compile(r"^\s*(\d{4})(?!\d)")  # a building's folder is named by four digits
 
 
@@ -52,7 +58,7 @@ def _numbers_by_name(path: Path | None) -> Mapping[str, str]:
     if path is None or not path.is_file():
         return {}
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        lines = decode_text(path.read_bytes())[0].splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the list of names cannot be read: {error}", where=path, fix="fetch it again") from error
     pairs = [(_plain(line.strip()[4:]), number.group(1)) for line in lines if (number := _NUMBER.match(line))]
@@ -79,21 +85,44 @@ def _placemarks(path: Path) -> Iterator[tuple[str, float, float]]:
             continue  # a tour, a folder's own mark: no place
 
 
-def _tag(node: ElementTree.Element) -> str:
+def _tag(node: Element) -> str:
     return node.tag.rpartition("}")[2]
 
 
-def _root(path: Path) -> ElementTree.Element:
-    """The document's root. Entities are what makes foreign XML dangerous, and no KML needs any, so they are refused."""
+def _root(path: Path) -> Element:
+    """The document's root. No KML needs a document type or entities, which are what makes foreign XML dangerous."""
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import ParseError, fromstring
+
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise DataError("the KML file is too large to be a list of buildings", where=path, fix="remove it")
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"the KML file cannot be read: {error.strerror}", where=path, fix="check its rights") from error
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise DataError("the KML file declares entities, which no KML needs", where=path, fix="remove it")
     try:
-        return ElementTree.fromstring(data)  # noqa: S314  # without entities there is nothing to expand
-    except ElementTree.ParseError as error:
+        # As text, which is decoded already, so that what the document says of its encoding does not count any more.
+        root: Element = fromstring(_decoded(data), forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise DataError(
+            "the KML file declares a document type or entities, which no KML needs", where=path, fix="remove the declaration"
+        ) from error
+    except (ParseError, UnicodeError, LookupError, ValueError) as error:
         raise DataError(f"the KML file is not XML: {error}", where=path, fix="fetch it again") from error
+    return root
+
+
+def _decoded(data: bytes) -> str:
+    """The document as text: by its mark, else by the encoding that it declares, else UTF-8 or what Windows wrote before.
+
+    Raises:
+        UnicodeError: it is not in the encoding that it declares.
+        LookupError: nobody knows that encoding.
+    """
+    declared = _ENCODING.match(data)
+    name = declared[1].decode("ascii") if declared else ""
+    if not name or name.lower().replace("_", "-") in ("utf-8", "utf8"):
+        return decode_text(data)[0]
+    if codecs.lookup(name).name.startswith(("utf-16", "utf-32")):
+        return decode_text(data)[0]  # a document that can be searched for ASCII is in neither of them
+    return decode_text(data)[0] if data.startswith(codecs.BOM_UTF8) else data.decode(name)

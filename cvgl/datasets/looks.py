@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cvgl.datasets import fields
+from cvgl.datasets.coordinates import read_number
 from cvgl.datasets.entries import RefusedError, WorldFile
-from cvgl.datasets.manifest import contained, known_columns, renamed
+from cvgl.datasets.manifest import Pictures, known_columns, renamed
 from cvgl.datasets.records import Cell, read_records
 from cvgl.datasets.sidecars import Sidecars
 from cvgl.errors import ConfigError, DataError
@@ -162,10 +163,12 @@ def write_looks(
     found, records = read_records(manifest)
     columns, source = known_columns(found, manifest, required=("path", "view", "x", "y")), Map.open(map_image)
     rows: list[Mapping[str, Cell]] = []
+    pictures = Pictures(root)
     for record in records:
         try:
             cells = dict(renamed(record, columns))
-            rows += _rows(cells, contained(cells.get("path"), root), root, source, folder, sizes, turns)
+            path, _ = pictures.find(cells.get("path"))
+            rows += _rows(cells, path, root, source, folder, sizes, turns)
         except RefusedError as refused:
             raise DataError(
                 refused.detail, where=f"{manifest}:{record.number}", fix="mend the row, or leave it out"
@@ -201,10 +204,9 @@ def _rows(
 
 
 def _position(cells: Mapping[str, Cell], source: Map) -> tuple[float, float]:
-    try:
-        x, y = float(cells["x"] or ""), float(cells["y"] or "")  # type: ignore[arg-type]  # a cell that is no number raises
-    except (TypeError, ValueError):
-        raise DataError("a reference has no x and y", where=cells["path"], fix="give its middle in the map's frame") from None
+    if cells["x"] is None or cells["y"] is None:
+        raise DataError("a reference has no x and y", where=cells["path"], fix="give its middle in the map's frame")
+    (x, _), (y, _) = (read_number(cells[name], name) for name in ("x", "y"))
     width, height = source.image.size
     column, row = (x - source.world.c) / source.world.a, (y - source.world.f) / source.world.e
     if not (-0.5 <= column < width - 0.5 and -0.5 <= row < height - 0.5):

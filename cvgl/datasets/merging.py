@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from cvgl.datasets.contradictions import described, differ
 from cvgl.datasets.entries import Entry, Position, PositionSource, Reason, Refusal, RefusedError, printable
 from cvgl.datasets.placing import place_of
 from cvgl.datasets.scan_cache import Scan
@@ -66,7 +67,7 @@ def unite(
         except RefusedError as refused:
             # A manifest may name one file twice; then the path alone would put an accepted picture into quarantine.
             uri = f"{name}: {entry.path}" if entry.label and str(entry.path) in accepted else str(entry.path)
-            refusals.append(Refusal(printable(uri), refused.reason, refused.detail))
+            refusals.append(Refusal(printable(uri), refused.reason, refused.detail, entry.view))
     return united, refusals
 
 
@@ -94,8 +95,16 @@ def _picture(entry: Entry, scan: Scan) -> Picture:
 
 def _merged(first: Picture, other: Picture, taken: Set[Subset]) -> Picture:
     _check_agreement(first, other)
+    elsewhere = differ(first.position, other.position)
     if taken and set(other.subsets) <= taken:
-        raise RefusedError(Reason.DUPLICATE, f"the same picture as {printable(first.uri)}")
+        place = f", which has another position, {described(first.position)}" if elsewhere and first.position else ""
+        raise RefusedError(Reason.DUPLICATE, f"the same picture as {printable(first.uri)}{place}")
+    if taken and elsewhere and first.position and other.position:
+        raise RefusedError(
+            Reason.CONFLICTING_POSITION,
+            f"the same picture lies at {described(first.position)} under the name {printable(first.uri)}, "
+            f"and at {described(other.position)} under this one",
+        )
     return replace(
         first,
         subsets=tuple(sorted({*first.subsets, *other.subsets})),

@@ -18,6 +18,7 @@ from pathlib import Path
 from cvgl.config import Layout
 from cvgl.datasets.entries import Entry, Listing, Reason
 from cvgl.datasets.place_folders import is_picture
+from cvgl.datasets.text_encoding import decode_text
 from cvgl.datasets.walking import entries_of, files_below, has_side_file
 from cvgl.errors import DataError
 from cvgl.types import Subset, View
@@ -101,7 +102,7 @@ def training_places(root: Path) -> frozenset[str]:
     if not path.is_file():
         return TRAINING_PLACES
     try:
-        found = frozenset(re.findall(r"^\s*-\s*[\"']?(\d+)[\"']?\s*$", path.read_text("utf-8-sig"), re.MULTILINE))
+        found = frozenset(re.findall(r"^\s*-\s*[\"']?(\d+)[\"']?\s*$", decode_text(path.read_bytes())[0], re.MULTILINE))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the list of places cannot be read: {error}", where=path, fix="fetch it again") from error
     if not found:

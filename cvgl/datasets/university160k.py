@@ -22,6 +22,7 @@ from pathlib import Path
 from cvgl.config import Layout
 from cvgl.datasets.entries import Listing, Reason, RefusedError
 from cvgl.datasets.place_folders import list_pool, list_tree
+from cvgl.datasets.text_encoding import decode_text
 from cvgl.datasets.university1652 import TREE, positions_beside
 from cvgl.datasets.walking import check_side_file, has_side_file
 from cvgl.errors import DataError
@@ -98,7 +99,7 @@ def read_query_names(root: Path) -> list[str]:
         return []
     try:
         check_side_file(path, root.resolve())
-        return path.read_text("utf-8-sig").split()
+        return decode_text(path.read_bytes())[0].split()
     except RefusedError as refused:
         raise DataError(refused.detail, where=path, fix="copy the list into the folder") from refused
     except (OSError, UnicodeDecodeError) as error:

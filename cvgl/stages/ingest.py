@@ -35,6 +35,8 @@ from cvgl.types import ArtifactRef, Progress, Subset, View, silent
 
 logger = logging.getLogger(__name__)
 
+_MOST_REASONS = 3  # named in an error; the quarantine has them all
+
 
 @dataclass(frozen=True, slots=True)
 class IngestOutcome:
@@ -233,19 +235,38 @@ def _check_usable(
     if not pictures and not refusals:
         raise DataError("the source holds no pictures", where=listing.source, fix="put pictures into it (docs/ingestion.md)")
     if not pictures:
-        reasons = ", ".join(sorted({str(refusal.reason) for refusal in refusals.values()}))
         raise DataError(
-            f"none of the {len(refusals)} names in the source can be used ({reasons})",
+            f"none of the {len(refusals)} names in the source can be used: {_most_frequent(refusals.values())}",
             where=listing.source,
-            fix=f"each is listed with its reason in {quarantine}",
+            fix=f"mend these; each is listed with its reason in {quarantine}",
         )
     views = {picture.view for picture in pictures.values()} | {View(row["view"]) for row in current.values()}
-    if View.SATELLITE not in views:
+    if View.SATELLITE in views:
+        return
+    lost = [refusal for refusal in refusals.values() if refusal.view is View.SATELLITE]
+    if lost:
         raise DataError(
-            f"the source holds no satellite pictures, only {', '.join(sorted(views))}",
+            f"none of the {len(lost)} satellite pictures can be used: {_most_frequent(lost)}",
             where=listing.source,
-            fix="add the overhead imagery that the others are matched to",
+            fix=f"mend these; each is listed with its reason in {quarantine}",
         )
+    also = f"; {len(refusals)} names were refused: {_most_frequent(refusals.values())}" if refusals else ""
+    raise DataError(
+        f"the source holds no satellite pictures, only {', '.join(sorted(views))}{also}",
+        where=listing.source,
+        fix="add the overhead imagery that the others are matched to"
+        + (f", or mend what was refused; each is listed with its reason in {quarantine}" if refusals else ""),
+    )
+
+
+def _most_frequent(refusals: Iterable[Refusal]) -> str:
+    """Reasons in a sentence, the most frequent first, each with the detail of its first case."""
+    groups: dict[Reason, list[Refusal]] = {}
+    for refusal in refusals:
+        groups.setdefault(refusal.reason, []).append(refusal)
+    often = sorted(groups.items(), key=lambda group: -len(group[1]))
+    sentences = [f"{len(group)} {reason} ({group[0].detail})" for reason, group in often[:_MOST_REASONS]]
+    return ", ".join(sentences) + (f" and {len(often) - _MOST_REASONS} other reasons" if len(often) > _MOST_REASONS else "")
 
 
 def _remarks(pictures: Iterable[Picture]) -> FrameRemarks:
@@ -259,8 +280,9 @@ def _warnings(listing: Listing, config: IngestConfig, doubt: Suspicion | None) -
 
     The latter is not said where pictures of one height were asked for.
     """
-    found = deviation(listing) if config.height is None else None
-    return tuple(said for said in (found, None if doubt is None else doubt.reason) if said is not None)
+    difference = deviation(listing) if config.height is None else None
+    warnings = (difference, None if doubt is None else doubt.reason, *listing.warnings)
+    return tuple(dict.fromkeys(warning for warning in warnings if warning is not None))
 
 
 def _of_the_map(lake: Lake, dataset: str) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ def test_a_bare_name_counts_where_only_one_picture_has_it(tmp_path: Path) -> Non
     (tmp_path / "drone.csv").write_text("filename,x,y,crs,note\na.jpg,1,2,local,fine\nb.jpg,3,4,local,which?\n")
     listing = list_folder(tmp_path)
     assert by_name(listing)["a.jpg"].position == Position(x=1, y=2, crs="local")
-    assert [(r.reason, r.uri) for r in listing.refusals] == [(Reason.MISSING, f"{tmp_path / 'drone.csv'}:3: b.jpg")]
+    assert [(r.reason, r.uri) for r in listing.refusals] == [(Reason.AMBIGUOUS, f"{tmp_path / 'drone.csv'}:3: b.jpg")]
     assert [note for note in listing.notes if "note" in note]
 
 
@@ -101,8 +101,12 @@ def test_bad_cells_refuse_their_picture_only(tmp_path: Path) -> None:
     (tmp_path / "satellite.csv").write_text("path,latitude,longitude\na.jpg,123,8\nb.jpg,47,\nc.jpg,47,8\nd.jpg\n")
     listing = list_folder(tmp_path)
     reasons = {Path(refusal.uri).name: refusal.reason for refusal in listing.refusals}
-    assert reasons == {"a.jpg": Reason.BAD_POSITION, "b.jpg": Reason.BAD_POSITION, "satellite.csv:5": Reason.BAD_ROW}
-    assert set(by_name(listing)) == {"c.jpg", "d.jpg"}
+    assert reasons == {"a.jpg": Reason.BAD_POSITION, "satellite.csv:5": Reason.BAD_ROW}
+    assert {name: entry.position for name, entry in by_name(listing).items()} == {
+        "b.jpg": None,  # half of a position: the picture is worth more than that
+        "c.jpg": Position(47, 8),
+        "d.jpg": None,
+    }
 
 
 def test_a_table_without_names_is_an_error(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from cvgl.config import IngestConfig
+from cvgl.datasets.entries import Position
 from cvgl.datasets.looks import SIDE, Map, write_looks
 from cvgl.datasets.manifest import list_manifest
 from cvgl.errors import ConfigError, DataError
@@ -37,6 +38,18 @@ def source(tmp_path: Path) -> Path:
         "s/1.jpg,satellite,gallery;query;train,1150,1850,local,,a\ns/2.jpg,satellite,gallery,1020,1980,local,,\n"
     )
     return tmp_path
+
+
+def test_the_manifest_is_read_as_ingestion_reads_it(source: Path) -> None:
+    (source / "m.csv").write_text(
+        "Path;view;subset;x;y;crs;location_id\nS\\0.JPG;drone;train;NaN;NA;;null\n"
+        "s/1.jpg;satellite;gallery;1150,0;1850,0;local;a\n",
+        "utf-16",
+    )
+    written = write_looks(source / "m.csv", source / "map.png", source / "looks", turns=1)
+    entries = {entry.view: entry for entry in list_manifest(written).entries}
+    assert (entries[View.DRONE].path, entries[View.DRONE].location_id) == (source / "looks/s/0.jpg", None)
+    assert entries[View.SATELLITE].position == Position(x=1150, y=1850, crs="local")
 
 
 def pixels(path: Path) -> np.ndarray:

@@ -91,7 +91,6 @@ def test_ignored_columns_are_named(tmp_path: Path) -> None:
         ("a.jpg,balloon,,,,", Reason.UNKNOWN_VIEW),
         ("a.jpg,,,,,", Reason.UNKNOWN_VIEW),
         ("a.jpg,drone,123,8,,", Reason.BAD_POSITION),
-        ("a.jpg,drone,NaN,8,,", Reason.BAD_POSITION),
         ("a.jpg,drone,north,8,,", Reason.BAD_POSITION),
         ("a.jpg,drone,,,soon,", Reason.BAD_TIME),
         ("a.jpg,drone,,,,holdout", Reason.UNKNOWN_SUBSET),

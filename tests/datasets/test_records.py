@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cvgl.datasets.records import read_records
+from cvgl.datasets.records import read_records, read_table
 from cvgl.errors import DataError
 
 
@@ -41,7 +41,7 @@ def test_a_row_of_another_length_is_marked(tmp_path: Path) -> None:
     ("name", "data", "message"),
     [
         ("t.csv", b"", "empty"),
-        ("t.csv", b"path,view\n\xff\xfe.jpg,drone\n", "UTF-8"),
+        ("t.csv", b"path,view\n\x81\x8d.jpg,drone\n", "UTF-8"),
         ("t.csv", b'path,view\n"a.jpg,drone\n', "valid CSV"),
         ("t.csv", b"path,view,Path\n", "twice"),
         ("t.parquet", b"PAR1 no", "Parquet"),
@@ -73,3 +73,41 @@ def test_parquet_keeps_types_and_survives_nanoseconds_and_dictionaries(tmp_path:
     pq.write_table(table, tmp_path / "dataset=x.parquet")
     _, records = read_records(tmp_path / "dataset=x.parquet")
     assert records[0].cells == {"path": "a.jpg", "captured_at": moment, "latitude": 47.5, "subset": ["train"]}
+
+
+TEXT = "Path,view,location_id\r\nKöln.jpg,drone,ß7\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
+def test_the_encodings_of_spreadsheets_are_read(tmp_path: Path, encoding: str) -> None:
+    table = read_table(written(tmp_path / "t.csv", TEXT.encode(encoding)))
+    assert table.columns == ["path", "view", "location_id"]
+    assert table.records[0].cells == {"path": "Köln.jpg", "view": "drone", "location_id": "ß7"}
+    certain = encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32")  # the others have no mark
+    assert [encoding in note for note in table.notes] == [] if certain else [True]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "path,view,\na.jpg,drone,\n",
+        "path,view,\na.jpg,drone\n",
+        "path,view\na.jpg,drone,\n",
+        "path,view\na.jpg,drone,,  ,\n",
+        "path;view;\na.jpg;drone;\n",
+        "path\tview\t\na.jpg\tdrone\t\n",
+        "sep=;\npath;view\na.jpg;drone\n",
+        '"sep=\t"\npath\tview\na.jpg\tdrone\n',
+        '\ufeff"path",view\na.jpg,drone\n',
+        "\ufeff\ufeffpath,view\na.jpg,drone\n",
+    ],
+)
+def test_a_separator_too_many_and_what_spreadsheets_put_first_do_no_harm(tmp_path: Path, data: str) -> None:
+    columns, (record,) = read_records(written(tmp_path / "t.csv", data))
+    assert (columns, record.cells, record.defect) == (["path", "view"], {"path": "a.jpg", "view": "drone"}, "")
+
+
+def test_decimal_commas_between_commas_are_named(tmp_path: Path) -> None:
+    _, records = read_records(written(tmp_path / "t.csv", "path,latitude,longitude\na.jpg,52,5200,13,4050\nb.jpg,x,y,more\n"))
+    assert ["decimal commas" in record.defect for record in records] == [True, False]
+    assert all(record.defect for record in records)

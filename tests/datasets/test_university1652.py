@@ -109,6 +109,52 @@ def test_a_kml_file_that_cannot_be_one_is_told(tmp_path: Path, text: str, what: 
         list_university1652(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "declared"),
+    [
+        ("utf-8-sig", "UTF-8"),
+        ("utf-8", ""),
+        ("utf-16", "UTF-16"),
+        ("utf-16-le", "UTF-16"),
+        ("utf-16", "UTF-8"),
+        ("cp1252", "windows-1252"),
+        ("cp1252", "UTF-8"),
+        ("iso-8859-15", "ISO-8859-15"),
+        ("gb18030", "GB18030"),
+    ],
+)
+def test_a_kml_file_may_have_any_encoding(tmp_path: Path, encoding: str, declared: str) -> None:
+    picture(tmp_path / "train/satellite/0001/1.jpg")
+    text = KML.replace("0001 Some Library", "Universit\u00e9 \u00fc").replace(
+        ' encoding="UTF-8"', f' encoding="{declared}"' if declared else ""
+    )
+    (tmp_path / "buildings.kml").write_bytes(text.encode(encoding))
+    (tmp_path / "new_name_list.txt").write_bytes(
+        "0001 Universit\u00e9 \u00fc\n".encode(encoding if "utf" in encoding else "cp1252")
+    )
+    (entry,) = list_university1652(tmp_path).entries
+    assert entry.position == Position(latitude=41.8, longitude=-71.4)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("declaration", ["<!DOCTYPE kml>", '<!DOCTYPE k [<!ENTITY a "b">]>', '<!DOCTYPE k SYSTEM "file:///x">'])
+def test_a_kml_file_with_entities_is_refused_in_every_encoding(tmp_path: Path, encoding: str, declaration: str) -> None:
+    picture(tmp_path / "train/satellite/0001/1.jpg")
+    (tmp_path / "buildings.kml").write_bytes(KML.partition("?>")[2].join([declaration, ""]).encode(encoding))
+    with pytest.raises(DataError, match="document type or entities"):
+        list_university1652(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "data", [b"<?xml version='1.0' encoding='klingon'?><kml/>", b"\xff\xfe<", b"", b"\0\0\0\0", b"<kml>\xff</kml"]
+)
+def test_a_kml_file_in_no_encoding_is_told(tmp_path: Path, data: bytes) -> None:
+    picture(tmp_path / "train/satellite/0001/1.jpg")
+    (tmp_path / "buildings.kml").write_bytes(data)
+    with pytest.raises(DataError, match="not XML"):
+        list_university1652(tmp_path)
+
+
 def test_litter_is_passed_over(tmp_path: Path) -> None:
     picture(tmp_path / "train/drone/0001/1.jpg")
     for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._1.jpg"):

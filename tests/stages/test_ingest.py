@@ -223,9 +223,7 @@ def bad_folder(root: Path, outside: Path) -> dict[str, str]:
         "satellite/z drone.jpg": "conflicting_view",
         "drone/\\xff.jpg": "bad_name",
         "satellite/north.jpg": "bad_position",
-        "satellite/nan.jpg": "bad_position",
         "satellite/word.jpg": "bad_position",
-        "satellite/half.jpg": "bad_position",
         "satellite/world.jpg": "bad_position",
         "satellite/late.jpg": "bad_time",
         "satellite/role.jpg": "unknown_subset",
@@ -241,7 +239,7 @@ def test_every_kind_of_bad_entry_is_listed_and_the_good_go_through(tmp_path: Pat
     expected = bad_folder(root, tmp_path / "outside")
     outcome = run(root, lake, max_pixels=100_000)
     assert refused(lake, root) == expected
-    assert set(images(lake)) == {"good.jpg", "good tile.jpg", "gr\u00fc\u00df\n.png"}
+    assert set(images(lake)) == {"good.jpg", "good tile.jpg", "gr\u00fc\u00df\n.png", "half.jpg", "nan.jpg"}
     assert outcome.quarantined == len(expected) >= 20
     details = read_quarantine(lake, "d")["detail"].to_pylist()
     assert all(detail and "0x" not in detail for detail in details)
@@ -280,13 +278,64 @@ def test_a_source_with_nothing_to_use_is_an_error_that_says_why(tmp_path: Path, 
         run(tmp_path / "empty", lake)
     (tmp_path / "bad/satellite").mkdir(parents=True)
     (tmp_path / "bad/satellite/a.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match=r"none of the 1 names .*\(empty\)"):
+    with pytest.raises(DataError, match=r"none of the 1 names .*: 1 empty \("):
         run(tmp_path / "bad", lake)
     assert refused(lake, tmp_path / "bad") == {"satellite/a.jpg": "empty"}
     picture(tmp_path / "queries/drone/a.jpg", 1)
     with pytest.raises(DataError, match="no satellite pictures, only drone"):
         run(tmp_path / "queries", lake)
     assert not lake.images("d").exists()
+
+
+@pytest.mark.parametrize(
+    ("cells", "word"),
+    [
+        ("52;520;13;404", "4 cells"),
+        ("5.432.100;5.432.100", "thousands"),
+        ("52.5°31′;13°24′", "degrees, minutes"),
+        ("x;y", "number"),
+    ],
+)
+@pytest.mark.parametrize("layout", ["folder", "manifest"])
+def test_a_map_that_was_refused_as_a_whole_is_not_asked_for_again(
+    tmp_path: Path, lake: Lake, cells: str, word: str, layout: str
+) -> None:
+    names = [picture(tmp_path / f"s/satellite/{n}.jpg", n).name for n in range(3)]
+    picture(tmp_path / "s/drone/d.jpg", 9)
+    if layout == "folder":
+        (tmp_path / "s/satellite.csv").write_text("path;lat;lon\n" + "".join(f"{name};{cells}\n" for name in names))
+    else:
+        rows = "".join(f"satellite/{name};satellite;{cells}\n" for name in names)
+        (tmp_path / "s/manifest.csv").write_text(f"path;view;lat;lon\n{rows}drone/d.jpg;drone;;\n")
+    if word == "4 cells":  # rows of another length say nothing, and the folder's pictures go in without a position
+        if layout == "folder":
+            assert run(tmp_path / "s", lake).total == 4
+            return
+        word = "6 cells"
+    with pytest.raises(DataError) as caught:
+        run(tmp_path / "s", lake)
+    assert "none of the 3 satellite pictures can be used: 3 bad_" in caught.value.what
+    assert word in caught.value.what
+    assert "overhead" not in caught.value.fix
+
+
+@pytest.mark.parametrize("cells", ["52,5200;13,4050", "52°31'12\"N;13°24'18\"E"])
+def test_positions_of_other_countries_reach_the_tables(tmp_path: Path, lake: Lake, cells: str) -> None:
+    picture(tmp_path / "s/satellite/a.jpg", 1)
+    (tmp_path / "s/satellite.csv").write_text(f"path;Lat;Lon\na.jpg;{cells}\n", "utf-16")
+    run(tmp_path / "s", lake)
+    assert (images(lake)["a.jpg"]["latitude"], images(lake)["a.jpg"]["longitude"]) == (52.52, 13.405)
+
+
+def test_labels_that_are_all_one_are_warned_of(tmp_path: Path, lake: Lake) -> None:
+    for name in ("drone/a.jpg", "drone/b.jpg", "satellite/c.jpg", "satellite/d.jpg"):
+        picture(tmp_path / "s" / name, ord(name[-5]))
+    rows = "drone/a.jpg,{0}\ndrone/b.jpg,{0}\nsatellite/c.jpg,{0}\nsatellite/d.jpg,{0}\n"
+    (tmp_path / "s/positions.csv").write_text("path,location_id\n" + rows.format("town"))
+    assert [warning for warning in run(tmp_path / "s", lake).warnings if "'town'" in warning]
+    (tmp_path / "s/positions.csv").write_text("path,location_id\n" + rows.format("NaN"))
+    assert run(tmp_path / "s", lake).warnings == ()
+    assert {row["location_id"] for row in truth(lake).values()} <= {None}
 
 
 def test_queries_may_arrive_where_references_are_already(tmp_path: Path, lake: Lake) -> None:
