@@ -57,6 +57,15 @@ def defect(error: BaseException, where: object) -> PictureError:
     return kind(what, where=where, fix="replace or remove the file")
 
 
+def too_much_memory(width: int, height: int, need: int, where: object) -> TooLargePictureError:
+    """The error for a picture that takes more bytes than there are."""
+    return TooLargePictureError(
+        f"a picture of {width} x {height} pixels takes {need >> 20} MiB to decode",
+        where=where,
+        fix="cut it into tiles, or give the process more memory",
+    )
+
+
 def out_of_memory(width: int, height: int, where: object) -> TooLargePictureError:
     """The error for memory that ran out while a picture was decoded."""
     return TooLargePictureError(

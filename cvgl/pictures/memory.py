@@ -6,6 +6,8 @@ left; one that is larger than all of it is decoded alone, and one that the machi
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
 import resource
 import threading
@@ -20,6 +22,8 @@ ENVIRONMENT = "CVGL_DECODING_MEMORY"  # MiB
 _MIB = 1 << 20
 _MOST = 1024 * _MIB
 _LEAST = 64 * _MIB
+_LARGE = 64 * _MIB
+_MMAP_THRESHOLD = (-3, 12 * _MIB)  # M_MMAP_THRESHOLD of mallopt(3); Pillow's blocks have 16 MiB
 
 
 class MemoryBudget:
@@ -39,11 +43,15 @@ class MemoryBudget:
         A thread that already holds some is not made to wait: it could wait for itself.
         """
         self._acquire(need)
+        if need >= _LARGE:
+            _c_library()
         self._own.depth = self._depth() + 1
         try:
             yield
         finally:
             self._own.depth -= 1
+            if need >= _LARGE:
+                _give_back()
             with self._condition:
                 self._used -= need
                 self._condition.notify_all()
@@ -85,9 +93,41 @@ def budget() -> MemoryBudget:
         return _shared
 
 
+@contextmanager
+def reserve(need: int) -> Iterator[bool]:
+    """Waits for memory and holds it, as `MemoryBudget.reserve`; gives whether there is enough.
+
+    What is larger than the budget is looked at when nothing else is held: others' pictures are no reason to refuse one.
+    """
+    shared = budget()
+    with shared.reserve(need):
+        yield need <= shared.total or need <= ceiling()
+
+
 def ceiling() -> int:
     """The most bytes that a single picture may take: half of what is free now, and never less than the budget."""
     return max(budget().total, available_bytes() // 2)
+
+
+@functools.cache
+def _c_library() -> ctypes.CDLL | None:
+    """The C library, told to give large blocks back to the system when they are freed.
+
+    By itself glibc keeps them for the thread that freed them, so that each of 16 threads would hold the memory, and the
+    addresses, of the largest picture that it ever decoded. Not done before a large picture comes: it costs some time.
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        library = ctypes.CDLL(None)
+        library.mallopt(*_MMAP_THRESHOLD)
+        return library
+    return None
+
+
+def _give_back() -> None:
+    library = _c_library()
+    with suppress(AttributeError):
+        if library is not None:
+            library.malloc_trim(0)
 
 
 def _stated_bytes() -> int:

@@ -21,6 +21,7 @@ from cvgl.pictures.errors import (
     TruncatedPictureError,
     defect,
     out_of_memory,
+    too_much_memory,
 )
 from cvgl.pictures.kinds import kind_of
 
@@ -78,16 +79,25 @@ def open_rgb(picture: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> Image
         DataError: the file is missing or unreadable.
         PictureError: it is not a picture, damaged, truncated, or too large (all of them DataErrors).
     """
-    with opened_rgb(picture, max_pixels) as image:
+    with _opened_rgb(picture, max_pixels) as image:
         return image
 
 
 @contextmanager
 def opened_rgb(picture: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Image]:
-    """As `open_rgb`; other threads' pictures wait for memory until the `with` block is left.
+    """As `open_rgb`; other threads' pictures wait for memory until the `with` block is left, and the pixels go with it.
 
     For whoever needs a picture only until something smaller is made of it.
     """
+    with _opened_rgb(picture, max_pixels) as image:
+        try:
+            yield image
+        finally:
+            _release(image)
+
+
+@contextmanager
+def _opened_rgb(picture: Path | str | bytes, max_pixels: int) -> Iterator[Image]:
     if isinstance(picture, bytes):
         with _upright_rgb(io.BytesIO(picture), max_pixels, "a picture given as bytes") as image:
             yield image
@@ -116,21 +126,29 @@ def decode(stream: BinaryIO, max_pixels: int, where: object) -> Image:
     Raises:
         PictureError: see `open_rgb`.
     """
-    with decoded(stream, max_pixels, where) as picture:
-        return picture
+    with _decoded(stream, max_pixels, where) as one:
+        return one.picture
 
 
 @contextmanager
 def decoded(
     stream: BinaryIO, max_pixels: int, where: object, before: Callable[[int, int], None] | None = None
 ) -> Iterator[Image]:
-    """As `decode`; other threads' pictures wait for memory until the `with` block is left.
+    """As `decode`; other threads' pictures wait for memory until the `with` block is left, and the pixels go with it.
 
     Args:
         before: told width and height of a picture that is so large that decoding it might end the process, right before that.
     """
     with _decoded(stream, max_pixels, where, before=before) as one:
-        yield one.picture
+        try:
+            yield one.picture
+        finally:
+            _release(one.picture)
+
+
+def _release(picture: Any) -> None:
+    """Gives the memory of the pixels back at once, whoever still refers to the picture; its file stays open."""
+    picture.im = None
 
 
 def is_turned(picture: Image) -> bool:
@@ -243,14 +261,10 @@ def _decoded(
     need = headers.decoding_bytes(picture, stream, page)
     if converted:
         need += _converting_bytes(picture)
-    if need > memory.ceiling():
-        raise TooLargePictureError(
-            f"a picture of {picture.width} x {picture.height} pixels takes {need >> 20} MiB to decode",
-            where=where,
-            fix="cut it into tiles, or give the process more memory",
-        )
     is_deep = headers.is_deep(picture, page)  # told by what decoding clears away
-    with memory.budget().reserve(need):
+    with memory.reserve(need) as suffices:
+        if not suffices:
+            raise too_much_memory(picture.width, picture.height, need, where)
         admit(picture.width, picture.height)
         try:
             _load(picture, stream, where)

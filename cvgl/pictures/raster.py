@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from cvgl.pictures import memory
-from cvgl.pictures.errors import DECODER_ERRORS, NotAPictureError, TooLargePictureError, defect, out_of_memory
+from cvgl.pictures.errors import DECODER_ERRORS, NotAPictureError, defect, out_of_memory, too_much_memory
 from cvgl.pictures.headers import size_of
 from cvgl.pictures.scaling import MOST_INTERMEDIATE, choose_scale
 
@@ -63,13 +63,9 @@ def read(
             )
         bands = _bands(source)
         need = _bytes_needed(source, bands) + size_of(stream)
-        if need > memory.ceiling():
-            raise TooLargePictureError(
-                f"a picture of {source.width} x {source.height} pixels takes {need >> 20} MiB to decode",
-                where=where,
-                fix="cut it into tiles, or give the process more memory",
-            )
-        with memory.budget().reserve(need):
+        with memory.reserve(need) as suffices:
+            if not suffices:
+                raise too_much_memory(source.width, source.height, need, where)
             try:
                 levels = _levels(source, bands)
             except MemoryError as error:

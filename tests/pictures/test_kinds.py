@@ -52,6 +52,7 @@ def ftyp(brand: bytes, *others: bytes) -> bytes:
         (b'{"type": "FeatureCollection"}', "JSON"),
         (b"%!PS-Adobe-3.0", "PostScript"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_other_kinds_are_named_with_what_to_do(head: bytes, name: str) -> None:
     with pytest.raises(NotAPictureError) as caught:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cvgl.errors import ConfigError
-from cvgl.pictures import TooLargePictureError, decode, memory, open_rgb
+from cvgl.pictures import TooLargePictureError, decode, memory, open_rgb, opened_rgb
 from cvgl.pictures.memory import MemoryBudget
 
 
@@ -74,6 +76,7 @@ def test_a_failure_gives_memory_back() -> None:
 
 
 def test_a_picture_that_there_is_no_memory_for_is_refused_undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_shared", MemoryBudget(1000))
     monkeypatch.setattr(memory, "ceiling", lambda: 100_000)
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda self: pytest.fail("was decoded"))
     with pytest.raises(TooLargePictureError, match="MiB"):
@@ -108,3 +111,43 @@ def test_the_memory_of_a_control_group_counts(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("max\n")
     assert list(memory._left(tmp_path, "memory.max", "memory.current", "inactive_file ")) == []
     assert memory.available_bytes() > 0
+
+
+def test_a_picture_is_in_memory_no_longer_than_it_is_used() -> None:
+    with opened_rgb(png(30, 30)) as picture:
+        assert picture.size == (30, 30)
+    with pytest.raises((AssertionError, OSError)):
+        picture.getpixel((0, 0))
+    assert open_rgb(png(30, 30)).getpixel((0, 0)) == (255, 0, 0)
+
+
+_MANY = """
+import io, resource, sys
+from concurrent.futures import ThreadPoolExecutor
+from PIL import Image
+from cvgl.pictures import decoded, memory
+stream = io.BytesIO()
+Image.new("RGB", (4200, 4200), "red").save(stream, "PNG", compress_level=1)
+data = stream.getvalue()
+del stream
+memory._shared = memory.MemoryBudget(100 << 20)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+def look(number):
+    with decoded(io.BytesIO(data), 10**9, number) as picture:
+        return picture.size
+
+with ThreadPoolExecutor(8) as threads:
+    assert set(threads.map(look, range(8))) == {(4200, 4200)}
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+left = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() // 1024
+print(peak // 1024, left // 1024)
+"""
+
+
+def test_many_threads_hold_one_large_picture_at_a_time() -> None:
+    """Each of 8 threads would keep 70 MiB for itself, as glibc has it."""
+    done = subprocess.run([sys.executable, "-c", _MANY], check=True, capture_output=True, text=True, timeout=120)
+    peak, left = map(int, done.stdout.split())
+    assert peak < 250
+    assert left < 100
