@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 # What a person's shell, profile or proxy may hold, and no test may go by. $CVGL_SHARED says where the real imagery lies.
 AMBIENT_PREFIXES = ("PREFECT_", "MLFLOW_", "CVGL_", "AWS_", "RAY_", "DASK_", "CLICOLOR", "_TYPER_")
 AMBIENT_NAMES = frozenset(
-    ("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "GITHUB_ACTIONS", "TERMINAL_WIDTH")
-    + ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+    {"NO_COLOR", "FORCE_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "GITHUB_ACTIONS", "TERMINAL_WIDTH"}
+    | {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"}
 )
 KEPT_NAMES = frozenset({"CVGL_SHARED", "CVGL_TEST_HOME"})
 # Wide enough for any temporary folder's name on one line. Tests of narrow terminals set their own width.

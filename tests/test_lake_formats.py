@@ -122,8 +122,12 @@ def test_a_version_does_not_change_the_name_of_a_batch_or_a_part(lake: Lake) -> 
 def test_records_bear_a_version_and_a_newer_one_is_refused(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "record.json"
     write_versioned(path, kind, {"a": 1})
-    assert json.loads(path.read_text()) == {"a": 1, "format": formats.RECORDS[kind]}
+    content = json.loads(path.read_text())
+    assert {name: content[name] for name in ("a", "format")} == {"a": 1, "format": formats.RECORDS[kind]}
     assert read_versioned(path, kind) == {"a": 1}
+    path.write_text(path.read_text().replace('"a": 1', '"a": 3'))
+    with pytest.raises(DamagedError, match="seal"):
+        read_versioned(path, kind)
     path.write_text('{"a": 1}')
     assert read_versioned(path, kind) == {"a": 1}, "what bears none is of an earlier version"
     path.write_text(json.dumps({"a": 1, "format": formats.RECORDS[kind] + 1}))

@@ -16,7 +16,7 @@ from cvgl.adaptation.record import AdapterRecord, IterationMetrics, Origin, Trai
 from cvgl.adaptation.standardise import Standardised, Statistics
 from cvgl.errors import LakeError
 from cvgl.hashing import sha256_bytes
-from cvgl.lake import read_bytes, read_versioned, write_bytes, write_json
+from cvgl.lake import read_bytes, read_versioned, write_bytes, write_versioned
 
 if TYPE_CHECKING:
     from cvgl.types import Float32Array
@@ -91,7 +91,8 @@ class Adaptation:
         if rows is not None:
             changes["training"] = rows
         write_bytes(Path(folder) / TENSORS_FILE, self.tensor_bytes())
-        write_json(Path(folder) / RECORD_FILE, self.record.model_copy(update=changes).model_dump(mode="json"))
+        record = self.record.model_copy(update=changes).model_dump(mode="json")
+        write_versioned(Path(folder) / RECORD_FILE, "adapter", record)
 
     def tensor_bytes(self) -> bytes:
         """The content of adapter.safetensors."""

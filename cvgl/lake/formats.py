@@ -6,16 +6,20 @@ changed besides is declared in `_UPGRADES`. Newer ones are refused, and nothing 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cvgl.errors import DamagedError, LakeError, NewerFormatError
+from cvgl.hashing import digest_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+RESTORE = "restore it from a backup, or move it away and run the stage that writes it again"
 FORMAT = "format"  # the field of a JSON record
+SEAL = "seal"  # the field of a JSON record that holds a hash of its others: a turned bit would be read as another number
 PARQUET_FORMAT = b"cvgl.format"  # the key in a Parquet file's schema
 
 # Raise one when its files change in a way that an earlier cvgl would read wrongly, and say in `_UPGRADES` how older files are
@@ -86,9 +90,12 @@ def upgraded(kind: str, value: dict[str, Any], path: Path) -> dict[str, Any]:
         NewerFormatError, DamagedError: as `check_version`.
         LakeError: the version is so old that nothing reads it any more.
     """
-    version = value.get(FORMAT, _UNNAMED.get(kind, 1))
+    content = {name: field for name, field in value.items() if name != SEAL}
+    version = content.pop(FORMAT, _UNNAMED.get(kind, 1))
     check_version(kind, version, path)
-    content = {name: field for name, field in value.items() if name != FORMAT}
+    # Records of before seals have none, and are read as they are.
+    if SEAL in value and value[SEAL] != digest_json({**content, FORMAT: version}):
+        raise DamagedError("a record of the lake is not what was written: its seal does not fit", where=path, fix=RESTORE)
     for older in range(version, RECORDS[kind]):
         upgrade = _UPGRADES.get((kind, older))
         if upgrade is None:
@@ -102,8 +109,9 @@ def upgraded(kind: str, value: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def versioned(kind: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON record with its version."""
-    return {**value, FORMAT: RECORDS[kind]}
+    """A JSON record with its version and its seal."""
+    content = json.loads(json.dumps({**value, FORMAT: RECORDS[kind]}))  # as it will be read
+    return {**content, SEAL: digest_json(content)}
 
 
 def parquet_version(metadata: Mapping[bytes, bytes] | None, path: Path) -> int:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _RIGHTS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _MEND_RIGHTS = "give this user the right to it (ls -l, chown, chmod, the mount's options); nothing was changed"
 _MEND_DISK = "check the disk, the mount or the limits of the process, and try again; nothing was changed"
-_RESTORE = "restore it from a backup, or move it away and run the stage that writes it again"
 
 
 def unreadable(error: OSError, path: Path, doing: str = "read") -> LakeError:
@@ -62,7 +61,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise DamagedError(f"a file of the lake is not JSON: {error}", where=path, fix=_RESTORE) from error
+        raise DamagedError(f"a file of the lake is not JSON: {error}", where=path, fix=formats.RESTORE) from error
 
 
 def read_versioned(path: Path, kind: str) -> dict[str, Any]:
@@ -77,7 +76,7 @@ def read_versioned(path: Path, kind: str) -> dict[str, Any]:
     """
     value = read_json(path)
     if not isinstance(value, dict):
-        raise DamagedError("a record of the lake is not valid: it is not a JSON object", where=path, fix=_RESTORE)
+        raise DamagedError("a record of the lake is not valid: it is not a JSON object", where=path, fix=formats.RESTORE)
     return formats.upgraded(kind, value, path)
 
 
@@ -125,7 +124,7 @@ def check_seal(path: Path) -> tuple[Footer, str]:
 
 def damaged(reason: object, path: Path) -> DamagedError:
     """The error for a Parquet file whose content is not what was written."""
-    return DamagedError(f"a file of the lake is damaged: {reason}", where=path, fix=_RESTORE)
+    return DamagedError(f"a file of the lake is damaged: {reason}", where=path, fix=formats.RESTORE)
 
 
 def _columns(file: Any, path: Path, columns: Sequence[str] | None, kind: str | None) -> pa.Table:

@@ -12,7 +12,7 @@ import pytest
 from cvgl.adaptation import Origin, adapt
 from cvgl.config import AdaptConfig
 from cvgl.errors import LakeError
-from cvgl.lake import read_json, write_json
+from cvgl.lake import read_json, read_versioned, write_json, write_versioned
 from cvgl.localization import Position, Reference
 from cvgl.localization.bundle import CurrentMap, MapManifest, Serving, open_bundle, problems, read_current, write_bundle
 
@@ -110,14 +110,14 @@ def test_what_serves_is_followed_by_its_history(tmp_path: Path) -> None:
     assert read_current(path) is None
     write_json(path, current.model_dump(mode="json"))
     assert read_current(path) == current
-    write_json(path, {**read_json(path), "serving": {"map": "a"}})
+    write_versioned(path, "current_map", {**read_versioned(path, "current_map"), "serving": {"map": "a"}})
     with pytest.raises(LakeError, match="what serves cannot be told"):
         read_current(path)
 
 
 def _restated(version: Path, **changes: Any) -> Path:
     """The folder of a version whose manifest says something else, under the name that this manifest has."""
-    manifest = MapManifest.model_validate({**read_json(version / "manifest.json"), **changes})
+    manifest = MapManifest.model_validate({**read_versioned(version / "manifest.json", "map_manifest"), **changes})
     write_json(version / "manifest.json", manifest.model_dump(mode="json"))
     return version.rename(version.with_name(manifest.version))
 

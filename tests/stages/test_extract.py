@@ -129,7 +129,7 @@ def test_how_it_is_run_is_no_part_of_the_fingerprint(images: ArtifactRef, lake: 
     first = extract(images, config(), lake)
     assert extract(images, config(batch_size=3, workers=5, part_rows=100, device=Device.CPU), lake).skipped
     record = read_json(first.ref.path.parent / "model.json")
-    assert set(record) == {"extract", "identity", "dimension", "format"}
+    assert set(record) == {"extract", "identity", "dimension", "format", "seal"}
     assert ExtractConfig.model_validate(record["extract"]).backbone == GIST
     assert record["extract"]["batch_size"] == ExtractConfig().batch_size
 

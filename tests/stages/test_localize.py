@@ -17,7 +17,7 @@ from cvgl.config import AdaptConfig, AlignmentConfig, BackboneConfig, Device, Ex
 from cvgl.datasets.tables import read_images
 from cvgl.errors import ConfigError, LakeError, ModelError
 from cvgl.features import FeatureStore
-from cvgl.lake import Lake, read_json, write_json
+from cvgl.lake import Lake, read_versioned, write_json, write_versioned
 from cvgl.localization.bundle import CurrentMap, Serving
 from cvgl.localization.placement import Position
 from cvgl.localization.placing import Reference, ReferenceIndex, locate
@@ -229,8 +229,8 @@ def test_another_model_than_the_one_that_described_the_map_is_refused(
     lake: Lake, features: ArtifactRef, tmp_path: Path
 ) -> None:
     path = features.path.parent / "model.json"
-    record = read_json(path)
-    write_json(path, {**record, "identity": {**record["identity"], "weights_sha256": "of other weights"}})
+    record = read_versioned(path, "model")
+    write_versioned(path, "model", {**record, "identity": {**record["identity"], "weights_sha256": "of other weights"}})
     with pytest.raises(ModelError, match="weights_sha256 changed"):
         localize(views(tmp_path), "town", lake)
     write_json(path, {"extract": {}})

@@ -12,7 +12,7 @@ from cvgl.config import AdaptConfig, BackboneConfig, ExtractConfig, IngestConfig
 from cvgl.datasets.tables import images_ref
 from cvgl.errors import CvglError
 from cvgl.features import FeatureStore
-from cvgl.lake import Lake, read_json, write_json
+from cvgl.lake import Lake, read_versioned, write_versioned
 from cvgl.stages.adapt import adapt
 from cvgl.stages.extract import extract
 from cvgl.stages.ingest import ingest
@@ -56,8 +56,8 @@ def test_a_frozen_model_that_cannot_be_loaded_any_more_is_an_error(lake: Lake, t
     champion = learned(lake, town(tmp_path / "drop", range(1, 4)), 64)
     challenger = learned(lake, town(tmp_path / "drop", range(4, 6)), 96)
     path = lake.features(str(read_record(lake.adapter(champion)).features), DATASET).parent / "model.json"
-    made = read_json(path)
+    made = read_versioned(path, "model")
     gone = {"name": "vit_tiny_patch16_224", "checkpoint": str(tmp_path / "gone.safetensors")}
-    write_json(path, {**made, "extract": {"backbone": gone}})
+    write_versioned(path, "model", {**made, "extract": {"backbone": gone}})
     with pytest.raises(CvglError, match=r"gone\.safetensors"):
         describe_for(champion, challenger, lake)
