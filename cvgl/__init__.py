@@ -11,13 +11,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cvgl.adaptation import Adaptation, adapt
+    from cvgl.adaptation import Adaptation
     from cvgl.errors import CvglError
     from cvgl.retrieval import evaluate
+    from cvgl.stages.learning import adapt
 
 __version__ = "0.1.0"
 
-_HOMES = {"adapt": "cvgl.adaptation", "Adaptation": "cvgl.adaptation", "evaluate": "cvgl.retrieval", "CvglError": "cvgl.errors"}
+_HOMES = {
+    "adapt": "cvgl.stages.learning",
+    "Adaptation": "cvgl.adaptation",
+    "evaluate": "cvgl.retrieval",
+    "CvglError": "cvgl.errors",
+}
 
 __all__ = ["Adaptation", "CvglError", "__version__", "adapt", "evaluate"]
 

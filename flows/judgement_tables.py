@@ -10,6 +10,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from flows.fitted import FittedTable
+
 if TYPE_CHECKING:
     from cvgl.reproduction.judgement import Choice, JudgementOutcome, JudgementResult
     from cvgl.reproduction.judgement_calibration import Error
@@ -82,7 +84,7 @@ def _misses(result: JudgementResult) -> Table:
 
 
 def _blank(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = FittedTable(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     return table

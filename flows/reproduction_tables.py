@@ -18,6 +18,7 @@ from cvgl.reproduction.page_writing import (
     model_text,
     published_text,
 )
+from flows.fitted import FittedTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,7 +155,7 @@ def _title(result: BackboneResult) -> str:
 
 
 def _blank(title: str) -> Table:
-    return Table(
+    return FittedTable(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
     )
 

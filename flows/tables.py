@@ -14,6 +14,7 @@ from cvgl.datasets.summaries import Remark, ViewSummary
 from cvgl.localization.placement import JointPlacement, LikelyAnswer, Placement, Position
 from cvgl.stages.align_record import AlignmentRecord, candidate_rows
 from cvgl.summary import MetricSummary
+from flows.fitted import FittedTable
 from flows.legible import hanging, legible
 from flows.outcome import RunOutcome
 
@@ -46,7 +47,7 @@ def records(rows: Sequence[Mapping[str, object]], title: str) -> RenderableType:
     """A row each, under the names of the first one's values."""
     if not rows:
         return Text(f"{title}: none.", style="yellow")
-    table = Table(*rows[0], title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = FittedTable(*rows[0], title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for row in rows:
         table.add_row(*map(cell, row.values()))
     return table
@@ -68,7 +69,7 @@ def _question_table(answers: Sequence[MetricSummary]) -> Table:
     first = answers[0]
     title = f"{first.direction}: {first.n_queries} queries, {first.n_gallery} in the gallery"
     title += f" ({first.protocol}, {first.protocol_hash})"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = FittedTable(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     radii = sorted({radius for answer in answers for radius in answer.within_m}, key=float)
     measured = any(answer.median_m is not None for answer in answers)
     distances = ["median m", *(f"≤{float(radius):.0f} m" for radius in radii)] if measured else []
@@ -116,7 +117,7 @@ def alignment_answer(record: AlignmentRecord, rows: Mapping[str, object]) -> Ren
     parts: list[RenderableType] = []
     candidates = candidate_rows(record)
     if candidates:
-        table = Table(title="Candidates", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+        table = FittedTable(title="Candidates", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
         for name in candidates[0]:
             table.add_column(name, justify="right" if name == "agreement" else "left", overflow="fold")
         for index, one in enumerate(candidates):
@@ -134,7 +135,7 @@ def alignment_answer(record: AlignmentRecord, rows: Mapping[str, object]) -> Ren
 
 def placements_table(placements: Sequence[Placement]) -> Table:
     """The answers for each picture, best first."""
-    table = Table(title="Where the pictures were taken", title_justify="left")
+    table = FittedTable(title="Where the pictures were taken", title_justify="left")
     folder = _common_folder([answer.uri for placement in placements for answer in placement.top_k])
     likely = any(isinstance(answer, LikelyAnswer) for placement in placements for answer in placement.top_k)
     table.add_column("picture", overflow="fold")

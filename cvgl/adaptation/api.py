@@ -31,7 +31,7 @@ def adapt(
         query_features: float32 (M, d0), descriptors of the drone or ground view, in any order.
         reference_features: float32 (N, d0), descriptors of the satellite view, in any order of their own.
         recipe: a `cvgl.config.Recipe`, such as "paper"; default: the configuration's. What the configuration leaves to
-            the recipe follows this one.
+            the recipe follows this one. "auto" needs a judgement of the others: `cvgl.adapt` takes it.
         config: all settings; default: the recipe's defaults.
         seed: replaces the configuration's seed. One machine gives the same bytes for the same seed, rows and settings.
         on_iteration: told the metrics of every EM iteration.
@@ -51,7 +51,7 @@ def adapt(
     """
     from cvgl.adaptation.recipes import learn
 
-    settings = _settings(config or AdaptConfig(), recipe, seed)
+    settings = settled(config or AdaptConfig(), recipe, seed)
     queries = checked(query_features, "query features")
     references = checked(reference_features, "reference features", queries.shape[1])
     path = None if checkpoint is None else Path(checkpoint)
@@ -63,7 +63,7 @@ def adapt(
     return adaptation
 
 
-def _settings(config: AdaptConfig, recipe: str | None, seed: int | None) -> AdaptConfig:
+def settled(config: AdaptConfig, recipe: str | None, seed: int | None) -> AdaptConfig:
     """The configuration with the arguments that stand beside it, validated as a whole."""
     from pydantic import ValidationError
 

@@ -66,7 +66,7 @@ def learn(
         raise ConfigError(
             "the recipe 'auto' is a choice among the others, which needs a judgement of each",
             where="AdaptConfig.recipe",
-            fix="choose with cvgl.quality.selection.select, run `cvgl run` or `cvgl adapt --recipe auto`, or name a recipe",
+            fix="call cvgl.adapt, run `cvgl run` or `cvgl adapt --recipe auto`, or name a recipe",
         )
     if config.recipe in UNTRAINED:
         nothing = Affine(np.eye(queries.shape[1], dtype=np.float32), np.zeros(queries.shape[1], np.float32))

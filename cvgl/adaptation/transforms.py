@@ -14,6 +14,7 @@ from cvgl.adaptation.correction import Banks
 from cvgl.adaptation.descriptors import in_blocks, unit_rows
 from cvgl.adaptation.record import AdapterRecord, IterationMetrics, Origin, TrainingRows
 from cvgl.adaptation.standardise import Standardised, Statistics
+from cvgl.config import Settings
 from cvgl.errors import LakeError
 from cvgl.hashing import sha256_bytes
 from cvgl.lake import read_bytes, read_versioned, write_bytes, write_versioned
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 TENSORS_FILE = "adapter.safetensors"
 RECORD_FILE = "adapter.json"
+SELECTION_FILE = "selection.json"
 ADAPTER, ADAPTER_BIAS = "adapter.weight", "adapter.bias"
 REVERTER, REVERTER_BIAS = "reverter.weight", "reverter.bias"
 QUERY_MEAN, QUERY_DEVIATION = "query.mean", "query.deviation"
@@ -43,6 +45,7 @@ class Adaptation:
         statistics: what each view's descriptors go through before the adapter.
         record: how it was made.
         banks: adapted training rows of both views, for `cvgl.adaptation.correction`; None where the recipe keeps none.
+        choice: why this recipe (`cvgl.quality.selection.Selection`), where `cvgl.adapt` was left the choice; not read back.
     """
 
     adapter: Float32Array
@@ -52,6 +55,7 @@ class Adaptation:
     statistics: Standardised
     record: AdapterRecord
     banks: Banks | None = None
+    choice: Settings | None = None
 
     @property
     def history(self) -> tuple[IterationMetrics, ...]:
@@ -79,6 +83,8 @@ class Adaptation:
     def save(self, folder: str | Path, origin: Origin | None = None, rows: TrainingRows | None = None) -> None:
         """Writes adapter.safetensors, then adapter.json, each at once; a folder with the second file is complete.
 
+        Before them selection.json, where the recipe was chosen.
+
         Args:
             folder: made when missing.
             origin: which run of which dataset this is.
@@ -90,6 +96,8 @@ class Adaptation:
         changes: dict[str, Any] = dict(origin or {})
         if rows is not None:
             changes["training"] = rows
+        if self.choice is not None:
+            write_json(Path(folder) / SELECTION_FILE, self.choice.model_dump(mode="json"))
         write_bytes(Path(folder) / TENSORS_FILE, self.tensor_bytes())
         record = self.record.model_copy(update=changes).model_dump(mode="json")
         write_versioned(Path(folder) / RECORD_FILE, "adapter", record)

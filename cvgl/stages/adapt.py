@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cvgl.adaptation.record import ALGORITHM_VERSION, AdapterRecord, IterationMetrics, Origin, TrainingRows
+from cvgl.adaptation.transforms import SELECTION_FILE as SELECTION_FILE  # this stage writes it, too
 from cvgl.config import AdaptConfig, Recipe, SelectConfig
 from cvgl.datasets import tables
 from cvgl.errors import ConfigError, DataError, LakeError
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from cvgl.types import Float32Array
 
 RUN_DIGEST_LENGTH = 12
-SELECTION_FILE = "selection.json"
 
 OnIteration = Callable[[IterationMetrics], None]
 

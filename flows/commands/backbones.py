@@ -51,9 +51,10 @@ def backbones(_: Draft, part: Part = "") -> Answer:
 
 def _table(presets: Sequence[Preset], released: Mapping[str, Release]) -> RenderableType:
     from rich import box
-    from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    from flows.fitted import FittedTable
+
+    table = FittedTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("--backbone", "what it is", "input"):
         table.add_column(name, overflow="fold", no_wrap=name == "--backbone")
     for preset in presets:

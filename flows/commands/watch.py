@@ -21,6 +21,7 @@ from cvgl.masking import masked
 from flows.command import DONE, Answer, command
 from flows.console import Screen
 from flows.engine import engine
+from flows.fitted import FittedTable
 from flows.options import Draft
 from flows.settings import (
     ADAPTER,
@@ -171,7 +172,7 @@ def arrivals(draft: Draft) -> Answer:
 def _table(known: Sequence[Batch]) -> Table:
     from flows.tables import cell
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = FittedTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("batch", "state", "files", "removed", "decision", "outcome", "run", "why"):
         table.add_column(name, justify="right" if name in ("files", "removed") else "left", overflow="fold")
     for one in known:
