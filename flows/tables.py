@@ -146,8 +146,7 @@ def placements_table(placements: Sequence[Placement]) -> Table:
         table.add_section()
         if placement.problem is not None:
             nothing = [""] * (len(table.columns) - 2)
-            problem = Text(legible(placement.problem), style="yellow")
-            table.add_row(cell(placement.picture), *nothing, problem)
+            table.add_row(cell(placement.picture), *nothing, Text(legible(placement.problem), style="yellow"))
         for rank, answer in enumerate(placement.top_k, start=1):
             picture = cell(_pictures(placement) if rank == 1 else "")
             chance = [f"{answer.probability:.3f}"] if isinstance(answer, LikelyAnswer) else []

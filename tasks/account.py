@@ -27,7 +27,7 @@ from cvgl.stages.ingest import IngestOutcome
 from cvgl.stages.whereabouts import Whereabouts
 from cvgl.stages.whereabouts import whereabouts as places_of
 from cvgl.summary import MetricSummary
-from tasks.artifacts import INLINE_LIMIT, artifact_key, metrics_markdown
+from tasks.artifacts import INLINE_LIMIT, artifact_key, code, metrics_markdown, prose
 from tasks.events import deliver, event_id, resource_of
 from tasks.registry.registration import RegisterOutcome
 from tasks.registry.verdict import read_decision
@@ -45,18 +45,18 @@ def tell(batch: Batch, lake: Lake) -> None:
     left_out, found, gate = refused(lake, batch), whereabouts(lake, batch), read_decision(lake, batch.run)
     outcome = batch.outcome or str(batch.state)
     counted = ", ".join(f"{name} {count}" for name, count in batch.ingest.items() if count)
-    came = f"{batch.n_files} files of `{batch.source}`, and {batch.n_removed} went. Pictures: {counted or 'none'}."
+    came = f"{batch.n_files} files of {code(batch.source)}, and {batch.n_removed} went. Pictures: {counted or 'none'}."
     decided = batch.reason if gate is None else batch.reason.removesuffix(f"; {gate.reason}")
     parts = {
         "What came in": came,
         "What was refused": _refusals(left_out),
-        "What was decided, and why": f"**{batch.verdict or outcome}**: {decided}",
+        "What was decided, and why": f"**{prose(batch.verdict or outcome)}**: {prose(decided)}",
         "Is it better?": _better(gate),
         "Where is it?": _where(batch.dataset, found, lake, "of this batch"),
     }
     if batch.state in batches.ANSWERABLE:
         said = f"cvgl answer {batch.batch} adapt --dataset {batch.dataset} --lake {lake.root}"
-        parts["What you can do"] = f"`{said}` (or `skip`); the next look goes on with it."
+        parts["What you can do"] = f"{code(said)} (or `skip`); the next look goes on with it."
     _show(batch.dataset, f"{batch.batch}: {outcome}", f"What became of batch {batch.batch} of {batch.dataset}", parts, found)
     emit_event(
         f"cvgl.batch.{batch.state}",
@@ -94,7 +94,7 @@ def show_run(
         found = places_of(lake, dataset)
         parts = {
             "What came in": f"{images.new} new pictures, {images.known} known; the dataset holds {images.total}."
-            + "".join(f"\n- {line}" for line in lines(images.summaries, images.passed_over)),
+            + "".join(f"\n- {prose(line)}" for line in lines(images.summaries, images.passed_over)),
             "What was refused": _refusals(read_quarantine(lake, dataset).to_pylist()),
             "What was decided, and why": _decisions(alignment, run, lake),
             "Is it better?": f"{_better(registered.decision)}\n\n{metrics_markdown(metrics)}",
@@ -107,9 +107,9 @@ def show_run(
 
 def _show(dataset: str, heading: str, what: str, parts: Mapping[str, str], found: Whereabouts | None) -> None:
     create_markdown_artifact(
-        f"# {heading}\n" + "".join(f"\n## {name}\n\n{text}\n" for name, text in parts.items()),
+        f"# {prose(heading)}\n" + "".join(f"\n## {name}\n\n{text}\n" for name, text in parts.items()),
         key=artifact_key("account", dataset),
-        description=f"{what}: {heading.rpartition(': ')[2]}",
+        description=prose(f"{what}: {heading.rpartition(': ')[2]}"),
     )
     if found is not None and (drawn := _drawn(found)) is not None:
         create_image_artifact(
@@ -122,7 +122,7 @@ def _show(dataset: str, heading: str, what: str, parts: Mapping[str, str], found
 def _refusals(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return "Nothing."
-    listed = "".join(f"\n| {_cell(row['uri'])} | {row['reason']} | {_cell(row['detail'])} |" for row in rows[:LISTED])
+    listed = "".join(f"\n| {prose(row['uri'])} | {prose(row['reason'])} | {prose(row['detail'])} |" for row in rows[:LISTED])
     more = ""
     if len(rows) > LISTED:
         more = f"\n\nThe first {LISTED} of {len(rows)}; all: `cvgl query 'FROM quarantine'`."
@@ -132,10 +132,10 @@ def _refusals(rows: Sequence[Mapping[str, Any]]) -> str:
 def _decisions(alignment: str, run: str, lake: Lake) -> str:
     """What the run chose by itself, without labels."""
     folder = lake.adapter(run)
-    lines = [f"alignment: {alignment}"] if alignment else []
+    lines = [f"alignment: {prose(alignment)}"] if alignment else []
     if (folder / SELECTION_FILE).is_file():
         chosen = read_selection(folder)
-        lines.append(f"recipe **{chosen.chosen}**: {chosen.reason}")
+        lines.append(f"recipe **{chosen.chosen}**: {prose(chosen.reason)}")
     return "".join(f"- {line}\n" for line in lines) or "Nothing was left to the run: alignment and recipe were given."
 
 
@@ -144,7 +144,7 @@ def _better(gate: GateDecision | None) -> str:
         return "Nothing new was learned."
     figures = [line for line in gate.evidence if line.partition(": ")[2] not in gate.reason]
     figures += [f"{name} without labels: {figure}" for name, figure in gate.quality.items()]
-    return f"**{gate.verdict}**: {gate.reason}" + "".join(f"\n- {figure}" for figure in figures)
+    return f"**{gate.verdict}**: {prose(gate.reason)}" + "".join(f"\n- {prose(figure)}" for figure in figures)
 
 
 def _where(dataset: str, found: Whereabouts | None, lake: Lake, whose: str) -> str:
@@ -153,15 +153,16 @@ def _where(dataset: str, found: Whereabouts | None, lake: Lake, whose: str) -> s
     serving, new = found.serving, int(found.new.sum())
     lines = [
         f"map `{serving.map}` serves, with {len(found.references)} references, {new} of them new",
-        f"adapter `{serving.run}`" + (f", `{serving.model}` version {serving.version} in MLflow" if serving.version else ""),
-        f"folder `{lake.map(dataset) / serving.map}`",
+        f"adapter {code(serving.run)}"
+        + (f", {code(serving.model)} version {serving.version} in MLflow" if serving.version else ""),
+        f"folder {code(lake.map(dataset) / serving.map)}",
     ]
     page = lake.report(serving.run) / "index.html"
     if page.is_file():
-        lines.append(f"report `{page}`")
+        lines.append(f"report {code(page)}")
     if len(found.answers):
         lines.append(f"{len(found.answers) + found.left_out} pictures {whose} look like a place on it (see the map)")
-    lines.append(f"ask it: `cvgl localize PICTURE --dataset {dataset} --lake {lake.root}`")
+    lines.append(f"ask it: {code(f'cvgl localize PICTURE --dataset {dataset} --lake {lake.root}')}")
     return "".join(f"- {line}\n" for line in lines)
 
 
@@ -176,7 +177,3 @@ def _drawn(found: Whereabouts) -> str | None:
         return None
     data = to_png(placement_map(where, found.new, found.answers), _DPI)
     return f"data:image/png;base64,{base64.b64encode(data).decode()}" if len(data) <= INLINE_LIMIT else None
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -10,7 +10,7 @@ from cvgl.stages.align import AlignOutcome
 from cvgl.stages.align import align as run_stage
 from cvgl.stages.align_record import candidate_rows
 from cvgl.types import ArtifactRef
-from tasks.artifacts import artifact_key
+from tasks.artifacts import artifact_key, code, prose
 from tasks.progress import observed
 from tasks.stage import stage_task
 
@@ -22,7 +22,8 @@ def align(images: ArtifactRef, extract: ExtractConfig, config: AlignConfig, lake
     with observed(artifact_key("align", images.name, name), f"aligning the views of {images.name}") as progress:
         outcome = run_stage(images, extract, config, lake, progress)
     create_markdown_artifact(
-        f"# How the views of {images.name} are aligned\n\n{outcome.record.reason}\n\nEvidence: `{outcome.ref.path}`\n",
+        f"# How the views of {prose(images.name)} are aligned\n\n{prose(outcome.record.reason)}\n\n"
+        f"Evidence: {code(outcome.ref.path)}\n",
         key=artifact_key("alignment", images.name, name),
         description=f"Chosen without labels for {images.name}",
     )

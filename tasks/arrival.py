@@ -21,7 +21,7 @@ from cvgl.arrival.watching import look as run_look
 from cvgl.config import ArrivalConfig, RegisterConfig
 from cvgl.lake import Lake, read_versioned
 from cvgl.types import Progress
-from tasks.artifacts import artifact_key
+from tasks.artifacts import artifact_key, prose
 from tasks.events import deliver, event_id, resource_of
 from tasks.progress import observed
 from tasks.registry.references import follow_positions, refresh
@@ -82,7 +82,7 @@ def take_in(batch: Batch, config: ArrivalConfig, lake: Lake) -> IntakeOutcome:
     with observed(artifact_key("ingest", batch.dataset), f"reading pictures of batch {batch.batch}") as progress:
         outcome = run_intake(batch, config, lake, progress)
     counted = outcome.counts()
-    notes = "".join(f"\n- {note}" for note in outcome.notes)
+    notes = "".join(f"\n- {prose(note)}" for note in outcome.notes)
     create_markdown_artifact(
         f"# {batch.batch}\n\n{batch.n_files} files came and {batch.n_removed} went.\n\n"
         f"| {' | '.join(counted)} |\n|{'---:|' * len(counted)}\n| {' | '.join(map(str, counted.values()))} |\n{notes}\n",
@@ -100,9 +100,9 @@ def decide(batch: Batch, config: ArrivalConfig, lake: Lake) -> Decision:
     row = decision_row(decision, batch, config.decide)
     shown = {name: value for name, value in row.items() if name not in ("details", "reason", "verdict") and value is not None}
     create_markdown_artifact(
-        f"# {decision.verdict}\n\n{decision.reason}; {decision.evidence.prediction}\n\n"
+        f"# {decision.verdict}\n\n{prose(decision.reason)}; {prose(decision.evidence.prediction)}\n\n"
         + "| | |\n|---|---|\n"
-        + "".join(f"| {name} | {_plain(value)} |\n" for name, value in shown.items()),
+        + "".join(f"| {name} | {prose(_plain(value))} |\n" for name, value in shown.items()),
         key=artifact_key("decision", batch.dataset),
         description=f"{decision.verdict}: batch {batch.batch} of {batch.dataset}",
     )

@@ -17,6 +17,33 @@ def artifact_key(*parts: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
 
 
+def prose(text: object) -> str:
+    """Text of others (names, reasons, sources) for Markdown: shown as it is, on one line, and never read as Markdown or HTML.
+
+    A page renders what it is given: an image in a file's name would make the browser of whoever looks fetch an address. So
+    the signs of Markdown and HTML are escaped, an address is no link, and line ends and controls become blanks.
+    """
+    line = re.sub(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", str(text)).strip()
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = re.sub(r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)", r"\\\g<0>", line)
+    line = re.sub(r"^([#=]|[+-](?!\S)|-(?=-)|\d+(?=[.)](\s|$)))", _at_the_start, line)  # a heading, a list or a line
+    # Bare addresses become links where they are recognised by "://", "www." or a mailbox.
+    line = line.replace("://", "\\://")
+    return re.sub(r"(?<=www)\.|@(?=[\w-]+\.)", r"\\\g<0>", line, flags=re.IGNORECASE)
+
+
+def _at_the_start(found: re.Match[str]) -> str:
+    return f"{found[1]}\\" if found[1][0].isdigit() else f"\\{found[1]}"
+
+
+def code(text: object) -> str:
+    """Text of others as a code span, whatever backticks it holds; also within a table's cell."""
+    line = re.sub(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", str(text)).strip() or " "
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
+    space = " " if line[0] == "`" or line[-1] == "`" else ""
+    return f"{fence}{space}{line}{space}{fence}".replace("|", "\\|")
+
+
 def metrics_rows(summaries: Sequence[MetricSummary]) -> list[dict[str, str | int]]:
     """One row for each stage, direction and protocol, with the rates in percent, for a table artifact."""
     return [

@@ -9,7 +9,7 @@ from cvgl.lake import Lake
 from cvgl.stages.evaluate import EvaluateOutcome
 from cvgl.stages.evaluate import evaluate as run_stage
 from cvgl.types import ArtifactRef
-from tasks.artifacts import artifact_key, metrics_markdown, metrics_rows
+from tasks.artifacts import artifact_key, metrics_markdown, metrics_rows, prose
 from tasks.progress import observed
 from tasks.stage import stage_task
 
@@ -26,7 +26,7 @@ def evaluate(adapter: ArtifactRef, config: EvaluateConfig, lake: Lake) -> Evalua
             description=f"Retrieval before and after adaptation, {adapter.name}",
         )
     create_markdown_artifact(
-        f"# {adapter.name}\n\n{metrics_markdown(outcome.metrics)}\n",
+        f"# {prose(adapter.name)}\n\n{metrics_markdown(outcome.metrics)}\n",
         key=artifact_key("evaluation", adapter.name),
         description="Rates in percent; frozen, standardised by view, adapted; then with what inference adds",
     )

@@ -9,7 +9,7 @@ from cvgl.lake import Lake
 from cvgl.stages.extract import ExtractOutcome
 from cvgl.stages.extract import extract as run_stage
 from cvgl.types import ArtifactRef
-from tasks.artifacts import artifact_key
+from tasks.artifacts import artifact_key, code, prose
 from tasks.progress import observed
 from tasks.stage import stage_task
 
@@ -27,11 +27,11 @@ def extract(images: ArtifactRef, config: ExtractConfig, lake: Lake) -> ExtractOu
 def show(outcome: ExtractOutcome, config: ExtractConfig, how: str = "") -> None:
     """What has been described, on the run's page; `how` goes into the heading."""
     create_markdown_artifact(
-        f"# {config.backbone.name} on {outcome.ref.name}{how}\n\n"
+        f"# {prose(config.backbone.name)} on {prose(outcome.ref.name)}{prose(how) and ' ' + prose(how)}\n\n"
         "| embedded | known | failed | dimension | pictures/s |\n|---:|---:|---:|---:|---:|\n"
         f"| {outcome.embedded} | {outcome.known} | {outcome.failed} | {outcome.dimension} "
         f"| {outcome.images_per_second:.1f} |\n\n"
-        f"Model fingerprint `{outcome.ref.digest}`, descriptors in `{outcome.ref.path}`.\n",
+        f"Model fingerprint `{outcome.ref.digest}`, descriptors in {code(outcome.ref.path)}.\n",
         key=artifact_key("features", outcome.ref.name, config.backbone.name),
         description=f"Frozen descriptors of {outcome.ref.name}",
     )

@@ -9,7 +9,7 @@ from cvgl.datasets.summaries import lines
 from cvgl.lake import Lake, parquet_files, read_parquet
 from cvgl.stages.ingest import IngestOutcome
 from cvgl.stages.ingest import ingest as run_stage
-from tasks.artifacts import artifact_key
+from tasks.artifacts import artifact_key, prose
 from tasks.progress import observed
 from tasks.sources import remember
 from tasks.stage import stage_task
@@ -29,10 +29,10 @@ def ingest(config: IngestConfig, lake: Lake) -> IngestOutcome:
 
 def _publish(outcome: IngestOutcome, dataset: str, lake: Lake) -> None:
     create_markdown_artifact(
-        f"# {dataset}\n\n| new | known | quarantined | in the lake |\n|---:|---:|---:|---:|\n"
+        f"# {prose(dataset)}\n\n| new | known | quarantined | in the lake |\n|---:|---:|---:|---:|\n"
         f"| {outcome.new} | {outcome.known} | {outcome.quarantined} | {outcome.total} |\n"
-        + "".join(f"\n**Look at this:** {warning}\n" for warning in outcome.warnings)
-        + "".join(f"\n- {line}" for line in lines(outcome.summaries, outcome.passed_over)),
+        + "".join(f"\n**Look at this:** {prose(warning)}\n" for warning in outcome.warnings)
+        + "".join(f"\n- {prose(line)}" for line in lines(outcome.summaries, outcome.passed_over)),
         key=artifact_key("images", dataset),
         description=f"What was taken in for {dataset}",
     )

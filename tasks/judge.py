@@ -9,7 +9,7 @@ from cvgl.quality.gate import quality_figures
 from cvgl.stages.judge import JudgeOutcome
 from cvgl.stages.judge import judge as run_stage
 from cvgl.types import ArtifactRef
-from tasks.artifacts import artifact_key
+from tasks.artifacts import artifact_key, prose
 from tasks.progress import observed
 from tasks.stage import stage_task
 
@@ -20,9 +20,9 @@ def judge(adapter: ArtifactRef, lake: Lake) -> JudgeOutcome:
     with observed(artifact_key("judge", adapter.name), f"judging {adapter.name} without labels") as progress:
         outcome = run_stage(adapter, lake, progress)
     report = outcome.record.report
-    rows = "".join(f"| {name} | {said} |\n" for name, said in quality_figures(report).items())
+    rows = "".join(f"| {prose(name)} | {prose(said)} |\n" for name, said in quality_figures(report).items())
     create_markdown_artifact(
-        f"# {report.verdict}\n\n{report.reason}\n\n| without labels | |\n|---|---|\n{rows}",
+        f"# {report.verdict}\n\n{prose(report.reason)}\n\n| without labels | |\n|---|---|\n{rows}",
         key=artifact_key("judgement", adapter.name),
         description=f"{report.verdict}: {adapter.name}, judged without labels",
     )

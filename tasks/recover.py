@@ -6,7 +6,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from cvgl.config import RegisterConfig
 from cvgl.lake import Lake
-from tasks.artifacts import artifact_key
+from tasks.artifacts import artifact_key, prose
 from tasks.registry.recovery import mend_at_start
 from tasks.stage import stage_task
 
@@ -17,7 +17,7 @@ def recover(dataset: str, config: RegisterConfig, lake: Lake) -> list[str]:
     mended = mend_at_start(dataset, lake, config)
     if mended:
         create_markdown_artifact(
-            "# Mended\n\n" + "".join(f"- {one}\n" for one in mended),
+            "# Mended\n\n" + "".join(f"- {prose(one)}\n" for one in mended),
             key=artifact_key("recovery", dataset),
             description=f"What did not agree between the map of {dataset} and the registry",
         )

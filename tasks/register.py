@@ -7,7 +7,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from cvgl.config import RegisterConfig
 from cvgl.lake import Lake
 from cvgl.types import ArtifactRef
-from tasks.artifacts import artifact_key
+from tasks.artifacts import artifact_key, code, prose
 from tasks.pages import running_pages
 from tasks.progress import observed
 from tasks.registry.registration import RegisterOutcome
@@ -37,9 +37,9 @@ def _show(outcome: RegisterOutcome, lake: Lake) -> None:
     server = mlflow_page(outcome, lake)
     where = f"[MLflow run]({outcome.page(server)}), [model]({outcome.model_page(server)})" if server else "`cvgl ui` shows them"
     create_markdown_artifact(
-        f"# {outcome.verdict}\n\n{outcome.reason}\n\n"
-        f"- model: `{outcome.model}` version {outcome.version}\n"
-        f"- champion now: `{outcome.champion or 'none'}`\n"
+        f"# {outcome.verdict}\n\n{prose(outcome.reason)}\n\n"
+        f"- model: {code(outcome.model)} version {outcome.version}\n"
+        f"- champion now: {code(outcome.champion or 'none')}\n"
         f"{_compared(outcome)}"
         f"- run and model in MLflow: {where}\n",
         key=artifact_key("gate", outcome.run),
@@ -69,7 +69,7 @@ def _show(outcome: RegisterOutcome, lake: Lake) -> None:
 def _compared(outcome: RegisterOutcome) -> str:
     """What challenger and champion came to on the same rows, as lines of a list."""
     mended = [outcome.positions] if outcome.positions and outcome.positions != outcome.reason else []
-    return "".join(f"- {line}\n" for line in (*outcome.decision.evidence, *mended))
+    return "".join(f"- {prose(line)}\n" for line in (*outcome.decision.evidence, *mended))
 
 
 def mlflow_page(outcome: RegisterOutcome, lake: Lake) -> str | None:

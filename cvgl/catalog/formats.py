@@ -8,6 +8,7 @@ import decimal
 import io
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from cvgl.catalog.query import MOST_COUNTED, Result
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.table import Table
 
+# What a spreadsheet begins a formula with; the wide forms count in some languages' editions.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _WIDEST_CELL = 60
 
 
@@ -76,13 +80,29 @@ def _rest(result: Result) -> str:
 
 
 def to_csv(result: Result) -> str:
-    """CSV with a header (RFC 4180, newline ends); lists and structs as JSON, null as an empty field."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(result.columns)
+    """CSV with a header (RFC 4180, newline ends); lists and structs as JSON, null as an empty field.
+
+    Spreadsheets run a text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a line end as a formula, so such a text, a
+    file name say, gets an apostrophe in front. Numbers stay as they are, whether the column is of numbers or a text that reads
+    as one.
+    """
+    lines = [_line([_harmless(name) for name in result.columns])]
     for row in result.rows:
-        writer.writerow(["" if value is None else _field(value) for value in row])
-    return buffer.getvalue()
+        texts = ["" if value is None else _field(value) for value in row]
+        lines.append(_line([text if _is_number(value) else _harmless(text) for value, text in zip(row, texts, strict=True)]))
+    return "".join(lines)
+
+
+def _line(fields: list[str]) -> str:
+    buffer = io.StringIO()
+    # A carriage return is put between quotes only where it ends lines; bare, it would begin a row in most readers.
+    csv.writer(buffer, lineterminator="\r\n").writerow(fields)
+    return buffer.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _harmless(text: str) -> str:
+    """Text that no spreadsheet takes for a formula; what reads as a plain number is none."""
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
 def to_json(result: Result) -> str:

@@ -35,8 +35,8 @@ def adapt(
         query_features: float32 (M, d0), descriptors of the drone or ground view, in any order.
         reference_features: float32 (N, d0), descriptors of the satellite view, in any order of their own.
         recipe: a `cvgl.config.Recipe`, such as "robust"; default: the configuration's, which is "robust" unless it says
-            otherwise. "auto" chooses among the recipes by held-out rows, without labels; the evidence is the result's `choice`, and
-            `save` writes it beside the adapter.
+            otherwise. "auto" chooses among the recipes by held-out rows, without labels; the evidence is the result's `choice`,
+            and `save` writes it beside the adapter.
         config: all settings; default: the recipe's defaults.
         seed: replaces the configuration's seed. One machine gives the same bytes for the same seed, rows and settings.
         on_iteration: told the metrics of every EM iteration of the final training.

@@ -19,6 +19,7 @@ from cvgl.localization.bundle import CurrentMap, problems, read_current, read_ma
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 ROLLED_BACK, MAP, REPLACED, RUN = "cvgl.rolled_back", "cvgl.map", "cvgl.replaced", "cvgl.run"
+TENSORS = "cvgl.tensors_sha256"
 SET_ASIDE = "cvgl.positions_set_aside"  # hash of positions that a rollback went back from
 
 

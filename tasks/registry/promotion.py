@@ -249,7 +249,7 @@ def ensure_adapter(registry: Registry, version: Version) -> None:
     folder = registry.lake.adapter(version.run)
     if (folder / "adapter.json").is_file():
         return
-    files = model.adapter_files(registry, version.address)
+    files = model.adapter_files(registry, version.address, model.recorded_hash(registry, version.tags))
     # The record goes last: an adapter without one is unfinished.
     for name in ("adapter.safetensors", "adapter.json"):
         write_bytes(folder / name, files[name])

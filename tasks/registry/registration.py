@@ -18,7 +18,7 @@ from cvgl.quality.gate import GateDecision
 from cvgl.summary import read_summaries
 from cvgl.types import ArtifactRef, Progress, silent
 from tasks.registry import model, promotion, references, tracking, verdict
-from tasks.registry.agreement import ROLLED_BACK
+from tasks.registry.agreement import ROLLED_BACK, TENSORS
 from tasks.registry.golden import golden_descriptors
 from tasks.registry.patience import RegistryUnreachableError
 from tasks.registry.promotion import Version
@@ -228,6 +228,7 @@ def _find_or_create_version(
         "cvgl.dataset": str(record.dataset),
         "cvgl.features": str(record.features),
         "cvgl.model_id": model_id,
+        TENSORS: record.tensors_sha256,
     }
     # A server takes such a source only with the model's id beside it.
     made = registry.client.create_model_version(name, source, run_id=tracked.id, tags=tags, model_id=model_id)

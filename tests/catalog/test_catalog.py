@@ -377,3 +377,28 @@ def test_every_documented_question_has_an_answer(measured: Lake, statement: str)
 def test_every_view_is_documented() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "queries.md").read_text()
     assert [view.name for view in VIEWS if f"| `{view.name}` |" not in page] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x")', "＝1", "-", "+a"]
+)
+def test_a_text_that_a_spreadsheet_would_run_gets_an_apostrophe(text: str) -> None:
+    made = to_csv(Result(("name", "=header"), [(text, -1.5)]))
+    assert list(csv.reader(io.StringIO(made, newline=""))) == [["name", "'=header"], [f"'{text}", "-1.5"]]
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        (-1, "-1"),
+        (-1.5, "-1.5"),
+        ("-1.5", "-1.5"),
+        ("+49", "+49"),
+        ("-1e-5", "-1e-5"),
+        ("a=b", "a=b"),
+        ([-1], "[-1]"),
+        (None, ""),
+    ],
+)
+def test_numbers_and_other_texts_stay(value: object, field: str) -> None:
+    assert to_csv(Result(("value",), [(value,)])).splitlines()[1] == (f'"{field}"' if field == "" else field)

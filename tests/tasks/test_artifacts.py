@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 
 import pytest
 
 from cvgl.summary import MetricSummary
 from cvgl.types import Stage
-from tasks.artifacts import INLINE_LIMIT, artifact_key, inline_picture, metrics_markdown, metrics_rows
+from tasks.artifacts import INLINE_LIMIT, artifact_key, code, inline_picture, metrics_markdown, metrics_rows, prose
 from tests.data.pictures import place_picture, save
 
 SUMMARY = MetricSummary(
@@ -54,3 +55,47 @@ def test_pictures_go_into_the_artifact_unless_they_are_large(tmp_path: Path) -> 
     large = tmp_path / "large.png"
     large.write_bytes(bytes(INLINE_LIMIT + 1))
     assert inline_picture(large) is None
+
+
+HOSTILE = [
+    "![x](https://example.org/pixel.png)",
+    "[click](javascript:alert(1))",
+    "<img src=https://example.org/pixel.png>",
+    "<script>alert(1)</script>",
+    "https://example.org/?q=1 and www.example.org and a@example.org",
+    "| a | b |\n|---|---|\n| c | d |",
+    "a\r\n\r\n# heading\n- item\n> quote",
+    "*bold* _slanted_ ~~gone~~ `code` ``two`` \\",
+    "# heading",
+    "- item",
+    "1. item",
+    "---",
+    "&lt;b&gt; &amp;",
+    "tab\tbell\x07esc\x1b[31m",
+]
+
+
+def rendered(markdown: str) -> str:
+    """As a page makes it, with tables, and addresses that become links."""
+    module = pytest.importorskip("markdown_it")
+    parser = module.MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["table", "strikethrough"])
+    return str(parser.render(markdown))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_text_of_others_is_shown_and_never_read_as_markdown(text: str) -> None:
+    import html
+
+    shown = " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", text).split())
+    assert "\n" not in prose(text)
+    assert html.unescape(rendered(prose(text))) == f"<p>{shown}</p>\n"
+    assert not re.search(r"(?<!\\)://|(?i:www)\.|(?<!\\)@[\w-]+\.", prose(text))
+    row = rendered(f"| a | b |\n|---|---|\n| {prose(text)} | {code(text)} |\n")
+    assert [row.count(tag) for tag in ("<td>", "<img", "<a ", "<script", "<strong", "<em")] == [2, 0, 0, 0, 0, 0]
+    assert html.unescape(row).count(shown) == 2
+    assert html.unescape(rendered(code(text).replace("\\|", "|"))) == f"<p><code>{shown}</code></p>\n"
+
+
+def test_usual_names_stay_as_they_are() -> None:
+    for text in ("university_mini", "town-robust-0123", "R@1 92.2%", "a.b/c d.jpg", "0.5 m", "-0.5 m"):
+        assert prose(text) == text
