@@ -97,7 +97,7 @@ class Adaptation:
         if rows is not None:
             changes["training"] = rows
         if self.choice is not None:
-            write_json(Path(folder) / SELECTION_FILE, self.choice.model_dump(mode="json"))
+            write_versioned(Path(folder) / SELECTION_FILE, "selection", self.choice.model_dump(mode="json"))
         write_bytes(Path(folder) / TENSORS_FILE, self.tensor_bytes())
         record = self.record.model_copy(update=changes).model_dump(mode="json")
         write_versioned(Path(folder) / RECORD_FILE, "adapter", record)

@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 from cvgl.config import RegisterConfig
 from cvgl.datasets.tables import read_images
 from cvgl.errors import CvglError
-from cvgl.geo import GEOGRAPHIC
 from cvgl.lake import Lake, read_parquet
 from cvgl.retrieval.paired import Answered, Asked, Difference, Draw, difference
 from cvgl.retrieval.paired_distance import Chance, DistanceDifference, against_chance, distance_difference
