@@ -9,10 +9,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from cvgl.datasets.text_encoding import decode_text
 from cvgl.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt", ".parquet", ".pq"})
 _STATED_SEPARATOR = re.compile(r'"?sep=([,;|\t]|\\t)"?', re.IGNORECASE)
@@ -125,20 +128,40 @@ def _read_parquet(path: Path) -> Table:
 
     try:
         # ParquetFile, not read_table: the latter reads columns out of the names of folders above the file.
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()
-    except pa.ArrowException as error:
+    except (pa.ArrowException, ValueError) as error:  # names that are no text, and numbers of rows that are none
         raise DataError(f"the table is not a Parquet file: {error}", where=path, fix="write it again") from error
     columns = _columns(table.column_names, path)
     lists = []
     for column in table.columns:
-        if pa.types.is_timestamp(column.type):  # nanoseconds have no Python type
-            column = column.cast(pa.timestamp("us", tz=column.type.tz), safe=False)
+        if pa.types.is_timestamp(column.type):
+            # Nanoseconds have no Python type. A zone's name may be one that nobody knows; the moment is in UTC anyhow.
+            column = column.cast(pa.timestamp("us", tz="UTC" if column.type.tz else None), safe=False)
         elif pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
-        lists.append(column.to_pylist())
+        lists.append(_plain(column))
     rows = zip(*lists, strict=True) if lists else ()
     return Table(columns, [Record(number, dict(zip(columns, row, strict=True))) for number, row in enumerate(rows, start=1)])
+
+
+def _plain(column: pa.ChunkedArray) -> list[Cell]:
+    """The cells as Python's own values; those that Python has none for, such as the year 290,000, as text."""
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError, LookupError):
+        return [_plain_cell(cell) for cell in column]
+
+
+def _plain_cell(cell: pa.Scalar) -> Cell:
+    import pyarrow as pa
+
+    try:
+        return cell.as_py()
+    except UnicodeDecodeError:
+        return str(cell.cast(pa.binary()).as_py(), "utf-8", "backslashreplace")
+    except (ValueError, OverflowError, LookupError):
+        return f"{cell.type} {getattr(cell, 'value', '')}"  # never a number alone, which might be read as a time again
 
 
 def _columns(names: list[str], path: Path) -> list[str]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cvgl.datasets.entries import Reason, RefusedError
+from cvgl.datasets.fields import captured_at
 from cvgl.datasets.records import read_records, read_table
 from cvgl.errors import DataError
 
@@ -111,3 +114,39 @@ def test_decimal_commas_between_commas_are_named(tmp_path: Path) -> None:
     _, records = read_records(written(tmp_path / "t.csv", "path,latitude,longitude\na.jpg,52,5200,13,4050\nb.jpg,x,y,more\n"))
     assert ["decimal commas" in record.defect for record in records] == [True, False]
     assert all(record.defect for record in records)
+
+
+def test_cells_of_parquet_that_python_has_no_value_for_lose_no_others(tmp_path: Path) -> None:
+    offsets = pa.array([0, 1, 6], pa.int32()).buffers()[1]
+    table = pa.table(
+        {
+            "path": pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"\xb5a.jpg")]),
+            "captured_at": pa.array([0, 2**62], pa.timestamp("us")),
+            "sequence": pa.array([0, 0], pa.timestamp("ns", "Nowhere/Land")),
+        }
+    )
+    pq.write_table(table, tmp_path / "t.parquet")
+    _, (first, second) = read_records(tmp_path / "t.parquet")
+    assert (first.cells["path"], second.cells["path"]) == ("\\xb5", "a.jpg")
+    assert first.cells["captured_at"] == datetime(1970, 1, 1)
+    assert first.cells["sequence"] == datetime(1970, 1, 1, tzinfo=UTC)
+    with pytest.raises(RefusedError) as caught:
+        captured_at(second.cells["captured_at"])
+    assert caught.value.reason is Reason.BAD_TIME
+
+
+def test_a_damaged_page_of_parquet_is_an_error_and_no_other_number(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(
+        pa.table({"path": ["a.jpg"], "latitude": [47.25]}),
+        path,
+        compression="none",
+        use_dictionary=False,
+        write_page_checksum=True,
+        write_statistics=False,
+    )
+    data = bytearray(path.read_bytes())
+    data[data.index(np.float64(47.25).tobytes()) + 6] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"Parquet|read"):
+        read_records(path)
