@@ -26,6 +26,7 @@ from tasks.events import deliver, event_id, resource_of
 from tasks.progress import observed
 from tasks.registry.references import follow_positions, refresh
 from tasks.registry.registration import RegisterOutcome
+from tasks.secrets import read_secret, refuse_stored_secrets
 from tasks.stage import stage_task
 
 CLOSED = "cvgl.batch.closed"  # the name of the event that an automation waits for
@@ -47,7 +48,8 @@ def look(config: ArrivalConfig, lake: Lake) -> Look:
                 progress = stack.enter_context(observed(artifact_key("look", dataset), title))
             progress(done, total, message)
 
-        return run_look(config, lake, report)
+        refuse_stored_secrets(config)
+        return run_look(config, lake, report, read_secret=read_secret)
 
 
 @stage_task("announce", run_name="tell of closed batches of {config.ingest.dataset}")

@@ -32,7 +32,8 @@ def check_api(url: str) -> None:
         EngineError: nobody answers, or somebody else.
     """
     import httpx
-    from prefect.client.orchestration import ServerType, get_client
+    from prefect.client.base import ServerType
+    from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     patience = {"timeout": httpx.Timeout(SECONDS_TO_ANSWER, connect=SECONDS_TO_ANSWER / 2)}

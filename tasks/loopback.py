@@ -100,7 +100,7 @@ def serve(port: int, parent: int | None = None) -> None:
     settings = get_current_settings().server
     application = create_app(ephemeral=parent is not None, final=True)
     uvicorn.run(
-        Guard(application, PREFECT_SERVER_CORS_ALLOWED_ORIGINS.value().split(",")),  # type: ignore[arg-type] # ASGI
+        Guard(application, PREFECT_SERVER_CORS_ALLOWED_ORIGINS.value().split(",")),
         host=HOST,
         port=port,
         log_level="error" if parent is not None else settings.logging_level.lower(),

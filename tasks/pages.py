@@ -24,8 +24,9 @@ import psutil
 
 from cvgl.errors import CvglError, LakeError
 from cvgl.lake import Lake, read_json, write_json
+from cvgl.masking import masked
 from tasks.environment import PRIVATE_UMASK, engine_environment, protect_databases, server_environment
-from tasks.registry.store import QUIET_ENVIRONMENT, local_uri, open_registry
+from tasks.registry.store import QUIET_ENVIRONMENT, local_uri, named_uri, open_registry
 
 LOOPBACK = "127.0.0.1"
 SECONDS_TO_START = 150.0  # both servers take about 20 s on two idle cores
@@ -157,7 +158,7 @@ def start(lake: Lake, *, prefect_port: int = 4200, mlflow_port: int = 5000, trac
 def _start(lake: Lake, prefect_port: int, mlflow_port: int, tracking_uri: str | None) -> Pages:
     notes: list[str] = []
     started: list[Server] = []
-    uri = tracking_uri or local_uri(lake)
+    uri = named_uri(tracking_uri) or local_uri(lake)
     remote = uri.startswith(("http://", "https://"))
     try:
         port = _free_port(prefect_port, "Prefect", notes)
@@ -166,7 +167,9 @@ def _start(lake: Lake, prefect_port: int, mlflow_port: int, tracking_uri: str | 
         if not remote:
             open_registry(lake, tracking_uri)  # makes the database under its lock, while Prefect's server starts
             port = _free_port(mlflow_port, "MLflow", notes)
-            mlflow = _launch(_mlflow_command(lake, uri, port), port, _MLFLOW_ENVIRONMENT, _log(lake, "mlflow"))
+            # Not as an argument, which every user of the machine can read: a database's address may hold its password.
+            environment = {**_MLFLOW_ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": uri}
+            mlflow = _launch(_mlflow_command(lake, port), port, environment, _log(lake, "mlflow"))
             started.append(mlflow)
         _await(prefect, "/api/health", _log(lake, "prefect"))
         if mlflow is not None:
@@ -178,7 +181,7 @@ def _start(lake: Lake, prefect_port: int, mlflow_port: int, tracking_uri: str | 
     pages = Pages(
         prefect=prefect,
         mlflow=mlflow,
-        mlflow_url=mlflow.url if mlflow else uri,
+        mlflow_url=mlflow.url if mlflow else masked(uri),
         owner=Server("", own.pid, own.create_time()),
         notes=tuple(notes),
     )
@@ -252,8 +255,8 @@ def _prefect_environment(lake: Lake, port: int) -> dict[str, str]:
     }
 
 
-def _mlflow_command(lake: Lake, uri: str, port: int) -> list[str]:
-    store = ["--backend-store-uri", uri, "--default-artifact-root", lake.mlflow_artifacts.as_uri()]
+def _mlflow_command(lake: Lake, port: int) -> list[str]:
+    store = ["--default-artifact-root", lake.mlflow_artifacts.as_uri()]
     # One worker: it is one person's page, and each worker is a process of 300 MB.
     return [sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1", *store]
 

@@ -8,6 +8,7 @@ from typing import Any
 from cvgl.config import IngestConfig
 from cvgl.errors import DataError
 from cvgl.lake import Lake, read_versioned, write_versioned
+from cvgl.masking import masked
 
 
 def remember(config: IngestConfig, lake: Lake) -> None:
@@ -33,7 +34,7 @@ def recall(lake: Lake, dataset: str) -> dict[str, Any]:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().resolve())
+    return str(Path(masked(path)).expanduser().resolve())  # a path would lose the '//' by which an address is known
 
 
 def _path(lake: Lake, dataset: str) -> Path:

@@ -25,9 +25,15 @@ def refused(lake: Lake, batch: Batch) -> list[dict[str, Any]]:
     Raises:
         LakeError: the record of the batch or the quarantine is damaged.
     """
-    remote = "://" in batch.source
-    root = Spool.of(lake, batch.dataset, batch.source).tree if remote else Path(batch.source)
-    names = {str(root / name): name for name in batches.contents(lake, batch).files}
+    brought = batches.contents(lake, batch).files
+    root, paths = Path(batch.source), {name: name for name in brought}
+    names: dict[str, str] = {}
+    if "://" in batch.source:
+        spool = Spool.of(lake, batch.dataset, batch.source)
+        through = batches.ledger(lake, batch.dataset, batch.source, batch.number)
+        root, paths = spool.tree, spool.paths(name for name, sha256 in through.items() if sha256)
+        names = {f"{batch.source}/{name}": name for name in brought}  # those that could not be had
+    names |= {str(root / paths[name]): name for name in brought if name in paths}
     rows = read_quarantine(lake, batch.dataset).to_pylist()
     failures = lake.quarantine(batch.dataset) / "extract"
     rows += [row for path in parquet_files(failures) for row in read_parquet(path, kind="quarantine").to_pylist()]

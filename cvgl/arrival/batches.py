@@ -82,11 +82,18 @@ class Batch(Settings):
 class Contents(Settings):
     """What a batch brought and took away, by path relative to the source.
 
-    An empty hash is a file that could not be read; ingestion refuses it with the reason.
+    An empty hash is a file that could not be read; ingestion refuses it with the reason, or `refused` has it.
     """
 
     files: dict[str, str] = Field(description="sha256 of the content")
     removed: tuple[str, ...] = ()
+    refused: dict[str, str] = Field(
+        default_factory=dict, description="why a file could not be had at all, as 'reason: detail', by its name"
+    )
+
+    def record(self) -> dict[str, Any]:
+        """JSON-able; without refused files just what it was before there were any, since the id of a batch follows from it."""
+        return self.model_dump(mode="json", exclude=None if self.refused else {"refused"})
 
 
 def folder(lake: Lake, dataset: str) -> Path:
@@ -152,9 +159,20 @@ def ledger(lake: Lake, dataset: str, source: str, through: int | None = None) ->
 
 
 def expected(lake: Lake, batch: Batch) -> set[str]:
-    """Files of a batch and of those before it that no later batch has found deleted."""
-    through = ledger(lake, batch.dataset, batch.source, through=batch.number)
+    """Files of a batch and of those before it that could be read and that no later batch has found deleted."""
+    through = {name: sha256 for name, sha256 in ledger(lake, batch.dataset, batch.source, batch.number).items() if sha256}
     return through.keys() & ledger(lake, batch.dataset, batch.source).keys()
+
+
+def refusals(lake: Lake, batch: Batch) -> dict[str, str]:
+    """Files of a batch's source that could not be had as far as that batch, with the reason, by name."""
+    reasons: dict[str, str] = {}
+    for one in batches(lake, batch.dataset):
+        if one.source == batch.source and one.number <= batch.number:
+            brought = contents(lake, one)
+            reasons = {name: reason for name, reason in reasons.items() if not brought.files.get(name)}
+            reasons = {name: reason for name, reason in reasons.items() if name not in brought.removed} | brought.refused
+    return reasons
 
 
 def new_ids(lake: Lake, batch: Batch) -> set[str]:
@@ -177,7 +195,7 @@ def close(lake: Lake, dataset: str, source: str, brought: Contents, n_bytes: int
     """
     before = batches(lake, dataset)
     previous = before[-1].batch if before else ""
-    digest = digest_json([previous, dataset, brought.model_dump(mode="json")])[:DIGEST_LENGTH]
+    digest = digest_json([previous, dataset, brought.record()])[:DIGEST_LENGTH]
     number = before[-1].number + 1 if before else 1
     batch = Batch(
         batch=f"{number:04d}-{digest}",
@@ -191,7 +209,7 @@ def close(lake: Lake, dataset: str, source: str, brought: Contents, n_bytes: int
     )
     sweep(folder(lake, dataset))
     # The files first: a batch that is in the queue has everything that it needs.
-    write_versioned(folder(lake, dataset) / "files" / f"{batch.batch}.json", "batch_files", brought.model_dump(mode="json"))
+    write_versioned(folder(lake, dataset) / "files" / f"{batch.batch}.json", "batch_files", brought.record())
     return advance(lake, batch)
 
 

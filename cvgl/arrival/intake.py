@@ -7,11 +7,13 @@ left for their own batch, so the tables do not depend on when a batch is taken i
 from __future__ import annotations
 
 import logging
+import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cvgl import schemas
 from cvgl.arrival import batches, memory
 from cvgl.arrival.batches import Batch, Contents, State
 from cvgl.arrival.source import Found, UnreachableError, check_present
@@ -20,7 +22,7 @@ from cvgl.config import ArrivalConfig, Forget, Layout
 from cvgl.datasets.detection import detect
 from cvgl.datasets.entries import Reason
 from cvgl.datasets.scan_cache import Scan
-from cvgl.datasets.tables import image_batches, read_images
+from cvgl.datasets.tables import add_batch, image_batches, quarantine_of_source, read_images
 from cvgl.datasets.tombstones import set_tombstones, tombstones_file
 from cvgl.datasets.walking import is_litter
 from cvgl.errors import DataError
@@ -68,6 +70,24 @@ class _Taken:
     problems: list[DataError] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """The folder that a batch is read from.
+
+    Attributes:
+        root: of it.
+        paths: of files that are there under another name than the source's own ones, or may be: those of a bucket.
+        refused: files that it does not hold, with the reason.
+    """
+
+    root: Path
+    paths: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    def at(self, name: str) -> Path:
+        return self.root / self.paths.get(name, name)
+
+
 def take_in(batch: Batch, config: ArrivalConfig, lake: Lake, progress: Progress = silent) -> IntakeOutcome:
     """Ingests the pictures of a batch and sets its tombstones.
 
@@ -85,22 +105,27 @@ def take_in(batch: Batch, config: ArrivalConfig, lake: Lake, progress: Progress 
     brought = batches.contents(lake, batch)
     before = batches.ledger(lake, batch.dataset, batch.source, through=batch.number - 1)
     files = batches.ledger(lake, batch.dataset, batch.source, through=batch.number)
-    root = _root(batch, files, lake)
-    admitted = _admitted(root, batch, files, lake)
+    tree = _tree(batch, files, lake)
+    root = tree.root
+    n_refused = _list_refused(batch, {**batches.refusals(lake, batch), **tree.refused}, config, lake)
+    admitted = _admitted(tree, batch, files, lake)
     present = _presence(root, batch, batches.expected(lake, batch), config)
     present({})
-    taken = _ingest_all(_deliveries(root, config, _touched(batch, brought, lake)), admitted, config, lake, progress, present)
+    touched = [tree.paths.get(name, name) for name in _touched(batch, brought, lake)]
+    taken = _ingest_all(_deliveries(root, config, touched), admitted, config, lake, progress, present)
     if taken.problems and not taken.outcomes and brought.files:
         raise taken.problems[0]
-    tombstoned = _bury(batch, brought, before, root, config, lake)
+    tombstoned = _bury(batch, brought, before, config, lake)
     new, updated = _told_from_the_batch_before(batch, lake)
     return IntakeOutcome(
         new=new,
         updated=updated,
         known=sum(one.new + one.updated + one.known for one in taken.outcomes) - new - updated,
-        quarantined=sum(one.quarantined for one in taken.outcomes),
+        quarantined=sum(one.quarantined for one in taken.outcomes) + n_refused,
         tombstoned=tombstoned,
-        left=tuple(sorted(name for name in brought.files if str(root / name) not in admitted)),
+        left=tuple(
+            sorted(name for name in brought.files if name not in brought.refused and str(tree.at(name)) not in admitted)
+        ),
         images_through=(image_batches(lake, batch.dataset) or [""])[-1],
         notes=tuple(
             dict.fromkeys([note for one in taken.outcomes for note in one.notes] + [str(error) for error in taken.problems])
@@ -151,25 +176,49 @@ def _ingest_all(
     return taken
 
 
-def _root(batch: Batch, files: Mapping[str, str], lake: Lake) -> Path:
+def _tree(batch: Batch, files: Mapping[str, str], lake: Lake) -> _Tree:
     """The folder to read: the source itself, or the spool's picture of it, moved on to this batch."""
     if "://" not in batch.source:
-        return Path(batch.source)
+        return _Tree(Path(batch.source))
     spool = Spool.of(lake, batch.dataset, batch.source)
-    spool.show(files)
-    return spool.tree
+    refused = {name: f"{Reason.UNREADABLE}: {why}" for name, why in spool.show(files).items()}
+    return _Tree(spool.tree, spool.paths(name for name, sha256 in files.items() if sha256), refused)
 
 
-def _admitted(root: Path, batch: Batch, files: Mapping[str, str], lake: Lake) -> set[str]:
+def _list_refused(batch: Batch, refused: Mapping[str, str], config: ArrivalConfig, lake: Lake) -> int:
+    """Puts what could not be had of a bucket into quarantine, and takes out what has been since; gives how many there are.
+
+    In a folder of this machine ingestion sees such names itself.
+    """
+    if "://" not in batch.source:
+        return 0
+    rows = {}
+    for name, stated in refused.items():
+        reason, _, detail = stated.partition(": ")
+        uri = f"{batch.source}/{name}"
+        rows[uri] = {"uri": uri, "reason": reason, "detail": detail}
+    before = quarantine_of_source(lake, batch.dataset, batch.source)
+    mended = {"reason": str(Reason.RESOLVED), "detail": "no longer refused"}
+    changed = [row for uri, row in rows.items() if row != before.get(uri)]
+    changed += [{"uri": uri, **mended} for uri, row in before.items() if uri not in rows and row["reason"] != Reason.RESOLVED]
+    changed.sort(key=lambda row: row["uri"])
+    add_batch(lake.quarantine(batch.dataset), changed, schemas.QUARANTINE, config.ingest.layout, batch.source)
+    return len(rows)
+
+
+def _admitted(tree: _Tree, batch: Batch, files: Mapping[str, str], lake: Lake) -> set[str]:
     """Absolute names of the files that still hold what their batches say."""
+    root = tree.root
     if "://" in batch.source:
-        return {str(root / name) for name in files}
+        return {str(tree.at(name)) for name in files if name in tree.paths and name not in tree.refused}
     remembered = memory.read(lake, batch.dataset, batch.source)
 
     def holds(name: str, sha256: str) -> bool:
         path = root / name
         try:
             status = path.stat()
+            if not stat.S_ISREG(status.st_mode):  # reading it might never end; ingestion refuses it
+                return sha256 == ""
             found = Found(status.st_size, f"{status.st_size}-{status.st_mtime_ns}", None)
             known = remembered.content(name, found)
             return sha256 == (sha256_file(path) if known is None else known)
@@ -226,7 +275,7 @@ def _is_known(folder: Path) -> bool:
     return True
 
 
-def _bury(batch: Batch, brought: Contents, before: Mapping[str, str], root: Path, config: ArrivalConfig, lake: Lake) -> int:
+def _bury(batch: Batch, brought: Contents, before: Mapping[str, str], config: ArrivalConfig, lake: Lake) -> int:
     """Sets tombstones for references whose files were deleted or hold another picture now; gives how many there are."""
     path = tombstones_file(lake, batch.dataset, batch.batch)
     if path.is_file():  # written before a kill: the pictures are hidden already, and would not be found again
@@ -236,10 +285,21 @@ def _bury(batch: Batch, brought: Contents, before: Mapping[str, str], root: Path
         return 0
     replaced = [name for name, sha256 in brought.files.items() if name in before and sha256 != before[name]]
     reasons = {**dict.fromkeys(brought.removed, "deleted"), **dict.fromkeys(replaced, "replaced")}
-    lost = {(before[name][:IMAGE_ID_LENGTH], str(root / name)): reason for name, reason in reasons.items() if before.get(name)}
+    earlier = _places(batch, before, lake)
+    lost = {
+        (before[name][:IMAGE_ID_LENGTH], str(earlier.at(name))): reason for name, reason in reasons.items() if before.get(name)
+    }
     rows = [_stone(row, reason, known[-1]) for row, reason in _served(lake, batch.dataset, lost)]
     set_tombstones(lake, batch.dataset, batch.batch, rows)
     return len(rows)
+
+
+def _places(batch: Batch, files: Mapping[str, str], lake: Lake) -> _Tree:
+    """Where the files of a source are, or were, when exactly these are there; nothing is moved."""
+    if "://" not in batch.source:
+        return _Tree(Path(batch.source))
+    spool = Spool.of(lake, batch.dataset, batch.source)
+    return _Tree(spool.tree, spool.paths(name for name, sha256 in files.items() if sha256))
 
 
 def _served(lake: Lake, dataset: str, lost: Mapping[tuple[str, str], str]) -> Iterator[tuple[Mapping[str, Any], str]]:

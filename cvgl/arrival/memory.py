@@ -62,11 +62,14 @@ class Memory(BaseModel):
     def _seen(self, name: str, stamp: str, changed_at: float | None, now: float) -> Pending:
         before = self.pending.get(name)
         if before is not None and before.stamp == stamp:
-            return before
+            if max(before.first, before.changed) <= now:
+                return before
+            # It was noted by a clock that was ahead; waiting for ours to get there would hide it for as long.
+            return Pending(stamp=stamp, first=min(before.first, now), changed=now)
         # Where the store's clock is ahead of ours, or tells nothing, a change is as old as our first sight of it. The same
         # goes for a file that changes under our eyes, whatever time it bears.
         changed = now if changed_at is None or changed_at > now or before is not None else changed_at
-        return Pending(stamp=stamp, first=now if before is None else before.first, changed=changed)
+        return Pending(stamp=stamp, first=now if before is None else min(before.first, now), changed=changed)
 
 
 def read(lake: Lake, dataset: str, location: str) -> Memory:

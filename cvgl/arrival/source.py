@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol
 
+from cvgl.arrival.credentials import FIX
 from cvgl.config import Layout, WatchConfig
 from cvgl.datasets.entries import Listing, Reason, printable
-from cvgl.datasets.walking import files_below, is_litter
-from cvgl.errors import CvglError, DataError, require
+from cvgl.datasets.walking import PICTURE_SUFFIXES, files_below, is_litter
+from cvgl.errors import ConfigError, CvglError, DataError, require
 from cvgl.hashing import digest_json
+from cvgl.masking import MASK, scrubbed, secret_values, without_secrets
 
 FEWEST_LOST = 10  # files: below, a share says nothing about a disk that is not mounted
 
@@ -31,11 +34,13 @@ class Found:
         size: bytes.
         stamp: differs whenever the content may differ: size and time, or the store's own tag.
         changed_at: seconds since 1970 of the last change; None where the store does not tell.
+        problem: why it can never be read under this name; empty where it may be.
     """
 
     size: int
     stamp: str
     changed_at: float | None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,8 @@ class Source(Protocol):
 
 
 def source_digest(location: str) -> str:
-    """A short name for a source."""
-    return digest_json(location)
+    """A short name for a source, the same whatever the password in its address is."""
+    return digest_json(without_secrets(location))
 
 
 def open_source(location: str, storage_options: Mapping[str, Any]) -> Source:
@@ -122,16 +127,24 @@ class LocalSource:
                 if not path.is_symlink():
                     listing.refuse(path, Reason.UNREADABLE, "the file went, or its folder, while the source was looked through")
                 continue
-            if path.is_file():
+            name = path.relative_to(self.root).as_posix()
+            if not stat.S_ISREG(status.st_mode) and path.suffix.lower() in PICTURE_SUFFIXES:
+                files[name] = Found(0, Reason.NOT_A_FILE, None, _NOT_A_FILE)
+            elif stat.S_ISREG(status.st_mode):
                 changed = max(status.st_mtime, status.st_ctime)  # a copy may bring an old time along, but not this one
-                name = path.relative_to(self.root).as_posix()
                 files[name] = Found(status.st_size, f"{status.st_size}-{status.st_mtime_ns}", changed)
+        for refusal in listing.refusals:
+            if refusal.reason is Reason.BAD_NAME:  # a batch comes of it, so that it is refused where people look
+                files[refusal.uri.removeprefix(f"{self.root}/")] = Found(0, refusal.reason, None, _BAD_NAME)
         if _check_folder(self.root) != before:
             raise UnreachableError("the watched source was replaced while it was looked through", where=self.root, fix=_FIX)
         unread = tuple(f"{one.uri}: {one.detail}" for one in listing.refusals if one.reason is Reason.UNREADABLE)
         return Contents(files, not unread, unread)
 
 
+_BAD_NAME = "bad_name: the name is not valid UTF-8; rename the file"
+_NOT_A_FILE = "not_a_file: the name is a picture's, but this is a pipe, socket or device"
+_FOLDERS_NAME = "bad_name: the name ends with '/', as a folder's does; rename the object"
 _FIX = "check the path, its rights, and whether its disk is mounted"
 
 
@@ -184,14 +197,16 @@ class RemoteSource:
     """A folder behind an address.
 
     Attributes:
-        address: with its protocol, without a slash at the end.
+        address: with its protocol, without a slash at the end, and without a password or signature.
         filesystem: fsspec's.
         root: the folder as the file system names it.
+        secrets: that it was opened with, to be taken out of its messages.
     """
 
     address: str
-    filesystem: Any
-    root: str
+    filesystem: Any = field(repr=False)
+    root: str = field(repr=False)  # may end in the signature of the address
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def at(cls, address: str, storage_options: Mapping[str, Any]) -> RemoteSource:
@@ -200,19 +215,26 @@ class RemoteSource:
         Raises:
             DataError: fsspec does not know the protocol, or cannot reach the store.
             MissingDependencyError: the package for the protocol is not installed.
+            ConfigError: the password was masked when the address was stored.
         """
         fsspec = require("fsspec", extra="pipeline", purpose="watch a source that is not a local folder")
-        with reaching(address):
+        if MASK in address:
+            raise ConfigError("the password was masked when the address was stored", where=address, fix=FIX)
+        secrets = (*secret_values({**storage_options, "address": address}),)
+        with reaching(address, secrets):
             # Without listings_cache a file that has arrived since would not be seen.
-            filesystem, root = fsspec.core.url_to_fs(address, use_listings_cache=False, **storage_options)
-        return cls(address.rstrip("/"), filesystem, str(root).rstrip("/"))
+            try:
+                filesystem, root = fsspec.core.url_to_fs(address, use_listings_cache=False, **storage_options)
+            except PermissionError as error:
+                raise _unreachable(error, address, secrets) from None
+        return cls(without_secrets(address).rstrip("/"), filesystem, str(root).rstrip("/"), secrets)
 
     @property
     def location(self) -> str:
         return self.address
 
     def contents(self) -> Contents:
-        with reaching(self.address):
+        with reaching(self.address, self.secrets):
             self.filesystem.invalidate_cache()
             try:
                 listed = self.filesystem.find(self.root, withdirs=False, detail=True)
@@ -220,22 +242,36 @@ class RemoteSource:
                 raise UnreachableError(
                     "the watched source is not there", where=self.address, fix="check the address"
                 ) from error
+            except PermissionError as error:
+                raise UnreachableError(
+                    f"the watched source must not be read: {scrubbed(printable(str(error)), self.secrets)}",
+                    where=self.address,
+                    fix="check the keys and the rights",
+                ) from None
         files: dict[str, Found] = {}
         for path, details in listed.items():
-            name = str(path)[len(self.root) :].lstrip("/")
+            name = str(path)[len(self.root) :].removeprefix("/")
+            shown = printable(name)
+            entry = _found(details)
             # Object stores list an empty object that stands for the folder itself.
-            if name and not name.endswith("/") and not any(is_litter(part) for part in PurePosixPath(name).parts):
-                files[name] = _found(details)
+            if not name or (name.endswith("/") and not entry.size) or _is_hidden(name):
+                continue
+            problem = _BAD_NAME if shown != name else _FOLDERS_NAME if name.endswith("/") else ""
+            files[shown] = replace(entry, problem=problem)
         return Contents(files)
 
     def stamp(self, name: str) -> str:
         """The present stamp of one file; empty when it is gone."""
-        with reaching(self.address):
+        with reaching(self.address, self.secrets):
             self.filesystem.invalidate_cache()
             try:
                 return _found(self.filesystem.info(f"{self.root}/{name}")).stamp
             except FileNotFoundError:
                 return ""
+
+
+def _is_hidden(name: str) -> bool:
+    return any(is_litter(part) for part in name.split("/") if part not in (".", ".."))  # which are no names of files
 
 
 _TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated")
@@ -247,7 +283,9 @@ def _found(details: Mapping[str, Any]) -> Found:
     size = int(details.get("size") or 0)
     moment = next((details[key] for key in _TIMES if details.get(key)), None)
     tag = next((details[key] for key in _TAGS if details.get(key)), None)
-    return Found(size, f"{size}-{tag or moment or details.get('created') or ''}", _seconds(moment))
+    created = details.get("created")  # one store tells it as a number in a listing, and as a date of a single file
+    version = tag or moment or _seconds(created) or created or ""
+    return Found(size, f"{size}-{version}", _seconds(moment))
 
 
 def _seconds(moment: Any) -> float | None:
@@ -262,24 +300,31 @@ def _seconds(moment: Any) -> float | None:
 
 
 @contextmanager
-def reaching(address: str) -> Iterator[None]:
-    """Turns whatever a remote file system raises into an error that names the address.
+def reaching(address: str, secrets: Collection[str] = ()) -> Iterator[None]:
+    """Turns whatever a remote file system raises into an error that names the address, and no secret.
 
-    Each store's package has exceptions of its own, and fsspec lets them pass.
+    Each store's package has exceptions of its own, and fsspec lets them pass. What is not there and what must not be read
+    is about a file, and passes.
     """
     try:
         yield
-    except (CvglError, FileNotFoundError):
+    except (CvglError, FileNotFoundError, PermissionError):
         raise
     except ImportError as error:
         raise DataError(
-            f"the package for this kind of address is not installed: {error}",
+            f"the package for this kind of address is not installed: {scrubbed(str(error), secrets)}",
             where=address,
             fix="install it, e.g. pip install s3fs",
         ) from error
     except Exception as error:
-        raise UnreachableError(
-            f"the source cannot be reached: {type(error).__name__}: {printable(str(error))}",
-            where=address,
-            fix="check the address, the network, and the keys in the environment",
-        ) from error
+        if not secrets:
+            raise _unreachable(error, address) from error
+        raise _unreachable(error, address, secrets) from None  # a cause is shown as it is, and may name the secret
+
+
+def _unreachable(error: Exception, address: str, secrets: Collection[str] = ()) -> UnreachableError:
+    return UnreachableError(
+        f"the source cannot be reached: {type(error).__name__}: {scrubbed(printable(str(error)), secrets)}",
+        where=address,
+        fix="check the address, the network, and the keys in the environment",
+    )

@@ -4,18 +4,21 @@
     spool/dataset=<name>/<source>/partial/<hash>            copies under way
     spool/dataset=<name>/<source>/tree/<path>               the source as it was when a batch closed: links to the objects
 
-The tree is moved on batch by batch, so what ingestion reads does not depend on what has arrived since.
+Whatever a key looks like, its content is kept; the path that it gets in the tree is said by `cvgl.arrival.names`. The tree is
+moved on batch by batch, so what ingestion reads does not depend on what has arrived since.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from cvgl.arrival.names import paths_of
 from cvgl.arrival.source import RemoteSource, reaching, source_digest
-from cvgl.errors import DataError, LakeError
+from cvgl.errors import LakeError
 from cvgl.hashing import digest_json, sha256_file
 from cvgl.lake import TEMPORARY_PREFIX, Lake
 
@@ -49,7 +52,7 @@ class Spool:
 
         Args:
             source: where it is.
-            name: path relative to the source.
+            name: its key, relative to the source.
             stamp: its version, as listed.
 
         Returns:
@@ -57,16 +60,14 @@ class Spool:
 
         Raises:
             ChangedError: it is being written; the next look will find it complete.
+            FileNotFoundError: nothing is there under this name.
+            PermissionError: it must not be read.
             DataError: it cannot be reached.
         """
-        _check_name(name, source.location)
         partial = self.root / "partial" / digest_json([name, stamp])
         partial.parent.mkdir(parents=True, exist_ok=True)
-        with reaching(f"{source.location}/{name}"):
-            try:
-                self._copy(source, name, partial)
-            except FileNotFoundError as error:
-                raise ChangedError(name) from error
+        with reaching(f"{source.location}/{name}", source.secrets):
+            self._copy(source, name, partial)
         if source.stamp(name) != stamp:
             partial.unlink(missing_ok=True)
             raise ChangedError(name)
@@ -84,44 +85,77 @@ class Spool:
             copy.flush()
             os.fsync(copy.fileno())
 
-    def show(self, files: Mapping[str, str]) -> None:
-        """Makes the tree hold exactly these files (path -> sha256). Doing it again changes nothing.
+    def paths(self, files: Iterable[str]) -> dict[str, str]:
+        """Where in the tree each of these keys is, when exactly they are shown."""
+        return paths_of(files, folds=self._folds())
+
+    def show(self, files: Mapping[str, str]) -> dict[str, str]:
+        """Makes the tree hold exactly these files (key -> sha256). Doing it again changes nothing.
+
+        Args:
+            files: an empty hash is a file that could not be had, and is not shown.
+
+        Returns:
+            Files that the file system does not take, with the reason; the others are there.
 
         Raises:
             LakeError: a content is missing.
         """
         self.tree.mkdir(parents=True, exist_ok=True)
+        paths = self.paths(name for name, sha256 in files.items() if sha256)
+        hashes = {path: files[name] for name, path in paths.items()}
+        self._clear(hashes)
+        refused: dict[str, str] = {}
+        for name, path in sorted(paths.items()):
+            try:
+                self._link(path, files[name])
+            except OSError as error:
+                refused[name] = f"the spool's file system does not take it: {error.strerror or error}"
+        return refused
+
+    def _clear(self, hashes: Mapping[str, str]) -> None:
+        """Removes what is not to be there, and folders where a file is to be."""
         present = {path.relative_to(self.tree).as_posix(): path for path in self.tree.rglob("*") if path.is_file()}
         for name, path in present.items():
-            if name not in files or path.name.startswith(TEMPORARY_PREFIX):
+            if name not in hashes or path.name.startswith(TEMPORARY_PREFIX):
                 path.unlink()
-        for name, sha256 in sorted(files.items()):
-            if sha256:
-                self._link(name, sha256)
+        for folder in sorted((path for path in self.tree.rglob("*") if path.is_dir()), reverse=True):
+            if folder.relative_to(self.tree).as_posix() in hashes:
+                shutil.rmtree(folder)  # empty but for folders
 
-    def _link(self, name: str, sha256: str) -> None:
-        _check_name(name, str(self.tree))
-        held, shown = self._object(sha256), self.tree / name
+    def _link(self, path: str, sha256: str) -> None:
+        held, shown = self._object(sha256), self.tree / path
         if not held.is_file():
             raise LakeError(
                 "a file of the spool is missing",
                 where=held,
                 fix="restore it from a backup, or write the object into the bucket again",
             )
-        if shown.is_file() and shown.samefile(held):
+        if shown.is_file() and (shown.samefile(held) or _is_copy(shown, held, sha256)):
             return
         shown.parent.mkdir(parents=True, exist_ok=True)
         temporary = shown.parent / f"{TEMPORARY_PREFIX}{sha256[:16]}"
         temporary.unlink(missing_ok=True)
-        os.link(held, temporary)
+        try:
+            os.link(held, temporary)
+        except OSError:  # no links on this file system, or no more of this file
+            shutil.copyfile(held, temporary)
         temporary.replace(shown)
+
+    def _folds(self) -> bool:
+        """Whether names that differ in case only are one name here."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        probe = self.root / f"{TEMPORARY_PREFIX}probe-{os.getpid()}-a"
+        try:
+            probe.touch()
+            return probe.with_name(f"{probe.name[:-1]}A").exists()
+        finally:
+            probe.unlink(missing_ok=True)
 
     def _object(self, sha256: str) -> Path:
         return self.root / "objects" / sha256[:2] / sha256
 
 
-def _check_name(name: str, where: str) -> None:
-    """An object's key may be anything, and a path must not leave the spool."""
-    parts = PurePosixPath(name).parts
-    if name.startswith("/") or ".." in parts or "\x00" in name:
-        raise DataError(f"the name '{name}' leaves its source", where=where, fix="rename the object")
+def _is_copy(shown: Path, held: Path, sha256: str) -> bool:
+    """Whether a file that is no link to a content is a copy of it."""
+    return shown.stat().st_size == held.stat().st_size and sha256_file(shown) == sha256

@@ -9,18 +9,29 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from cvgl.arrival import batches, locks, memory
 from cvgl.arrival.batches import Batch
+from cvgl.arrival.credentials import ReadSecret, resolved
 from cvgl.arrival.memory import Known, Memory
-from cvgl.arrival.source import Contents, Found, LocalSource, RemoteSource, Source, open_source, too_many
+from cvgl.arrival.source import (
+    Contents,
+    Found,
+    LocalSource,
+    RemoteSource,
+    Source,
+    UnreachableError,
+    open_source,
+    too_many,
+)
 from cvgl.arrival.spool import ChangedError, Spool
 from cvgl.config import ArrivalConfig, WatchConfig
-from cvgl.datasets.entries import printable
+from cvgl.datasets.entries import Reason, printable
+from cvgl.errors import CvglError
 from cvgl.hashing import sha256_file
 from cvgl.lake import Lake
 from cvgl.types import Progress, silent
@@ -58,19 +69,27 @@ class _Changes:
     gone: set[str] = field(default_factory=set)
 
 
-def look(config: ArrivalConfig, lake: Lake, progress: Progress = silent, clock: Callable[[], float] = time.time) -> Look:
+def look(
+    config: ArrivalConfig,
+    lake: Lake,
+    progress: Progress = silent,
+    clock: Callable[[], float] = time.time,
+    read_secret: ReadSecret | None = None,
+) -> Look:
     """Looks at the source once and closes at most one batch. Several watchers take turns.
 
     Args:
         config: the source, the dataset, and when a batch closes.
         progress: told how many files have been read.
         clock: seconds since 1970.
+        read_secret: reads the secrets that the storage options name; see `cvgl.arrival.credentials`.
 
     Raises:
+        ConfigError: a secret is not there.
         DataError: the source is missing or cannot be reached.
         LakeError: the record of a batch is damaged.
     """
-    source = open_source(config.ingest.source, config.watch.storage_options)
+    source = open_source(config.ingest.source, resolved(config.watch.storage_options, read_secret))
     dataset = config.dataset
     with locks.noticing(lake, dataset):
         remembered = memory.read(lake, dataset, source.location)
@@ -84,9 +103,12 @@ def look(config: ArrivalConfig, lake: Lake, progress: Progress = silent, clock: 
         ready = _complete(remembered, markers, config.watch, now)
         memory.write(lake, dataset, source.location, remembered)
         complete = {name: changes.fresh[name] for name in sorted(ready & set(changes.fresh))}
-        hashes = _contents(source, complete, remembered, lake, dataset, progress)
-        memory.write(lake, dataset, source.location, remembered)  # what was read or copied need not be again
-        closed = _close(lake, dataset, source.location, hashes, changes, ready, ledger)
+        try:
+            hashes, refused = _contents(source, complete, remembered, lake, dataset, progress)
+        finally:
+            memory.write(lake, dataset, source.location, remembered)  # what was read or copied need not be again
+        notes += [f"{name}: {reason}" for name, reason in sorted(refused.items()) if name not in ledger]
+        closed = _close(lake, dataset, source.location, hashes, refused, changes, ready, ledger)
         _forget(remembered, ready, hashes, files, markers)
         memory.write(lake, dataset, source.location, remembered)
     for note in notes:
@@ -98,14 +120,14 @@ def look(config: ArrivalConfig, lake: Lake, progress: Progress = silent, clock: 
 
 
 def _sorted_out(found: Contents, config: WatchConfig) -> tuple[dict[str, Found], dict[str, Found]]:
-    """Files that count, and markers; names that no file of the lake could hold are left to ingestion, which refuses them."""
+    """Files that count, and markers."""
     files: dict[str, Found] = {}
     markers: dict[str, Found] = {}
     for name, one in found.files.items():
         base = PurePosixPath(name).name
         if base == config.marker:
             markers[name] = one
-        elif not base.lower().endswith(config.temporary_suffixes) and printable(name) == name:
+        elif not base.lower().endswith(config.temporary_suffixes):
             files[name] = one
     return files, markers
 
@@ -165,41 +187,74 @@ def _is_below(name: str, folder: str) -> bool:
 
 def _contents(
     source: Source, files: Mapping[str, Found], remembered: Memory, lake: Lake, dataset: str, progress: Progress
-) -> dict[str, str]:
-    """The content hash of each file that is really complete, also remembered; remote ones are in the spool then."""
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The content hash of each file that is really complete, also remembered; remote ones are in the spool then.
+
+    And why a file cannot be had; its hash is empty.
+    """
     spool = Spool.of(lake, dataset, source.location)
-    hashes: dict[str, str] = {}
+    refused = {name: found.problem for name, found in files.items() if found.problem}
+    hashes = dict.fromkeys(refused, "")
     for name, found in files.items():
         known = remembered.content(name, found)
         if known and (isinstance(source, LocalSource) or spool.holds(known)):
             hashes[name] = known
     unread = {name: found for name, found in files.items() if name not in hashes}
-    for name, sha256 in _read(source, spool, unread, progress).items():
-        remembered.known[name] = Known(stamp=files[name].stamp, sha256=sha256)
-        hashes[name] = sha256
-    return hashes
+    failures: dict[str, Exception] = {}
+    for name, sha256 in _read(source, spool, unread, progress):
+        if isinstance(sha256, Exception):
+            failures[name] = sha256
+        elif sha256 is not None:
+            remembered.known[name] = Known(stamp=files[name].stamp, sha256=sha256)
+            hashes[name] = sha256
+    if failures:
+        refused |= _refused(source, files, failures)
+        hashes |= {name: "" for name in failures if name in refused}
+    return hashes, refused
 
 
-def _read(source: Source, spool: Spool, files: Mapping[str, Found], progress: Progress) -> dict[str, str]:
-    def read(name: str) -> str | None:
+def _refused(source: Source, files: Mapping[str, Found], failures: Mapping[str, Exception]) -> dict[str, str]:
+    """Which files cannot be had although the source is there, with the reason; a later look tries again.
+
+    Raises:
+        UnreachableError: the source is not there now.
+    """
+    listed = source.contents().files
+    still = {name for name in failures if name in listed and listed[name].stamp == files[name].stamp}
+    return {name: _why(error) for name, error in failures.items() if name in still}
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{Reason.UNREADABLE}: it is listed, and nothing is there under its name; rename the object"
+    if isinstance(error, PermissionError):
+        return f"{Reason.UNREADABLE}: it must not be read; give the right to"
+    return f"{Reason.UNREADABLE}: {error.what if isinstance(error, CvglError) else printable(str(error))}"
+
+
+def _read(
+    source: Source, spool: Spool, files: Mapping[str, Found], progress: Progress
+) -> Iterator[tuple[str, str | Exception | None]]:
+    """Each file with its hash, with what stands in the way, or with nothing where it is still being written."""
+
+    def read(name: str) -> str | Exception | None:
         if isinstance(source, RemoteSource):
             return _fetched(source, spool, name, files[name])
         return _hashed(source, name, files[name]) if isinstance(source, LocalSource) else None
 
-    hashes: dict[str, str] = {}
     with ThreadPoolExecutor(READERS, thread_name_prefix="arrival") as threads:
-        for done, (name, sha256) in enumerate(zip(files, threads.map(read, files), strict=True), start=1):
+        for done, (name, came) in enumerate(zip(files, threads.map(read, files), strict=True), start=1):
             progress(done, len(files), "reading what has arrived")
-            if sha256 is not None:
-                hashes[name] = sha256
-    return hashes
+            yield name, came
 
 
-def _fetched(source: RemoteSource, spool: Spool, name: str, found: Found) -> str | None:
+def _fetched(source: RemoteSource, spool: Spool, name: str, found: Found) -> str | Exception | None:
     try:
         return spool.fetch(source, name, found.stamp)
     except ChangedError:
         return None
+    except (UnreachableError, FileNotFoundError, PermissionError) as error:  # one file must not hold up the others
+        return error
 
 
 def _hashed(source: LocalSource, name: str, found: Found) -> str | None:
@@ -220,6 +275,7 @@ def _close(
     dataset: str,
     location: str,
     hashes: Mapping[str, str],
+    refused: Mapping[str, str],
     changes: _Changes,
     ready: Iterable[str],
     ledger: Mapping[str, str],
@@ -229,7 +285,8 @@ def _close(
     if not new and not removed:
         return None
     size = sum(changes.fresh[name].size for name in new)
-    return batches.close(lake, dataset, location, batches.Contents(files=new, removed=removed), size)
+    reasons = {name: refused[name] for name in new if name in refused}
+    return batches.close(lake, dataset, location, batches.Contents(files=new, removed=removed, refused=reasons), size)
 
 
 def _forget(

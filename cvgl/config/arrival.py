@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_serializer, model_validator
 
 from cvgl.config.run import RunConfig
 from cvgl.config.settings import Settings
+from cvgl.masking import masked_options
 
 
 class Forget(StrEnum):
@@ -47,8 +48,14 @@ class WatchConfig(Settings):
     )
     storage_options: dict[str, JsonValue] = Field(
         default_factory=dict,
-        description="of the remote file system (fsspec), such as endpoint_url; keys belong into the environment",
+        description="of the remote file system (fsspec), such as endpoint_url; a secret as env:NAME (a variable of the "
+        "environment) or secret:NAME (one of Prefect's Secret blocks)",
+        repr=False,
     )
+
+    @field_serializer("storage_options", when_used="json")
+    def _without_secrets(self, options: dict[str, Any]) -> dict[str, Any]:
+        return masked_options(options)  # what is written as JSON is stored or shown
 
     @model_validator(mode="after")
     def _closes_somehow(self) -> Self:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from cvgl.config.settings import Settings
+from cvgl.config.settings import Settings, StoredMasked
 
 
 def _dataset_name(name: str) -> str:
@@ -38,7 +38,7 @@ class Layout(StrEnum):
 class IngestConfig(Settings):
     """What to take in."""
 
-    source: str = Field(description="folder of pictures, or a CSV/Parquet manifest")
+    source: StoredMasked = Field(description="folder of pictures, or a CSV/Parquet manifest")
     dataset: DatasetName = Field(description="name of the dataset in the lake")
     layout: Layout = Field(Layout.AUTO, description="how the source is laid out; auto looks at it")
     root: str | None = Field(

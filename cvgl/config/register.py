@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from cvgl.config.settings import Settings
+from cvgl.config.settings import Settings, StoredMasked
 
 
 class GatePolicy(StrEnum):
@@ -19,7 +19,9 @@ class GatePolicy(StrEnum):
 class RegisterConfig(Settings):
     """The registry and the gate in front of it."""
 
-    tracking_uri: str | None = Field(None, description="MLflow's; default: sqlite under the lake")
+    tracking_uri: StoredMasked | None = Field(
+        None, description="MLflow's, or env:NAME for one that the environment names; default: sqlite under the lake"
+    )
     model_name: str | None = Field(None, description="registered model; default: cvgl-<dataset>")
     policy: GatePolicy = Field(
         GatePolicy.BETTER,

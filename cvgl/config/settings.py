@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterable
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, PlainSerializer
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from cvgl.hashing import digest_json
+from cvgl.masking import masked
 
 
 def _title(name: str, _: Any) -> str:
     """A field's name as people write it. Generated, since a field that is another group or a choice has none otherwise."""
     return name.replace("_", " ").capitalize()
+
+
+# An address: what is written as JSON, and so stored or shown, holds no password, signature or token of it.
+StoredMasked = Annotated[str, PlainSerializer(masked, return_type=str, when_used="json")]
 
 
 class Settings(BaseModel):
@@ -40,6 +46,9 @@ class Settings(BaseModel):
             if default is not None and not isinstance(default, dict) and "default:" not in said:
                 field["description"] = f"{said} (default: {_shown(default)})".lstrip()
         return schema
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return [(name, masked(value) if isinstance(value, str) else value) for name, value in super().__repr_args__()]
 
     def digest(self) -> str:
         """Hash of all fields; equal settings have equal digests."""

@@ -103,9 +103,19 @@ def automate(draft: Draft, file: AutomationsFile = Path("deployments/automations
 
 def watch(draft: Draft, once: Once = False, tell: Tell = False) -> Answer:
     """Watch a folder or bucket: take in what arrives, adapt where it should be, and let the gate decide what serves."""
+    from cvgl.arrival.credentials import FIX
     from flows.tables import facts
+    from tasks.secrets import holds_plain_secrets
 
     config, screen = draft.arrival(), Screen()
+    if holds_plain_secrets(config):
+        if tell:
+            raise ConfigError(
+                "the settings hold a secret, and the event that starts the deployment must not",
+                where="watch.storage_options or ingest.source",
+                fix=FIX,
+            )
+        screen.note(f"a secret in the settings is used and stored nowhere; better: {FIX}", "yellow")
     with engine(Lake.at(config.lake), screen), interruptible() as stopped:
         from flows.arrival import arrival, notice
         from tasks.engine_api import current_api, engine_errors

@@ -14,6 +14,7 @@ from cvgl.adaptation.record import AdapterRecord
 from cvgl.adaptation.transforms import read_record
 from cvgl.config import RegisterConfig
 from cvgl.lake import Lake, read_versioned, write_versioned
+from cvgl.masking import masked
 from cvgl.quality.gate import GateDecision
 from cvgl.summary import read_summaries
 from cvgl.types import ArtifactRef, Progress, silent
@@ -170,7 +171,7 @@ def _register(
         run=run,
         mlflow_run=tracked.id,
         experiment=tracked.experiment,
-        tracking_uri=registry.uri,
+        tracking_uri=masked(registry.uri),
         model=version.model,
         version=version.number,
         verdict=decision.verdict,

@@ -16,6 +16,7 @@ from typing import Any
 
 from cvgl.errors import RegistryError, require
 from cvgl.lake import Lake
+from cvgl.masking import MASK
 from tasks.registry.patience import Patience, PatientClient
 
 logger = logging.getLogger("cvgl.registry")
@@ -70,6 +71,25 @@ def local_uri(lake: Lake) -> str:
     return URL.create("sqlite", database=str(lake.mlflow_database)).render_as_string()
 
 
+def named_uri(tracking_uri: str | None) -> str | None:
+    """The tracking address that is meant: ``env:NAME`` names a variable, so that a password is stored nowhere.
+
+    Raises:
+        RegistryError: the variable is not set, or only the mask of a password has come here.
+    """
+    if tracking_uri is None:
+        return None
+    fix = "give registry.tracking_uri as env:NAME, and the address in that variable"
+    if MASK in tracking_uri:
+        raise RegistryError("the registry's password was masked when its address was stored", where=tracking_uri, fix=fix)
+    kind, separator, name = tracking_uri.partition(":")
+    if not separator or kind != "env":
+        return tracking_uri
+    if not os.environ.get(name):
+        raise RegistryError(f"the variable {name} is not set", where="registry.tracking_uri", fix=f"export {name}=...")
+    return os.environ[name]
+
+
 def load_mlflow() -> Any:
     """Imports MLflow, quiet and without telemetry.
 
@@ -102,7 +122,7 @@ def open_registry(lake: Lake, tracking_uri: str | None = None, patience: float =
         MissingDependencyError: MLflow is not installed.
     """
     mlflow = load_mlflow()
-    uri = tracking_uri or local_uri(lake)
+    uri = named_uri(tracking_uri) or local_uri(lake)
     waiting = Patience(patience, uri)
     is_own = uri == local_uri(lake)
     if is_own:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from cvgl.arrival import batches, watching
+from cvgl.arrival.account import refused
 from cvgl.arrival.batches import State
+from cvgl.arrival.intake import take_in
 from cvgl.arrival.watching import Look, look
 from cvgl.config import ArrivalConfig
 from cvgl.errors import DataError
@@ -263,3 +266,86 @@ def test_a_damaged_record_is_named(source: Path, lake: Lake) -> None:
     with pytest.raises(Exception, match="damaged") as raised:
         batches.batches(lake, DATASET)
     assert str(path) in str(raised.value)
+
+
+def written_ahead(source: Path) -> float:
+    """Files by a clock that is ahead by weeks; gives the right time."""
+    now = time.time()
+    for path in source.rglob("*.png"):
+        os.utime(path, (now + 900 * HOUR, now + 900 * HOUR))
+    return now
+
+
+def test_a_time_in_the_future_hides_no_file(source: Path, lake: Lake) -> None:
+    now = written_ahead(source)
+    assert look(quiet(source, lake), lake, clock=lambda: now).pending == 2
+    assert len(brought(lake, look(quiet(source, lake), lake, clock=lambda: now + 61))) == 2
+
+
+def test_a_clock_that_was_ahead_hides_no_file_for_as_long(source: Path, lake: Lake) -> None:
+    now = written_ahead(source)
+    assert look(quiet(source, lake), lake, clock=lambda: now + 900 * HOUR).pending == 2
+    assert look(quiet(source, lake), lake, clock=lambda: now + 5).closed is None  # set right; the quiet time begins anew
+    assert look(quiet(source, lake), lake, clock=lambda: now + 60).closed is None
+    assert len(brought(lake, look(quiet(source, lake), lake, clock=lambda: now + 66))) == 2
+
+
+def test_a_clock_that_was_ahead_does_not_put_off_the_longest_wait(source: Path, lake: Lake) -> None:
+    now = written_ahead(source)
+    config = quiet(source, lake, longest_wait_seconds=300.0)
+    look(config, lake, clock=lambda: now + 900 * HOUR)
+    growing = source / "drone" / "2.png"
+    for moment in (10, 160, 311):
+        growing.write_bytes(b"more" * moment)
+        seen = look(config, lake, clock=lambda moment=moment: now + moment)
+    assert brought(lake, seen) == {"satellite/1.png", "drone/1-1.png"}
+
+
+def test_a_deletion_noted_by_a_clock_that_was_ahead_is_believed(source: Path, lake: Lake) -> None:
+    now = time.time()
+    look(settings(source, lake), lake)
+    (source / "drone" / "1-1.png").unlink()
+    assert look(quiet(source, lake), lake, clock=lambda: now + 900 * HOUR).missing == 1
+    assert look(quiet(source, lake), lake, clock=lambda: now + 5).closed is None
+    seen = look(quiet(source, lake), lake, clock=lambda: now + 66)
+    assert seen.closed is not None
+    assert seen.closed.n_removed == 1
+
+
+def test_a_name_that_is_not_utf8_is_listed_and_the_others_come(source: Path, lake: Lake) -> None:
+    odd = source / "drone" / os.fsdecode(b"caf\xe9.png")
+    odd.write_bytes((source / "drone" / "1-1.png").read_bytes() + b" ")
+    config = settings(source, lake)
+    seen = look(config, lake)
+    assert seen.closed is not None
+    assert batches.contents(lake, seen.closed).refused == {
+        "drone/caf\\xe9.png": "bad_name: the name is not valid UTF-8; rename the file"
+    }
+    outcome = take_in(seen.closed, config, lake)
+    assert (outcome.new, outcome.quarantined, outcome.left) == (2, 1, ())
+    assert [(row["uri"], row["reason"]) for row in refused(lake, seen.closed)] == [("drone/caf\\xe9.png", "bad_name")]
+    batches.advance(lake, seen.closed, state=State.DONE, left=outcome.left)
+    assert look(config, lake).closed is None  # told once
+    odd.rename(source / "drone" / "cafe.png")
+    again = look(config, lake)
+    assert brought(lake, again) == {"drone/cafe.png"}
+    assert again.closed is not None
+    assert take_in(again.closed, config, lake).new == 1
+
+
+def test_pipes_sockets_and_links_to_nowhere_hold_nothing_up(source: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(source / "drone" / "pipe.png")
+    (source / "drone" / "link.png").symlink_to("nowhere.png")
+    with socket.socket(socket.AF_UNIX) as listening:
+        monkeypatch.chdir(source / "drone")  # a socket's path is short
+        listening.bind("socket.png")
+        config = settings(source, lake)
+        seen = look(config, lake)
+        assert brought(lake, seen) == {"satellite/1.png", "drone/1-1.png", "drone/pipe.png", "drone/socket.png"}
+        assert seen.closed is not None
+        outcome = take_in(seen.closed, config, lake)
+    assert (outcome.new, outcome.quarantined, outcome.left) == (2, 3, ())
+    assert {row["uri"]: row["reason"] for row in refused(lake, seen.closed)} == {
+        "drone/pipe.png": "not_a_file",
+        "drone/socket.png": "not_a_file",
+    }

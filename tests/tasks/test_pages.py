@@ -65,7 +65,7 @@ def test_server_that_does_not_start_is_told_with_its_last_words(lake: Lake, monk
     command = [sys.executable, "-c", "print('the disk is full'); raise SystemExit(1)"]
     monkeypatch.setattr(pages, "_prefect_command", lambda port: command)
     monkeypatch.setattr(pages, "open_registry", lambda lake, uri: None)
-    monkeypatch.setattr(pages, "_mlflow_command", lambda lake, uri, port: [sys.executable, "-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(pages, "_mlflow_command", lambda lake, port: [sys.executable, "-c", "import time; time.sleep(60)"])
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     with pytest.raises(pages.PagesError, match="ended while starting: the disk is full"):
         pages.start(lake)
