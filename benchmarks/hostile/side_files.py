@@ -69,7 +69,7 @@ def try_side_files(folder: Path, seed: int, inputs: int) -> Tally:
 
 def _ingest(tally: Tally, label: str, source: Path, lake: Lake, uris: set[str]) -> None:
     try:
-        outcome = ingest(IngestConfig(source=str(source), dataset="hostile"), lake)
+        ingest(IngestConfig(source=str(source), dataset="hostile"), lake)
     except CvglError:
         tally.refused += 1
         return
@@ -78,11 +78,13 @@ def _ingest(tally: Tally, label: str, source: Path, lake: Lake, uris: set[str]) 
         return
     tally.accepted += 1
     taken = {row["uri"] for row in read_images(lake, "hostile").to_pylist()}
-    refused = [row["uri"] for row in read_quarantine(lake, "hostile").to_pylist()]
-    missing = uris - taken - set(refused)
-    # A row that no longer names its picture is refused under the row's own name, and a row that is gone leaves fewer of them.
-    is_told = bool(refused or outcome.notes or outcome.warnings)
-    if missing and not (source.is_file() and is_told):
+    refused = {row["uri"] for row in read_quarantine(lake, "hostile").to_pylist()}
+    missing = uris - taken - refused
+    if source.is_file():
+        # A manifest names what there is: a row that is gone takes its picture along, a damaged one is refused by its own name.
+        text = source.read_bytes()
+        missing = {uri for uri in missing if "/".join(Path(uri).parts[-2:]).encode() in text and not refused}
+    if missing:
         tally.loses(label, sorted(missing))
 
 
