@@ -137,8 +137,8 @@ def _without_contradictions(listed: list[tuple[Row, Entry]], listing: Listing) -
 def _refuse(record: Record, columns: Mapping[str, str], path: Path, refused: RefusedError, listing: Listing) -> None:
     cells = {meaning: record.cells.get(name) for name, meaning in columns.items()}
     label = f"{path}:{record.number}"
-    where = f"{label}: {cells['path']}" if cells["path"] is not None else label
-    listing.refuse(where, refused.reason, refused.detail, fields.view_named(str(cells["view"] or "")))
+    name = f"{label}: {cells['path']}" if cells["path"] is not None else label
+    listing.refuse(name, refused.reason, refused.detail, fields.view_named(str(cells["view"] or "")))
 
 
 def known_columns(found: list[str], path: Path, required: tuple[str, ...]) -> Mapping[str, str]:

@@ -133,14 +133,14 @@ class PictureNames:
         return None
 
     def _missing(self, name: str) -> str:
-        where = self.nothing_like_it
-        last = _spellings(name)[-1].rpartition("/")[2]
+        nothing = self.nothing_like_it
+        last = (_spellings(name) or [""])[-1].rpartition("/")[2]
         others = self._same_name.get(_folded(last), []) or self._same_stem.get(_folded(Path(last).stem), [])
         if not others:
-            return where
+            return nothing
         kind = "the same name" if _folded(others[0].name) == _folded(last) else "the same name but for its ending"
         verb = "has" if len(others) == 1 else "have"
-        return f"{where}; {_names(others, self._bases)} {verb} {kind}"
+        return f"{nothing}; {_names(others, self._bases)} {verb} {kind}"
 
 
 def _relative_to(path: Path, base: Path) -> str | None:

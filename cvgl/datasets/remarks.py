@@ -39,6 +39,6 @@ class Remarks:
         for sentence, rows in self.rows.items():
             # A row may be remarked on twice, for two of its cells.
             numbers = list(dict.fromkeys(rows))
-            shown = ", ".join(map(str, numbers[:_SHOWN])) + (", ..." if len(numbers) > _SHOWN else "")
+            examples = ", ".join(map(str, numbers[:_SHOWN])) + (", ..." if len(numbers) > _SHOWN else "")
             count = f"{len(rows)} cells in {len(numbers)} rows" if len(rows) > len(numbers) else f"{len(rows)} rows"
-            yield f"{table}: {sentence}: {count if len(rows) > 1 else '1 row'} ({shown})"
+            yield f"{table}: {sentence}: {count if len(rows) > 1 else '1 row'} ({examples})"

@@ -155,6 +155,20 @@ def test_a_picture_that_is_not_there_stays_missing(tmp_path: Path, jpeg: bytes) 
     assert paths == [tmp_path / "gone/b.jpg", tmp_path / "a.jpg"]
 
 
+@pytest.mark.parametrize(
+    "name", ["./", "/", "\\", ".", "..", "//", "%", "%2e%2e/%2e%2e/a", "file:", "file:///", '""', "' '", "a\0", "D:"]
+)
+def test_names_that_are_none_are_refused(tmp_path: Path, jpeg: bytes, name: str) -> None:
+    put(tmp_path, jpeg, "drone/a.jpg", "satellite/d.jpg")
+    quoted = '"' + name.replace('"', '""') + '"'
+    (tmp_path / "drone.csv").write_text(f"path,latitude,longitude\n{quoted},47,8\n")
+    listing = list_folder(tmp_path)
+    assert [refusal.reason for refusal in listing.refusals] == [Reason.MISSING]
+    (tmp_path / "manifest.csv").write_text(f"path,view\n{quoted},drone\n")
+    paths = [entry.path for entry in list_manifest(tmp_path / "manifest.csv").entries]
+    assert all(path.is_relative_to(tmp_path) and not path.is_file() for path in paths)
+
+
 def test_a_picture_called_like_nothing_is_a_picture(tmp_path: Path, jpeg: bytes) -> None:
     put(tmp_path, jpeg, "null.jpg", "NA.jpg")
     (tmp_path / "manifest.csv").write_text("path,view\nnull,drone\nNA,satellite\n")
