@@ -15,11 +15,12 @@ import re
 import threading
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple
 
 from cvgl.datasets.entries import Georeference, PositionSource, Transform
+from cvgl.datasets.tiff_tags import RPC, problem_of_tags, read_tags
 from cvgl.errors import DataError
 from cvgl.geo import LOCAL_CRS, canonical_crs, is_local
 
@@ -31,7 +32,6 @@ _PIXEL = (
 _TIFF_HEADERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the latter two: BigTIFF
 _JP2_HEADER = b"\0\0\0\x0cjP  \r\n\x87\n"  # a bare code stream has no place for a position
 _IDENTITIES = ((1.0, 0.0, 0.0, 0.0, 1.0, 0.0), (1.0, 0.0, 0.0, 0.0, -1.0, 0.0))
-_RPC_TAG, _SCALE_TAG, _TIE_POINT_TAG = 50844, 33550, 33922
 _MOST_MISFIT = 0.01  # of the picture's diagonal: control points that a plane misses by more than this describe no plane
 # What the environment may say otherwise. GDAL gets no second file to look into, whatever is set here.
 _OPTIONS = {
@@ -40,6 +40,7 @@ _OPTIONS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE",
     "GTIFF_POINT_GEO_IGNORE": "FALSE",
 }
+_ASCII = bytes(byte if byte < 128 else ord("?") for byte in range(256))
 _LOGGERS = ("rasterio", "rasterio.env", "rasterio.io", "rasterio._base", "rasterio._env", "rasterio._err", "rasterio._io")
 
 
@@ -57,25 +58,27 @@ class Header(NamedTuple):
     size: tuple[int, int] | None = None
 
 
-def read_own(stream: BinaryIO, tags: Any = None) -> Header:
+def read_own(stream: BinaryIO) -> Header:
     """Reads what a TIFF or JPEG 2000 says of where it lies.
 
     Args:
         stream: an open regular file; its position is left where it was.
-        tags: the TIFF tags of the first picture by number, where they are at hand.
     """
     driver = _driver(stream)
     if driver is None:
         return Header()
     source = PositionSource.GEOTIFF if driver == "GTiff" else PositionSource.GEOJP2
-    tags = tags or {}
+    tags = read_tags(stream.fileno())
+    problem = problem_of_tags(tags)
+    if problem is not None:
+        return Header(Georeference(source, problem=problem))
     with _quiet() as messages:
         import rasterio
 
         def opener(path: str, mode: str = "rb") -> BinaryIO:
             if path.lstrip("/") != "raster":
                 raise FileNotFoundError(path)
-            return io.BufferedReader(_Positioned(stream.fileno()))
+            return io.BufferedReader(_Positioned(stream.fileno(), tags.letters))
 
         try:
             with rasterio.Env(**_OPTIONS), rasterio.open("/raster", driver=driver, opener=opener) as dataset:
@@ -84,11 +87,9 @@ def read_own(stream: BinaryIO, tags: Any = None) -> Header:
                 pages = max(0, len(dataset.subdatasets) - 1)  # of one page there is no list
         except Exception as error:  # noqa: BLE001  # whatever a library makes of hostile tags: the picture itself is sound
             return Header(Georeference(source, problem=f"it cannot be read: {_plain(str(error))}"))
-    if georeference is None and _RPC_TAG in tags:
+    if georeference is None and RPC in tags.values:
         problem = "it has rational polynomials (RPC) only, which need a height to say where the picture lies"
         return Header(Georeference(source, problem=problem), pages, size)
-    if _SCALE_TAG in tags and len(tags.get(_TIE_POINT_TAG, ())) < 6:
-        return Header(Georeference(source, problem="it has a pixel size and no whole tie point"), pages, size)
     if messages and (georeference is None or georeference.crs is None):
         georeference = Georeference(source, problem=f"it cannot be read: {_plain(messages[0])}")
     return Header(georeference, pages, size)
@@ -246,11 +247,17 @@ def _stored(wkt: str) -> str:
 
 
 class _Positioned(io.RawIOBase):
-    """A reader of an open file with a place of its own: the file's other readers stay where they are."""
+    """A reader of an open file with a place of its own: the file's other readers stay where they are.
 
-    def __init__(self, descriptor: int) -> None:
+    Args:
+        descriptor: of the file.
+        texts: from where to where there is text, in which everything beyond ASCII becomes a question mark: rasterio's handler
+            of GDAL's messages fails where they quote other bytes, and Python tells of that on the terminal.
+    """
+
+    def __init__(self, descriptor: int, texts: Sequence[tuple[int, int]]) -> None:
         super().__init__()
-        self._descriptor, self._place = descriptor, 0
+        self._descriptor, self._texts, self._place = descriptor, texts, 0
 
     def readable(self) -> bool:
         return True
@@ -261,6 +268,9 @@ class _Positioned(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         data = os.pread(self._descriptor, len(buffer), self._place)
         buffer[: len(data)] = data
+        for text in self._texts:
+            first, last = (min(max(place - self._place, 0), len(data)) for place in text)
+            buffer[first:last] = bytes(buffer[first:last]).translate(_ASCII)
         self._place += len(data)
         return len(data)
 

@@ -167,7 +167,7 @@ def _look_inside(
 
 def _scan_of(picture: Image, stream: io.BufferedReader, place: Mapping[str, Any]) -> Scan:
     record = read_exif(picture, stream)
-    header = read_own(stream, getattr(picture, "tag_v2", None))
+    header = read_own(stream)
     stream.seek(0)
     return Scan(
         **place,

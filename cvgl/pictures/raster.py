@@ -82,6 +82,7 @@ def read(
 @contextmanager
 def _opened(stream: BinaryIO, kind: str, page: int, where: object) -> Iterator[Any]:
     import rasterio
+    from rasterio._err import CPLE_BaseError  # damaged geo keys are raised as such by what only asks for a band's colour
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
     from rasterio.io import MemoryFile
 
@@ -101,7 +102,7 @@ def _opened(stream: BinaryIO, kind: str, page: int, where: object) -> Iterator[A
             address = f"GTIFF_DIR:{page + 1}:{file.name}" if page else file.name
             with rasterio.open(address, driver=_DRIVERS[kind]) as source:
                 yield source
-    except (RasterioError, *DECODER_ERRORS) as error:
+    except (RasterioError, CPLE_BaseError, *DECODER_ERRORS) as error:
         raise defect(_without_address(error), where) from error
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
+import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from cvgl.datasets.entries import Georeference, PositionSource
 from cvgl.datasets.rasters import Header, read_aux_xml, read_own
@@ -18,8 +18,8 @@ from tests.data.rasters import HEIGHT, KEYS, KEYS_UTM, KEYS_UTM_POINT, NORTH_UP,
 
 
 def own(path: Path) -> Georeference | None:
-    with path.open("rb") as stream, Image.open(stream) as picture:
-        return read_own(stream, getattr(picture, "tag_v2", None)).georeference
+    with path.open("rb") as stream:
+        return read_own(stream).georeference
 
 
 def centre(georeference: Georeference | None) -> tuple[float, float]:
@@ -161,6 +161,28 @@ def test_tags_that_place_nothing_say_why(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("count", [0, 64, 48_129])
+def test_what_libgeotiff_would_print_itself_is_not_reached(
+    tmp_path: Path, count: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    keys = (*KEYS_UTM[:14], count, 32632)
+    tags = {rasters.SCALE: (2.0, 2.0, 0.0), rasters.TIE_POINT: (0, 0, 0, 5e5, 52e5, 0), KEYS: keys}
+    read = own(tagged(tmp_path / "a.tif", tags))
+    assert read is not None
+    assert (read.transform, bool(read.problem)) == (None, True)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_words_of_gdal_that_are_no_text_stay_off_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = raster(tmp_path / "a.tif")
+    data = path.read_bytes()
+    place = data.index(b"WGS 84 / UTM zone 32N|")
+    for offset in range(22):
+        path.write_bytes(data[: place + offset] + b"\xf6" + data[place + offset + 1 :])
+        own(path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_what_gdal_says_stays_off_the_terminal_and_other_readers_still_hear_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -274,3 +296,38 @@ def test_the_real_geotiff(shared: Path) -> None:
     assert read is not None
     assert read.crs == "EPSG:32643"
     assert read.transform == pytest.approx((0.5, 0, 313_101.47628, 0, -0.5, 3_724_912.30675))
+
+
+@pytest.mark.parametrize("driver", ["GTiff", "JP2OpenJPEG"])
+@pytest.mark.parametrize(
+    ("sound", "damaged"),
+    [
+        ((1024, 0, 1, 1), (1024, 0, 64, 1)),
+        ((1024, 0, 1, 1), (1024, 7, 1, 1)),
+        ((1025, 0, 1, 1), (1025, 34736, 1, 1)),
+        ((3072, 0, 1, 32632), (3072, 0, 0, 32632)),
+    ],
+)
+def test_damaged_keys_are_seen_before_gdal_sees_them(
+    tmp_path: Path, driver: str, sound: Sequence[int], damaged: Sequence[int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = raster(tmp_path / ("a.tif" if driver == "GTiff" else "a.jp2"), driver=driver)
+    data = path.read_bytes()
+    assert data.count(struct.pack("<4H", *sound)) == 1
+    path.write_bytes(data.replace(struct.pack("<4H", *sound), struct.pack("<4H", *damaged)))
+    read = own(path)
+    assert read is not None
+    assert (read.transform, bool(read.problem)) == (None, True)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("end", [4, 8, 20, 100, 200])
+@pytest.mark.parametrize("options", [{"driver": "GTiff"}, {"BIGTIFF": "YES"}, {"driver": "JP2OpenJPEG"}])
+def test_a_header_that_ends_early_places_nothing(
+    tmp_path: Path, options: dict[str, str], end: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = raster(tmp_path / "a", **options)
+    path.write_bytes(path.read_bytes()[:end])
+    read = own(path)
+    assert read is None or read.transform is None
+    assert capfd.readouterr() == ("", "")

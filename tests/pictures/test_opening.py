@@ -131,3 +131,20 @@ def test_random_damage_never_ends_in_a_foreign_error() -> None:
                 assert open_rgb(bytes(broken), max_pixels=10**7).mode == "RGB"
             except pictures.PictureError:
                 continue
+
+
+def test_damaged_geo_keys_are_a_damaged_picture_and_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GDAL raises them, as an error of another family than rasterio's own, where a band's colour is looked up."""
+    import rasterio
+    from rasterio._err import CPLE_AppDefinedError
+
+    path = tmp_path / "a.tif"
+    with rasterio.open(path, "w", driver="GTiff", width=8, height=8, count=5, dtype="uint16", crs="EPSG:32632") as dataset:
+        dataset.write(np.ones((5, 8, 8), np.uint16))
+
+    def fail(_: object) -> list[int]:
+        raise CPLE_AppDefinedError(3, 1, "Key GTCitationGeoKey of type ASCII has offset=195")
+
+    monkeypatch.setattr("cvgl.pictures.raster._bands", fail)
+    with pytest.raises(pictures.DamagedPictureError):
+        pictures.open_rgb(path)
