@@ -170,11 +170,19 @@ def parameters(settings: Iterable[Setting]) -> Iterator[inspect.Parameter]:
                 envvar=setting.environment,
                 show_default=False,
                 rich_help_panel=_PANELS.get(setting.path.split(".")[0]),
+                **_older_words(kind),
             )
         )
         default = inspect.Parameter.empty if setting.is_argument else None
         annotation = Annotated[kind if setting.is_argument else kind | None, information]  # type: ignore[valid-type] # at run time
         yield inspect.Parameter(setting.parameter, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _older_words(kind: Any) -> dict[str, Any]:
+    """How Typer reads a choice that is known by older words, too: by the choice itself, where it would know today's alone."""
+    if not (isinstance(kind, type) and issubclass(kind, Enum) and "_missing_" in vars(kind)):
+        return {}
+    return {"parser": kind, "metavar": f"[{'|'.join(str(choice.value) for choice in kind)}]"}
 
 
 def as_options(settings: Iterable[Setting], values: Mapping[str, Any]) -> list[str]:

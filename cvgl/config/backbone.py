@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field, field_serializer, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from cvgl.config.settings import Settings
 
@@ -143,10 +143,14 @@ class BackboneConfig(Settings):
         65_536, ge=1, description="local descriptors to learn visual words from at most: what it needs of memory"
     )
 
-    @field_serializer("position_resampling")
-    def _by_its_first_name(self, value: PositionResampling) -> str:
+    # Of the model, not of the field: pydantic writes fields that have a serializer even where defaults are left out.
+    @model_serializer(mode="wrap")
+    def _by_first_names(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """As in the records of earlier versions, so that digests of settings stay what they are."""
-        return value.stored
+        values: dict[str, Any] = write(self)
+        if "position_resampling" in values:
+            values["position_resampling"] = self.position_resampling.stored
+        return values
 
     @model_validator(mode="before")
     @classmethod

@@ -44,7 +44,7 @@ HOSTILE = (
 OBEYED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]")
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_nothing_that_a_terminal_obeys_is_left(name: str) -> None:
     shown = legible(name)
     assert OBEYED.search(shown) is None
@@ -59,7 +59,7 @@ def test_what_is_harmless_stays() -> None:
     assert hanging("one\ntwo") == "one\n    two"
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_json_keeps_the_value_and_holds_nothing_that_a_terminal_obeys(name: str) -> None:
     line = json_text({"name": name})
     assert OBEYED.search(line) is None
@@ -75,7 +75,7 @@ def _tables(name: str) -> list[object]:
     return [name, Text(name), table, Group(name, Text(name)), facts({"reason": name}, name), records([{name: name}], name)]
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 @pytest.mark.parametrize("kind", range(6))
 def test_every_answer_is_legible(name: str, kind: int, capsys: pytest.CaptureFixture[str]) -> None:
     print_answer(_tables(name)[kind])  # type: ignore[arg-type] # renderables
@@ -84,7 +84,7 @@ def test_every_answer_is_legible(name: str, kind: int, capsys: pytest.CaptureFix
     assert legible(name)[:3] in printed
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_errors_log_lines_progress_and_notes_are_legible(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     screen = Screen()
     with screen.live():
