@@ -25,7 +25,8 @@ def prose(text: object) -> str:
     """
     line = re.sub(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", str(text)).strip()
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    line = re.sub(r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)", r"\\\g<0>", line)
+    # A bracket is only a link's or an image's where the closing one is followed by a target or another bracket.
+    line = re.sub(r"[\\`*|~$]|\](?=[(\[:])|^\[|(?<!\w)_|_(?!\w)", r"\\\g<0>", line)
     line = re.sub(r"^([#=]|[+-](?!\S)|-(?=-)|\d+(?=[.)](\s|$)))", _at_the_start, line)  # a heading, a list or a line
     # Bare addresses become links where they are recognised by "://", "www." or a mailbox.
     line = line.replace("://", "\\://")

@@ -63,6 +63,8 @@ HOSTILE = [
     "<img src=https://example.org/pixel.png>",
     "<script>alert(1)</script>",
     "https://example.org/?q=1 and www.example.org and a@example.org",
+    "[x][y] and ![x][y] and [z]: https://example.org and ![a](b) c](d)",
+    "[ ] to do",
     "| a | b |\n|---|---|\n| c | d |",
     "a\r\n\r\n# heading\n- item\n> quote",
     "*bold* _slanted_ ~~gone~~ `code` ``two`` \\",
@@ -97,5 +99,5 @@ def test_text_of_others_is_shown_and_never_read_as_markdown(text: str) -> None:
 
 
 def test_usual_names_stay_as_they_are() -> None:
-    for text in ("university_mini", "town-robust-0123", "R@1 92.2%", "a.b/c d.jpg", "0.5 m", "-0.5 m"):
+    for text in ("university_mini", "town-robust-0123", "R@1 92.2% [88.8%, 95.0%]", "a.b/c d.jpg", "0.5 m", "-0.5 m"):
         assert prose(text) == text
