@@ -26,8 +26,8 @@ def legible(text: str, *, one_line: bool = False) -> str:
         text: with anything in it.
         one_line: line feeds become escapes, too, as in a cell of a table; otherwise they stay.
     """
-    shown = _DANGEROUS.sub(_escaped, text)
-    return shown.replace("\n", "\\n") if one_line else shown
+    escaped = _DANGEROUS.sub(_escaped, text)
+    return escaped.replace("\n", "\\n") if one_line else escaped
 
 
 def hanging(text: str, indent: str = "    ") -> str:

@@ -251,13 +251,13 @@ class RemoteSource:
         files: dict[str, Found] = {}
         for path, details in listed.items():
             name = str(path)[len(self.root) :].removeprefix("/")
-            shown = printable(name)
+            legible = printable(name)
             entry = _found(details)
             # Object stores list an empty object that stands for the folder itself.
             if not name or (name.endswith("/") and not entry.size) or _is_hidden(name):
                 continue
-            problem = _BAD_NAME if shown != name else _FOLDERS_NAME if name.endswith("/") else ""
-            files[shown] = replace(entry, problem=problem)
+            problem = _BAD_NAME if legible != name else _FOLDERS_NAME if name.endswith("/") else ""
+            files[legible] = replace(entry, problem=problem)
         return Contents(files)
 
     def stamp(self, name: str) -> str:

@@ -124,23 +124,23 @@ class Spool:
                 shutil.rmtree(folder)  # empty but for folders
 
     def _link(self, path: str, sha256: str) -> None:
-        held, shown = self._object(sha256), self.tree / path
+        held, visible = self._object(sha256), self.tree / path
         if not held.is_file():
             raise LakeError(
                 "a file of the spool is missing",
                 where=held,
                 fix="restore it from a backup, or write the object into the bucket again",
             )
-        if shown.is_file() and (shown.samefile(held) or _is_copy(shown, held, sha256)):
+        if visible.is_file() and (visible.samefile(held) or _is_copy(visible, held, sha256)):
             return
-        shown.parent.mkdir(parents=True, exist_ok=True)
-        temporary = shown.parent / f"{TEMPORARY_PREFIX}{sha256[:16]}"
+        visible.parent.mkdir(parents=True, exist_ok=True)
+        temporary = visible.parent / f"{TEMPORARY_PREFIX}{sha256[:16]}"
         temporary.unlink(missing_ok=True)
         try:
             os.link(held, temporary)
         except OSError:  # no links on this file system, or no more of this file
             shutil.copyfile(held, temporary)
-        temporary.replace(shown)
+        temporary.replace(visible)
 
     def _folds(self) -> bool:
         """Whether names that differ in case only are one name here."""
@@ -156,6 +156,6 @@ class Spool:
         return self.root / "objects" / sha256[:2] / sha256
 
 
-def _is_copy(shown: Path, held: Path, sha256: str) -> bool:
+def _is_copy(visible: Path, held: Path, sha256: str) -> bool:
     """Whether a file that is no link to a content is a copy of it."""
-    return shown.stat().st_size == held.stat().st_size and sha256_file(shown) == sha256
+    return visible.stat().st_size == held.stat().st_size and sha256_file(visible) == sha256

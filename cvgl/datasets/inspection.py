@@ -155,11 +155,11 @@ def inspect(
         *_unreadable(scans, source, len(entries)),
         *(_doubtful(doubt, root) for doubt in doubts if doubt.certain),
     ]
-    seen = [note for listing in listings for note in (*listing.warnings, *listing.notes)]
-    seen += [f"{one.count} {one.what}: {', '.join(one.examples)}" for one in contradictions if partial and not one.certain]
+    lines = [note for listing in listings for note in (*listing.warnings, *listing.notes)]
+    lines += [f"{one.count} {one.what}: {', '.join(one.examples)}" for one in contradictions if partial and not one.certain]
     by_path = {entry.path: scan for entry, scan in zip(opened, scans, strict=True)}
-    seen += camera_notes(opened, with_neighbours_zones(opened, by_path))
-    notes = tuple(dict.fromkeys(seen))
+    lines += camera_notes(opened, with_neighbours_zones(opened, by_path))
+    notes = tuple(dict.fromkeys(lines))
     return Inspection(
         source=source,
         layout=found,

@@ -108,15 +108,15 @@ def local_m(frame: str, positions: Float64Array) -> Float64Array:
     if is_true_to_scale(frame, positions):
         return positions
     longitude, latitude = own_degrees(frame, positions)
-    known = np.isfinite(longitude)
+    finite = np.isfinite(longitude)
     laid_out = np.full(positions.shape, np.nan)
-    if known.any():
-        directions = np.exp(1j * np.radians(longitude[known]))
-        n, middle = int(known.sum()), float(np.degrees(np.angle(directions.mean())))
+    if finite.any():
+        directions = np.exp(1j * np.radians(longitude[finite]))
+        n, middle = int(finite.sum()), float(np.degrees(np.angle(directions.mean())))
         azimuth, _, metres = _geod(frame).inv(
-            np.full(n, middle), np.full(n, latitude[known].mean()), longitude[known], latitude[known]
+            np.full(n, middle), np.full(n, latitude[finite].mean()), longitude[finite], latitude[finite]
         )
-        laid_out[known] = np.stack([metres * np.sin(np.radians(azimuth)), metres * np.cos(np.radians(azimuth))], axis=1)
+        laid_out[finite] = np.stack([metres * np.sin(np.radians(azimuth)), metres * np.cos(np.radians(azimuth))], axis=1)
     return laid_out
 
 
@@ -129,10 +129,10 @@ def is_true_to_scale(frame: str, positions: Float64Array) -> bool:
     """
     if is_local(frame):
         return True
-    known = positions[np.isfinite(positions).all(1)]
-    if frame_of(frame).is_geographic or not len(known):
+    finite = positions[np.isfinite(positions).all(1)]
+    if frame_of(frame).is_geographic or not len(finite):
         return False
-    low, high = known.min(axis=0), known.max(axis=0)
+    low, high = finite.min(axis=0), finite.max(axis=0)
     at = np.array([low, high, (low + high) / 2, (low[0], high[1]), (high[0], low[1])])
     for step in ((50.0, 0.0), (0.0, 50.0), (35.0, 35.0), (35.0, -35.0)):
         ends = at + np.asarray(step)

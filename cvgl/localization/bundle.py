@@ -207,23 +207,23 @@ def problems(version: Path) -> list[str]:
         raise
     except LakeError as error:
         return [error.what]
-    found = [f"the manifest does not list {name}" for name in _CONTENT if name not in manifest.files]
+    faults = [f"the manifest does not list {name}" for name in _CONTENT if name not in manifest.files]
     # Names are compared, and never followed: one that leads out of the folder is not one of ours.
-    found += [f"the manifest lists {name!r}, which is no part of a map" for name in manifest.files if name not in _CONTENT]
-    known = {MANIFEST_FILE, *_CONTENT}
+    faults += [f"the manifest lists {name!r}, which is no part of a map" for name in manifest.files if name not in _CONTENT]
+    expected = {MANIFEST_FILE, *_CONTENT}
     try:
         names = [path.name for path in version.iterdir()]
     except OSError as error:
         raise unreadable(error, version) from error
-    strange = sorted(name for name in names if name not in known and not name.startswith("."))
-    found += [f"{name!r} is no part of a map" for name in strange]
-    found += [f"{name} is a link" for name in sorted(known) if (version / name).is_symlink()]
+    strange = sorted(name for name in names if name not in expected and not name.startswith("."))
+    faults += [f"{name!r} is no part of a map" for name in strange]
+    faults += [f"{name} is a link" for name in sorted(expected) if (version / name).is_symlink()]
     for name in _CONTENT:
         if not (version / name).is_file():
-            found.append(f"{name} is missing")
+            faults.append(f"{name} is missing")
         elif name in manifest.files and _digest(version / name) != manifest.files[name]:
-            found.append(f"{name} is damaged")
-    return found
+            faults.append(f"{name} is damaged")
+    return faults
 
 
 def _digest(path: Path) -> str:

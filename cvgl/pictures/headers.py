@@ -180,9 +180,9 @@ def _pages(stream: BinaryIO) -> Iterator[Any]:
         head = stream.read(16)
         wide = head[2] == 43 or head[3] == 43
         directory: Any = ImageFileDirectory_v2(head if wide else head[:8])
-        seen: set[int] = set()
-        while directory.next and directory.next not in seen and len(seen) < _MOST_PAGES:
-            seen.add(directory.next)
+        offsets: set[int] = set()
+        while directory.next and directory.next not in offsets and len(offsets) < _MOST_PAGES:
+            offsets.add(directory.next)
             stream.seek(directory.next)
             following: Any = ImageFileDirectory_v2(head if wide else head[:8])
             following.load(stream)

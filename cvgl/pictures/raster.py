@@ -122,9 +122,9 @@ def _bands(source: Any) -> list[int]:
         return [roles[name] for name in _INKS]
     if all(name in roles for name in _COLOURS):
         return [roles[name] for name in _COLOURS]
-    shown = [number for number, one in zip(source.indexes, source.colorinterp, strict=True) if one.name != "alpha"]
-    shown = shown or list(source.indexes)
-    return shown[:3] if len(shown) >= 3 else shown[:1]
+    colours = [number for number, one in zip(source.indexes, source.colorinterp, strict=True) if one.name != "alpha"]
+    colours = colours or list(source.indexes)
+    return colours[:3] if len(colours) >= 3 else colours[:1]
 
 
 def _alpha(source: Any) -> int | None:

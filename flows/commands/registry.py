@@ -69,11 +69,11 @@ def maps(draft: Draft, mend: Mend = False) -> Answer:
     listed = records(rows, f"{draft.dataset}: versions of its map")
     warning = warning_of(draft.lake, draft.dataset)
     value: dict[str, Any] = {"maps": rows, "warning": warning}
-    told = [] if warning is None else [Text(warning, style="yellow")]
+    lines = [] if warning is None else [Text(warning, style="yellow")]
     if mended is None:
-        return Answer(value, Group(*told, listed))
-    told = [*(Text(f"mended: {one}") for one in mended or ()), *([] if mended else [Text("nothing had to be mended")]), *told]
-    return Answer({**value, "mended": mended}, Group(*told, listed))
+        return Answer(value, Group(*lines, listed))
+    lines = [*(Text(f"mended: {one}") for one in mended or ()), *([] if mended else [Text("nothing had to be mended")]), *lines]
+    return Answer({**value, "mended": mended}, Group(*lines, listed))
 
 
 def _mended(draft: Draft) -> list[str]:

@@ -137,8 +137,8 @@ def _record(
     """Writes why another map serves with the same adapter, before it does."""
     mended = Mended(moved=old.moved, gone=old.gone, total=old.total, furthest_m=old.furthest_m, map_before=old.map, map=version)
     reason = f"positions mended: {old.changes}; the map {version} serves with the same adapter"
-    shown = judged.decision if judged is not None else GateDecision(verdict="promoted", reason=reason)
-    decision = shown.model_copy(update={"verdict": "promoted", "reason": reason, "positions": mended})
+    basis = judged.decision if judged is not None else GateDecision(verdict="promoted", reason=reason)
+    decision = basis.model_copy(update={"verdict": "promoted", "reason": reason, "positions": mended})
     evidence = judged.evidence if judged is not None else verdict.Evidence(None)
     folder = verdict.keep_decision(registry.lake, champion, decision, evidence, config)
     tracking.log_gate(registry, tracking.find_or_create_run(registry, old.dataset, champion.run), folder)
