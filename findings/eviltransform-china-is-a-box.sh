@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # eviltransform 0.1.1 shifts WGS 84 to the Chinese GCJ-02 wherever a position lies in its idea of China, which is a box from 72.0 to 137.8 E
-# and 0.8 to 55.8 N: it holds Korea, Vietnam, most of India and the south of Japan, where no map is shifted. "Outside China is left alone"
+# and 0.8 to 55.8 N: it holds Korea, Vietnam, most of India and the west of Japan, where no map is shifted. "Outside China is left alone"
 # holds for Berlin, not for Seoul.
 # Seen: Seoul moves by 460 m, Hanoi by 440 m, Delhi by 480 m, Fukuoka by 560 m; Tokyo (139.7 E) and Berlin stay.
 set -euo pipefail
