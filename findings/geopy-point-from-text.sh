@@ -2,8 +2,8 @@
 # geopy 2.5.0 reads positions from text and takes what it does not understand for something else, without an error: degrees and decimal
 # minutes with letters but without marks ("52 30.5 N 13 22.1 E", as receivers show them) lose the latitude's degrees, and the sign of
 # "-0°30'" is lost since minus zero is zero, as it is in London and on the equator. "-41.5 S" is taken for north.
-# Seen: 13.0, 22.1 instead of 52.508, 13.368; +0.5, +0.25 instead of -0.5, -0.25; +41.5 for "-41.5 S". With marks or decimals it reads
-# rightly.
+# Seen: 13.0, 22.1 instead of 52.508, 13.368; +0.5, +0.25 instead of -0.5, -0.25; +41.5 for "-41.5 S". Decimal degrees, minutes marked with
+# m, and a minus before one degree or more are read rightly.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
