@@ -29,6 +29,7 @@ logger = logging.getLogger("chaos")
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "CVGL_CHAOS"  # an environment variable by which the processes of one run are known
 SECONDS_TO_START = 180.0
+ANY_CHALLENGER = {"tolerance": 1.0, "metres": False, "above_chance": False}  # the gate lets everything pass
 FLOW = "prefect.engine"
 
 
@@ -258,9 +259,6 @@ def _command(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.Error:
         return ""
-
-
-ANY_CHALLENGER = {"tolerance": 1.0, "metres": False, "above_chance": False}  # the gate lets everything pass
 
 
 def settings(lake: Lake, drop: Path, tracking_uri: str, dataset: str) -> dict[str, Any]:
