@@ -23,13 +23,13 @@ from benchmarks.ablation_variants import Variant, variants
 from cvgl.adaptation import Trajectories
 from cvgl.config import AlignmentConfig, BackboneConfig, ExtractConfig, IngestConfig, Layout
 from cvgl.datasets import flights
-from cvgl.datasets.tables import read_images
+from cvgl.evaluation.retrieval_task import distances_m
+from cvgl.experiments.material import Examination, Material, load_material, training_places
+from cvgl.ingestion.tables import read_images
 from cvgl.lake import Lake, read_json, write_json
-from cvgl.reproduction.material import Examination, Material, load_material, training_places
 from cvgl.retrieval import evaluate
-from cvgl.stages.extract import extract
+from cvgl.stages.extraction.stage import extract
 from cvgl.stages.ingest import ingest
-from cvgl.stages.questions import distances_m
 from cvgl.stages.sequences import trajectories_of
 
 if TYPE_CHECKING:

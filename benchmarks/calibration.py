@@ -2,7 +2,7 @@
 
     python -m benchmarks.calibration --lake FOLDER [--synthetic 130] [--check]
 
-Built-in worlds (`cvgl.reproduction.judgement_worlds.CALIBRATION`), each under six corruptions, and worlds of the two-covariance
+Built-in worlds (`cvgl.experiments.judgement_worlds.CALIBRATION`), each under six corruptions, and worlds of the two-covariance
 family, each under two. No real picture has a part in it. `--check` only tells how the calibration that is there does on the
 worlds that are kept for tests. Rows are kept in the lake, so that a run that was killed goes on.
 """
@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from cvgl.experiments.judgement_calibration import Row, error_of, learn, rows_of
+from cvgl.experiments.judgement_cases import Case, corruptions, synthetic
+from cvgl.experiments.judgement_worlds import CALIBRATION, TESTED, describe
 from cvgl.hashing import digest_json
 from cvgl.lake import Lake, read_json, write_json
 from cvgl.quality.prediction import CALIBRATION_FILE, calibration
 from cvgl.quality.scores import IMPLEMENTATION
-from cvgl.reproduction.judgement_calibration import Row, error_of, learn, rows_of
-from cvgl.reproduction.judgement_cases import Case, corruptions, synthetic
-from cvgl.reproduction.judgement_worlds import CALIBRATION, TESTED, describe
 
 WORLD_CORRUPTIONS, SYNTHETIC_CORRUPTIONS, TEST_CORRUPTIONS = 6, 2, 4
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.choice --lake FOLDER [--synthetic 80]
 
-Built-in worlds of the calibration and of the tests (`cvgl.reproduction.judgement_worlds`) and worlds of the two-covariance
+Built-in worlds of the calibration and of the tests (`cvgl.experiments.judgement_worlds`) and worlds of the two-covariance
 family, each as it is and with less to learn from (`judgement_cases.trainings`). No real picture has a part in it. What is
 presumed at which strength of relatedness was read off the calibration's worlds. Rows are kept in the lake, so that a run
 that was killed goes on.
@@ -20,12 +20,12 @@ import numpy as np
 
 from cvgl.adaptation import adapt
 from cvgl.config import AdaptConfig, Recipe, SelectConfig, Settings
+from cvgl.experiments.judgement_cases import Case, recall_at_1, synthetic, trainings
+from cvgl.experiments.judgement_worlds import CALIBRATION, TESTED, describe
 from cvgl.hashing import digest_json
 from cvgl.lake import Lake, read_json, write_json
-from cvgl.quality.relatedness import CERTAIN, THRESHOLD
+from cvgl.quality.dependence import CERTAIN, THRESHOLD
 from cvgl.quality.selection import IMPLEMENTATION, select
-from cvgl.reproduction.judgement_cases import Case, recall_at_1, synthetic, trainings
-from cvgl.reproduction.judgement_worlds import CALIBRATION, TESTED, describe
 
 VARIANTS = {"calibration": 7, "tested": 4, "synthetic": 2}
 STRENGTHS = (-np.inf, THRESHOLD, CERTAIN, 30.0, 100.0, np.inf)

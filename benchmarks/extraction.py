@@ -13,9 +13,9 @@ from benchmarks.measure import Ratio, compare
 from cvgl import backbones
 from cvgl.config import BackboneConfig, Device, ExtractConfig, IngestConfig, Precision
 from cvgl.features import describe
+from cvgl.imaging import open_rgb
 from cvgl.lake import Lake
-from cvgl.pictures import open_rgb
-from cvgl.stages.extract import extract
+from cvgl.stages.extraction.stage import extract
 from cvgl.stages.ingest import ingest
 from cvgl.types import View
 

@@ -16,14 +16,14 @@ from cvgl.adaptation import DescriptorTransform, adapt, frozen
 from cvgl.adaptation.standardise import fit
 from cvgl.config import AdaptConfig, BackboneConfig, ExtractConfig, IngestConfig
 from cvgl.datasets import flights
-from cvgl.datasets.looks import write_looks
+from cvgl.evaluation.sequence_inference import Sequences
+from cvgl.experiments.answering import answer
+from cvgl.experiments.configuration import Answering
+from cvgl.experiments.material import load_material
+from cvgl.ingestion.map_crops import write_looks
 from cvgl.lake import Lake
-from cvgl.reproduction.answering import answer
-from cvgl.reproduction.configuration import Answering
-from cvgl.reproduction.material import load_material
-from cvgl.stages.extract import extract
+from cvgl.stages.extraction.stage import extract
 from cvgl.stages.ingest import ingest
-from cvgl.stages.windowed import Sequences
 
 NEAR_M, WINDOW, PROTOCOL = 50.0, 20, "flights"
 

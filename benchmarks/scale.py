@@ -25,7 +25,7 @@ from cvgl import backbones
 from cvgl.config import BackboneConfig, Device, ExtractConfig, IngestConfig, Precision
 from cvgl.features import FeatureStore
 from cvgl.lake import Lake
-from cvgl.stages.extract import extract
+from cvgl.stages.extraction.stage import extract
 from cvgl.stages.ingest import ingest
 
 Line = dict[str, Any]
@@ -109,9 +109,9 @@ _TABLE = """
     import pyarrow as pa
     from cvgl import schemas
     from cvgl.config import BackboneConfig, ExtractConfig, Layout
-    from cvgl.datasets import tables
+    from cvgl.ingestion import tables
     from cvgl.lake import Lake, write_parquet
-    from cvgl.stages.extract_shards import describe_shard, planned
+    from cvgl.stages.extraction.shards import describe_shard, planned
     from cvgl.types import ArtifactRef
     lake = Lake.at({folder!r})
     CONFIG = ExtractConfig(backbone=BackboneConfig(image_size=64), part_rows=4096)

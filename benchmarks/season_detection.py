@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cvgl.adaptation import adapt
-from cvgl.arrival.fit import QualityChange, QualityMeasure, predicted_recall, quality_change, split_half_agreement
+from cvgl.arrival.champion_quality import QualityChange, QualityMeasure, predicted_recall, quality_change, split_half_agreement
 from cvgl.backbones import load
 from cvgl.config import AdaptConfig, BackboneConfig
-from cvgl.datasets.world import Season, WorldConfig, generate
+from cvgl.synthetic import Season, WorldConfig, generate
 from cvgl.types import View
 
 SEASONS = (Season.SUMMER, Season.AUTUMN, Season.WINTER)

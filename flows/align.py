@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cvgl.config import AlignConfig, ExtractConfig
-from cvgl.datasets.tables import images_ref
+from cvgl.ingestion.tables import images_ref
 from cvgl.lake import Lake
-from cvgl.stages.align import AlignOutcome
+from cvgl.stages.alignment.stage import AlignOutcome
 from flows.stage import ALIGN, DEFAULT_LAKE, EXTRACT, stage_flow
 from tasks.align import align as choose_alignment
 

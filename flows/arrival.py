@@ -14,14 +14,14 @@ from pydantic import BaseModel, ConfigDict
 
 from cvgl.arrival import batches, costs, locks
 from cvgl.arrival.batches import Batch, State
+from cvgl.arrival.cleanup import sweep_leftovers
 from cvgl.arrival.extraction import check_source, damaged_extraction, gone_while_described, running_settings, settled_extraction
-from cvgl.arrival.leftovers import sweep_leftovers
 from cvgl.arrival.source import UnreachableError
 from cvgl.arrival.watching import Look
 from cvgl.config import ArrivalConfig, ExtractConfig
 from cvgl.errors import ConfigError, CvglError, DataError, LakeError, ModelError
 from cvgl.lake import Lake
-from cvgl.stages.extract import ExtractOutcome
+from cvgl.stages.extraction.stage import ExtractOutcome
 from flows.adapt import adapt
 from flows.align import align
 from flows.evaluate import evaluate
@@ -29,9 +29,9 @@ from flows.extract import extract
 from flows.register import register
 from flows.report import report
 from flows.stage import stage_flow
-from tasks.account import tell
 from tasks.arrival import announce, decide, follow_references, gate_said, look, show_queue, take_in, training_work
 from tasks.recover import recover
+from tasks.run_summary import tell
 
 logger = logging.getLogger("cvgl.arrival")
 # What only a person can mend. Anything else (a disk, the network, the registry) leaves the batch where it is, to go on later.

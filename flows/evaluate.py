@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cvgl.config import EvaluateConfig
+from cvgl.evaluation.evaluate import EvaluateOutcome
 from cvgl.lake import Lake
-from cvgl.stages.evaluate import EvaluateOutcome
 from flows.stage import DEFAULT_LAKE, EVALUATE, stage_flow
 from tasks.evaluate import evaluate as measure
 from tasks.find import find_adapter

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from cvgl.config import ClusterConfig, ExtractConfig
-from cvgl.datasets.tables import images_ref
+from cvgl.ingestion.tables import images_ref
 from cvgl.lake import Lake
-from cvgl.stages.extract import ExtractOutcome
-from cvgl.stages.extract_shards import planned
+from cvgl.stages.extraction.shards import planned
+from cvgl.stages.extraction.stage import ExtractOutcome
 from cvgl.types import ArtifactRef
 from flows.stage import DEFAULT_LAKE, EXTRACT, stage_flow
 from tasks.extract import extract as describe_pictures

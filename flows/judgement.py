@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cvgl.config import AlignConfig, BackboneConfig, ExtractConfig, Settings
+from cvgl.experiments.judgement import JudgementOutcome
+from cvgl.experiments.sources import SourceConfig, ingestion
 from cvgl.lake import Lake
-from cvgl.reproduction.judgement import JudgementOutcome
-from cvgl.reproduction.sources import SourceConfig, ingestion
 from cvgl.types import ArtifactRef
 from flows.align import align
 from flows.extract import extract

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cvgl.datasets.summaries import Remark, ViewSummary
+from cvgl.ingestion.summaries import Remark, ViewSummary
 from cvgl.lake import Lake
 from cvgl.summary import MetricSummary
 
 if TYPE_CHECKING:
+    from cvgl.evaluation.evaluate import EvaluateOutcome
+    from cvgl.reporting.report import ReportOutcome
     from cvgl.stages.adapt import AdaptOutcome
-    from cvgl.stages.align import AlignOutcome
-    from cvgl.stages.evaluate import EvaluateOutcome
-    from cvgl.stages.extract import ExtractOutcome
+    from cvgl.stages.alignment.stage import AlignOutcome
+    from cvgl.stages.extraction.stage import ExtractOutcome
     from cvgl.stages.ingest import IngestOutcome
-    from cvgl.stages.report import ReportOutcome
     from tasks.registry.registration import RegisterOutcome
 
 Verdict = Literal["promoted", "refused", "unchanged"]

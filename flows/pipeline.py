@@ -16,8 +16,8 @@ from flows.outcome import Outcomes, RunOutcome
 from flows.register import register
 from flows.report import report
 from flows.stage import stage_flow
-from tasks.account import show_run
 from tasks.recover import recover
+from tasks.run_summary import show_run
 
 
 @stage_flow("pipeline", run_name="{config.ingest.dataset}/{config.extract.backbone.name}/seed {config.adapt.seed}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cvgl.config import RegisterConfig
 from cvgl.lake import Lake
-from cvgl.stages.report import ReportOutcome
+from cvgl.reporting.report import ReportOutcome
 from flows.stage import DEFAULT_LAKE, REGISTER, stage_flow
 from tasks.find import find_evaluation
 from tasks.register import publish_report

@@ -6,13 +6,13 @@ import time
 
 from cvgl.config import BackboneConfig
 from cvgl.errors import CvglError
+from cvgl.experiments.page_writing import PageOutcome
+from cvgl.experiments.pages import Finished
+from cvgl.experiments.planning import Measurable, PagePlan
+from cvgl.experiments.reproduce import ReproduceOutcome
+from cvgl.experiments.settings import ReproduceConfig
+from cvgl.experiments.sources import SourceConfig, ingestion
 from cvgl.lake import Lake
-from cvgl.reproduction.page_writing import PageOutcome
-from cvgl.reproduction.pages import Finished
-from cvgl.reproduction.planning import Measurable, PagePlan
-from cvgl.reproduction.reproduce import ReproduceOutcome
-from cvgl.reproduction.settings import ReproduceConfig
-from cvgl.reproduction.sources import SourceConfig, ingestion
 from flows.align import align
 from flows.extract import extract
 from flows.ingest import ingest

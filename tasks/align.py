@@ -6,9 +6,9 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from cvgl.config import AlignConfig, ExtractConfig
 from cvgl.lake import Lake
-from cvgl.stages.align import AlignOutcome
-from cvgl.stages.align import align as run_stage
-from cvgl.stages.align_record import candidate_rows
+from cvgl.stages.alignment.record import candidate_rows
+from cvgl.stages.alignment.stage import AlignOutcome
+from cvgl.stages.alignment.stage import align as run_stage
 from cvgl.types import ArtifactRef
 from tasks.artifacts import artifact_key, code, prose
 from tasks.progress import observed
@@ -17,7 +17,7 @@ from tasks.stage import stage_task
 
 @stage_task("align", run_name="align {images.name} with {extract.backbone.name}")
 def align(images: ArtifactRef, extract: ExtractConfig, config: AlignConfig, lake: Lake) -> AlignOutcome:
-    """Tries candidates on a sample of the training pictures; see `cvgl.stages.align`."""
+    """Tries candidates on a sample of the training pictures; see `cvgl.stages.alignment.stage`."""
     name = extract.backbone.name
     with observed(artifact_key("align", images.name, name), f"aligning the views of {images.name}") as progress:
         outcome = run_stage(images, extract, config, lake, progress)

@@ -12,14 +12,14 @@ from cvgl.arrival import batches
 from cvgl.arrival.batches import Batch
 from cvgl.arrival.deciding import Decision, adaptation_work, described
 from cvgl.arrival.deciding import decide as run_decision
+from cvgl.arrival.decision_log import decision_row, record
 from cvgl.arrival.intake import IntakeOutcome
 from cvgl.arrival.intake import take_in as run_intake
-from cvgl.arrival.learned import by_view, champion_of
-from cvgl.arrival.recording import decision_row, record
 from cvgl.arrival.watching import Look
 from cvgl.arrival.watching import look as run_look
 from cvgl.config import ArrivalConfig, RegisterConfig
 from cvgl.lake import Lake, read_versioned
+from cvgl.stages.training_rows import by_view, champion_of
 from cvgl.types import Progress
 from tasks.artifacts import artifact_key, prose
 from tasks.events import deliver, event_id, resource_of

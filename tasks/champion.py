@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cvgl.adaptation import read_record
 from cvgl.arrival.extraction import recorded_extraction
-from cvgl.datasets.tables import images_ref
+from cvgl.ingestion.tables import images_ref
 from cvgl.lake import Lake
 from tasks.extract import extract
 

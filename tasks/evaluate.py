@@ -5,9 +5,9 @@ from __future__ import annotations
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from cvgl.config import EvaluateConfig
+from cvgl.evaluation.evaluate import EvaluateOutcome
+from cvgl.evaluation.evaluate import evaluate as run_stage
 from cvgl.lake import Lake
-from cvgl.stages.evaluate import EvaluateOutcome
-from cvgl.stages.evaluate import evaluate as run_stage
 from cvgl.types import ArtifactRef
 from tasks.artifacts import artifact_key, metrics_markdown, metrics_rows, prose
 from tasks.progress import observed
@@ -16,7 +16,7 @@ from tasks.stage import stage_task
 
 @stage_task("evaluate", run_name="evaluate {adapter.name}")
 def evaluate(adapter: ArtifactRef, config: EvaluateConfig, lake: Lake) -> EvaluateOutcome:
-    """Scores frozen, standardised and adapted descriptors; see `cvgl.stages.evaluate`."""
+    """Scores frozen, standardised and adapted descriptors; see `cvgl.evaluation.evaluate`."""
     with observed(artifact_key("evaluate", adapter.name), f"evaluating {adapter.name}") as progress:
         outcome = run_stage(adapter, config, lake, progress)
     if outcome.metrics:

@@ -6,8 +6,8 @@ from prefect.artifacts import create_markdown_artifact
 
 from cvgl.config import ExtractConfig
 from cvgl.lake import Lake
-from cvgl.stages.extract import ExtractOutcome
-from cvgl.stages.extract import extract as run_stage
+from cvgl.stages.extraction.stage import ExtractOutcome
+from cvgl.stages.extraction.stage import extract as run_stage
 from cvgl.types import ArtifactRef
 from tasks.artifacts import artifact_key, code, prose
 from tasks.progress import observed
@@ -16,7 +16,7 @@ from tasks.stage import stage_task
 
 @stage_task("extract", run_name="extract {images.name} with {config.backbone.name}")
 def extract(images: ArtifactRef, config: ExtractConfig, lake: Lake) -> ExtractOutcome:
-    """Computes the descriptors that are missing; see `cvgl.stages.extract`."""
+    """Computes the descriptors that are missing; see `cvgl.stages.extraction.stage`."""
     title = f"describing {images.name} with {config.backbone.name}"
     with observed(artifact_key("extract", images.name, config.backbone.name), title) as progress:
         outcome = run_stage(images, config, lake, progress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from cvgl.config import IngestConfig
-from cvgl.datasets.summaries import lines
+from cvgl.ingestion.summaries import lines
 from cvgl.lake import Lake, parquet_files, read_parquet
 from cvgl.stages.ingest import IngestOutcome
 from cvgl.stages.ingest import ingest as run_stage

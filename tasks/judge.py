@@ -6,8 +6,8 @@ from prefect.artifacts import create_markdown_artifact
 
 from cvgl.lake import Lake
 from cvgl.quality.gate import quality_figures
-from cvgl.stages.judge import JudgeOutcome
-from cvgl.stages.judge import judge as run_stage
+from cvgl.stages.quality import JudgeOutcome
+from cvgl.stages.quality import judge as run_stage
 from cvgl.types import ArtifactRef
 from tasks.artifacts import artifact_key, prose
 from tasks.progress import observed
@@ -16,7 +16,7 @@ from tasks.stage import stage_task
 
 @stage_task("judge", run_name="judge {adapter.name}")
 def judge(adapter: ArtifactRef, lake: Lake) -> JudgeOutcome:
-    """Makes the quality report; see `cvgl.stages.judge`."""
+    """Makes the quality report; see `cvgl.stages.quality`."""
     with observed(artifact_key("judge", adapter.name), f"judging {adapter.name} without labels") as progress:
         outcome = run_stage(adapter, lake, progress)
     report = outcome.record.report

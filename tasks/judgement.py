@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from prefect.artifacts import create_table_artifact
 
+from cvgl.experiments.judgement import JudgementOutcome, reproduce_judgement
 from cvgl.lake import Lake
-from cvgl.reproduction.judgement import JudgementOutcome, reproduce_judgement
 from cvgl.types import ArtifactRef
 from tasks.artifacts import artifact_key
 from tasks.progress import observed
@@ -16,7 +16,7 @@ from tasks.stage import stage_task
 
 @stage_task("judgement", run_name="judgement without labels")
 def judgement(features: Sequence[tuple[ArtifactRef, str, str]], seeds: Sequence[int], lake: Lake) -> JudgementOutcome:
-    """Measures choices, predictions and refusals; see `cvgl.reproduction.judgement`."""
+    """Measures choices, predictions and refusals; see `cvgl.experiments.judgement`."""
     with observed(artifact_key("reproduce", "judgement"), "judging without labels") as progress:
         outcome = reproduce_judgement(features, lake, seeds, progress)
     create_table_artifact(

@@ -8,12 +8,12 @@ from cvgl.config import RegisterConfig
 from cvgl.lake import Lake
 from cvgl.types import ArtifactRef
 from tasks.artifacts import artifact_key, code, prose
-from tasks.pages import running_pages
 from tasks.progress import observed
 from tasks.registry.registration import RegisterOutcome
 from tasks.registry.registration import publish_report as run_publication
 from tasks.registry.registration import register as run_registration
 from tasks.registry.verdict import EvaluateRun
+from tasks.servers.pages import running_pages
 from tasks.stage import stage_task
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from prefect.artifacts import create_image_artifact, create_link_artifact
 
 from cvgl.lake import Lake
-from cvgl.stages.report import ReportOutcome
-from cvgl.stages.report import report as run_stage
+from cvgl.reporting.report import ReportOutcome
+from cvgl.reporting.report import report as run_stage
 from cvgl.types import ArtifactRef
 from tasks.artifacts import artifact_key, inline_picture
 from tasks.progress import observed
@@ -17,7 +17,7 @@ from tasks.stage import stage_task
 
 @stage_task("report", run_name="report {evaluation.name}")
 def report(evaluation: ArtifactRef, lake: Lake, links: Mapping[str, str] | None = None) -> ReportOutcome:
-    """Writes the page, and shows its address and figures on the task run; see `cvgl.stages.report`."""
+    """Writes the page, and shows its address and figures on the task run; see `cvgl.reporting.report`."""
     run = evaluation.name
     with observed(artifact_key("report", run), f"drawing the report of {run}") as progress:
         outcome = run_stage(evaluation, lake, links or {}, progress)

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from cvgl.experiments.counting import compose_counts, count
+from cvgl.experiments.machine import describe_machine
+from cvgl.experiments.material import training_view
+from cvgl.experiments.page_writing import PageOutcome, write_page
+from cvgl.experiments.pages import Finished, compose
+from cvgl.experiments.planning import COUNTED, PagePlan
+from cvgl.experiments.reproduce import ReproduceOutcome
+from cvgl.experiments.reproduce import reproduce as measure_experiment
+from cvgl.experiments.results import BackboneResult, Spread
+from cvgl.experiments.settings import ReproduceConfig
+from cvgl.experiments.sources import SourceConfig
+from cvgl.experiments.worlds import draw_world
 from cvgl.lake import Lake
-from cvgl.reproduction.counting import compose_counts, count
-from cvgl.reproduction.machine import describe_machine
-from cvgl.reproduction.material import training_view
-from cvgl.reproduction.page_writing import PageOutcome, write_page
-from cvgl.reproduction.pages import Finished, compose
-from cvgl.reproduction.planning import COUNTED, PagePlan
-from cvgl.reproduction.reproduce import ReproduceOutcome
-from cvgl.reproduction.reproduce import reproduce as measure_experiment
-from cvgl.reproduction.results import BackboneResult, Spread
-from cvgl.reproduction.settings import ReproduceConfig
-from cvgl.reproduction.sources import SourceConfig
-from cvgl.reproduction.worlds import draw_world
-from cvgl.stages.align_record import AlignmentRecord
+from cvgl.stages.alignment.record import AlignmentRecord
 from cvgl.types import ArtifactRef
 from tasks.artifacts import artifact_key
 from tasks.progress import observed
@@ -32,7 +32,7 @@ __all__ = ["draw", "publish", "reproduce", "training_view"]
 def reproduce(
     features: ArtifactRef, config: ReproduceConfig, lake: Lake, choice: AlignmentRecord | None = None
 ) -> ReproduceOutcome:
-    """Measures the configurations that are missing; see `cvgl.reproduction.reproduce`."""
+    """Measures the configurations that are missing; see `cvgl.experiments.reproduce`."""
     key = artifact_key("reproduce", config.experiment, features.name, features.digest)
     with observed(key, f"{config.experiment} on {features.name}") as progress:
         outcome = measure_experiment(features, config, lake, progress, choice)
@@ -47,14 +47,14 @@ def reproduce(
 
 @stage_task("draw-world", run_name="{source.dataset}")
 def draw(source: SourceConfig) -> None:
-    """Draws the pictures of a built-in world that are missing; see `cvgl.reproduction.worlds`."""
+    """Draws the pictures of a built-in world that are missing; see `cvgl.experiments.worlds`."""
     with observed(artifact_key("world", source.dataset), f"drawing {source.dataset}") as progress:
         draw_world(source, progress)
 
 
 @stage_task("publish", run_name="{plan.name}")
 def publish(plan: PagePlan, finished: Sequence[Finished], lake: Lake, seconds: float) -> PageOutcome:
-    """Writes the page of a table or figure; see `cvgl.reproduction.page_writing`."""
+    """Writes the page of a table or figure; see `cvgl.experiments.page_writing`."""
     if plan.counted:
         counts = {need: count(source, lake, plan.split_seed) for need, source in zip(COUNTED, plan.counted, strict=True)}
         page = compose_counts(plan, counts)

@@ -13,9 +13,9 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from cvgl.config import ClusterConfig, ExtractConfig, Runner
 from cvgl.errors import ConfigError, require
 from cvgl.lake import Lake
-from cvgl.stages.extract import ExtractOutcome
-from cvgl.stages.extract_shards import Plan, Shard, ShardOutcome
-from cvgl.stages.extract_shards import describe_shard as run_stage
+from cvgl.stages.extraction.shards import Plan, Shard, ShardOutcome
+from cvgl.stages.extraction.shards import describe_shard as run_stage
+from cvgl.stages.extraction.stage import ExtractOutcome
 from tasks.artifacts import artifact_key
 from tasks.extract import show
 from tasks.progress import observed
@@ -84,7 +84,7 @@ def _share(cluster: ClusterConfig) -> dict[str, float]:
 
 @stage_task("extract-shard", run_name="extract {shard.images.name}, shard {shard.path.stem}")
 def describe_shard(shard: Shard, lake: Lake) -> ShardOutcome:
-    """Describes the pictures of one shard; see `cvgl.stages.extract_shards`."""
+    """Describes the pictures of one shard; see `cvgl.stages.extraction.shards`."""
     key = artifact_key("shard", shard.images.name, shard.config.backbone.name, shard.path.stem)
     with observed(key, f"describing shard {shard.path.stem} of {shard.images.name}") as progress:
         return run_stage(shard, lake, progress)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cvgl.lake import Lake
-from flows.server import temporary_server
-from tasks.environment import apply_environment
+from tasks.servers.environment import apply_environment
+from tasks.servers.temporary import temporary_server
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def engine_server(root: Path) -> Iterator[str]:
         with temporary_server(lake) as server:
             from prefect.settings import PREFECT_API_URL, temporary_settings
 
-            from flows.engine import deliver
+            from flows.cli.engine import deliver
 
             patch.setenv("PREFECT_API_URL", server.url())
             with temporary_settings(updates={PREFECT_API_URL: server.url()}):

@@ -49,7 +49,7 @@ def test_importing_cvgl_loads_nothing_heavy() -> None:
 def test_help_loads_nothing_heavy() -> None:
     code = """
 import contextlib, io, sys
-from flows.cli import app
+from flows.cli.app import app
 sys.argv = ["cvgl", "--help"]
 with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
     app()
@@ -61,9 +61,9 @@ with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
     "use",
     [
         "from cvgl import adapt, evaluate, Adaptation",
-        "import cvgl.stages.ingest, cvgl.stages.extract, cvgl.stages.adapt, cvgl.stages.evaluate",
+        "import cvgl.stages.ingest, cvgl.stages.extraction.stage, cvgl.stages.adapt, cvgl.evaluation.evaluate",
         "import cvgl.backbones, cvgl.features, cvgl.retrieval, cvgl.localization, cvgl.stages.localize",
-        "import cvgl.datasets.world, cvgl.catalog, cvgl.reporting",
+        "import cvgl.synthetic, cvgl.catalog, cvgl.reporting",
     ],
 )
 def test_library_imports_on_a_bare_node(use: str) -> None:
@@ -78,8 +78,8 @@ from pathlib import Path
 from cvgl.config import AdaptConfig, EvaluateConfig, ExtractConfig, IngestConfig
 from cvgl.lake import Lake
 from cvgl.stages.adapt import adapt
-from cvgl.stages.evaluate import evaluate
-from cvgl.stages.extract import extract
+from cvgl.evaluation.evaluate import evaluate
+from cvgl.stages.extraction.stage import extract
 from cvgl.stages.ingest import ingest
 from cvgl.stages.localize import localize
 

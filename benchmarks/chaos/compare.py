@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cvgl.arrival import batches
-from cvgl.datasets.tables import image_batches
 from cvgl.hashing import IMAGE_ID_LENGTH, sha256_file
+from cvgl.ingestion.tables import image_batches
 from cvgl.lake import TEMPORARY_PREFIX, Lake, parquet_files, read_parquet
 
 BYTES = (

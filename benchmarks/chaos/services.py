@@ -22,8 +22,8 @@ import requests
 import yaml
 
 from cvgl.lake import Lake
-from tasks.environment import engine_environment
 from tasks.registry.store import QUIET_ENVIRONMENT
+from tasks.servers.environment import engine_environment
 
 logger = logging.getLogger("chaos")
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,9 +6,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvgl.datasets.world.config import WorldConfig
-from cvgl.datasets.world.writer import write_university1652
 from cvgl.hashing import sha256_file
+from cvgl.synthetic.config import WorldConfig
+from cvgl.synthetic.writer import write_university1652
 
 TRAIN, TEST, VIEWS, SIZE = 5, 3, 3, 48  # places of each kind in a flight, drone views a place, pixels
 DATASET = "town"

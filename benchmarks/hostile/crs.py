@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from pyproj.database import query_crs_info
 from pyproj.enums import PJType
 
-from cvgl.datasets.entries import RefusedError
-from cvgl.datasets.fields import planar
 from cvgl.errors import DataError
+from cvgl.ingestion.entries import RefusedError
+from cvgl.ingestion.fields import planar
 from cvgl.retrieval.positions import positions_of
 
 WITHIN = 0.01
@@ -179,9 +179,9 @@ def _compare(site: _Site, median: float, result: CrsResult, *, counts: bool = Tr
 def _evaluated(site: _Site) -> float:
     """`median_m` of frozen descriptors that place every picture at its own tile, from files to figures."""
     from cvgl.config import EvaluateConfig, IngestConfig
-    from cvgl.datasets.tables import read_images
+    from cvgl.evaluation.evaluate import evaluate
+    from cvgl.ingestion.tables import read_images
     from cvgl.lake import Lake
-    from cvgl.stages.evaluate import evaluate
     from cvgl.stages.ingest import ingest
     from cvgl.types import Stage
 

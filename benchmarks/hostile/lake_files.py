@@ -16,13 +16,13 @@ from benchmarks.hostile.tally import Tally
 from cvgl.adaptation import Adaptation, Origin, adapt
 from cvgl.catalog import run_query
 from cvgl.config import BackboneConfig, EvaluateConfig, ExtractConfig, IngestConfig
-from cvgl.datasets.ground_truth import read_ground_truth
-from cvgl.datasets.tables import read_images, read_quarantine
 from cvgl.errors import CvglError
+from cvgl.evaluation.evaluate import evaluate
 from cvgl.features import FeatureStore
+from cvgl.ingestion.ground_truth import read_ground_truth
+from cvgl.ingestion.tables import read_images, read_quarantine
 from cvgl.lake import Lake
-from cvgl.stages.evaluate import evaluate
-from cvgl.stages.extract import extract
+from cvgl.stages.extraction.stage import extract
 from cvgl.stages.ingest import ingest
 from cvgl.stages.localize import localize
 from cvgl.types import ArtifactRef, View

@@ -12,7 +12,7 @@ from PIL import Image
 
 from benchmarks.hostile.tally import Tally
 from cvgl.config import IngestConfig
-from cvgl.datasets.tables import read_images, read_quarantine
+from cvgl.ingestion.tables import read_images, read_quarantine
 from cvgl.lake import Lake
 from cvgl.stages.ingest import ingest
 

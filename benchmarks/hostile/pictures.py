@@ -13,10 +13,10 @@ from PIL import Image
 from benchmarks.hostile.mutation import damaged
 from benchmarks.hostile.tally import Tally
 from cvgl.config import IngestConfig
-from cvgl.datasets.tables import read_images, read_quarantine
 from cvgl.errors import CvglError
+from cvgl.imaging import open_rgb
+from cvgl.ingestion.tables import read_images, read_quarantine
 from cvgl.lake import Lake
-from cvgl.pictures import open_rgb
 from cvgl.stages.ingest import ingest
 
 _AT_ONCE = 250  # mutated pictures a folder

@@ -14,8 +14,8 @@ from PIL import Image
 from benchmarks.hostile.mutation import damaged, edited
 from benchmarks.hostile.tally import Tally
 from cvgl.config import IngestConfig
-from cvgl.datasets.tables import read_images, read_quarantine
 from cvgl.errors import CvglError
+from cvgl.ingestion.tables import read_images, read_quarantine
 from cvgl.lake import Lake
 from cvgl.stages.ingest import ingest
 

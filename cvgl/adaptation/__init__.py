@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from cvgl.adaptation.api import adapt
     from cvgl.adaptation.correction import HubnessCorrected
     from cvgl.adaptation.record import AdapterRecord, IterationMetrics, Origin, TrainingRows
+    from cvgl.adaptation.sequences import Trajectories
     from cvgl.adaptation.standardise import DescriptorTransform, frozen
-    from cvgl.adaptation.trajectory import Trajectories
     from cvgl.adaptation.transforms import Adaptation, read_record
 
 _HOMES = {
@@ -27,7 +27,7 @@ _HOMES = {
     "IterationMetrics": "record",
     "Origin": "record",
     "TrainingRows": "record",
-    "Trajectories": "trajectory",
+    "Trajectories": "sequences",
     "adapt": "api",
     "frozen": "standardise",
     "read_record": "transforms",

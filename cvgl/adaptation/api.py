@@ -11,7 +11,7 @@ from cvgl.errors import ConfigError
 
 if TYPE_CHECKING:
     from cvgl.adaptation.recipes import OnIteration
-    from cvgl.adaptation.trajectory import Trajectories
+    from cvgl.adaptation.sequences import Trajectories
     from cvgl.adaptation.transforms import Adaptation
 
 

@@ -27,7 +27,7 @@ from cvgl.errors import ConfigError, DataError
 from cvgl.hashing import digest_json, sha256_bytes
 
 if TYPE_CHECKING:
-    from cvgl.adaptation.trajectory import Trajectories
+    from cvgl.adaptation.sequences import Trajectories
     from cvgl.config import AdaptConfig
     from cvgl.types import Float32Array
 

@@ -27,7 +27,7 @@ from cvgl.adaptation.affine import Affine
 from cvgl.adaptation.compute import computing, training_device
 from cvgl.adaptation.pseudo_labels import NO_LABEL
 from cvgl.adaptation.record import IterationMetrics, SelfCheck
-from cvgl.adaptation.trajectory import Trajectories, believe, course_gain, places_of, steps
+from cvgl.adaptation.sequences import Trajectories, believe, course_gain, places_of, steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

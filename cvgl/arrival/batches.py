@@ -18,9 +18,9 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue, ValidationError
 
 from cvgl.config import Settings
-from cvgl.datasets.tables import image_batches
 from cvgl.errors import DataError, LakeError
 from cvgl.hashing import IMAGE_ID_LENGTH, digest_json
+from cvgl.ingestion.tables import image_batches
 from cvgl.lake import TEMPORARY_PREFIX, Lake, read_json, read_versioned, sweep, sync_folder, write_json, write_versioned
 
 DIGEST_LENGTH = 12

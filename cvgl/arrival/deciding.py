@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cvgl.arrival import costs
 from cvgl.arrival.batches import Batch
+from cvgl.arrival.champion_quality import QualityChange, QualityMeasure, predicted_recall, quality_change
 from cvgl.arrival.costs import Prediction
 from cvgl.arrival.drift import FEWEST, Drift, drift
-from cvgl.arrival.fit import QualityChange, QualityMeasure, predicted_recall, quality_change
-from cvgl.arrival.learned import NONE, Champion, Known, Pictures, arrived, by_view, champion_of, known_to
+from cvgl.arrival.training_rows import arrived, known_to
 from cvgl.config import ArrivalConfig, DecideConfig
-from cvgl.datasets.tables import read_images
-from cvgl.datasets.tombstones import tombstones_file
 from cvgl.features import FeatureStore
+from cvgl.ingestion.tables import read_images
+from cvgl.ingestion.tombstones import tombstones_file
 from cvgl.lake import Lake, read_parquet
+from cvgl.stages.training_rows import NONE, Champion, Known, Pictures, by_view, champion_of
 from cvgl.types import View
 
 if TYPE_CHECKING:

@@ -10,15 +10,15 @@ from pydantic import ValidationError
 
 from cvgl.arrival import batches
 from cvgl.arrival.batches import Batch
-from cvgl.arrival.learned import champion_of
 from cvgl.arrival.source import check_present
 from cvgl.config import ArrivalConfig, ExtractConfig
 from cvgl.errors import LakeError
 from cvgl.features import FeatureStore
 from cvgl.lake import Lake, read_versioned
-from cvgl.stages.extract_reading import Failure
+from cvgl.stages.extraction.reading import Failure
+from cvgl.stages.training_rows import champion_of
 
-# Chosen without labels where they were left at their defaults (`cvgl.stages.align`).
+# Chosen without labels where they were left at their defaults (`cvgl.stages.alignment.stage`).
 _CHOSEN = ("layers", "rings")
 
 

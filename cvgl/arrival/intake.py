@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from cvgl import schemas
-from cvgl.arrival import batches, memory
+from cvgl.arrival import batches, watch_state
 from cvgl.arrival.batches import Batch, Contents, State
 from cvgl.arrival.source import Found, UnreachableError, check_present
-from cvgl.arrival.spool import Spool
+from cvgl.arrival.staging import Spool
 from cvgl.config import ArrivalConfig, Forget, Layout
 from cvgl.datasets.detection import detect
-from cvgl.datasets.entries import Reason
-from cvgl.datasets.scan_cache import Scan
-from cvgl.datasets.tables import add_batch, image_batches, quarantine_of_source, read_images
-from cvgl.datasets.tombstones import set_tombstones, tombstones_file
-from cvgl.datasets.walking import is_litter
 from cvgl.errors import DataError
 from cvgl.hashing import IMAGE_ID_LENGTH, sha256_file
+from cvgl.ingestion.entries import Reason
+from cvgl.ingestion.scan_cache import Scan
+from cvgl.ingestion.tables import add_batch, image_batches, quarantine_of_source, read_images
+from cvgl.ingestion.tombstones import set_tombstones, tombstones_file
+from cvgl.ingestion.walking import is_litter
 from cvgl.lake import Lake, read_parquet
 from cvgl.stages.ingest import IngestOutcome, ingest
 from cvgl.types import Progress, View, silent
@@ -211,7 +211,7 @@ def _admitted(tree: _Tree, batch: Batch, files: Mapping[str, str], lake: Lake) -
     root = tree.root
     if "://" in batch.source:
         return {str(tree.at(name)) for name in files if name in tree.paths and name not in tree.refused}
-    remembered = memory.read(lake, batch.dataset, batch.source)
+    remembered = watch_state.read(lake, batch.dataset, batch.source)
 
     def holds(name: str, sha256: str) -> bool:
         path = root / name

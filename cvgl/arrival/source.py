@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from cvgl.arrival.credentials import FIX
 from cvgl.config import Layout, WatchConfig
-from cvgl.datasets.entries import Listing, Reason, printable
-from cvgl.datasets.walking import PICTURE_SUFFIXES, files_below, is_litter
 from cvgl.errors import ConfigError, CvglError, DataError, require
 from cvgl.hashing import digest_json
+from cvgl.ingestion.entries import Listing, Reason, printable
+from cvgl.ingestion.walking import PICTURE_SUFFIXES, files_below, is_litter
 from cvgl.masking import MASK, scrubbed, secret_values, without_secrets
 
 FEWEST_LOST = 10  # files: below, a share says nothing about a disk that is not mounted

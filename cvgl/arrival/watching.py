@@ -14,10 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from cvgl.arrival import batches, locks, memory
+from cvgl.arrival import batches, locks, watch_state
 from cvgl.arrival.batches import Batch
 from cvgl.arrival.credentials import ReadSecret, resolved
-from cvgl.arrival.memory import Known, Memory
 from cvgl.arrival.source import (
     Contents,
     Found,
@@ -28,11 +27,12 @@ from cvgl.arrival.source import (
     open_source,
     too_many,
 )
-from cvgl.arrival.spool import ChangedError, Spool
+from cvgl.arrival.staging import ChangedError, Spool
+from cvgl.arrival.watch_state import Known, Memory
 from cvgl.config import ArrivalConfig, WatchConfig
-from cvgl.datasets.entries import Reason, printable
 from cvgl.errors import CvglError
 from cvgl.hashing import sha256_file
+from cvgl.ingestion.entries import Reason, printable
 from cvgl.lake import Lake
 from cvgl.types import Progress, silent
 
@@ -92,7 +92,7 @@ def look(
     source = open_source(config.ingest.source, resolved(config.watch.storage_options, read_secret))
     dataset = config.dataset
     with locks.noticing(lake, dataset):
-        remembered = memory.read(lake, dataset, source.location)
+        remembered = watch_state.read(lake, dataset, source.location)
         found = source.contents()
         notes = list(found.problems)
         files, markers = _sorted_out(found, config.watch)
@@ -101,16 +101,16 @@ def look(
         now = clock()
         _observe(remembered, changes, now)
         ready = _complete(remembered, markers, config.watch, now)
-        memory.write(lake, dataset, source.location, remembered)
+        watch_state.write(lake, dataset, source.location, remembered)
         complete = {name: changes.fresh[name] for name in sorted(ready & set(changes.fresh))}
         try:
             hashes, refused = _contents(source, complete, remembered, lake, dataset, progress)
         finally:
-            memory.write(lake, dataset, source.location, remembered)  # what was read or copied need not be again
+            watch_state.write(lake, dataset, source.location, remembered)  # what was read or copied need not be again
         notes += [f"{name}: {reason}" for name, reason in sorted(refused.items()) if name not in ledger]
         closed = _close(lake, dataset, source.location, hashes, refused, changes, ready, ledger)
         _forget(remembered, ready, hashes, files, markers)
-        memory.write(lake, dataset, source.location, remembered)
+        watch_state.write(lake, dataset, source.location, remembered)
     for note in notes:
         logger.warning(note)
     if closed is not None:

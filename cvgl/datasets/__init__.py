@@ -1,1 +1,1 @@
-"""From other people's pictures to rows in the lake. Ground truth has a module of its own, which nothing here imports."""
+"""The published data sets, a module each; `detection` tells which of them a folder holds, `inspection` checks a copy."""

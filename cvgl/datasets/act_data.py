@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cvgl.datasets.entries import Position
 from cvgl.datasets.mat_reading import NAMES, SPLITS, read_tables
 from cvgl.errors import DataError
 from cvgl.geo import LOCAL_CRS
+from cvgl.ingestion.entries import Position
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvgl.config import Layout
-from cvgl.datasets.entries import Entry, Listing
 from cvgl.datasets.sues200 import DRONE, HEIGHTS, SATELLITE, TESTING, TRAINING
+from cvgl.ingestion.entries import Entry, Listing
 
 SHOWN = 8  # examples of each finding
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from cvgl.config import Layout
 from cvgl.datasets.act_data import ActData, read_act_data
-from cvgl.datasets.entries import Listing
 from cvgl.datasets.pairs import TEST, TRAIN, Pair, list_pairs, refuse_unlisted
-from cvgl.datasets.walking import has_side_file
 from cvgl.errors import DataError
+from cvgl.ingestion.entries import Listing
+from cvgl.ingestion.walking import has_side_file
 from cvgl.types import Subset
 
 MAT = "ACT_data.mat"

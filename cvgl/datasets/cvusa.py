@@ -18,12 +18,12 @@ from itertools import chain
 from pathlib import Path
 
 from cvgl.config import Layout
-from cvgl.datasets.entries import Listing, Position, Reason, RefusedError
-from cvgl.datasets.fields import geographic
 from cvgl.datasets.pairs import TEST, TRAIN, Pair, list_pairs, refuse_unlisted
-from cvgl.datasets.text_encoding import decode_text
-from cvgl.datasets.walking import has_side_file
 from cvgl.errors import DataError
+from cvgl.ingestion.entries import Listing, Position, Reason, RefusedError
+from cvgl.ingestion.fields import geographic
+from cvgl.ingestion.text_encoding import decode_text
+from cvgl.ingestion.walking import has_side_file
 from cvgl.types import Subset
 
 SPLITS: Mapping[str, tuple[Subset, ...]] = {"splits/train-19zl.csv": TRAIN, "splits/val-19zl.csv": TEST}

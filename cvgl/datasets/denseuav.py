@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cvgl.config import Layout
-from cvgl.datasets.entries import Listing, Position, Reason, RefusedError
-from cvgl.datasets.fields import geographic
-from cvgl.datasets.place_folders import Tree, list_tree
-from cvgl.datasets.text_encoding import decode_text
-from cvgl.datasets.walking import has_side_file, is_litter
+from cvgl.datasets.location_folders import Tree, list_tree
 from cvgl.errors import DataError
+from cvgl.ingestion.entries import Listing, Position, Reason, RefusedError
+from cvgl.ingestion.fields import geographic
+from cvgl.ingestion.text_encoding import decode_text
+from cvgl.ingestion.walking import has_side_file, is_litter
 from cvgl.types import Subset, View
 
 TABLES = ("Dense_GPS_ALL.txt", "Dense_GPS_train.txt", "Dense_GPS_test.txt")

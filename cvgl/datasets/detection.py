@@ -7,11 +7,11 @@ from pathlib import Path
 
 from cvgl.config import IngestConfig, Layout
 from cvgl.datasets import cvact, cvusa, denseuav, sues200, university160k, university1652
-from cvgl.datasets.entries import Listing
-from cvgl.datasets.folder import is_folder_of_views, list_folder
-from cvgl.datasets.manifest import NAMES, list_manifest, manifest_in, refused_manifest_in
-from cvgl.datasets.records import TABLE_SUFFIXES
 from cvgl.errors import DataError
+from cvgl.ingestion.entries import Listing
+from cvgl.ingestion.folder import is_folder_of_views, list_folder
+from cvgl.ingestion.manifest import NAMES, list_manifest, manifest_in, refused_manifest_in
+from cvgl.ingestion.records import TABLE_SUFFIXES
 from cvgl.types import View
 
 # What each layout is known by, in the order in which they are tried: the more particular first.

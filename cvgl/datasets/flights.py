@@ -17,9 +17,9 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from cvgl.datasets.records import Cell, read_records
 from cvgl.errors import DataError
 from cvgl.geo import LOCAL_CRS
+from cvgl.ingestion.records import Cell, read_records
 from cvgl.lake import write_bytes
 from cvgl.types import Subset, View
 

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvgl.config import IngestConfig, Layout
-from cvgl.datasets.camera.zones import camera_notes, with_neighbours_zones
 from cvgl.datasets.consistency import SHOWN, Inconsistency, inconsistencies
 from cvgl.datasets.cvact import LARGE, is_cvact
 from cvgl.datasets.detection import existing, list_source, recognise
-from cvgl.datasets.entries import Entry, Listing, Reason, Refusal
-from cvgl.datasets.map_checks import Doubt, position_doubts
-from cvgl.datasets.merging import unite
 from cvgl.datasets.releases import WHOLE_GALLERY, Count, State, count_parts
-from cvgl.datasets.scan_cache import Scan
-from cvgl.datasets.scanning import scan_files
-from cvgl.datasets.summaries import Remark, ViewSummary, folder_of, passed_over, summarise
 from cvgl.datasets.university160k import GALLERY
+from cvgl.ingestion.camera.zones import camera_notes, with_neighbours_zones
+from cvgl.ingestion.entries import Entry, Listing, Reason, Refusal
+from cvgl.ingestion.map_checks import Doubt, position_doubts
+from cvgl.ingestion.merging import unite
+from cvgl.ingestion.scan_cache import Scan
+from cvgl.ingestion.scanning import scan_files
+from cvgl.ingestion.summaries import Remark, ViewSummary, folder_of, passed_over, summarise
 from cvgl.types import Progress, silent
 
 SAMPLE = 200

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cvgl.datasets.entries import Position, RefusedError
-from cvgl.datasets.fields import geographic
-from cvgl.datasets.text_encoding import decode_text
 from cvgl.errors import DataError
+from cvgl.ingestion.entries import Position, RefusedError
+from cvgl.ingestion.fields import geographic
+from cvgl.ingestion.text_encoding import decode_text
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

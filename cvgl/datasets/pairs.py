@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvgl.datasets.entries import Entry, Listing, Position, PositionSource, Reason, RefusedError
-from cvgl.datasets.manifest import contained
-from cvgl.datasets.place_folders import is_picture
-from cvgl.datasets.walking import files_below
+from cvgl.datasets.location_folders import is_picture
+from cvgl.ingestion.entries import Entry, Listing, Position, PositionSource, Reason, RefusedError
+from cvgl.ingestion.manifest import contained
+from cvgl.ingestion.walking import files_below
 from cvgl.types import Subset, View
 
 TRAIN: tuple[Subset, ...] = (Subset.TRAIN,)

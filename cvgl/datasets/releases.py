@@ -13,9 +13,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from cvgl.config import Layout
-from cvgl.datasets.entries import Listing
 from cvgl.datasets.sues200 import DRONE, HEIGHTS, SATELLITE, TESTING, TRAINING
 from cvgl.datasets.university160k import GALLERY, NAMES, QUERIES
+from cvgl.ingestion.entries import Listing
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,11 @@ import re
 from pathlib import Path
 
 from cvgl.config import Layout
-from cvgl.datasets.entries import Entry, Listing, Reason
-from cvgl.datasets.place_folders import is_picture
-from cvgl.datasets.text_encoding import decode_text
-from cvgl.datasets.walking import entries_of, files_below, has_side_file
+from cvgl.datasets.location_folders import is_picture
 from cvgl.errors import DataError
+from cvgl.ingestion.entries import Entry, Listing, Reason
+from cvgl.ingestion.text_encoding import decode_text
+from cvgl.ingestion.walking import entries_of, files_below, has_side_file
 from cvgl.types import Subset, View
 
 DRONE, SATELLITE, TRAINING, TESTING, INDEX = "drone_view_512", "satellite-view", "Training", "Testing", "indexs.yaml"

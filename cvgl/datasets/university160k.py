@@ -20,12 +20,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from cvgl.config import Layout
-from cvgl.datasets.entries import Listing, Reason, RefusedError
-from cvgl.datasets.place_folders import list_pool, list_tree
-from cvgl.datasets.text_encoding import decode_text
+from cvgl.datasets.location_folders import list_pool, list_tree
 from cvgl.datasets.university1652 import TREE, positions_beside
-from cvgl.datasets.walking import check_side_file, has_side_file
 from cvgl.errors import DataError
+from cvgl.ingestion.entries import Listing, Reason, RefusedError
+from cvgl.ingestion.text_encoding import decode_text
+from cvgl.ingestion.walking import check_side_file, has_side_file
 from cvgl.types import Subset, View
 
 GALLERY, QUERIES, NAMES = "gallery_satellite_160k", "query_drone_160k", "query_drone_name.txt"

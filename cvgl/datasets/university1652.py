@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cvgl.config import Layout
-from cvgl.datasets.entries import Listing, Position
 from cvgl.datasets.kml import read_building_positions
-from cvgl.datasets.place_folders import Roles, Tree, list_tree
-from cvgl.datasets.walking import has_side_file
+from cvgl.datasets.location_folders import Roles, Tree, list_tree
+from cvgl.ingestion.entries import Listing, Position
+from cvgl.ingestion.walking import has_side_file
 from cvgl.types import Subset, View
 
 # "google" holds pictures from an image search for the building: street-level views of it.

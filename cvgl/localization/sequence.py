@@ -9,8 +9,8 @@ import numpy as np
 
 from cvgl.errors import ConfigError, DataError
 from cvgl.geo import GEOGRAPHIC, full_turn
-from cvgl.localization.course import Believed, follow
 from cvgl.localization.placement import FROZEN, FramePlacement, LikelyAnswer, Position
+from cvgl.localization.sequence_posterior import Believed, follow
 from cvgl.retrieval.positions import Positions, positions_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def localize_sequence(
     centred: bool = False,
     adapter: str = FROZEN,
 ) -> list[FramePlacement]:
-    """Places the pictures of one flight: a hidden Markov chain over the references (`cvgl.adaptation.trajectory`).
+    """Places the pictures of one flight: a hidden Markov chain over the references (`cvgl.adaptation.sequences`).
 
     Args:
         pictures: names, in the order taken.

@@ -8,7 +8,7 @@ each half finds its pairs and is whitened within them without a look at the othe
 found (the idea of co-training, Blum and Mitchell 1998, and of split-half reliability).
 
 Pictures taken in a row, over references of known position: by how much the most probable course explains the pictures
-better than chance does (`cvgl.adaptation.trajectory.course_gain`). Many frames show one tile and most tiles are never seen,
+better than chance does (`cvgl.adaptation.sequences.course_gain`). Many frames show one tile and most tiles are never seen,
 so few have a mutual neighbour however good the descriptors are; but similarities that know the place agree from frame to
 frame.
 """
@@ -27,7 +27,7 @@ from cvgl.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cvgl.adaptation.trajectory import Trajectories
+    from cvgl.adaptation.sequences import Trajectories
     from cvgl.types import Float32Array
 
 IMPLEMENTATION = 3  # raised whenever the same descriptors would get another score
@@ -76,7 +76,7 @@ def agreement(query_features: Any, reference_features: Any, trajectories: Trajec
 
 
 def _along(queries: Float32Array, references: Float32Array, trajectories: Trajectories) -> Agreement:
-    from cvgl.adaptation.trajectory import course_gain, places_of, steps
+    from cvgl.adaptation.sequences import course_gain, places_of, steps
 
     places = places_of(trajectories.positions)
     similarities = places.best((queries @ references.T).astype(np.float64))

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cvgl.quality.contest import Contest
+from cvgl.quality.paired_comparison import Contest
 from cvgl.retrieval.paired import Difference
 from cvgl.retrieval.paired_distance import Chance, DistanceDifference
 

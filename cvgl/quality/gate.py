@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from cvgl.config import GatePolicy, RegisterConfig
 from cvgl.errors import DataError
-from cvgl.quality.contest import Contest
 from cvgl.quality.decision import Comparison, GateDecision, Incumbent, Mended
+from cvgl.quality.paired_comparison import Contest
 from cvgl.quality.report import QualityReport
 from cvgl.retrieval.comparison import comparable
 from cvgl.retrieval.paired import Difference

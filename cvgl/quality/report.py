@@ -12,16 +12,16 @@ from pydantic import Field
 from cvgl.adaptation.standardise import frozen
 from cvgl.config import Settings
 from cvgl.quality.checks import Finding, check_views, refused
+from cvgl.quality.dependence import CERTAIN, Relatedness, relatedness
 from cvgl.quality.prediction import Prediction, predict, predict_within
-from cvgl.quality.relatedness import CERTAIN, Relatedness, relatedness
 from cvgl.quality.scores import Halves, Scores, score
 from cvgl.quality.similarity import Views, answers, corrected, similarities, views_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cvgl.adaptation.sequences import Trajectories
     from cvgl.adaptation.standardise import DescriptorTransform
-    from cvgl.adaptation.trajectory import Trajectories
     from cvgl.types import Float32Array
 
 FEWEST = 20
@@ -218,7 +218,7 @@ def credit_of(views: Views, trajectories: Trajectories | None) -> NDArray[np.flo
     if trajectories is None:
         mutual = answers(corrected(similarities(views.queries, views.references))).mutual
         return np.asarray((Halves(views, parts=2).credit() + mutual) / 2)
-    from cvgl.adaptation.trajectory import course_gain, places_of, steps
+    from cvgl.adaptation.sequences import course_gain, places_of, steps
 
     places = places_of(trajectories.positions)
     cosines, moves = places.best((views.queries @ views.references.T).astype(np.float64)), steps(places.centres)

@@ -24,12 +24,12 @@ from pydantic import Field
 
 from cvgl.adaptation import adapt
 from cvgl.adaptation.descriptors import checked
-from cvgl.adaptation.trajectory import Trajectories
+from cvgl.adaptation.sequences import Trajectories
 from cvgl.config import UNTRAINED, AdaptConfig, Recipe, SelectConfig, Settings
 from cvgl.config.quality import SAFE
 from cvgl.errors import CvglError
 from cvgl.quality.checks import Finding, check_views, refused
-from cvgl.quality.relatedness import Relatedness, relatedness
+from cvgl.quality.dependence import Relatedness, relatedness
 from cvgl.quality.report import credit_of, doubt, paired, unrelated_reason
 from cvgl.quality.similarity import Views
 

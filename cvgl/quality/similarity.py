@@ -123,7 +123,7 @@ def decorrelated(views: Views, components: int) -> Views:
     """Both views standardised, in the principal components of the two together, each with the same variance.
 
     Both views weigh alike, whatever their number of rows. Halves of these dimensions are uncorrelated within a view, so that
-    they can agree by what relates the views alone (`cvgl.quality.relatedness`).
+    they can agree by what relates the views alone (`cvgl.quality.dependence`).
 
     Args:
         views: what is compared.

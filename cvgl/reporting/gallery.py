@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cvgl import pictures
+from cvgl import imaging
 from cvgl.errors import DataError
 from cvgl.reporting.theme import LIGHT, Theme, data_uri, drawing
 
@@ -20,10 +20,10 @@ _JPEG_QUALITY = 82
 _COLUMN, _ROW, _GAP, _TITLE = 1.08, 1.28, 0.3, 0.35  # sides of a tile with its margins, space before a strip, line of titles
 THUMBNAIL_SIZE = 112
 _WORDS = {
-    pictures.NotAPictureError: "no picture's content",
-    pictures.TooLargePictureError: "too large",
-    pictures.TruncatedPictureError: "truncated",
-    pictures.DamagedPictureError: "damaged",
+    imaging.NotAPictureError: "no picture's content",
+    imaging.TooLargePictureError: "too large",
+    imaging.TruncatedPictureError: "truncated",
+    imaging.DamagedPictureError: "damaged",
 }
 
 
@@ -86,8 +86,8 @@ def thumbnail_or_reason(path: Path | None, size: int) -> Image | str:
     if path is None:
         return "not known"
     try:
-        return pictures.thumbnail(path, size)
-    except pictures.PictureError as error:
+        return imaging.thumbnail(path, size)
+    except imaging.PictureError as error:
         return _WORDS.get(type(error), "damaged")
     except DataError:
         return "gone or unreadable"

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 from cvgl.adaptation.record import ALGORITHM_VERSION, AdapterRecord, IterationMetrics, Origin, TrainingRows
 from cvgl.adaptation.transforms import SELECTION_FILE as SELECTION_FILE  # this stage writes it, too
 from cvgl.config import AdaptConfig, Recipe, SelectConfig
-from cvgl.datasets import tables
 from cvgl.errors import ConfigError, DataError, LakeError
 from cvgl.features import FeatureStore
-from cvgl.features.locks import exclusive
 from cvgl.hashing import digest_json, digest_lines
+from cvgl.ingestion import tables
 from cvgl.lake import Lake, read_versioned, sweep, write_versioned
+from cvgl.lake.locks import exclusive
 from cvgl.stages.sequences import trajectories_of
 from cvgl.types import ArtifactRef, Progress, Subset, View, silent
 
 if TYPE_CHECKING:
-    from cvgl.adaptation.trajectory import Trajectories
+    from cvgl.adaptation.sequences import Trajectories
     from cvgl.quality.selection import Selection
     from cvgl.types import Float32Array
 

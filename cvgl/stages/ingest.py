@@ -14,21 +14,21 @@ from typing import Any
 
 from cvgl import schemas
 from cvgl.config import IngestConfig
-from cvgl.datasets.camera.zones import camera_notes, with_neighbours_zones
 from cvgl.datasets.detection import list_source
-from cvgl.datasets.entries import Listing, Position, Reason, Refusal
-from cvgl.datasets.exchanged import Suspicion, suspicion
-from cvgl.datasets.frames import FrameRemarks, frame_remarks
-from cvgl.datasets.ground_truth import add_truth, newest_truth, says_else, truth_rows
-from cvgl.datasets.merging import Picture, unite
 from cvgl.datasets.releases import deviation
-from cvgl.datasets.scan_cache import Scan, ScanCache
-from cvgl.datasets.scanning import scan
-from cvgl.datasets.summaries import Remark, ViewSummary, folder_of, lines, passed_over, summarise
-from cvgl.datasets.tables import add_batch, images_ref, quarantine_of_source, read_images
 from cvgl.errors import DataError, LakeError
-from cvgl.features.locks import exclusive
+from cvgl.ingestion.camera.zones import camera_notes, with_neighbours_zones
+from cvgl.ingestion.crs_notes import FrameRemarks, frame_remarks
+from cvgl.ingestion.entries import Listing, Position, Reason, Refusal
+from cvgl.ingestion.ground_truth import add_truth, newest_truth, says_else, truth_rows
+from cvgl.ingestion.merging import Picture, unite
+from cvgl.ingestion.scan_cache import Scan, ScanCache
+from cvgl.ingestion.scanning import scan
+from cvgl.ingestion.summaries import Remark, ViewSummary, folder_of, lines, passed_over, summarise
+from cvgl.ingestion.swapped_views import Suspicion, suspicion
+from cvgl.ingestion.tables import add_batch, images_ref, quarantine_of_source, read_images
 from cvgl.lake import Lake, checked_name, parquet_files, sweep
+from cvgl.lake.locks import exclusive
 from cvgl.stages.map_positions import old_positions_that_serve
 from cvgl.stages.sequences import order_notes
 from cvgl.types import ArtifactRef, Progress, Subset, View, silent

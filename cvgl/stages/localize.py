@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from cvgl.config import Device, ExtractConfig
-from cvgl.datasets.membership import members
 from cvgl.errors import ConfigError, CvglError, DataError, ModelError
+from cvgl.imaging import is_blank, opened_rgb
+from cvgl.ingestion.membership import members
 from cvgl.lake import Lake
 from cvgl.localization import FramePlacement, Placement, ReferenceIndex, locate
 from cvgl.localization.placing import localize_together as place_together
 from cvgl.localization.sequence import localize_sequence as place_sequence
-from cvgl.pictures import is_blank, opened_rgb
+from cvgl.stages.extraction.vocabulary import loadable
 from cvgl.stages.map_positions import warning_of
 from cvgl.stages.maps import Map, open_map
 from cvgl.stages.sequences import natural_order
-from cvgl.stages.vocabulary import loadable
 from cvgl.types import Progress, View, silent
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from cvgl.config import ExtractConfig
-from cvgl.datasets.tables import read_images
 from cvgl.errors import ConfigError, DataError, LakeError
+from cvgl.ingestion.tables import read_images
 from cvgl.lake import Lake, read_versioned
 from cvgl.localization.bundle import MapManifest, open_bundle, read_current, write_bundle
 from cvgl.localization.placement import FROZEN, Position

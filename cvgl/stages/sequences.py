@@ -14,7 +14,7 @@ from cvgl.retrieval.positions import positions_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cvgl.adaptation.trajectory import Trajectories
+    from cvgl.adaptation.sequences import Trajectories
 
 
 def trajectories_of(queries: Sequence[Mapping[str, Any]], references: Sequence[Mapping[str, Any]]) -> Trajectories | None:
@@ -27,7 +27,7 @@ def trajectories_of(queries: Sequence[Mapping[str, Any]], references: Sequence[M
     Returns:
         None where no two pictures share a sequence, or the position of a reference is unknown.
     """
-    from cvgl.adaptation.trajectory import Trajectories
+    from cvgl.adaptation.sequences import Trajectories
 
     runs = runs_of(queries)
     places = None if runs is None else positions_m(references)

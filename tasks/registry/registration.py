@@ -98,7 +98,7 @@ def register(
     """Registers an evaluated run and lets the gate decide whether it becomes the champion.
 
     Args:
-        evaluation: what `cvgl.stages.evaluate` gave; its name is the run.
+        evaluation: what `cvgl.evaluation.evaluate` gave; its name is the run.
         config: registry address, model name, the gate's policy.
         lake: where everything is.
         evaluate_run: called with the champion's run when there is another champion; describes for it what it lacks.

@@ -16,15 +16,15 @@ from pydantic import ValidationError
 
 from cvgl.adaptation.record import AdapterRecord
 from cvgl.adaptation.transforms import read_record
-from cvgl.arrival.held_out import contest
 from cvgl.config import RegisterConfig
 from cvgl.errors import CvglError, DamagedError, RegistryError
+from cvgl.evaluation.paired_runs import Compared, compare
 from cvgl.hashing import digest_json
 from cvgl.lake import Lake, read_versioned, write_parquet, write_versioned
 from cvgl.quality.gate import Champion, GateDecision, decide
 from cvgl.quality.report import QualityReport
-from cvgl.stages.judge import quality_path, read_quality
-from cvgl.stages.paired_answers import Compared, compare
+from cvgl.stages.held_out import contest
+from cvgl.stages.quality import quality_path, read_quality
 from cvgl.summary import MetricSummary
 from cvgl.types import Stage
 from tasks.registry import promotion, tracking

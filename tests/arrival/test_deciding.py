@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 
 from cvgl.arrival import batches, costs
 from cvgl.arrival.batches import Batch, State
+from cvgl.arrival.champion_quality import Quality, QualityChange, predicted_recall, quality_change
 from cvgl.arrival.costs import Cost, Meter, Prediction
 from cvgl.arrival.deciding import Evidence, decide, gather, judge
+from cvgl.arrival.decision_log import decision_row, record
 from cvgl.arrival.drift import Drift
 from cvgl.arrival.extraction import settled_extraction
-from cvgl.arrival.fit import Quality, QualityChange, predicted_recall, quality_change
 from cvgl.arrival.intake import take_in
-from cvgl.arrival.learned import Champion, champion_of
-from cvgl.arrival.recording import decision_row, record
 from cvgl.arrival.watching import look
 from cvgl.catalog import run_query
 from cvgl.config import AdaptConfig, ArrivalConfig, BackboneConfig, DecideConfig, ExtractConfig
-from cvgl.datasets.tables import images_ref
+from cvgl.ingestion.tables import images_ref
 from cvgl.lake import Lake, write_json
 from cvgl.localization.bundle import CurrentMap, Serving
 from cvgl.stages.adapt import adapt
-from cvgl.stages.extract import extract
+from cvgl.stages.extraction.stage import extract
+from cvgl.stages.training_rows import Champion, champion_of
 from cvgl.types import View
 from tests.arrival.sources import DATASET, drone, town, watching
 from tests.quality.views import centred

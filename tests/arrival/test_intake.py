@@ -13,9 +13,9 @@ from cvgl.arrival.source import UnreachableError
 from cvgl.arrival.watching import look
 from cvgl.catalog import run_query
 from cvgl.config import ArrivalConfig
-from cvgl.datasets.tables import images_ref, read_images, read_quarantine
-from cvgl.datasets.tombstones import read_tombstones
 from cvgl.errors import DataError
+from cvgl.ingestion.tables import images_ref, read_images, read_quarantine
+from cvgl.ingestion.tombstones import read_tombstones
 from cvgl.lake import Lake
 from tests.arrival.sources import DATASET, drone, reference, town, watching
 

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from cvgl.arrival import batches
-from cvgl.arrival.account import refused
 from cvgl.arrival.intake import take_in
+from cvgl.arrival.run_summary import refused
 from cvgl.arrival.source import RemoteSource, open_source
-from cvgl.arrival.spool import ChangedError, Spool
+from cvgl.arrival.staging import ChangedError, Spool
 from cvgl.arrival.watching import look
 from cvgl.config import ArrivalConfig
-from cvgl.datasets.tables import read_images, read_quarantine
 from cvgl.errors import DataError
 from cvgl.hashing import digest_json, sha256_bytes
+from cvgl.ingestion.tables import read_images, read_quarantine
 from cvgl.lake import Lake
 from tests.arrival.sources import DATASET, drone, town, watching
 

@@ -10,7 +10,7 @@ import pytest
 
 from cvgl.arrival import source
 from cvgl.arrival.source import LocalSource, UnreachableError
-from cvgl.datasets.walking import files_below as walk
+from cvgl.ingestion.walking import files_below as walk
 from tests.arrival.sources import town
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from cvgl.arrival import batches, watching
-from cvgl.arrival.account import refused
 from cvgl.arrival.batches import State
 from cvgl.arrival.intake import take_in
+from cvgl.arrival.run_summary import refused
 from cvgl.arrival.watching import Look, look
 from cvgl.config import ArrivalConfig
 from cvgl.errors import DataError
@@ -193,7 +193,7 @@ def test_a_folder_that_cannot_be_read_deletes_nothing(source: Path, lake: Lake, 
             raise PermissionError(13, "Permission denied")
         return scandir(path)
 
-    monkeypatch.setattr("cvgl.datasets.walking.os.scandir", refuse)
+    monkeypatch.setattr("cvgl.ingestion.walking.os.scandir", refuse)
     seen = look(settings(source, lake), lake)
     assert (seen.closed, seen.missing) == (None, 0)
     assert any("not every folder can be read" in note for note in seen.notes)

@@ -21,7 +21,7 @@ from cvgl.backbones.timm_embedder import TimmEmbedder
 from cvgl.backbones.transformer import FacetPooling
 from cvgl.config import AlignmentConfig, BackboneConfig, Device, Pooling
 from cvgl.features import describe
-from cvgl.pictures import open_rgb
+from cvgl.imaging import open_rgb
 from cvgl.types import View
 from tests.backbones import models  # registers the models of the golden values
 

@@ -18,7 +18,7 @@ from cvgl.backbones.preprocessing import Preprocessing
 from cvgl.backbones.timm_embedder import TimmEmbedder
 from cvgl.config import BackboneConfig, Device, Preprocess
 from cvgl.errors import ConfigError
-from cvgl.pictures import open_rgb
+from cvgl.imaging import open_rgb
 from tests.backbones import models
 from tests.data.pictures import place_picture
 

@@ -17,12 +17,12 @@ from rich.console import Console
 from cvgl import schemas
 from cvgl.catalog import VIEWS, Readable, Result, connect, run_query, to_csv, to_json, to_table
 from cvgl.config import EvaluateConfig, Layout
-from cvgl.datasets import tables
-from cvgl.datasets.ground_truth import read_ground_truth
 from cvgl.errors import ConfigError, DataError, LakeError
+from cvgl.evaluation.evaluate import evaluate
 from cvgl.features import FeatureStore
+from cvgl.ingestion import tables
+from cvgl.ingestion.ground_truth import read_ground_truth
 from cvgl.lake import Lake, write_bytes, write_json, write_parquet
-from cvgl.stages.evaluate import evaluate
 from tests.stages.lakes import DATASET, FINGERPRINT, RUN, town, write_town
 
 

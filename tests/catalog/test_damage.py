@@ -13,9 +13,9 @@ import pytest
 from cvgl import schemas
 from cvgl.catalog import run_query
 from cvgl.config import Layout
-from cvgl.datasets import tables
 from cvgl.errors import CvglError, DamagedError, DataError
 from cvgl.features import FeatureStore
+from cvgl.ingestion import tables
 from cvgl.lake import Lake, read_parquet, read_schema
 from cvgl.lake.seal import SEAL, Footer, look_at_footer
 

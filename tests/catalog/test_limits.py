@@ -11,7 +11,7 @@ import pytest
 from cvgl.catalog import connect, run_query, to_table
 from cvgl.errors import ConfigError, DataError
 from cvgl.lake import Lake
-from tests.flows.commands import invoke
+from tests.flows.cli.commands import invoke
 
 _ENDLESS = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * b.range % 7 = 3"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from cvgl.config import Layout
-from cvgl.datasets.world import WorldConfig, for_layout, write_layout
-from cvgl.datasets.world.layouts import WRITERS
+from cvgl.synthetic import WorldConfig, for_layout, write_layout
+from cvgl.synthetic.layouts import WRITERS
 
 # Close and steep views see little ground, so there is little to draw.
 SMALL = WorldConfig(

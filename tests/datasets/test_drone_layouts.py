@@ -10,7 +10,6 @@ import pytest
 from cvgl.config import IngestConfig, Layout
 from cvgl.datasets.denseuav import is_denseuav, list_denseuav
 from cvgl.datasets.detection import list_source, recognise
-from cvgl.datasets.entries import Position, Reason
 from cvgl.datasets.sues200 import HEIGHTS, TRAINING_PLACES, list_sues200
 from cvgl.datasets.university160k import (
     list_university160k,
@@ -18,6 +17,7 @@ from cvgl.datasets.university160k import (
     read_query_names,
 )
 from cvgl.errors import DataError
+from cvgl.ingestion.entries import Position, Reason
 from cvgl.types import Subset, View
 from tests.data.layouts import Layouts
 from tests.data.pictures import place_picture, save

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cvgl.datasets.flights import write_manifest
-from cvgl.datasets.manifest import list_manifest
 from cvgl.errors import DataError
+from cvgl.ingestion.manifest import list_manifest
 from cvgl.types import View
 
 

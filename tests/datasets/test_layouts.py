@@ -10,16 +10,16 @@ import pytest
 
 from cvgl.config import IngestConfig, Layout
 from cvgl.datasets.detection import list_source, recognise
-from cvgl.datasets.ground_truth import read_ground_truth
-from cvgl.datasets.tables import layout_of, read_images
-from cvgl.datasets.world import WorldConfig, for_layout, generate, write_layout
-from cvgl.datasets.world.act_data import act_data
-from cvgl.datasets.world.layouts import pano_id
 from cvgl.errors import ConfigError, DataError
+from cvgl.evaluation.retrieval_task import read_rows
+from cvgl.ingestion.ground_truth import read_ground_truth
+from cvgl.ingestion.tables import layout_of, read_images
 from cvgl.lake import Lake
 from cvgl.retrieval import protocols
 from cvgl.stages.ingest import ingest
-from cvgl.stages.questions import read_rows
+from cvgl.synthetic import WorldConfig, for_layout, generate, write_layout
+from cvgl.synthetic.act_data import act_data
+from cvgl.synthetic.layouts import pano_id
 from cvgl.types import Subset, View
 from tests.data.layouts import LAYOUTS, SMALL, Layouts
 

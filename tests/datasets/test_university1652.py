@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from cvgl.config import Layout
-from cvgl.datasets.entries import Position, Reason
 from cvgl.datasets.university1652 import is_university1652, list_university1652
 from cvgl.errors import DataError
+from cvgl.ingestion.entries import Position, Reason
 from cvgl.types import Subset, View
 from tests.data.pictures import place_picture, save, university1652
 

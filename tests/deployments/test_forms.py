@@ -20,8 +20,8 @@ from prefect.utilities.schema_tools.validation import validate
 from cvgl.config import AdaptConfig, BackboneConfig, Recipe, RunConfig
 from cvgl.lake import Lake
 from flows.adapt import adapt
-from flows.server import _answers, _free_port
-from tasks.environment import engine_environment
+from tasks.servers.environment import engine_environment
+from tasks.servers.temporary import _answers, _free_port
 from tests.deployments.rendering import ROOT, flow_of, form_faults, read_document
 
 if TYPE_CHECKING:

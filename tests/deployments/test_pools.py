@@ -19,7 +19,7 @@ import yaml
 from typer.testing import CliRunner
 
 from cvgl.config import PRESETS
-from flows.cli import app
+from flows.cli.app import app
 from tests.deployments.rendering import (
     POOLS,
     ROOT,

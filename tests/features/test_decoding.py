@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cvgl.features.decoding import ahead
-from cvgl.features.locks import exclusive
+from cvgl.lake.locks import exclusive
 
 
 def test_results_keep_their_order_whatever_finishes_first() -> None:
@@ -72,7 +72,7 @@ def test_an_error_arrives_at_its_place_and_stops_the_rest() -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from cvgl.features.locks import exclusive
+from cvgl.lake.locks import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.pictures import university1652
-from tests.flows.commands import QUICK, Run, cvgl
+from tests.flows.cli.commands import QUICK, Run, cvgl
 from tests.flows.towns import draw
 
 

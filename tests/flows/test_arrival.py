@@ -13,20 +13,20 @@ from typing import Any
 import pytest
 
 from cvgl.arrival import batches
-from cvgl.arrival.account import refused, whereabouts
 from cvgl.arrival.batches import Batch, State
-from cvgl.arrival.learned import Champion, champion_of
+from cvgl.arrival.run_summary import refused, whereabouts
 from cvgl.catalog import run_query
 from cvgl.config import ArrivalConfig
-from cvgl.datasets.tables import read_images
 from cvgl.errors import DataError, LakeError
 from cvgl.features import FeatureStore
+from cvgl.ingestion.tables import read_images
 from cvgl.lake import Lake, read_json
 from cvgl.localization.bundle import read_current
 from cvgl.stages.maps import open_map
+from cvgl.stages.training_rows import Champion, champion_of
 from tests.arrival.sources import DATASET, drone, town, watching
 from tests.data.pictures import place_picture, save
-from tests.flows.commands import artifacts, contents
+from tests.flows.cli.commands import artifacts, contents
 
 pytestmark = [pytest.mark.usefixtures("prefect_api"), pytest.mark.timeout(600)]
 SAME_BYTES = (
@@ -146,7 +146,7 @@ def test_what_stands_in_the_way_of_an_account_stands_in_the_way_of_nothing_else(
         raise LakeError("a version of a map cannot be used", where="maps", fix="build it anew")
 
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.account.whereabouts", damaged)
+        patch.setattr("tasks.run_summary.whereabouts", damaged)
         outcome = arrival(watching(source, lake))
     assert outcome.worked[0].state is State.DONE
     assert f"what became of batch {first.batch} is told at the next look" in caplog.text

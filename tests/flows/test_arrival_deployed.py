@@ -21,12 +21,12 @@ import yaml
 
 from cvgl.arrival import batches
 from cvgl.arrival.batches import State
-from cvgl.datasets.world import WorldConfig, write_manifest
-from cvgl.datasets.world.config import Season
 from cvgl.lake import Lake
 from cvgl.localization.bundle import problems, read_current
+from cvgl.synthetic import WorldConfig, write_manifest
+from cvgl.synthetic.config import Season
 from tasks.registry.store import open_registry
-from tests.flows.commands import COMMAND, artifacts
+from tests.flows.cli.commands import COMMAND, artifacts
 from tests.flows.test_deployments import ROOT, Server, started
 
 if TYPE_CHECKING:

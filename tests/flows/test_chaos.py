@@ -13,7 +13,7 @@ from benchmarks.chaos.services import settings
 from benchmarks.chaos.town import DATASET, Town
 from cvgl.arrival import batches
 from cvgl.config import ArrivalConfig
-from cvgl.datasets.tables import read_images
+from cvgl.ingestion.tables import read_images
 from cvgl.lake import Lake, write_json
 
 KILLS = 8

@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from cvgl.lake import Lake
-from flows.server import _answers, _free_port
-from tasks.environment import engine_environment
+from tasks.servers.environment import engine_environment
+from tasks.servers.temporary import _answers, _free_port
 from tests.data.pictures import university1652
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

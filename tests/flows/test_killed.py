@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.flows.commands import COMMAND, QUICK, contents, cvgl
+from tests.flows.cli.commands import COMMAND, QUICK, contents, cvgl
 from tests.flows.conftest import Finished
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cvgl.datasets.ground_truth import read_ground_truth
-from cvgl.datasets.tables import read_images
+from cvgl.ingestion.ground_truth import read_ground_truth
+from cvgl.ingestion.tables import read_images
 from cvgl.lake import Lake, parquet_files, read_json, read_parquet
-from tests.flows.commands import contents, invoke
+from tests.flows.cli.commands import contents, invoke
 from tests.flows.towns import FEATURES, drones, empty_lake, rows, write_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

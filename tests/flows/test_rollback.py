@@ -10,7 +10,7 @@ import pytest
 
 from cvgl.catalog import run_query
 from cvgl.lake import Lake
-from tests.flows.commands import FEATURES, QUICK, contents, cvgl, invoke
+from tests.flows.cli.commands import FEATURES, QUICK, contents, cvgl, invoke
 from tests.flows.conftest import Finished
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -17,13 +17,13 @@ import psutil
 import pytest
 
 from cvgl.config import BackboneConfig, ClusterConfig, ExtractConfig, IngestConfig, Runner
-from cvgl.datasets import tables
+from cvgl.ingestion import tables
 from cvgl.lake import Lake
-from cvgl.stages.extract import ExtractOutcome
-from cvgl.stages.extract import extract as extract_alone
+from cvgl.stages.extraction.stage import ExtractOutcome
+from cvgl.stages.extraction.stage import extract as extract_alone
 from cvgl.stages.ingest import ingest
 from tests.data.pictures import university1652
-from tests.flows.commands import COMMAND, contents
+from tests.flows.cli.commands import COMMAND, contents
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 CONFIG = ExtractConfig(backbone=BackboneConfig(image_size=64), batch_size=8, part_rows=16)

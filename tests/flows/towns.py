@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from cvgl.datasets.world import WorldConfig, write_manifest
 from cvgl.lake import Lake
+from cvgl.synthetic import WorldConfig, write_manifest
 
 PLACES, VIEWS = 60, 2
 # Weight-free, on pictures of this size: all the time goes into starting the stages.

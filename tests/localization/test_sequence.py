@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cvgl.adaptation.trajectory import believe, steps
+from cvgl.adaptation.sequences import believe, steps
 from cvgl.errors import ConfigError, DataError
-from cvgl.localization import Position, Reference, ReferenceIndex, course, localize_sequence, to_geojson
-from cvgl.localization.course import follow, moves_between
+from cvgl.localization import Position, Reference, ReferenceIndex, localize_sequence, sequence_posterior, to_geojson
 from cvgl.localization.sequence import mean_position
+from cvgl.localization.sequence_posterior import follow, moves_between
 from cvgl.retrieval.positions import Positions
 
 SIDE, D = 8, 48
@@ -154,7 +154,7 @@ def test_a_map_a_little_too_large_is_believed_as_a_whole_when_everything_is_a_ca
     positions = Positions("local", np.asarray([[grid_position(i)["x"], grid_position(i)["y"]] for i in range(9)]))
     few = atlas().descriptors[:9]
     (whole,) = follow(rows, few, positions, window)
-    large = list(course._on_a_large_map(rows, few, positions, window, False, 9 * len(rows)))
+    large = list(sequence_posterior._on_a_large_map(rows, few, positions, window, False, 9 * len(rows)))
     assert all(len(part.references) == 9 for part in large)
     np.testing.assert_allclose(np.concatenate([part.posterior for part in large]), whole.posterior, rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(np.concatenate([part.similarity for part in large]), whole.similarity, atol=1e-6)

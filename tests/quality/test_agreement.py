@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cvgl.adaptation.trajectory import Trajectories
+from cvgl.adaptation.sequences import Trajectories
 from cvgl.errors import DataError
 from cvgl.quality.agreement import agreement, mutual_pairs
 

@@ -9,10 +9,10 @@ import pytest
 from cvgl.config import RegisterConfig
 from cvgl.errors import DataError
 from cvgl.quality.checks import Finding
-from cvgl.quality.contest import Contest
+from cvgl.quality.dependence import Relatedness
 from cvgl.quality.gate import Champion, GateDecision, decide
+from cvgl.quality.paired_comparison import Contest
 from cvgl.quality.prediction import Prediction
-from cvgl.quality.relatedness import Relatedness
 from cvgl.quality.report import DirectionQuality, Gain, QualityReport
 from cvgl.quality.scores import score
 from cvgl.quality.similarity import views_of

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cvgl.experiments.judgement_calibration import error_of, learn, rows_of
+from cvgl.experiments.judgement_cases import NOWHERE, corruptions, mismatched, recall_at_1, synthetic
 from cvgl.quality.prediction import calibration, feature_names, features_of, predict, predict_within
 from cvgl.quality.scores import score
 from cvgl.quality.similarity import views_of
-from cvgl.reproduction.judgement_calibration import error_of, learn, rows_of
-from cvgl.reproduction.judgement_cases import NOWHERE, corruptions, mismatched, recall_at_1, synthetic
 from tests.quality.views import centred, pair
 
 

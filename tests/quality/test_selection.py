@@ -7,7 +7,7 @@ import pytest
 
 from cvgl.adaptation import adapt
 from cvgl.config import AdaptConfig, Recipe, SelectConfig
-from cvgl.quality.relatedness import Relatedness
+from cvgl.quality.dependence import Relatedness
 from cvgl.quality.selection import Selection, adapt_best, chosen_settings, select
 from tests.adaptation.synthetic import cross_view, recall_at_1
 from tests.adaptation.synthetic_noise import correlated_noise, flight

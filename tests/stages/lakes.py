@@ -12,7 +12,7 @@ import pyarrow as pa
 from cvgl import schemas
 from cvgl.adaptation import Origin, adapt
 from cvgl.config import AdaptConfig, Layout
-from cvgl.datasets import tables
+from cvgl.ingestion import tables
 from cvgl.lake import Lake, write_parquet
 from cvgl.types import ArtifactRef, View
 

@@ -20,9 +20,9 @@ from PIL import Image
 from cvgl import schemas
 from cvgl.config import IngestConfig, Layout
 from cvgl.datasets.flights import write_manifest
-from cvgl.datasets.ground_truth import read_ground_truth
-from cvgl.datasets.tables import layout_of, read_images, read_quarantine
 from cvgl.errors import DataError
+from cvgl.ingestion.ground_truth import read_ground_truth
+from cvgl.ingestion.tables import layout_of, read_images, read_quarantine
 from cvgl.lake import Lake
 from cvgl.stages.ingest import IngestOutcome, ingest
 from tests.data.pictures import place_picture, save, university1652
@@ -357,7 +357,7 @@ import os, signal, sys
 from pathlib import Path
 from cvgl import lake as lakes
 from cvgl.config import IngestConfig
-from cvgl.datasets import scanning
+from cvgl.ingestion import scanning
 from cvgl.stages.ingest import ingest
 
 scanning.CHUNK = 4

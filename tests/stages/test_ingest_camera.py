@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from cvgl.config import IngestConfig
-from cvgl.datasets import tables
-from cvgl.datasets.ground_truth import read_ground_truth
 from cvgl.datasets.inspection import inspect
-from cvgl.datasets.scanning import scan_file
+from cvgl.ingestion import tables
+from cvgl.ingestion.ground_truth import read_ground_truth
+from cvgl.ingestion.scanning import scan_file
 from cvgl.stages.ingest import ingest
 from tests.data.metadata import exif_bytes, rationals, text
 from tests.data.pictures import place_picture, save

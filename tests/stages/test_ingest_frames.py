@@ -9,7 +9,7 @@ import pyproj
 import pytest
 
 from cvgl.config import IngestConfig
-from cvgl.datasets.tables import read_images, read_quarantine
+from cvgl.ingestion.tables import read_images, read_quarantine
 from cvgl.lake import Lake
 from cvgl.stages.ingest import IngestOutcome, ingest
 from tests.data.pictures import place_picture, save
@@ -57,8 +57,8 @@ def test_a_projection_that_older_versions_stored_in_full_is_no_news(
     wkt = pyproj.CRS.from_epsg(32632).to_wkt("WKT1_ESRI")
     (tmp_path / "s/satellite/a.prj").write_text(wkt)
     with monkeypatch.context() as older:
-        older.setattr("cvgl.datasets.fields.canonical_crs", lambda text: text)
-        older.setattr("cvgl.datasets.fields.check_planar", lambda *_: None)
+        older.setattr("cvgl.ingestion.fields.canonical_crs", lambda text: text)
+        older.setattr("cvgl.ingestion.fields.check_planar", lambda *_: None)
         run(tmp_path / "s", lake)
     assert images(lake)["a"]["crs"] == wkt
     again = run(tmp_path / "s", lake)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from cvgl.config import IngestConfig
-from cvgl.datasets.ground_truth import read_ground_truth
-from cvgl.datasets.scan_cache import VERSION
-from cvgl.datasets.tables import read_images
+from cvgl.ingestion.ground_truth import read_ground_truth
+from cvgl.ingestion.scan_cache import VERSION
+from cvgl.ingestion.tables import read_images
 from cvgl.lake import Lake
 from cvgl.stages.ingest import IngestOutcome, ingest
 from tests.data.rasters import UTM, aux_xml, plain, raster, world_file
@@ -90,7 +90,7 @@ def test_a_second_ingestion_opens_no_raster(source: Path, lake: Lake, monkeypatc
     def fail(*_: object) -> None:
         raise AssertionError("a raster was opened again")
 
-    monkeypatch.setattr("cvgl.datasets.scanning.read_own", fail)
+    monkeypatch.setattr("cvgl.ingestion.scanning.read_own", fail)
     assert run(source, lake).summaries[1].sources["geotiff"] == 3
 
 

@@ -14,15 +14,15 @@ from PIL import Image
 
 from cvgl.adaptation import Origin, adapt
 from cvgl.config import AdaptConfig, AlignmentConfig, BackboneConfig, Device, ExtractConfig, IngestConfig
-from cvgl.datasets.tables import read_images
 from cvgl.errors import ConfigError, LakeError, ModelError
 from cvgl.features import FeatureStore
+from cvgl.ingestion.tables import read_images
 from cvgl.lake import Lake, read_versioned, write_json, write_versioned
 from cvgl.localization.bundle import CurrentMap, Serving
 from cvgl.localization.placement import Position
 from cvgl.localization.placing import Reference, ReferenceIndex, locate
 from cvgl.stages import localize as stage
-from cvgl.stages.extract import extract
+from cvgl.stages.extraction.stage import extract
 from cvgl.stages.ingest import ingest
 from cvgl.stages.localize import localize
 from cvgl.stages.maps import build_map, open_map
@@ -265,7 +265,7 @@ def test_answers_do_not_depend_on_how_many_are_asked_at_once(
 
 
 def test_the_inference_path_never_sees_the_ground_truth() -> None:
-    code = "import sys, cvgl.stages.localize; sys.exit('cvgl.datasets.ground_truth' in sys.modules)"
+    code = "import sys, cvgl.stages.localize; sys.exit('cvgl.ingestion.ground_truth' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -12,17 +12,17 @@ import pytest
 
 from cvgl.adaptation import Adaptation, HubnessCorrected, Origin, adapt
 from cvgl.config import BackboneConfig, ExtractConfig, IngestConfig
-from cvgl.datasets.tables import read_images
 from cvgl.errors import ConfigError
 from cvgl.features import FeatureStore
+from cvgl.ingestion.tables import read_images
 from cvgl.lake import Lake
 from cvgl.localization import FramePlacement, JointPlacement
-from cvgl.stages.extract import extract
+from cvgl.stages.extraction.stage import extract
 from cvgl.stages.ingest import ingest
 from cvgl.stages.localize import localize, localize_sequence, localize_together
 from cvgl.types import ArtifactRef, View
 from tests.data.pictures import place_picture, save
-from tests.flows.commands import invoke
+from tests.flows.cli.commands import invoke
 
 PLACES, RUN = 8, "town-robust-1"
 

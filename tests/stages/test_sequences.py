@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from cvgl.config import IngestConfig
-from cvgl.datasets import tables
 from cvgl.errors import DataError
 from cvgl.geo import haversine_m
+from cvgl.ingestion import tables
 from cvgl.stages.ingest import ingest
 from cvgl.stages.sequences import names_follow_time, order_notes, trajectories_of
 

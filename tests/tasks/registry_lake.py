@@ -14,8 +14,8 @@ from cvgl import schemas
 from cvgl.adaptation import adapt
 from cvgl.adaptation.record import Origin, TrainingRows
 from cvgl.config import AdaptConfig, ExtractConfig, Layout
-from cvgl.datasets import tables
 from cvgl.features import FeatureStore
+from cvgl.ingestion import tables
 from cvgl.lake import Lake, write_bytes, write_json, write_parquet
 from cvgl.summary import MetricSummary, metrics_table
 from cvgl.types import ArtifactRef, Stage

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cvgl.errors import ConfigError, DataError
-from tasks.account import DONE, FAILED, WAITING
 from tasks.arrival import CLOSED
 from tasks.automations import create_automations, read_automations
+from tasks.run_summary import DONE, FAILED, WAITING
 
 DEPLOYMENTS = Path(__file__).resolve().parents[2] / "deployments"
 FILE, NOTIFICATIONS = DEPLOYMENTS / "automations.yaml", DEPLOYMENTS / "notifications.yaml"

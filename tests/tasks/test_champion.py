@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from cvgl.adaptation import read_record
-from cvgl.arrival.held_out import held_out
 from cvgl.config import AdaptConfig, BackboneConfig, ExtractConfig, IngestConfig
-from cvgl.datasets.tables import images_ref
 from cvgl.errors import CvglError
 from cvgl.features import FeatureStore
+from cvgl.ingestion.tables import images_ref
 from cvgl.lake import Lake, read_versioned, write_versioned
 from cvgl.stages.adapt import adapt
-from cvgl.stages.extract import extract
+from cvgl.stages.extraction.stage import extract
+from cvgl.stages.held_out import held_out
 from cvgl.stages.ingest import ingest
 from tasks.champion import describe_for
 from tests.arrival.sources import DATASET, town

@@ -13,7 +13,7 @@ import pytest
 from cvgl import schemas
 from cvgl.catalog import run_query
 from cvgl.config import Layout, RegisterConfig
-from cvgl.datasets import tables
+from cvgl.ingestion import tables
 from cvgl.lake import Lake, read_json
 from cvgl.localization.bundle import open_bundle, read_current
 from cvgl.stages.map_positions import old_positions_that_serve, warning_of
@@ -27,7 +27,7 @@ from tasks.registry.recovery import look, mend, mend_at_start
 from tasks.registry.registration import RegisterOutcome, register
 from tasks.registry.store import open_registry
 from tasks.registry.verdict import read_decision
-from tests.flows.commands import invoke
+from tests.flows.cli.commands import invoke
 from tests.tasks.registry_lake import DATASET, add_reference, make_run
 
 NAME = f"cvgl-{DATASET}"

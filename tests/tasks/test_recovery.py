@@ -20,7 +20,7 @@ from tasks.registry.agreement import CHALLENGER, CHAMPION, MAP, PREVIOUS, ROLLED
 from tasks.registry.recovery import look, mend, mend_at_start
 from tasks.registry.registration import register
 from tasks.registry.store import open_registry
-from tests.flows.commands import invoke
+from tests.flows.cli.commands import invoke
 from tests.tasks.registry_lake import DATASET, add_reference, make_run
 
 NAME = f"cvgl-{DATASET}"

@@ -23,15 +23,15 @@ from cvgl.lake import Lake, read_json, read_parquet, sweep, write_json
 from cvgl.localization.bundle import Serving, open_bundle, problems, read_current
 from cvgl.quality.gate import GateDecision
 from cvgl.stages.adapt import adapt as adapt_stage
-from cvgl.stages.judge import judge
+from cvgl.stages.quality import judge
 from cvgl.summary import MetricSummary, read_summaries
 from cvgl.types import ArtifactRef
 from tasks.registry import model, promotion, references, tracking
 from tasks.registry.registration import RegisterOutcome, publish_report, register
 from tasks.registry.store import Registry, local_uri, open_registry
 from tasks.registry.verdict import gate_folder, read_decision
-from tests.arrival.test_held_out import pictures
 from tests.stages.lakes import write_features, write_images
+from tests.stages.test_held_out import pictures
 from tests.tasks.registry_lake import D0, DATASET, D, add_reference, descriptors, make_run, summaries, write_evaluation
 
 NAME = f"cvgl-{DATASET}"

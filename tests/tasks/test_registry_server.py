@@ -29,7 +29,7 @@ from tasks.registry.patience import Patience, PatientClient, RegistryUnreachable
 from tasks.registry.recovery import look
 from tasks.registry.registration import RegisterOutcome, publish_report, register
 from tasks.registry.store import open_registry
-from tests.flows.commands import invoke
+from tests.flows.cli.commands import invoke
 from tests.tasks.mlflow_server import MlflowServer, Proxy, free_port
 from tests.tasks.registry_lake import DATASET, make_run
 

@@ -63,7 +63,7 @@ def test_a_secret_is_nowhere_in_the_lake_or_the_engines_database(
 ) -> None:
     from prefect.blocks.system import Secret
 
-    from flows.engine import deliver
+    from flows.cli.engine import deliver
 
     address, endpoint = bucket
     word, access = f"{WORD}-{kind}", f"{ACCESS}{kind.upper()}"

@@ -1,1 +1,0 @@
-"""What cameras write into pictures, and what it means: containers, XMP, positions, clocks; see `cvgl.datasets.exif`."""

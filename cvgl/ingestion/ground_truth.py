@@ -1,0 +1,60 @@
+"""What is known about where pictures were taken. Read by evaluation and reporting; by nothing that learns or answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+
+from cvgl import schemas
+from cvgl.config import Layout
+from cvgl.geo import same_crs
+from cvgl.ingestion.entries import Position
+from cvgl.ingestion.merging import Picture
+from cvgl.ingestion.tables import add_batch, newest_by
+from cvgl.lake import Lake, parquet_files
+
+
+def read_ground_truth(lake: Lake, dataset: str) -> pa.Table:
+    """One row for each picture of which anything is known, sorted by image_id (schema `cvgl.schemas.GROUND_TRUTH`).
+
+    Empty where nothing is known: a dataset without labels is the usual case.
+    """
+    rows = [row for row in newest_truth(lake, dataset).values() if _says_something(row)]
+    return pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["image_id"])), schema=schemas.GROUND_TRUTH)
+
+
+def newest_truth(lake: Lake, dataset: str) -> dict[str, Mapping[str, Any]]:
+    """The newest row of each picture, those that take back what an older one said included."""
+    return newest_by(parquet_files(lake.ground_truth(dataset)), "image_id", "ground_truth")
+
+
+def truth_rows(pictures: Iterable[Picture], current: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """New and changed rows for pictures, sorted by image_id. The position of a reference is no secret and not here."""
+    rows: list[Mapping[str, Any]] = []
+    for picture in sorted(pictures, key=lambda picture: picture.image_id):
+        position = Position() if picture.view.is_reference or picture.position is None else picture.position
+        row = {"image_id": picture.image_id, "location_id": picture.location_id, **asdict(position)}
+        known = current.get(picture.image_id)
+        if _says_something(row) if known is None else says_else(row, known):
+            rows.append(row)
+    return rows
+
+
+def says_else(row: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Whether a row says something else than the one that is there; a CRS under another name is none."""
+    differing = [name for name, value in row.items() if known[name] != value]
+    if differing == ["crs"] and row["crs"] is not None and known["crs"] is not None:
+        return not same_crs(row["crs"], known["crs"])
+    return bool(differing)
+
+
+def add_truth(lake: Lake, dataset: str, rows: Sequence[Mapping[str, Any]], layout: Layout, source: str) -> bool:
+    """Writes rows as one more batch; returns whether there were any."""
+    return add_batch(lake.ground_truth(dataset), rows, schemas.GROUND_TRUTH, layout, source) is not None
+
+
+def _says_something(row: Mapping[str, Any]) -> bool:
+    return any(value is not None for name, value in row.items() if name != "image_id")

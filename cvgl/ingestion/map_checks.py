@@ -1,0 +1,119 @@
+"""Whether the positions of a source can be what they should be: tiles that have none, or all have one, or lie elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cvgl.config import Layout
+from cvgl.errors import DataError
+from cvgl.geo import GEOGRAPHIC, ground_distance_m
+from cvgl.ingestion.crs_notes import frame_remarks
+from cvgl.ingestion.entries import Entry
+from cvgl.ingestion.merging import Picture
+from cvgl.ingestion.summaries import ViewSummary
+
+_OWN_LAYOUTS = (Layout.FOLDER, Layout.MANIFEST)
+_APART_M = 1.0  # tiles closer together than this, all of them, are no map
+_DOCS = "docs/ingestion.md says where positions are looked for"
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Something about positions that is wrong, or may be.
+
+    Attributes:
+        text: one sentence.
+        names: of the pictures that it is about.
+        fix: what to do.
+        certain: whether nothing good can come of the source as it is.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    fix: str
+    certain: bool = False
+
+
+def position_doubts(
+    layout: Layout, entries: Sequence[Entry], pictures: Sequence[Picture], summaries: Sequence[ViewSummary]
+) -> Iterator[Doubt]:
+    """Goes through what can be wrong with the positions of a source.
+
+    Args:
+        layout: published data sets are as they are; of one's own pictures more can be asked.
+        entries: all of the source.
+        pictures: those that were opened.
+        summaries: of these.
+    """
+    is_own = layout in _OWN_LAYOUTS
+    tiles = [picture for picture in pictures if picture.view.is_reference]
+    yield from _unplaced(is_own, entries, tiles)
+    yield from _remarked(summaries)
+    frames = _by_frame(tiles)
+    if len(frames) == 1:
+        [(frame, (names, positions))] = frames.items()
+        yield from _not_spread(frame, names, positions, certain=is_own)
+    others = [picture.position for picture in pictures if not picture.view.is_reference]
+    for words in frame_remarks([tile.position for tile in tiles], others).warnings:
+        yield Doubt(words, (), "check the CRS (its zone, north or south), the order of latitude and longitude, and their signs")
+
+
+def _unplaced(is_own: bool, entries: Sequence[Entry], tiles: Sequence[Picture]) -> Iterator[Doubt]:
+    without = [tile.uri for tile in tiles if tile.position is None]
+    if not without:
+        return
+    references = [entry for entry in entries if entry.view.is_reference]
+    fix = f"give them positions: a table, world files with a .prj or .aux.xml, or GeoTIFFs; {_DOCS}"
+    if len(without) < len(tiles) or any(map(_is_placed, references)):
+        if is_own:
+            text = f"{len(without)} of {len(tiles)} satellite pictures have no position: an answer that names them has no place"
+            yield Doubt(text, tuple(without), fix)
+        return
+    text = (
+        f"none of the {len(tiles)} satellite pictures has a position: an answer names a picture and no place, and nothing is"
+        " measured in metres"
+    )
+    yield Doubt(text, tuple(without), fix)
+
+
+def _is_placed(entry: Entry) -> bool:
+    beside = entry.georeference
+    return bool(entry.position or entry.world_file or (beside is not None and beside.transform))
+
+
+def _remarked(summaries: Sequence[ViewSummary]) -> Iterator[Doubt]:
+    for summary in summaries:
+        for remark in summary.remarks:
+            fix = f"mend the files, or give positions in a table; {_DOCS}"
+            names = (*remark.examples, *[""] * (remark.count - len(remark.examples)))
+            yield Doubt(f"{summary.view}: {remark.count} {remark.text}", names, fix)
+
+
+def _by_frame(pictures: Sequence[Picture]) -> dict[str, tuple[list[str], np.ndarray]]:
+    frames: dict[str, list[tuple[str, float, float]]] = {}
+    for picture in pictures:
+        place = picture.position
+        if place is None:
+            continue
+        if place.x is not None and place.y is not None and place.crs is not None:
+            frames.setdefault(place.crs, []).append((picture.uri, place.x, place.y))
+        elif place.latitude is not None and place.longitude is not None:
+            frames.setdefault(GEOGRAPHIC, []).append((picture.uri, place.latitude, place.longitude))
+    return {frame: ([name for name, *_ in rows], np.array([pair for _, *pair in rows])) for frame, rows in frames.items()}
+
+
+def _not_spread(frame: str, names: Sequence[str], positions: np.ndarray, *, certain: bool) -> Iterator[Doubt]:
+    if len(positions) < 2:
+        return
+    try:
+        widest = float(ground_distance_m(frame, positions.min(axis=0), positions.max(axis=0)))
+    except DataError:
+        return  # the CRS is spoken of elsewhere
+    fix = "check the positions: a map's tiles lie side by side"
+    if (positions == positions[0]).all():
+        yield Doubt(f"all {len(positions)} satellite pictures have one and the same position", tuple(names), fix, certain)
+    elif widest < _APART_M:
+        yield Doubt(f"the {len(positions)} satellite pictures all lie within {widest:.2g} m", tuple(names), fix, certain)

@@ -1,0 +1,70 @@
+"""Which files of a folder are pictures to be placed: the rule of ingestion, for whoever is given a folder without a layout."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cvgl.config import Layout
+from cvgl.imaging import is_raw_suffix, kind_of_suffix
+from cvgl.ingestion.entries import Listing
+from cvgl.ingestion.sidecars import SIDECAR_SUFFIXES
+from cvgl.ingestion.walking import PICTURE_SUFFIXES, files_below
+
+# What cameras, flight apps and mapping programs put beside pictures, besides world files and projections.
+_BESIDE = frozenset(
+    {".csv", ".tsv", ".txt", ".json", ".geojson", ".xml", ".xmp", ".gpx", ".kml", ".kmz", ".srt", ".mrk", ".tel", ".log"}
+    | {".tlog", ".nmea", ".pos", ".obs", ".nav", ".ubx", ".bin", ".rtk", ".rpos", ".imu", ".thm", ".aae", ".md", ".pdf"}
+    | {".ini", ".cfg", ".yaml", ".yml", ".toml", ".db", ".dat", ".html", ".htm", ".zip", ".parquet", ".aux", ".msk", ".rrd"}
+    | {".dbf", ".shp", ".shx", ".cpg", ".qgz", ".qgs", ".psx", ".p4d", ".wav", ".mp3", ".m4a", ".doc", ".docx", ".xls", ".xlsx"}
+    | {".sha256", ".md5", ".py", ".sh", ".ovr", ".qml", ".lyr", ".sqlite", ".gpkg", ".mbtiles"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """What lies in a folder and below.
+
+    Attributes:
+        pictures: in the order of their paths.
+        refused: files that are meant as pictures and cannot be used, and folders that cannot be read, with the reasons.
+        beside: how many files of each ending were passed over, because they are about pictures and are none.
+    """
+
+    pictures: tuple[Path, ...] = ()
+    refused: dict[Path, str] = field(default_factory=dict)
+    beside: dict[str, int] = field(default_factory=dict)
+
+    def note(self) -> str:
+        """One sentence on what was passed over; empty where nothing was."""
+        if not self.beside:
+            return ""
+        counts = ", ".join(f"{count} {ending}" for ending, count in sorted(self.beside.items()))
+        return f"{sum(self.beside.values())} files beside the pictures were passed over: {counts}"
+
+
+def members(folder: Path) -> Members:
+    """Looks through a folder, by the rules of ingestion (docs/ingestion.md, "What counts as a picture").
+
+    Hidden files and those of the operating system are passed over without a word. Links are followed inside the folder.
+    """
+    listing = Listing(Layout.FOLDER, folder)
+    files = list(files_below(folder, folder.resolve(), listing))
+    pictures = [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES]
+    stems = {path.with_suffix("") for path in pictures}
+    refused = {Path(refusal.uri): refusal.detail for refusal in listing.refusals}
+    beside: Counter[str] = Counter()
+    for path in files:
+        suffix = path.suffix.lower()
+        if suffix in PICTURE_SUFFIXES:
+            continue
+        kind = kind_of_suffix(suffix)
+        is_twin = is_raw_suffix(suffix) and path.with_suffix("") in stems
+        if suffix in SIDECAR_SUFFIXES | _BESIDE or is_twin or (kind is not None and kind.is_video):
+            beside[suffix] += 1
+        elif kind is not None:
+            refused[path] = f"the file is {kind.name}, not a picture: {kind.fix}"
+        else:
+            refused[path] = f"'{path.suffix}' is not the ending of a picture"
+    return Members(tuple(pictures), refused, dict(beside))

@@ -1,0 +1,127 @@
+"""From names to pictures: one content is one picture, whatever it is called, and what contradicts itself is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from cvgl.ingestion.contradictions import described, differ
+from cvgl.ingestion.entries import Entry, Position, PositionSource, Reason, Refusal, RefusedError, printable
+from cvgl.ingestion.position_sources import place_of
+from cvgl.ingestion.scan_cache import Scan
+from cvgl.types import Subset, View
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One content, with everything that its names say about it. Width and height are those of the upright picture."""
+
+    image_id: str
+    uri: str
+    view: View
+    subsets: tuple[Subset, ...]
+    width: int
+    height: int
+    location_id: str | None = None
+    position: Position | None = None
+    captured_at: datetime | None = None
+    sequence: str | None = None
+    position_source: PositionSource | None = None
+    remark: str = ""  # about the position, for a person
+
+
+def unite(
+    entries: Iterable[Entry], scans: Mapping[Path, Scan], known: Mapping[str, Picture]
+) -> tuple[dict[str, Picture], list[Refusal]]:
+    """Unites the names of each content.
+
+    The first name stays. Another name in another role (University-1652 has the same drone picture among the queries and
+    in the gallery) adds its role; one that adds nothing is a duplicate; one that contradicts the first in view or
+    location is refused for that.
+
+    Args:
+        entries: in the order in which names come first.
+        scans: of every entry's path.
+        known: by image_id, pictures that came under names outside of this source and are still there.
+
+    Returns:
+        Pictures of this source by image_id, in the order of their first names, and what was refused.
+    """
+    united: dict[str, Picture] = {}
+    accepted: set[str] = set()
+    # Only within one source is a second name a duplicate; what another source brought is simply known.
+    roles: dict[str, set[Subset]] = {}
+    refusals: list[Refusal] = []
+    for entry in entries:
+        scan = scans[entry.path]
+        name = entry.label or str(entry.path)
+        try:
+            picture = _picture(entry, scan)
+            taken = roles.setdefault(picture.image_id, set())
+            first = united.get(picture.image_id) or known.get(picture.image_id)
+            united[picture.image_id] = picture if first is None else _merged(first, picture, taken)
+            taken.update(picture.subsets)
+            accepted.add(picture.uri)
+        except RefusedError as refused:
+            # A manifest may name one file twice; then the path alone would put an accepted picture into quarantine.
+            uri = f"{name}: {entry.path}" if entry.label and str(entry.path) in accepted else str(entry.path)
+            refusals.append(Refusal(printable(uri), refused.reason, refused.detail, entry.view))
+    return united, refusals
+
+
+def _picture(entry: Entry, scan: Scan) -> Picture:
+    if scan.reason is not None:
+        raise RefusedError(scan.reason, scan.detail)
+    width, height = (scan.height, scan.width) if scan.turned else (scan.width, scan.height)
+    place = place_of(entry, scan)
+    camera_time = scan.captured_at if entry.from_camera else None
+    return Picture(
+        image_id=scan.image_id,
+        uri=str(entry.path),
+        view=entry.view,
+        subsets=tuple(sorted(entry.subsets)),
+        width=width,
+        height=height,
+        location_id=entry.location_id,
+        position=place.position,
+        captured_at=entry.captured_at or camera_time,
+        sequence=entry.sequence,
+        position_source=place.source,
+        remark=place.remark,
+    )
+
+
+def _merged(first: Picture, other: Picture, taken: Set[Subset]) -> Picture:
+    _check_agreement(first, other)
+    elsewhere = differ(first.position, other.position)
+    if taken and set(other.subsets) <= taken:
+        place = f", which has another position, {described(first.position)}" if elsewhere and first.position else ""
+        raise RefusedError(Reason.DUPLICATE, f"the same picture as {printable(first.uri)}{place}")
+    if taken and elsewhere and first.position and other.position:
+        raise RefusedError(
+            Reason.CONFLICTING_POSITION,
+            f"the same picture lies at {described(first.position)} under the name {printable(first.uri)}, "
+            f"and at {described(other.position)} under this one",
+        )
+    return replace(
+        first,
+        subsets=tuple(sorted({*first.subsets, *other.subsets})),
+        location_id=first.location_id or other.location_id,
+        position=first.position or other.position,
+        captured_at=first.captured_at or other.captured_at,
+        sequence=first.sequence or other.sequence,
+        position_source=first.position_source if first.position else other.position_source,
+        remark=first.remark or other.remark,
+    )
+
+
+def _check_agreement(first: Picture, other: Picture) -> None:
+    name = printable(first.uri)
+    if first.view is not other.view:
+        raise RefusedError(Reason.CONFLICTING_VIEW, f"the same picture is a {first.view} picture under the name {name}")
+    if first.location_id and other.location_id and first.location_id != other.location_id:
+        raise RefusedError(
+            Reason.CONFLICTING_LOCATION, f"the same picture shows location {first.location_id} under the name {name}"
+        )

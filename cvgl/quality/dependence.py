@@ -1,0 +1,136 @@
+"""Whether two views have anything to do with one another: the question before every other one.
+
+Descriptors of unrelated pictures agree, too: dark pictures prefer dark ones, and both halves of a descriptor know what is dark.
+So both views are brought into common principal components that all weigh the same (`similarity.decorrelated`). There, halves
+of the dimensions are uncorrelated within a view, and what they find in common can only come from between the views.
+
+Pictures on their own: how strongly the similarities that stand out in one half stand out in the other,
+
+    T = sum over pairs of  max(z1 - 1.5, 0)^2 max(z2 - 1.5, 0)^2
+
+with z1, z2 the CSLS of a pair in both halves, in deviations of the query's. The null distribution keeps everything about either
+view (hubs, several pictures of one place, how many there are) and breaks what is between them: the signs of the references'
+components are drawn at random, which leaves all of their own inner products as they are.
+
+Pictures taken in a row over references of known position: the gain of a course (`cvgl.adaptation.sequences.course_gain`)
+against the same with the positions dealt out anew. Neighbouring frames look alike over any map; only on the right one do they
+move to neighbouring tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from cvgl.adaptation.descriptors import unit_rows
+from cvgl.adaptation.standardise import fit
+from cvgl.config import Settings
+from cvgl.quality.similarity import Views, corrected, decorrelated, similarities, views_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cvgl.adaptation.sequences import Trajectories
+    from cvgl.types import Float32Array
+
+THRESHOLD, CERTAIN = 1.0, 3.5
+"""Deviations of the null distribution above its mean: below the first, views count as unrelated; between the two it is
+doubtful, and nothing is learned from what may be chance. Unrelated real pairs stay below 0.5, see docs/judgement.md. Along
+a course, where the null distribution is one of shuffles and centred, there is no doubtful zone."""
+
+COMPONENTS = (32, 64)
+SPLITS, FLIPS, DEALS = 6, 24, 24
+STANDS_OUT = 1.5
+MOST_QUERIES, MOST_REFERENCES = 512, 1024
+
+Parts = list[tuple["NDArray[np.int64]", "NDArray[np.int64]"]]
+
+
+class Relatedness(Settings):
+    """What the test came to."""
+
+    test: Literal["pairs", "course"]
+    strength: float = Field(description="deviations of the null distribution above its mean")
+    threshold: float
+    related: bool
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether what the views have in common is beyond doubt."""
+        return self.strength >= CERTAIN
+
+
+def relatedness(query_features: Any, reference_features: Any, trajectories: Trajectories | None = None) -> Relatedness:
+    """Tests two views of frozen descriptors.
+
+    Args:
+        query_features: (M, d) descriptors of one view.
+        reference_features: (N, d) of the other.
+        trajectories: which queries were taken in a row; decides the test when it is usable.
+
+    Raises:
+        DataError: see `similarity.views_of`.
+    """
+    if trajectories is not None and trajectories.usable:
+        strength = _course_strength(query_features, reference_features, trajectories)
+        return Relatedness(test="course", strength=strength, threshold=CERTAIN, related=strength >= CERTAIN)
+    views = views_of(query_features, reference_features, most=(MOST_QUERIES, MOST_REFERENCES))
+    strength = float(np.mean([_pair_strength(views, count) for count in COMPONENTS]))
+    return Relatedness(test="pairs", strength=strength, threshold=THRESHOLD, related=strength >= THRESHOLD)
+
+
+def _pair_strength(views: Views, components: int) -> float:
+    mapped = decorrelated(views, components)
+    generator = np.random.default_rng(0)
+    dimension = mapped.queries.shape[1]
+    if dimension < 4:
+        return 0.0
+    parts: Parts = []
+    for _ in range(SPLITS):
+        first, second = np.array_split(generator.permutation(dimension), 2)
+        parts.append((first, second))
+    found = _common(mapped.queries, mapped.references, parts)
+    signs = generator.choice(np.array([-1, 1], np.float32), size=(FLIPS, dimension))
+    return _above([_common(mapped.queries, mapped.references * flip, parts) for flip in signs], found)
+
+
+def _common(queries: Float32Array, references: Float32Array, parts: Parts) -> float:
+    total = 0.0
+    for halves in parts:
+        out = [_outstanding(similarities(queries[:, half], references[:, half])) for half in halves]
+        total += float(np.vdot(out[0], out[1]))
+    return total
+
+
+def _outstanding(cosines: Float32Array) -> Float32Array:
+    scores = corrected(cosines)
+    deviation = scores.std(axis=1, keepdims=True)
+    standard = (scores - scores.mean(axis=1, keepdims=True)) / np.where(deviation > 0, deviation, 1)
+    return np.asarray(np.square(np.maximum(standard - STANDS_OUT, 0)))
+
+
+def _course_strength(query_features: Any, reference_features: Any, trajectories: Trajectories) -> float:
+    from cvgl.adaptation.sequences import course_gain, places_of, steps
+
+    standardised = fit(query_features, reference_features)
+    queries = unit_rows(standardised.transform_query(query_features))
+    references = unit_rows(standardised.transform_reference(reference_features))
+    places = places_of(trajectories.positions)
+    cosines = places.best((queries @ references.T).astype(np.float64))
+
+    def gain(positions: NDArray[np.float64]) -> float:
+        moves = steps(positions)
+        return float(np.concatenate([course_gain(cosines[run], moves) for run in trajectories.runs]).mean())
+
+    generator = np.random.default_rng(0)
+    positions = places.centres
+    dealt = [gain(positions[generator.permutation(len(positions))]) for _ in range(DEALS)]
+    return _above(dealt, gain(positions))
+
+
+def _above(null: Sequence[float], found: float) -> float:
+    deviation = float(np.std(null, ddof=1))
+    return (found - float(np.mean(null))) / deviation if deviation > 0 else 0.0

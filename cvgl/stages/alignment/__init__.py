@@ -1,0 +1,1 @@
+"""Choosing, without labels, which crop, rotations and layers show both views alike."""

@@ -1,0 +1,1 @@
+"""The command `cvgl`: its options, what it prints, and how it starts flows."""

@@ -1,0 +1,122 @@
+"""`cvgl watch`, `arrivals`, `answer` and `automate` as a person runs them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cvgl.arrival import batches
+from cvgl.arrival.batches import Contents, State
+from cvgl.lake import Lake
+from tests.arrival.sources import DATASET
+from tests.data.pictures import university1652
+from tests.flows.cli.commands import COMMAND, QUICK, contents, cvgl, invoke
+
+WATCHED = ["--dataset", DATASET, "--quiet-seconds", "0", "--poll-seconds", "0.5", "--no-align", *QUICK]
+SAME_BYTES = ("images", "ground_truth", "quarantine", "features", "adapters", "evaluations", "arrivals")
+
+
+def queued(lake: Lake, name: str = "a.png") -> str:
+    return batches.close(lake, DATASET, "/drop", Contents(files={name: "0" * 64}), 10).batch
+
+
+def test_batches_are_listed_and_answered(lake: Lake) -> None:
+    first, second = queued(lake), queued(lake, "b.png")
+    batches.advance(
+        lake, batches.batches(lake, DATASET)[0], state=State.WAITING, verdict="ask", reason="is it the same camera?"
+    )
+    where = ["--dataset", DATASET, "--lake", lake.root]
+    shown = invoke("arrivals", *where)
+    assert "is it the same camera?" in shown.stdout.replace("\n", " ") or "same" in shown.stdout
+    assert [batch["state"] for batch in invoke("arrivals", *where, "--json").json] == ["waiting", "queued"]
+    assert invoke("answer", "1", "skip", *where, "--json").json["outcome"] == "skipped"
+    refused = invoke("answer", second, "adapt", *where)
+    assert (refused.code, "nobody is asked" in refused.stderr) == (1, True)
+    unknown = invoke("answer", "9", "adapt", *where)
+    assert unknown.code == 1
+    assert first in unknown.stderr
+
+
+def test_wrong_settings_and_sources_are_named(lake: Lake, tmp_path: Path) -> None:
+    bad = invoke("watch", tmp_path, *WATCHED, "--lake", lake.root, "--adapt-effect", "0.9")
+    assert bad.code == 2
+    assert "ask_effect" in bad.stderr
+
+
+def test_automations_need_a_server(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    found = cvgl("automate", "--lake", lake.root)
+    assert found.code == 1
+    assert "no Prefect server is known" in found.stderr
+
+
+@pytest.fixture
+def drop(tmp_path: Path) -> Path:
+    return university1652(tmp_path / "drop", train=8, test=4, distractors=1, views=3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_watcher_killed_in_every_state_leaves_what_an_undisturbed_one_does(
+    prefect_api: str, drop: Path, tmp_path: Path
+) -> None:
+    """SIGKILL as soon as a state is seen on disk, then another watcher; in the end everything is as if nothing had happened."""
+    calm = tmp_path / "calm"
+    run = cvgl("watch", drop, *WATCHED, "--lake", calm, "--once", "--json")
+    assert run.code == 0, run.stderr
+    assert run.json["worked"][0]["outcome"] == "promoted"
+    lake = Lake.at(tmp_path / "lake")
+    for state in ("queued", "ingested", "extracted", "decided", "adapted", "evaluated", "registered"):
+        kill_when_reached(drop, lake, state, tmp_path / "log")
+    run = cvgl("watch", drop, *WATCHED, "--lake", lake.root, "--once", "--json")
+    assert run.code == 0, run.stderr
+    assert batches.queue(lake, DATASET) == []
+    assert contents(lake.root, *SAME_BYTES) == contents(calm, *SAME_BYTES)
+
+
+ORDER = [str(state) for state in State]
+
+
+def kill_when_reached(drop: Path, lake: Lake, state: str, log: Path) -> None:
+    """Starts a watcher and kills it as soon as its batch is in a state, or beyond."""
+    with log.open("wb") as output:
+        process = psutil.Popen([*COMMAND, "watch", str(drop), *WATCHED, "--lake", str(lake.root)], stdout=output, stderr=output)
+    deadline = time.monotonic() + 400
+    while not any(ORDER.index(batch.state) >= ORDER.index(state) for batch in batches.batches(lake, DATASET)):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_watcher_outlives_its_source_and_ends_with_ctrl_c(prefect_api: str, drop: Path, tmp_path: Path) -> None:
+    lake = Lake.at(tmp_path / "lake")
+    away = drop.rename(tmp_path / "away")
+    drop.mkdir()
+    process = subprocess.Popen(
+        [*COMMAND, "watch", str(drop), *WATCHED, "--lake", str(lake.root)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(20)
+    drop.rmdir()
+    time.sleep(3)
+    away.rename(drop)
+    deadline = time.monotonic() + 400
+    while not [batch for batch in batches.batches(lake, DATASET) if not batch.is_open] and time.monotonic() < deadline:
+        time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert "trying again every 0.5 s" in errors
+    assert [batch.outcome for batch in batches.batches(lake, DATASET)] == ["promoted"], errors

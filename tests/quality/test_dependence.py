@@ -1,0 +1,61 @@
+"""Views that have nothing to do with one another are told from those that do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cvgl.adaptation import Trajectories
+from cvgl.quality.dependence import relatedness
+from tests.adaptation.synthetic_noise import flight
+from tests.quality.views import pair, unrelated
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_views_of_the_same_places_are_related(seed):
+    found = relatedness(*pair(noise=1.0, seed=seed))
+    assert found.related
+    assert found.test == "pairs"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pictures_that_only_look_alike_are_not(seed):
+    assert not relatedness(*unrelated(seed=seed)).related
+
+
+def test_several_pictures_of_a_place_do_not_make_views_related():
+    queries, _ = pair(views=4, seed=0)
+    _, references = pair(seed=99)
+    assert not relatedness(queries, references).related
+    assert relatedness(*pair(views=4, seed=0)).related
+
+
+def test_noise_is_related_to_nothing():
+    noise = np.random.default_rng(77).normal(size=(80, 48)).astype(np.float32)
+    queries, references = pair()
+    assert not relatedness(noise, references).related
+    assert not relatedness(queries, noise).related
+
+
+def test_the_same_descriptors_get_the_same_strength():
+    assert relatedness(*pair()).strength == relatedness(*pair()).strength
+
+
+def test_a_flight_is_related_to_its_map_and_not_to_one_with_its_tiles_dealt_out_anew():
+    made = flight()
+    found = relatedness(made.frames, made.tiles, made.trajectories)
+    assert found.test == "course"
+    assert found.related
+    dealt = np.random.default_rng(3).permutation(len(made.tiles))
+    assert not relatedness(made.frames, made.tiles[dealt], made.trajectories).related
+
+
+def test_pictures_on_their_own_are_tested_as_pairs():
+    queries, references = pair()
+    alone = Trajectories.of([None] * len(queries), np.zeros((len(references), 2)))
+    assert relatedness(queries, references, alone).test == "pairs"
+
+
+def test_too_few_dimensions_prove_nothing():
+    rows = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
+    assert not relatedness(rows, rows).related
