@@ -2,8 +2,8 @@
 
     python -m benchmarks.ablation --shared ../shared --lake /some/folder
 
-Descriptors are computed once, by the stages of the pipeline. `robust` draws no lots, so what varies are the pictures: five
-runs, each on a random 90 % of the training rows of either view; recipes with a seed take another one in each run. Test pictures
+Descriptors are computed once, by the stages of the pipeline. `robust` draws no lots, so what varies are the images: five
+runs, each on a random 90 % of the training rows of either view; recipes with a seed take another one in each run. Test images
 are resampled for intervals: whole places, and on flights blocks of consecutive frames, whose errors go together.
 """
 
@@ -77,11 +77,11 @@ TASKS = (
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Descriptors of a task, what else may be learned from, and how test pictures hang together.
+    """Descriptors of a task, what else may be learned from, and how test images hang together.
 
     Attributes:
         material: descriptors and questions.
-        trajectories: of the training pictures; None without sequences.
+        trajectories: of the training images; None without sequences.
         truth: row of the right training reference for each training query, -1 where there is none; None: not known.
         clusters: by direction, one number a test query, equal for those that are resampled together.
         is_flight: asked in one direction, in metres too.
@@ -169,11 +169,11 @@ def _truth(lake: Lake, material: Material) -> NDArray[np.int64]:
     return np.array([row.get(place, -1) for place in queries.tolist()], np.int64)
 
 
-def _clusters(examination: Examination, pictures: Mapping[str, Mapping[str, Any]], is_flight: bool) -> NDArray[np.int64]:
+def _clusters(examination: Examination, images: Mapping[str, Mapping[str, Any]], is_flight: bool) -> NDArray[np.int64]:
     side = examination.question.queries
     if not is_flight or side.view.is_reference:
         return np.unique([str(place) for place in side.places], return_inverse=True)[1]
-    order = np.argsort([pictures[image]["uri"] for image in side.image_ids])  # frames are numbered with leading zeros
+    order = np.argsort([images[image]["uri"] for image in side.image_ids])  # frames are numbered with leading zeros
     blocks = np.empty(len(order), np.int64)
     blocks[order] = np.arange(len(order)) // FRAMES_A_BLOCK
     return blocks
@@ -189,7 +189,7 @@ def interval(gains: NDArray[np.float64], clusters: NDArray[np.int64]) -> tuple[f
 
 
 def measure(task: Task, bench: Bench) -> dict[str, Any]:
-    """All rows of a task's tables: figures with all pictures and over the runs, gains over the baselines with intervals."""
+    """All rows of a task's tables: figures with all images and over the runs, gains over the baselines with intervals."""
     outcomes: dict[str, list[Outcomes]] = {}
     for variant in variants():
         if (variant.needs_truth and bench.truth is None) or (variant.needs_trajectories and bench.trajectories is None):

@@ -132,7 +132,7 @@ def _em(
     prepare: Callable[[Float32Array, Float32Array], Standardised] = standardise.fit,
     knows: bool = False,
 ) -> DescriptorTransform:
-    """`robust.learn` for pictures on their own, without its self-check, taken apart."""
+    """`robust.learn` for images on their own, without its self-check, taken apart."""
     statistics = prepare(queries, references)
     z_query, z_reference = statistics.transform_query(queries), statistics.transform_reference(references)
     expectation = robust.Reciprocal(CONFIG.model_copy(update={"hubness_neighbours": neighbours}))

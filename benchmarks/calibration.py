@@ -3,7 +3,7 @@
     python -m benchmarks.calibration --lake FOLDER [--synthetic 130] [--check]
 
 Built-in worlds (`cvgl.experiments.judgement_worlds.CALIBRATION`), each under six corruptions, and worlds of the two-covariance
-family, each under two. No real picture has a part in it. `--check` only tells how the calibration that is there does on the
+family, each under two. No real image has a part in it. `--check` only tells how the calibration that is there does on the
 worlds that are kept for tests. Rows are kept in the lake, so that a run that was killed goes on.
 """
 

@@ -3,7 +3,7 @@
     python -m benchmarks.choice --lake FOLDER [--synthetic 80]
 
 Built-in worlds of the calibration and of the tests (`cvgl.experiments.judgement_worlds`) and worlds of the two-covariance
-family, each as it is and with less to learn from (`judgement_cases.trainings`). No real picture has a part in it. What is
+family, each as it is and with less to learn from (`judgement_cases.trainings`). No real image has a part in it. What is
 presumed at which strength of relatedness was read off the calibration's worlds. Rows are kept in the lake, so that a run
 that was killed goes on.
 """

@@ -56,13 +56,13 @@ class EarlyExit:
 
 
 def small_on_the_cpu() -> EarlyExit:
-    """A ViT-Ti of 40 blocks in float32: 4 pictures of 224 x 224."""
+    """A ViT-Ti of 40 blocks in float32: 4 images of 224 x 224."""
     arguments = {"depth": BLOCKS}
     return _measure("vit_tiny_patch16_224", arguments, 224, 4, torch.device("cpu"), Precision.FLOAT32, matrix=2048, rounds=11)
 
 
 def giant_on_the_gpu() -> EarlyExit | None:
-    """ViT-g/14 of DINOv2, the paper's model, in bfloat16: 64 pictures of 252 x 252. None without a CUDA device."""
+    """ViT-g/14 of DINOv2, the paper's model, in bfloat16: 64 images of 252 x 252. None without a CUDA device."""
     if not torch.cuda.is_available():
         return None
     arguments = {"img_size": 252}
@@ -81,18 +81,18 @@ def _measure(
 ) -> EarlyExit:
     whole, model = (_build(name, arguments, device) for _ in range(2))
     ours = FacetPooling(model, (BLOCK,), Facet.VALUE, Pooling.GEM, 3.0).eval().to(device)
-    pictures = torch.randn(batch, 3, size, size, device=device)
+    images = torch.randn(batch, 3, size, size, device=device)
 
     def run(network: torch.nn.Module) -> Callable[[], None]:
         def forward() -> None:
             with torch.inference_mode(), apply_precision(device, precision):
-                network(pictures)
+                network(images)
             _wait(device)
 
         return forward
 
     times = compare(name, "", run(whole), run(ours), rounds)
-    operations = _operations(ours, pictures[:1]) * batch
+    operations = _operations(ours, images[:1]) * batch
     return EarlyExit(
         name=f"{name}, {BLOCKS} blocks, {batch} x {size} x {size}, {precision}",
         device=torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} thread(s)",
@@ -101,7 +101,7 @@ def _measure(
         ratio=times.ratio,
         low=times.low,
         high=times.high,
-        flops_ratio=_operations(whole, pictures[:1]) * batch / operations,
+        flops_ratio=_operations(whole, images[:1]) * batch / operations,
         images_per_second=batch / times.floor_s,
         share_of_peak=operations / times.floor_s / _matrix_peak(device, precision, matrix),
     )
@@ -116,13 +116,13 @@ def _build(name: str, arguments: dict[str, Any], device: torch.device) -> Any:
     return model
 
 
-def _operations(network: torch.nn.Module, pictures: torch.Tensor) -> int:
+def _operations(network: torch.nn.Module, images: torch.Tensor) -> int:
     """Operations of all matrix products of one pass, attention included (a product and a sum are two)."""
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # fused attention is not counted everywhere
         counter = stack.enter_context(FlopCounterMode(display=False))
-        network(pictures)
+        network(images)
     total: int = counter.get_total_flops()
     return total
 

@@ -14,7 +14,7 @@ from cvgl.retrieval import evaluate
 
 DIMENSION = 2048
 LARGE_GALLERY, LARGE_QUERIES, TIMED_QUERIES = 161_000, 4_000, 2_000
-PLACES = 701  # with a drone picture
+PLACES = 701  # with a drone image
 PART_ROWS = 1_000
 LIMIT_GIB = 3.0
 

@@ -19,7 +19,7 @@ from cvgl.stages.extraction.stage import extract
 from cvgl.stages.ingest import ingest
 from cvgl.types import View
 
-PICTURES, SIDE, BATCH = 256, 512, 32
+IMAGES, SIDE, BATCH = 256, 512, 32
 
 
 def overlapped_decoding() -> Ratio:
@@ -29,7 +29,7 @@ def overlapped_decoding() -> Ratio:
 
 
 def _measure(folder: Path) -> Ratio:
-    paths = _write_pictures(folder / "source")
+    paths = _write_images(folder / "source")
     lake = Lake.at(folder / "lake")
     images = ingest(IngestConfig(source=str(folder / "source"), dataset="pictures"), lake).ref
     embedder = backbones.load(BackboneConfig(), Device.CPU, Precision.FLOAT32)
@@ -39,18 +39,18 @@ def _measure(folder: Path) -> Ratio:
         extract(images, ExtractConfig(batch_size=BATCH), lake)
 
     def in_turn() -> None:
-        for start in range(0, PICTURES, BATCH):
+        for start in range(0, IMAGES, BATCH):
             describe([open_rgb(path) for path in paths[start : start + BATCH]], embedder, View.SATELLITE)
 
-    name = f"extract {PICTURES} JPEGs of {SIDE} x {SIDE}, hashed, verified and stored"
+    name = f"extract {IMAGES} JPEGs of {SIDE} x {SIDE}, hashed, verified and stored"
     return compare(name, "decoding and embedding in turn, nothing stored", ours, in_turn, rounds=3)
 
 
-def _write_pictures(source: Path) -> list[Path]:
+def _write_images(source: Path) -> list[Path]:
     rng = np.random.default_rng(0)
     (source / "satellite").mkdir(parents=True)
     paths = []
-    for number in range(PICTURES):
+    for number in range(IMAGES):
         cells = Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
         paths.append(source / "satellite" / f"{number:04d}.jpg")
         cells.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(paths[-1], quality=90)

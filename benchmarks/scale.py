@@ -1,4 +1,4 @@
-"""What a plan for millions of references is made of, measured a picture, a descriptor and a row at a time: docs/scale.md.
+"""What a plan for millions of references is made of, measured an image, a descriptor and a row at a time: docs/scale.md.
 
     OMP_NUM_THREADS=1 python -m benchmarks.scale [--weights FOLDER] [PART ...]
 
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.extraction import _write_pictures
+from benchmarks.extraction import _write_images
 from benchmarks.measure import peak_gib
 from cvgl import backbones
 from cvgl.config import BackboneConfig, Device, ExtractConfig, IngestConfig, Precision
@@ -34,7 +34,7 @@ MODELS = {  # by the file of their weights
     "vit_tiny_patch16_224": "vit_tiny_patch16_224.safetensors",
     "swin_tiny_patch4_window7_224": "swin_tiny_stage3.safetensors",
 }
-PICTURES = 64  # of the 256 that the extraction benchmark writes: 512 x 512 JPEGs
+IMAGES = 64  # of the 256 that the extraction benchmark writes: 512 x 512 JPEGs
 ROWS = (50_000, 200_000)
 REFERENCES, QUERIES, DIMENSION, INTRINSIC = 200_000, 500, 256, 48
 
@@ -46,10 +46,10 @@ def _core_seconds(work: Callable[..., object], *arguments: object) -> float:
 
 
 def extraction(weights: Path | None) -> Iterator[Line]:
-    """Pictures a core-second: reading, checking, decoding, the model, storing."""
+    """Images a core-second: reading, checking, decoding, the model, storing."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        for path in _write_pictures(root / "source")[PICTURES:]:
+        for path in _write_images(root / "source")[IMAGES:]:
             path.unlink()
         lake = Lake.at(root / "lake")
         images = ingest(IngestConfig(source=str(root / "source"), dataset="pictures"), lake).ref
@@ -61,20 +61,20 @@ def extraction(weights: Path | None) -> Iterator[Line]:
             backbone = BackboneConfig(name=name, checkpoint=None if checkpoint is None else str(checkpoint))
             config = ExtractConfig(backbone=backbone, device=Device.CPU, workers=1)
             embedder = backbones.load(backbone, Device.CPU, Precision.FLOAT32)
-            embedder.embed(np.zeros((2, *embedder.prepare(_picture()).shape), np.float32))  # its libraries are loaded now
+            embedder.embed(np.zeros((2, *embedder.prepare(_image()).shape), np.float32))  # its libraries are loaded now
             loading = _core_seconds(backbones.load, backbone, Device.CPU, Precision.FLOAT32)
             seconds = _core_seconds(extract, images, config, lake) - loading
             yield {
                 "part": "extraction",
                 "model": name,
                 "dimension": embedder.dimension,
-                "pictures": PICTURES,
-                "core_seconds_a_picture": round(seconds / PICTURES, 4),
-                "pictures_a_core_second": round(PICTURES / seconds, 1),
+                "pictures": IMAGES,
+                "core_seconds_a_picture": round(seconds / IMAGES, 4),
+                "pictures_a_core_second": round(IMAGES / seconds, 1),
             }
 
 
-def _picture() -> Any:
+def _image() -> Any:
     from PIL import Image
 
     return Image.new("RGB", (512, 512))
@@ -166,7 +166,7 @@ def shard(weights: Path | None) -> Iterator[Line]:
     """Memory of a process that describes one shard of 1 and of 8: what the rest of the dataset adds to it."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source"
-        _write_pictures(source)
+        _write_images(source)
         ingest(IngestConfig(source=str(source), dataset="pictures"), Lake.at(folder))
         for shards in (8, 1):
             features = Path(folder) / "features"

@@ -25,13 +25,13 @@ from cvgl.types import View
 
 SEASONS = (Season.SUMMER, Season.AUTUMN, Season.WINTER)
 SHARES = (0.1, 0.2, 0.35)
-PICTURES = 60  # of each side
+IMAGES = 60  # of each side
 MEASURES: dict[str, QualityMeasure] = {"halves": split_half_agreement, "predicted R@1": predicted_recall}
 
 
 @dataclass(frozen=True, slots=True)
 class Town:
-    """Frozen descriptors of a town: tiles by place, and drone pictures by season, with the place that each shows."""
+    """Frozen descriptors of a town: tiles by place, and drone images by season, with the place that each shows."""
 
     tiles: NDArray[np.float32]
     drone: dict[Season, NDArray[np.float32]]
@@ -77,10 +77,10 @@ def changes(town: Town, seed: int, splits: int) -> Iterator[tuple[str, Season, Q
         summer = town.drone[Season.SUMMER][np.isin(town.places[Season.SUMMER], known)]
         champion = adapt(summer, town.tiles, config=AdaptConfig(recipe="robust"))
         references = champion.transform_reference(town.tiles)
-        before = champion.transform_query(summer[rng.permutation(len(summer))[:PICTURES]])
+        before = champion.transform_query(summer[rng.permutation(len(summer))[:IMAGES]])
         for season in SEASONS:
             new = town.drone[season][~np.isin(town.places[season], known)]
-            after = champion.transform_query(new[rng.permutation(len(new))[:PICTURES]])
+            after = champion.transform_query(new[rng.permutation(len(new))[:IMAGES]])
             for name, measure in MEASURES.items():
                 found = quality_change(before, after, references, measure)
                 if found is not None:

@@ -1,4 +1,4 @@
-"""cvgl tells where a picture was taken, and learns to do so from unlabelled imagery alone.
+"""cvgl tells where an image was taken, and learns to do so from unlabelled imagery alone.
 
     from cvgl import adapt, evaluate
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-IMAGE_ID_LENGTH = 32  # 128 bits: a collision among 10^9 pictures has probability 10^-21
+IMAGE_ID_LENGTH = 32  # 128 bits: a collision among 10^9 images has probability 10^-21
 SHORT = 16
 
 
@@ -22,7 +22,7 @@ def sha256_file(path: Path) -> str:
 
 
 def image_id(data: bytes) -> str:
-    """The id of a picture is a hash of its file's bytes, so one picture under two names is one picture."""
+    """The id of an image is a hash of its file's bytes, so one image under two names is one picture."""
     return sha256_bytes(data)[:IMAGE_ID_LENGTH]
 
 

@@ -1,7 +1,7 @@
 """The Arrow schema of every table in the lake, declared before anything writes one.
 
 Positions: a satellite picture's position is the map's own data and lives in `IMAGES`. The position of a drone or street
-picture is what the system has to find; where it is known (EXIF, a CSV), it is ground truth and lives in `GROUND_TRUTH`,
+image is what the system has to find; where it is known (EXIF, a CSV), it is ground truth and lives in `GROUND_TRUTH`,
 which nothing on the training, selection or inference path reads.
 """
 
@@ -27,7 +27,7 @@ IMAGES = pa.schema(
         pa.field("height", pa.int32(), nullable=False),
         *_POSITION,  # of references only; null for other views
         pa.field("captured_at", pa.timestamp("us", tz="UTC")),
-        pa.field("sequence", pa.string()),  # pictures of one flight or walk
+        pa.field("sequence", pa.string()),  # images of one flight or walk
         pa.field("batch", pa.string(), nullable=False),  # the file that this row is in
     ]
 )
@@ -35,7 +35,7 @@ IMAGES = pa.schema(
 GROUND_TRUTH = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
-        pa.field("location_id", pa.string()),  # pictures with the same one show the same place
+        pa.field("location_id", pa.string()),  # images with the same one show the same place
         *_POSITION,  # where a query was really taken
     ]
 )
@@ -51,7 +51,7 @@ QUARANTINE = pa.schema(
 TOMBSTONES = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
-        pa.field("uri", pa.string(), nullable=False),  # the file that was deleted, or holds another picture now
+        pa.field("uri", pa.string(), nullable=False),  # the file that was deleted, or holds another image now
         pa.field("view", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),  # deleted or replaced
         pa.field("through", pa.string(), nullable=False),  # rows of the images table up to this batch are hidden
@@ -66,8 +66,8 @@ DECISIONS = pa.schema(
         pa.field("verdict", pa.string(), nullable=False),  # adapt, skip or ask
         pa.field("reason", pa.string(), nullable=False),  # a sentence for a person
         pa.field("champion", pa.string()),  # the run that served; null: none
-        pa.field("compared_with", pa.string(), nullable=False),  # which pictures stood for what the champion knows
-        pa.field("n_new", pa.int64(), nullable=False),  # training pictures that the champion has not learned from
+        pa.field("compared_with", pa.string(), nullable=False),  # which images stood for what the champion knows
+        pa.field("n_new", pa.int64(), nullable=False),  # training images that the champion has not learned from
         pa.field("n_new_references", pa.int64(), nullable=False),
         pa.field("n_forgotten", pa.int64(), nullable=False),
         pa.field("view", pa.string()),  # with the largest effect; null: no test was made
@@ -127,7 +127,7 @@ METRICS = pa.schema(
     [
         pa.field("run", pa.string(), nullable=False),
         pa.field("dataset", pa.string(), nullable=False),
-        pa.field("stage", pa.string(), nullable=False),  # cvgl.types.Stage
+        pa.field("stage", pa.string(), nullable=False),  # cvgl.types.Representation
         pa.field("direction", pa.string(), nullable=False),
         pa.field("protocol", pa.string(), nullable=False),
         pa.field("protocol_hash", pa.string(), nullable=False),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from cvgl.errors import LakeError
-from cvgl.types import Stage
+from cvgl.types import Representation
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +28,7 @@ class MetricSummary(BaseModel):
         median_m: median distance in metres from the first answer to the true position; none without positions.
         within_m: share of the queries with a known distance whose first answer lies within so many metres.
         n_queries: queries with a known place: what the rates divide by.
-        n_gallery: pictures ranked.
+        n_gallery: images ranked.
         most_right: the largest number of right answers of a query; up to 1, both kinds of average precision convert into each
             other; None where it was not recorded.
         rows_digest: hash of the evaluated queries and gallery with their places; equal hashes mean the same questions.
@@ -37,7 +37,7 @@ class MetricSummary(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    stage: Stage
+    stage: Representation
     direction: str
     protocol: str
     protocol_hash: str

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class View(StrEnum):
-    """From where a picture was taken. Satellite pictures are the references; the others are what has to be placed."""
+    """From where an image was taken. Satellite images are the references; the others are what has to be placed."""
 
     DRONE = "drone"
     GROUND = "ground"
@@ -29,14 +29,14 @@ class View(StrEnum):
 
 
 class Subset(StrEnum):
-    """What a picture may be used for; one picture can be in several (a map serves adaptation and test)."""
+    """What an image may be used for; one image can be in several (a map serves adaptation and test)."""
 
     TRAIN = "train"  # adaptation without labels
     QUERY = "query"  # asked for in evaluation
     GALLERY = "gallery"  # searched in evaluation and localisation
 
 
-class Stage(StrEnum):
+class Representation(StrEnum):
     """Which descriptors a figure belongs to."""
 
     FROZEN = "frozen"  # the foundation model as it is
@@ -44,14 +44,14 @@ class Stage(StrEnum):
     ADAPTED = "adapted"  # through the learned adapter: what decides about a model
     ADAPTED_CORRECTED = "adapted-corrected"  # and hubness corrected at query time, where the adapter can
     ADAPTED_RERANKED = "adapted-reranked"  # adapted, and the answers re-ranked by k-reciprocal neighbours, where asked for
-    ADAPTED_WINDOW = "adapted-window"  # adapted, and each picture placed with those just before it in its sequence
+    ADAPTED_WINDOW = "adapted-window"  # adapted, and each image placed with those just before it in its sequence
 
 
 @dataclass(frozen=True, slots=True)
 class Direction:
     """A retrieval direction such as drone_to_satellite.
 
-    "Query" and "gallery" are roles in an evaluation. They are not the two sides of an adapter: a satellite picture goes
+    "Query" and "gallery" are roles in an evaluation. They are not the two sides of an adapter: a satellite image goes
     through the adapter's reference side in both directions.
     """
 
@@ -81,7 +81,7 @@ class ArtifactRef:
 
 @runtime_checkable
 class Embedder(Protocol):
-    """A frozen model f0 that turns pictures into global descriptors (Li et al. 2024, Section III-C)."""
+    """A frozen model f0 that turns images into global descriptors (Li et al. 2024, Section III-C)."""
 
     @property
     def dimension(self) -> int:
@@ -94,7 +94,7 @@ class Embedder(Protocol):
         ...
 
     def prepare(self, image: Image) -> Float32Array:
-        """One RGB picture -> float32 (3, H, W) model input. Called from several threads at once."""
+        """One RGB image -> float32 (3, H, W) model input. Called from several threads at once."""
         ...
 
     def embed(self, batch: Float32Array) -> Float32Array:
@@ -104,10 +104,10 @@ class Embedder(Protocol):
 
 @runtime_checkable
 class ViewDependentEmbedder(Protocol):
-    """An `Embedder` that does with a picture what its view asks for: another network, or another kind of input."""
+    """An `Embedder` that does with an image what its view asks for: another network, or another kind of input."""
 
     def for_view(self, view: View) -> Embedder:
-        """The embedder for pictures of a view; all have the same dimension and identity.
+        """The embedder for images of a view; all have the same dimension and identity.
 
         Raises:
             ModelError: the model was not made for this view.

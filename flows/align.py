@@ -19,7 +19,7 @@ def align(
     Args:
         dataset: name of the dataset in the lake.
         extract: the frozen model, and what of the alignment is given.
-        config: which candidates are tried, on how many pictures, at which cost.
+        config: which candidates are tried, on how many images, at which cost.
         lake: folder that holds everything.
     """
     root = Lake.at(lake)

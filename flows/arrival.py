@@ -162,14 +162,14 @@ def _finish(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
 
 
 def _step(batch: Batch, config: ArrivalConfig, lake: Lake) -> Batch:
-    """One step; where descriptors turn out to be damaged, once more after their pictures were described again."""
+    """One step; where descriptors turn out to be damaged, once more after their images were described again."""
     try:
         return _STEPS[batch.state](batch, config, lake)
     except LakeError as error:
         settings = damaged_extraction(lake, batch)
         if settings is None:
             raise
-        logger.warning("batch %s: %s; the pictures are described again", batch.batch, error.what)
+        logger.warning("batch %s: %s; the images are described again", batch.batch, error.what)
         _extract(batch, settings.model_copy(update=running_settings(config.extract)), config, lake)
         return _STEPS[batch.state](batch, config, lake)
 

@@ -56,7 +56,7 @@ class RunOutcome(BaseModel):
         metrics: figures by descriptors, direction and protocol; empty without labels.
         alignment: how the views were aligned before they were described, and why; empty where that was not chosen.
         images: how many were ingested and quarantined.
-        views: for each view of the source, how many pictures have a position, from what, and in which CRS.
+        views: for each view of the source, how many images have a position, from what, and in which CRS.
         passed_over: what of the source was not looked at.
         seconds: by stage.
         skipped: stages that found their work done.

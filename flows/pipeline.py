@@ -1,4 +1,4 @@
-"""From a folder of unlabelled pictures to a registered adapter, as Section III of Li et al. 2024 tells it."""
+"""From a folder of unlabelled images to a registered adapter, as Section III of Li et al. 2024 tells it."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def pipeline(config: RunConfig) -> RunOutcome:
     lake, took = config.lake, Clock()
     with tags(config.dataset, config.extract.backbone.name, f"seed-{config.adapt.seed}"):
         recover(config.dataset, config.registry, Lake.at(lake))  # what a process that died has left between map and registry
-        with took("ingest"):  # drone and satellite pictures; no pairs, no labels
+        with took("ingest"):  # drone and satellite images; no pairs, no labels
             images = ingest(config.ingest, lake)
         alignment, extraction = None, config.extract
         if config.align.enabled:
-            with took("align"):  # which part of a picture, at which headings, shows what a tile shows: chosen without labels
+            with took("align"):  # which part of an image, at which headings, shows what a tile shows: chosen without labels
                 choice = config.align.model_copy(update={"query_view": config.align.query_view or config.adapt.query_view})
                 alignment = align(config.dataset, config.extract, choice, lake)
                 extraction = alignment.config

@@ -22,7 +22,7 @@ def register(
     lake: str = DEFAULT_LAKE,
 ) -> RegisterOutcome:
     """Stores an evaluated run in the registry; it becomes the champion if it is better than the one there is with confidence,
-    by labels where there are some, or without them on pictures that neither has learned from.
+    by labels where there are some, or without them on images that neither has learned from.
 
     Args:
         run: name of the run.

@@ -54,7 +54,7 @@ def _take_in(source: SourceConfig, lake: str) -> None:
 
 
 def _attempt(one: Measurable, lake: str) -> list[Finished]:
-    """With the pictures as they are given and, where that is asked for, with an alignment that is chosen."""
+    """With the images as they are given and, where that is asked for, with an alignment that is chosen."""
     try:
         outcomes = _measured(one.source.dataset, one.config.backbones[0], one.config, lake)
     except CvglError as error:
@@ -63,7 +63,7 @@ def _attempt(one: Measurable, lake: str) -> list[Finished]:
 
 
 def _measured(dataset: str, backbone: BackboneConfig, config: ReproduceConfig, lake: str) -> list[ReproduceOutcome]:
-    """With the pictures as they are given, and with the alignment that is chosen, if one is to be chosen."""
+    """With the images as they are given, and with the alignment that is chosen, if one is to be chosen."""
     root, extraction = Lake.at(lake), config.extraction(backbone)
     outcomes = [measure(extract(dataset, extraction, lake).ref, config, root)]
     if config.align.enabled:

@@ -17,7 +17,7 @@ from tasks.stage import stage_task
 
 @stage_task("align", run_name="align {images.name} with {extract.backbone.name}")
 def align(images: ArtifactRef, extract: ExtractConfig, config: AlignConfig, lake: Lake) -> AlignOutcome:
-    """Tries candidates on a sample of the training pictures; see `cvgl.stages.alignment.stage`."""
+    """Tries candidates on a sample of the training images; see `cvgl.stages.alignment.stage`."""
     name = extract.backbone.name
     with observed(artifact_key("align", images.name, name), f"aligning the views of {images.name}") as progress:
         outcome = run_stage(images, extract, config, lake, progress)

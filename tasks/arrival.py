@@ -81,7 +81,7 @@ def announce(config: ArrivalConfig, lake: Lake) -> tuple[str, ...]:
 @stage_task("take-in", run_name="take in {batch.batch}")
 def take_in(batch: Batch, config: ArrivalConfig, lake: Lake) -> IntakeOutcome:
     """Ingests a batch and sets its tombstones; see `cvgl.arrival.intake.take_in`."""
-    with observed(artifact_key("ingest", batch.dataset), f"reading pictures of batch {batch.batch}") as progress:
+    with observed(artifact_key("ingest", batch.dataset), f"reading images of batch {batch.batch}") as progress:
         outcome = run_intake(batch, config, lake, progress)
     counted = outcome.counts()
     notes = "".join(f"\n- {prose(note)}" for note in outcome.notes)
@@ -159,7 +159,7 @@ def batch_rows(known: Iterable[Batch]) -> list[dict[str, str | int]]:
             "state": str(batch.state),
             "files": batch.n_files,
             "removed": batch.n_removed,
-            "new pictures": str(batch.ingest.get("new", "")),
+            "new images": str(batch.ingest.get("new", "")),
             "refused": str(batch.ingest.get("quarantined", "")),
             "decision": batch.verdict,
             "run": batch.run,

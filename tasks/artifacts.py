@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cvgl.summary import MetricSummary
 
-INLINE_LIMIT = 400_000  # bytes of a picture that is put into the artifact itself; the server stores it in its database
+INLINE_LIMIT = 400_000  # bytes of an image that is put into the artifact itself; the server stores it in its database
 
 
 def artifact_key(*parts: str) -> str:
@@ -72,8 +72,8 @@ def metrics_markdown(summaries: Sequence[MetricSummary]) -> str:
     return head + "".join("\n| " + " | ".join(str(value) for value in row.values()) + " |" for row in rows)
 
 
-def inline_picture(path: Path) -> str | None:
-    """A picture as a data URL, which a page shows without asking any other server; None when it is too large for that."""
+def inline_image(path: Path) -> str | None:
+    """An image as a data URL, which a page shows without asking any other server; None when it is too large for that."""
     if path.stat().st_size > INLINE_LIMIT:
         return None
     kind = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}[path.suffix]

@@ -10,7 +10,7 @@ from tasks.extract import extract
 
 
 def describe_for(champion: str, challenger: str, lake: Lake) -> None:
-    """Describes, with the champion's frozen model, the pictures that it lacks; nothing where both have the same one.
+    """Describes, with the champion's frozen model, the images that it lacks; nothing where both have the same one.
 
     Args:
         champion: run that serves.

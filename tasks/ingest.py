@@ -1,4 +1,4 @@
-"""Taking pictures in, as a Prefect task."""
+"""Taking images in, as a Prefect task."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ QUARANTINE_ROWS = 200  # of a table artifact: more is for `cvgl query`
 
 @stage_task("ingest", run_name="ingest {config.dataset}")
 def ingest(config: IngestConfig, lake: Lake) -> IngestOutcome:
-    """Reads the source's new pictures into the lake; see `cvgl.stages.ingest`."""
-    with observed(artifact_key("ingest", config.dataset), f"reading pictures of {config.dataset}") as progress:
+    """Reads the source's new images into the lake; see `cvgl.stages.ingest`."""
+    with observed(artifact_key("ingest", config.dataset), f"reading images of {config.dataset}") as progress:
         outcome = run_stage(config, lake, progress)
     remember(config, lake)
     _publish(outcome, config.dataset, lake)

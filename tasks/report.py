@@ -10,7 +10,7 @@ from cvgl.lake import Lake
 from cvgl.reporting.report import ReportOutcome
 from cvgl.reporting.report import report as run_stage
 from cvgl.types import ArtifactRef
-from tasks.artifacts import artifact_key, inline_picture
+from tasks.artifacts import artifact_key, inline_image
 from tasks.progress import observed
 from tasks.stage import stage_task
 
@@ -28,7 +28,7 @@ def report(evaluation: ArtifactRef, lake: Lake, links: Mapping[str, str] | None 
         description="One self-contained HTML page; MLflow shows it too, among the artifacts of the run",
     )
     for figure in sorted(outcome.ref.path.parent.glob("**/*.png")):
-        picture = inline_picture(figure)
-        if picture is not None:
-            create_image_artifact(picture, key=artifact_key("figure", figure.stem, run), description=figure.stem)
+        image = inline_image(figure)
+        if image is not None:
+            create_image_artifact(image, key=artifact_key("figure", figure.stem, run), description=figure.stem)
     return outcome

@@ -47,7 +47,7 @@ def reproduce(
 
 @stage_task("draw-world", run_name="{source.dataset}")
 def draw(source: SourceConfig) -> None:
-    """Draws the pictures of a built-in world that are missing; see `cvgl.experiments.worlds`."""
+    """Draws the images of a built-in world that are missing; see `cvgl.experiments.worlds`."""
     with observed(artifact_key("world", source.dataset), f"drawing {source.dataset}") as progress:
         draw_world(source, progress)
 

@@ -45,7 +45,7 @@ def tell(batch: Batch, lake: Lake) -> None:
     left_out, found, gate = refused(lake, batch), whereabouts(lake, batch), read_decision(lake, batch.run)
     outcome = batch.outcome or str(batch.state)
     counted = ", ".join(f"{name} {count}" for name, count in batch.ingest.items() if count)
-    came = f"{batch.n_files} files of {code(batch.source)}, and {batch.n_removed} went. Pictures: {counted or 'none'}."
+    came = f"{batch.n_files} files of {code(batch.source)}, and {batch.n_removed} went. Images: {counted or 'none'}."
     decided = batch.reason if gate is None else batch.reason.removesuffix(f"; {gate.reason}")
     parts = {
         "What came in": came,
@@ -93,7 +93,7 @@ def show_run(
     try:
         found = places_of(lake, dataset)
         parts = {
-            "What came in": f"{images.new} new pictures, {images.known} known; the dataset holds {images.total}."
+            "What came in": f"{images.new} new images, {images.known} known; the dataset holds {images.total}."
             + "".join(f"\n- {prose(line)}" for line in lines(images.summaries, images.passed_over)),
             "What was refused": _refusals(read_quarantine(lake, dataset).to_pylist()),
             "What was decided, and why": _decisions(alignment, run, lake),
@@ -115,7 +115,7 @@ def _show(dataset: str, heading: str, what: str, parts: Mapping[str, str], found
         create_image_artifact(
             drawn,
             key=artifact_key("map", dataset),
-            description=f"Where pictures lie on the map {found.serving.map} that serves {dataset}",
+            description=f"Where images lie on the map {found.serving.map} that serves {dataset}",
         )
 
 
@@ -161,16 +161,16 @@ def _where(dataset: str, found: Whereabouts | None, lake: Lake, whose: str) -> s
     if page.is_file():
         lines.append(f"report {code(page)}")
     if len(found.answers):
-        lines.append(f"{len(found.answers) + found.left_out} pictures {whose} look like a place on it (see the map)")
+        lines.append(f"{len(found.answers) + found.left_out} images {whose} look like a place on it (see the map)")
     lines.append(f"ask it: {code(f'cvgl localize PICTURE --dataset {dataset} --lake {lake.root}')}")
     return "".join(f"- {line}\n" for line in lines)
 
 
 def _drawn(found: Whereabouts) -> str | None:
-    """The map as a data URL; none where positions are not known, or the picture is too large for an artifact."""
+    """The map as a data URL; none where positions are not known, or the image is too large for an artifact."""
     try:
         where = coordinates([reference.position for reference in found.references])
-    except DataError as error:  # an account goes without its picture
+    except DataError as error:  # an account goes without its image
         logger.warning("the map is not drawn: %s", error.what)
         return None
     if where is None:

@@ -22,8 +22,8 @@ from tasks.progress import observed
 from tasks.stage import stage_task
 
 _PURPOSE = {
-    Runner.RAY: "describe pictures on a Ray cluster (--runner ray)",
-    Runner.DASK: "describe pictures on a Dask cluster (--runner dask)",
+    Runner.RAY: "describe images on a Ray cluster (--runner ray)",
+    Runner.DASK: "describe images on a Dask cluster (--runner dask)",
 }
 
 
@@ -84,7 +84,7 @@ def _share(cluster: ClusterConfig) -> dict[str, float]:
 
 @stage_task("extract-shard", run_name="extract {shard.images.name}, shard {shard.path.stem}")
 def describe_shard(shard: Shard, lake: Lake) -> ShardOutcome:
-    """Describes the pictures of one shard; see `cvgl.stages.extraction.shards`."""
+    """Describes the images of one shard; see `cvgl.stages.extraction.shards`."""
     key = artifact_key("shard", shard.images.name, shard.config.backbone.name, shard.path.stem)
     with observed(key, f"describing shard {shard.path.stem} of {shard.images.name}") as progress:
         return run_stage(shard, lake, progress)

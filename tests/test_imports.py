@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.pictures import university1652
+from tests.data.images import university1652
 
 HEAVY = ["torch", "timm", "faiss", "duckdb", "matplotlib", "sklearn", "pandas", "prefect", "mlflow", "pyarrow", "numpy"]
 BARE_NODE_LACKS = [
@@ -72,7 +72,7 @@ def test_library_imports_on_a_bare_node(use: str) -> None:
 
 def test_the_whole_line_runs_on_a_bare_node(tmp_path: Path) -> None:
     source = university1652(tmp_path / "pictures", train=6, test=4)
-    picture = next((source / "test" / "query_drone").rglob("*.jpeg"))
+    image = next((source / "test" / "query_drone").rglob("*.jpeg"))
     code = f"""
 from pathlib import Path
 from cvgl.config import AdaptConfig, EvaluateConfig, ExtractConfig, IngestConfig
@@ -88,7 +88,7 @@ images = ingest(IngestConfig(source={str(source)!r}, dataset="bare"), lake).ref
 features = extract(images, ExtractConfig(), lake).ref
 adapter = adapt(features, AdaptConfig(recipe="paper-standardised", iterations=2, dimension=None), lake).ref
 figures = evaluate(adapter, EvaluateConfig(), lake).metrics
-[placement] = localize([Path({str(picture)!r})], "bare", lake, run=adapter.name)
+[placement] = localize([Path({str(image)!r})], "bare", lake, run=adapter.name)
 print(len(figures), placement.placed)
 """
     assert run_python(f"{ABSENT}\n{code}").splitlines()[-1] == "6 True"  # three stages in two directions

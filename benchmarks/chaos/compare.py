@@ -23,7 +23,7 @@ _PREDICTED = ("predicted_seconds", "predicted_bytes")  # of a decision: what ear
 def lakes(one: Lake, other: Lake) -> list[str]:
     """What differs, a line each; nothing where every table, adapter, evaluation, batch and map is the same, byte by byte.
 
-    Descriptors are compared picture by picture, as a part that was damaged may have been written anew together with others.
+    Descriptors are compared image by image, as a part that was damaged may have been written anew together with others.
     """
     ours, theirs = _files(one), _files(other)
     differ = [f"only in one: {name}" for name in sorted(ours.keys() ^ theirs.keys())]
@@ -41,7 +41,7 @@ def compared(lake: Lake) -> int:
 
 
 def lost_and_duplicated(lake: Lake, dataset: str, came: set[str]) -> tuple[int, int]:
-    """Pictures that came and are not there or have no descriptor, and those that were counted more than once."""
+    """Images that came and are not there or have no descriptor, and those that were counted more than once."""
     wanted = {sha256[:IMAGE_ID_LENGTH] for sha256 in came}
     rows = [one for name in image_batches(lake, dataset) for one in _ids(lake.images(dataset) / f"{name}.parquet")]
     described = [one for part in _parts(lake) for one in _ids(part)]

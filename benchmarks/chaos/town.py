@@ -60,7 +60,7 @@ class Town:
         return f"flight-{flight:02d} has come"
 
     def contents(self) -> set[str]:
-        """Hashes of the pictures that have ever come, deleted ones among them."""
+        """Hashes of the images that have ever come, deleted ones among them."""
         flights = range(self.arrived - self.arrived // 3)
         files = [path for flight in flights for path in self._files(flight)]
         return {sha256_file(path) for path in files}

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.hostile.crs import try_crs
+from benchmarks.hostile.images import try_images
 from benchmarks.hostile.lake_files import try_lake_files
 from benchmarks.hostile.memory import try_memory
-from benchmarks.hostile.pictures import try_pictures
 from benchmarks.hostile.side_files import try_side_files
 from benchmarks.hostile.tally import Tally
 
@@ -36,7 +36,7 @@ BEGIN, END = "<!-- hostile: begin -->", "<!-- hostile: end -->"
 LIMIT_GIB, PEAK_GIB = 4, 2.0
 # Name, what tries it, and its share of the inputs that are asked for; at least one whole round of each.
 FAMILIES: Mapping[str, tuple[Callable[[Path, int, int], Tally], float]] = {
-    "pictures": (try_pictures, 0.65),
+    "pictures": (try_images, 0.65),
     "side_files": (try_side_files, 0.27),
     "lake_files": (try_lake_files, 0.05),
     "memory": (try_memory, 0.0048),

@@ -2,7 +2,7 @@
 
     python -m benchmarks.hostile.crs --seed 0
 
-Tiles and pictures are laid out in the code's own area of use, so many metres apart along a geodesic of its own ellipsoid, and
+Tiles and images are laid out in the code's own area of use, so many metres apart along a geodesic of its own ellipsoid, and
 brought into the CRS by pyproj alone. That is the truth; none of cvgl's functions has a part in it.
 """
 
@@ -30,7 +30,7 @@ from cvgl.retrieval.positions import positions_of
 
 WITHIN = 0.01
 TILES = 10
-WHOLE_LINES = 12  # of which tiny pictures are ingested and evaluated
+WHOLE_LINES = 12  # of which tiny images are ingested and evaluated
 _TRIES = 20  # places in a code's area of use
 _DIMENSION = 12
 
@@ -46,7 +46,7 @@ class CrsResult:
         refused: by the reason in a few words.
         no_truth: codes for which PROJ computes no position in their own area of use, so that there is nothing to compare.
         wrong: sentences; there must be none.
-        whole_lines: codes of `agreed` that went from pictures and a manifest to an evaluation's `median_m` besides.
+        whole_lines: codes of `agreed` that went from images and a manifest to an evaluation's `median_m` besides.
         worst: largest relative error of a median that agreed.
         seconds: of it all.
     """
@@ -64,7 +64,7 @@ class CrsResult:
     def __str__(self) -> str:
         lines = [
             f"{self.tried} EPSG codes, seed {self.seed}: {self.agreed} agreed (worst {100 * self.worst:.3f} %),"
-            f" {sum(self.refused.values())} refused, {len(self.wrong)} wrong; {self.whole_lines} from pictures to median_m;"
+            f" {sum(self.refused.values())} refused, {len(self.wrong)} wrong; {self.whole_lines} from images to median_m;"
             f" {self.seconds:.0f} s"
         ]
         lines += [f"  refused: {reason}: {count}" for reason, count in self.refused.most_common()]
@@ -74,7 +74,7 @@ class CrsResult:
 
 @dataclass(frozen=True)
 class _Site:
-    """Tiles and one picture of each, x and y (n, 2) in a CRS, and the true metres (n,) between them."""
+    """Tiles and one image of each, x and y (n, 2) in a CRS, and the true metres (n,) between them."""
 
     crs: str
     tiles: NDArray[np.float64]
@@ -137,13 +137,13 @@ def _site(code: str, bounds: tuple[float, float, float, float], rng: np.random.G
         across, up, _ = geod.fwd(*_full(longitude, latitude), np.arange(TILES) * 360 / TILES, rng.uniform(900, 3000, TILES))
         metres = rng.uniform(5, 150, TILES)
         there = geod.fwd(across, up, rng.uniform(0, 360, TILES), metres)
-        tiles, pictures = (
+        tiles, images = (
             np.stack(to_crs.transform(np.asarray(a) / unit, np.asarray(b) / unit), axis=1) for a, b in ((across, up), there[:2])
         )
         returned = np.stack(back.transform(*tiles.T), axis=1) * unit
         turns = np.abs((returned[:, 0] - across + 180) % 360 - 180)
-        if np.isfinite([tiles, pictures]).all() and max(turns.max(), np.abs(returned[:, 1] - up).max()) < 1e-7:
-            return _Site(code, tiles, pictures, metres)
+        if np.isfinite([tiles, images]).all() and max(turns.max(), np.abs(returned[:, 1] - up).max()) < 1e-7:
+            return _Site(code, tiles, images, metres)
     return None
 
 
@@ -155,10 +155,10 @@ def _measured(site: _Site) -> float:
     """The median by what ingestion stores and evaluation computes."""
     rows = [_stored(x, y, site.crs) for x, y in [*site.tiles, *site.pictures]]
     both = positions_of(rows)
-    tiles, pictures = both.take(range(TILES)), both.take(range(TILES, 2 * TILES))
-    if pictures.nearest(tiles).tolist() != list(range(TILES)):
+    tiles, images = both.take(range(TILES)), both.take(range(TILES, 2 * TILES))
+    if images.nearest(tiles).tolist() != list(range(TILES)):
         return float("nan")
-    return float(np.median(pictures.distance_m(tiles)))
+    return float(np.median(images.distance_m(tiles)))
 
 
 def _stored(x: float, y: float, crs: str) -> dict[str, Any]:
@@ -177,25 +177,25 @@ def _compare(site: _Site, median: float, result: CrsResult, *, counts: bool = Tr
 
 
 def _evaluated(site: _Site) -> float:
-    """`median_m` of frozen descriptors that place every picture at its own tile, from files to figures."""
+    """`median_m` of frozen descriptors that place every image at its own tile, from files to figures."""
     from cvgl.config import EvaluateConfig, IngestConfig
     from cvgl.evaluation.evaluate import evaluate
     from cvgl.ingestion.tables import read_images
     from cvgl.lake import Lake
     from cvgl.stages.ingest import ingest
-    from cvgl.types import Stage
+    from cvgl.types import Representation
 
     with tempfile.TemporaryDirectory() as folder:
         source, lake = Path(folder) / "source", Lake(Path(folder) / "lake")
-        _write_pictures(site, source)
+        _write_images(site, source)
         ingest(IngestConfig(source=str(source), dataset="made"), lake)
         images = read_images(lake, "made").select(["image_id", "uri", "view"]).to_pylist()
         metrics = evaluate(_adapter(lake, images), EvaluateConfig(), lake).metrics
-    (median,) = [m.median_m for m in metrics if (m.stage, m.direction) == (Stage.FROZEN, "drone_to_satellite")]
+    (median,) = [m.median_m for m in metrics if (m.stage, m.direction) == (Representation.FROZEN, "drone_to_satellite")]
     return float("nan") if median is None else median
 
 
-def _write_pictures(site: _Site, source: Path) -> None:
+def _write_images(site: _Site, source: Path) -> None:
     from PIL import Image
 
     source.mkdir(parents=True)
@@ -209,7 +209,7 @@ def _write_pictures(site: _Site, source: Path) -> None:
 
 
 def _adapter(lake: Any, images: Sequence[dict[str, Any]]) -> Any:
-    """Descriptors by which each picture looks like the tile of its place, and an adapter learned from them."""
+    """Descriptors by which each image looks like the tile of its place, and an adapter learned from them."""
     import pyarrow as pa
 
     from cvgl import schemas

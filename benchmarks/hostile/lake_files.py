@@ -79,11 +79,11 @@ def _build(root: Path) -> Path:
     rows = [["path", "view", "x", "y", "crs", "subset", "location_id"]]
     for place in range(_PLACES):
         rows.append([f"map/{place}.png", "satellite", str(60 * place), "0", "local", "gallery;train", f"p{place}"])
-        _picture(place, 0, source / f"map/{place}.png")
+        _image(place, 0, source / f"map/{place}.png")
         for view in (1, 2, 3):
             rows.append([f"drone/{place}-{view}.png", "drone", str(60 * place), "5", "local", "query;train", f"p{place}"])
-            _picture(place, view, source / f"drone/{place}-{view}.png")
-    (source / "bad.png").write_bytes(b"no picture")
+            _image(place, view, source / f"drone/{place}-{view}.png")
+    (source / "bad.png").write_bytes(b"no image")
     rows.append(["bad.png", "drone", "", "", "", "", ""])
     with (source / "manifest.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows(rows)
@@ -98,10 +98,10 @@ def _build(root: Path) -> Path:
     origin = Origin(run=_RUN, dataset=_DATASET, features=features.digest, query_view=View.DRONE)
     adaptation.save(lake.adapter(_RUN), origin)
     evaluate(ArtifactRef("adapter", lake.adapter(_RUN), _RUN, _DATASET), EvaluateConfig(), lake)
-    return _picture(3, 9, root.parent / "photo.png")
+    return _image(3, 9, root.parent / "photo.png")
 
 
-def _picture(place: int, view: int, path: Path) -> Path:
+def _image(place: int, view: int, path: Path) -> Path:
     pattern = np.random.default_rng(place).uniform(0, 255, (6, 6, 3)).astype(np.uint8)
     values = np.asarray(Image.fromarray(pattern).resize((40, 40), Image.Resampling.BICUBIC), np.float32)
     values = values + np.random.default_rng([place, view]).normal(0, 6 * (view > 0), values.shape)

@@ -1,4 +1,4 @@
-"""Pictures that declare many pixels in few bytes, many of them at once, through ingestion."""
+"""Images that declare many pixels in few bytes, many of them at once, through ingestion."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _SIDE = 13_300  # 177 million pixels, just below what is allowed
 
 
 def try_memory(folder: Path, seed: int, inputs: int) -> Tally:
-    """Ingests a folder of them beside sound pictures.
+    """Ingests a folder of them beside sound images.
 
     Args:
         folder: to work in.
-        seed: unused but for the sound pictures.
+        seed: unused but for the sound images.
         inputs: how many.
     """
-    tally = Tally("pictures that declare much")
+    tally = Tally("images that declare much")
     source, lake = folder / "source", Lake.at(folder / "lake")
     rng = np.random.default_rng(seed)
     sound, large = set(), set()
@@ -67,7 +67,7 @@ def _netpbm(number: int) -> tuple[str, bytes]:
 
 
 def _png(number: int) -> tuple[str, bytes]:
-    """A whole picture of one colour, in a few hundred kilobytes."""
+    """A whole image of one colour, in a few hundred kilobytes."""
     side = _SIDE - number
 
     def chunk(name: bytes, data: bytes) -> bytes:
@@ -82,7 +82,7 @@ def _png(number: int) -> tuple[str, bytes]:
 
 
 def _grey_jpeg(number: int) -> tuple[str, bytes]:
-    """A header that says 13,000 pixels a side, over the data of a picture of 8."""
+    """A header that says 13,000 pixels a side, over the data of an image of 8."""
     stream = io.BytesIO()
     Image.new("L", (8, 8), 128 + number % 64).save(stream, "JPEG")
     data = bytearray(stream.getvalue())

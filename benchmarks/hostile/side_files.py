@@ -51,7 +51,7 @@ def try_side_files(folder: Path, seed: int, inputs: int) -> Tally:
         rng = np.random.default_rng([seed, i])
         kind = kinds[i % len(kinds)]
         source, lake = folder / f"source-{i}", Lake.at(folder / f"lake-{i}")
-        uris = _pictures(source)
+        uris = _images(source)
         name = kind.edited[int(rng.integers(len(kind.edited)))]
         for other, text in kind.side_files.items():
             path = source / other
@@ -81,7 +81,7 @@ def _ingest(tally: Tally, label: str, source: Path, lake: Lake, uris: set[str]) 
     refused = {row["uri"] for row in read_quarantine(lake, "hostile").to_pylist()}
     missing = uris - taken - refused
     if source.is_file():
-        # A manifest names what there is: a row that is gone takes its picture along, a damaged one is refused by its own name.
+        # A manifest names what there is: a row that is gone takes its image along, a damaged one is refused by its own name.
         text = source.read_bytes()
         missing = {uri for uri in missing if "/".join(Path(uri).parts[-2:]).encode() in text and not refused}
     if missing:
@@ -94,7 +94,7 @@ _ENCODED = [
 ]
 
 
-def _pictures(source: Path) -> set[str]:
+def _images(source: Path) -> set[str]:
     uris = set()
     for place in range(_PLACES):
         for view, folder in enumerate(("satellite", "drone")):

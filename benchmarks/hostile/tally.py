@@ -20,7 +20,7 @@ class Tally:
         accepted: inputs that gave an answer.
         refused: inputs that were refused with a reason.
         tracebacks: inputs that ended in an exception which is none of ours.
-        lost: sound pictures that did not go through, and unsound ones without a reason.
+        lost: sound images that did not go through, and unsound ones without a reason.
         wrong: answers that differ from those of undamaged files.
         peak_gib: the most memory that the process and its children held, in GiB.
         examples: of failures, for whoever mends them.

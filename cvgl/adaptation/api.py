@@ -38,7 +38,7 @@ def adapt(
         checkpoint: a file in which the state is kept, so that the same call after a crash goes on where it stopped. It is
             removed when the training is complete.
         trajectories: which queries were taken one after the other, and where references lie (the map's own data), made by
-            `Trajectories.of`. The recipe `robust` then labels a whole flight at once; others take every picture on its own.
+            `Trajectories.of`. The recipe `robust` then labels a whole flight at once; others take every image on its own.
 
     Returns:
         The adaptation, with `transform_query`, `transform_reference`, `save` and `history`.

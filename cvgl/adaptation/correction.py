@@ -1,7 +1,7 @@
 """Hubness correction at query time, against statistics that were stored when the adapter was learned.
 
 A gallery row that is near to everything wins queries that it does not show. How near it is to everything is measured on
-training pictures of the other view, its bank, so no picture that is asked for influences the answer to another:
+training images of the other view, its bank, so no image that is asked for influences the answer to another:
 
     score(q, r) = cos(q, r) - h(r) / 2        h(r): mean of r's k largest cosines to the bank
 
@@ -41,7 +41,7 @@ def sample(features: Float32Array, transform: Callable[[Float32Array], Float32Ar
     """A bank: a seeded sample of training rows, adapted.
 
     Args:
-        features: float32 (n, d0), frozen descriptors of one view's training pictures.
+        features: float32 (n, d0), frozen descriptors of one view's training images.
         transform: of that view, `Adaptation.transform_query` or `transform_reference`.
         seed: of the sample.
 
@@ -81,7 +81,7 @@ class HubnessCorrected:
 
     Attributes:
         adaptation: with banks.
-        gallery: which side is searched: "reference" to place pictures on a map, "query" to find pictures of a tile.
+        gallery: which side is searched: "reference" to place images on a map, "query" to find images of a tile.
 
     Raises:
         ConfigError: the adaptation has no banks.

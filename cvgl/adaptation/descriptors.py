@@ -39,7 +39,7 @@ def checked(features: Any, name: str, dimension: int | None = None, *, at_least:
     if len(array) < at_least:
         raise DataError(
             f"{name} has {len(array)} rows where at least {at_least} are needed",
-            fix="ingest and extract pictures of this view, in the subset that is asked for",
+            fix="ingest and extract images of this view, in the subset that is asked for",
         )
     if dimension is not None and array.shape[1] != dimension:
         raise DataError(

@@ -53,7 +53,7 @@ def learn(
         checkpoint: where to keep the state between iterations; for the caller to remove.
         draws: which query rows each iteration takes; default: the recipe's own uniform sample. A checkpoint does not know
             the draws that it was made with: give one file only to one kind of draws. `robust`, which takes seconds, keeps none.
-        trajectories: which queries were taken in a row, for `robust`; the others take every picture on its own.
+        trajectories: which queries were taken in a row, for `robust`; the others take every image on its own.
 
     Raises:
         ConfigError: the settings do not fit the rows or this machine.

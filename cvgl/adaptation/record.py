@@ -41,7 +41,7 @@ class TrainingRows(Settings):
     query_ids_digest: str | None = Field(None, description="hash over the sorted image ids; none: ids were not given")
     reference_ids_digest: str | None = None
     trajectories_digest: str | None = Field(
-        None, description="hash over the order of pictures taken in a row and where references lie; none: not used"
+        None, description="hash over the order of images taken in a row and where references lie; none: not used"
     )
 
 
@@ -55,10 +55,10 @@ class Origin(Settings):
 
 
 class SelfCheck(Settings):
-    """Whether what the recipe `robust` learned holds for pictures that it did not learn from; no label is involved."""
+    """Whether what the recipe `robust` learned holds for images that it did not learn from; no label is involved."""
 
     measure: str = Field(
-        description="'mutual_share': of queries with a mutual nearest neighbour; 'course_gain': nats a picture by which the "
+        description="'mutual_share': of queries with a mutual nearest neighbour; 'course_gain': nats an image by which the "
         "most probable course of its run explains it better than chance does"
     )
     before: float = Field(description="of held-out queries, standardised only")

@@ -162,7 +162,7 @@ class ReleasedLearner(Learner):
         """Lets the running statistics take in what the published trainer sends through its layers for no loss at all.
 
         It adapts and reverts the reconstructions again, and the running statistics, which are what new descriptors are
-        normalised by, are then for one half those of rows that no picture gave. Without this the result is another one.
+        normalised by, are then for one half those of rows that no image gave. Without this the result is another one.
         """
         cycled = [self.adapter(rows, 1) for rows in reverted]
         for rows in cycled:

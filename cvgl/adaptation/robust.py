@@ -2,7 +2,7 @@
 
     start   each view standardised by its own mean and deviation; W = I
     E-step  pseudo-labels: pairs of mutual nearest neighbours under CSLS of the rows z W (`hubness.reciprocal_labels`), or,
-            for pictures taken in a row over references of known position, the most probable course (`trajectory.believe`)
+            for images taken in a row over references of known position, the most probable course (`trajectory.believe`)
     M-step  C = shrunk covariance of z_q - z_r over the labelled pairs; W = C^-1/2 (`whitening.fit`)
 
 A wrong label does not attract what it joins, as it does under InfoNCE. Differences of wrong pairs have the covariance of
@@ -130,7 +130,7 @@ class Expectation(Protocol):
 
 
 class Reciprocal:
-    """The E-step for pictures that are each on their own: `scores` are 1 for queries with a mutual nearest neighbour.
+    """The E-step for images that are each on their own: `scores` are 1 for queries with a mutual nearest neighbour.
 
     Args:
         config: hubness_neighbours, precision and device are used.
@@ -159,7 +159,7 @@ class Reciprocal:
 
 
 class Along:
-    """The E-step for pictures taken in a row: the most probable course of each run. `scores` are `trajectory.course_gain`.
+    """The E-step for images taken in a row: the most probable course of each run. `scores` are `trajectory.course_gain`.
 
     Args:
         config: as above.

@@ -1,10 +1,10 @@
-"""Believing in a window: what the pictures just before (or around) each one say about it, for answers while a flight lasts.
+"""Believing in a window: what the images just before (or around) each one say about it, for answers while a flight lasts.
 
-The model is that of `trajectory.believe`, run once for every picture on its window alone. Windows of one length are worked on
+The model is that of `trajectory.believe`, run once for every image on its window alone. Windows of one length are worked on
 together, so that the moves of all of them are one matrix product.
 
-Hubness is that of the flight itself: how similar a reference is to the pictures taken so far, whatever they show. No stored
-statistic is needed, and no later picture has a say.
+Hubness is that of the flight itself: how similar a reference is to the images taken so far, whatever they show. No stored
+statistic is needed, and no later image has a say.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Float64Array = NDArray[np.float64]
 
 WINDOW = 20
-"""Pictures in a window: few enough that a live answer comes from what is in view, more than show one reference."""
+"""Images in a window: few enough that a live answer comes from what is in view, more than show one reference."""
 
 NEIGHBOURS = 10
 """k of the hubness, as in `robust`."""
@@ -42,14 +42,14 @@ def believe_windows(
     hubness: Float32Array | None = None,
     moving: float = FIRST_MOVING,
 ) -> Float32Array:
-    """The posterior of each picture of one run, given the pictures of its window.
+    """The posterior of each image of one run, given the images of its window.
 
     Args:
-        similarities: float (n, N), of each picture to each reference, in the order taken. A row of equal values says
-            nothing: a picture that is missing.
+        similarities: float (n, N), of each image to each reference, in the order taken. A row of equal values says
+            nothing: an image that is missing.
         moves: float64 (N, N), of `trajectory.steps`.
-        size: pictures in a window, at least 1; fewer at the ends of the run.
-        centred: the window lies around the picture, for afterwards. Otherwise it ends with the picture, and no later one
+        size: images in a window, at least 1; fewer at the ends of the run.
+        centred: the window lies around the image, for afterwards. Otherwise it ends with the image, and no later one
             has a say, which is what can be known in flight.
         hubness: float32 (n, N), of `hubness_so_far`; half of what was known at the end of a window is taken from its
             similarities.
@@ -59,14 +59,14 @@ def believe_windows(
         float32 (n, N); rows add up to 1.
 
     Raises:
-        ConfigError: a window without a picture.
+        ConfigError: a window without an image.
     """
     if size < 1:
-        raise ConfigError(f"a window of {size} pictures", where="window", fix="give at least 1")
+        raise ConfigError(f"a window of {size} images", where="window", fix="give at least 1")
     posterior, silent = np.empty(similarities.shape, np.float32), says_nothing(similarities)
-    for pictures, rows, place in _windows(len(similarities), size, centred):
+    for images, rows, place in _windows(len(similarities), size, centred):
         together = max(1, _CELLS // (rows.shape[1] * len(moves)))
-        for start in range(0, len(pictures), together):
+        for start in range(0, len(images), together):
             some = slice(start, start + together)
             used = rows[some]
             values = np.asarray(similarities[used], np.float64)
@@ -74,7 +74,7 @@ def believe_windows(
                 values -= hubness[used[:, -1]][:, None] / 2
             evidence = evidence_of(values.reshape(used.size, -1)).reshape(values.shape)
             evidence[silent[used]] = 1
-            posterior[pictures[some]] = _posteriors(evidence, moves, place, moving)
+            posterior[images[some]] = _posteriors(evidence, moves, place, moving)
     return posterior
 
 
@@ -82,12 +82,12 @@ def hubness_so_far(similarities: Float32Array, neighbours: int = NEIGHBOURS) -> 
     """How similar each reference is to what was taken until then: the mean of its largest similarities.
 
     Args:
-        similarities: float32 (n, N), of the pictures of one run to each reference, in the order taken; those that say nothing
+        similarities: float32 (n, N), of the images of one run to each reference, in the order taken; those that say nothing
             are left out.
         neighbours: how many are averaged; all of those so far where there are fewer.
 
     Returns:
-        float32 (n, N), row t of pictures 0..t.
+        float32 (n, N), row t of images 0..t.
     """
     n, count = similarities.shape
     found, silent, seen = np.zeros((n, count), np.float32), says_nothing(similarities), 0
@@ -105,19 +105,19 @@ def hubness_so_far(similarities: Float32Array, neighbours: int = NEIGHBOURS) -> 
 
 
 def says_nothing(similarities: Float32Array | Float64Array) -> NDArray[np.bool_]:
-    """Which pictures are equally similar to all references: missing ones. On a map of one reference none is."""
+    """Which images are equally similar to all references: missing ones. On a map of one reference none is."""
     if similarities.shape[1] < 2:
         return np.zeros(len(similarities), bool)
     return np.asarray(similarities.max(axis=1) == similarities.min(axis=1))
 
 
 def _windows(n: int, size: int, centred: bool) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], int]]:
-    """Windows of one form: which pictures (B,), the rows of their windows (B, L), and where in them the pictures stand."""
-    pictures = np.arange(n)
+    """Windows of one form: which images (B,), the rows of their windows (B, L), and where in them the images stand."""
+    images = np.arange(n)
     behind = (size - 1) // 2 if centred else 0
-    first = np.maximum(pictures - (size - 1 - behind), 0)
-    last = np.minimum(pictures + behind, n - 1)
-    forms, form = np.unique(np.stack([last - first + 1, pictures - first], axis=1), axis=0, return_inverse=True)
+    first = np.maximum(images - (size - 1 - behind), 0)
+    last = np.minimum(images + behind, n - 1)
+    forms, form = np.unique(np.stack([last - first + 1, images - first], axis=1), axis=0, return_inverse=True)
     for index, (length, place) in enumerate(forms.tolist()):
         chosen = np.flatnonzero(form.ravel() == index)
         yield chosen, first[chosen, None] + np.arange(length), place
@@ -129,7 +129,7 @@ def _posteriors(evidence: Float64Array, moves: Float64Array, place: int, moving:
     Args:
         evidence: float64 (B, L, N).
         moves: float64 (N, N).
-        place: the picture asked about, 0..L-1.
+        place: the image asked about, 0..L-1.
         moving: first estimate.
 
     Returns:
@@ -163,7 +163,7 @@ def _forward(evidence: Float64Array, moves: Float64Array, probability: Float64Ar
 
 
 def _moved(state: Float64Array, moves: Float64Array, probability: Float64Array) -> Float64Array:
-    """One picture on: (B, N) through the transitions, which differ by window only in how often the chain moves."""
+    """One image on: (B, N) through the transitions, which differ by window only in how often the chain moves."""
     near = (1 - probability) * state + probability * (state @ moves)
     anywhere = state.sum(axis=1, keepdims=True) / state.shape[1]
     return np.asarray((1 - NEW_START) * near + NEW_START * anywhere)

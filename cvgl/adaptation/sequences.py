@@ -1,9 +1,9 @@
-"""Pictures taken one after the other: what one of them leaves open, its neighbours in time can settle.
+"""Images taken one after the other: what one of them leaves open, its neighbours in time can settle.
 
 A flight or walk is a hidden Markov chain. Its state is the place that is shown, its evidence the similarities, and
-between two pictures it stays, or moves to a place near by, or (rarely) starts anew anywhere. References at one position are
+between two images it stays, or moves to a place near by, or (rarely) starts anew anywhere. References at one position are
 looks of one place (turned, or from higher up); the best of them speaks for it. Where references lie is the map's own data,
-and the order of pictures comes from the camera: neither is a label.
+and the order of images comes from the camera: neither is a label.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     Float64Array = NDArray[np.float64]
 
 MOST_REFERENCES = 4096
-"""Places; above this the moves between them are too many to weigh, and pictures are labelled one by one."""
+"""Places; above this the moves between them are too many to weigh, and images are labelled one by one."""
 
 EVIDENCE = 0.6
-"""How many nats a similarity of one standard deviation above its picture's mean counts. Below 1, since consecutive pictures
+"""How many nats a similarity of one standard deviation above its picture's mean counts. Below 1, since consecutive images
 show the same ground from nearly the same point, and err together."""
 
 NEW_START = 1e-4  # probability of going on somewhere else: a cut, a gap in the recording
@@ -100,9 +100,9 @@ class Trajectories:
 
     @property
     def usable(self) -> bool:
-        """Whether time and place can help: half of the pictures are in runs of several, over several places, not too many.
+        """Whether time and place can help: half of the images are in runs of several, over several places, not too many.
 
-        Pictures on their own would all be labelled here, without the doubt that mutual preference casts on them.
+        Images on their own would all be labelled here, without the doubt that mutual preference casts on them.
         """
         alone = sum(len(run) == 1 for run in self.runs)
         in_runs = sum(len(run) for run in self.runs) - alone
@@ -172,12 +172,12 @@ def places_of(positions: Float64Array) -> Places:
 
 
 class Belief(NamedTuple):
-    """What a whole run says about each of its pictures.
+    """What a whole run says about each of its images.
 
     Attributes:
         reference: int64 (n,), the most probable one.
         probability: float64 (n,), of it.
-        moving: estimated probability of leaving a reference between two pictures.
+        moving: estimated probability of leaving a reference between two images.
         posterior: float64 (n, N), of every reference; rows add up to 1.
     """
 
@@ -202,18 +202,18 @@ def steps(positions: Float64Array) -> Float64Array:
 
 
 def course_gain(similarities: Float64Array, moves: Float64Array, moving: float = FIRST_MOVING) -> Float64Array:
-    """How much better a course explains each picture than chance does: a measure of similarities that needs no label.
+    """How much better a course explains each image than chance does: a measure of similarities that needs no label.
 
-    The logarithm of how probable a picture's scores are after those before it, over how probable they are on their own.
-    Similarities that know the place agree from picture to picture; those that do not are surprised each time.
+    The logarithm of how probable an picture's scores are after those before it, over how probable they are on their own.
+    Similarities that know the place agree from image to image; those that do not are surprised each time.
 
     Args:
-        similarities: float64 (n, N), of each picture of one run to each reference, in the order taken.
+        similarities: float64 (n, N), of each image of one run to each reference, in the order taken.
         moves: of `steps`.
-        moving: probability of leaving a reference between two pictures.
+        moving: probability of leaving a reference between two images.
 
     Returns:
-        float64 (n,), in nats; 0 for the first picture.
+        float64 (n,), in nats; 0 for the first image.
     """
     scores = evidence_of(similarities)
     transitions = _transitions(moves, moving)
@@ -231,7 +231,7 @@ def believe(similarities: Float64Array, moves: Float64Array, moving: float = FIR
     """Forward-backward over one run, with the probability of moving estimated from the run itself (Baum-Welch).
 
     Args:
-        similarities: float64 (n, N), of each picture to each reference, hubness-corrected, in the order taken.
+        similarities: float64 (n, N), of each image to each reference, hubness-corrected, in the order taken.
         moves: of `steps`.
         moving: where its estimate starts.
     """
@@ -245,14 +245,14 @@ def believe(similarities: Float64Array, moves: Float64Array, moving: float = FIR
 
 
 def evidence_of(similarities: Float64Array) -> Float64Array:
-    """How well each reference explains each picture, float64 (n, N), up to a factor a row; equal where nothing is known."""
+    """How well each reference explains each image, float64 (n, N), up to a factor a row; equal where nothing is known."""
     deviation = similarities.std(axis=1, keepdims=True)
     scores = EVIDENCE * (similarities - similarities.mean(axis=1, keepdims=True)) / np.where(deviation > 0, deviation, 1)
     return np.asarray(np.exp(scores - scores.max(axis=1, keepdims=True)))
 
 
 def _transitions(moves: Float64Array, moving: float) -> Float64Array:
-    """From one picture to the next: stay, move, or start anew."""
+    """From one image to the next: stay, move, or start anew."""
     course = (1 - moving) * np.eye(len(moves)) + moving * moves
     return np.asarray((1 - NEW_START) * course + NEW_START / len(moves))
 

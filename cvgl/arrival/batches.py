@@ -30,8 +30,8 @@ class State(StrEnum):
     """How far a batch is. A process that dies leaves the last state that was reached."""
 
     QUEUED = "queued"  # closed; its files are known by content, and remote ones are in the spool
-    INGESTED = "ingested"  # its pictures and tombstones are in the dataset's tables
-    EXTRACTED = "extracted"  # its pictures are described
+    INGESTED = "ingested"  # its images and tombstones are in the dataset's tables
+    EXTRACTED = "extracted"  # its images are described
     DECIDED = "decided"  # adapt; what follows is the challenger's way to the gate
     ADAPTED = "adapted"
     EVALUATED = "evaluated"
@@ -65,7 +65,7 @@ class Batch(Settings):
     )
     images_before: str = Field("", description="newest batch of the images table when this one was closed")
     images_through: str = Field("", description="newest batch of the images table when this one had been taken in")
-    features: str = Field("", description="fingerprint of the frozen model that its pictures are described with")
+    features: str = Field("", description="fingerprint of the frozen model that its images are described with")
     verdict: str = Field("", description="adapt, skip or ask")
     champion: str = Field("", description="run that served when it was decided upon; empty: none did")
     answer: Answer | None = Field(None, description="a person's")

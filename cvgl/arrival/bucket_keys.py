@@ -1,7 +1,7 @@
 """Keys of a bucket as paths of a folder: any key has one, no two share one, and an ordinary key is its own path.
 
 A key may be what no path can be: another key's folder, longer than a name may be, with parts that are empty, `.` or `..`, with
-a NUL, or, on some file systems, another key in other letters. Pictures and the files beside them (world files, tables) find one
+a NUL, or, on some file systems, another key in other letters. Images and the files beside them (world files, tables) find one
 another by their paths, so as much of a key as possible stays as it is, and keys that differ in their endings only stay so.
 """
 

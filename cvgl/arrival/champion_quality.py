@@ -1,4 +1,4 @@
-"""How well the champion does on pictures without labels: the seam through which a measure of quality is plugged in."""
+"""How well the champion does on images without labels: the seam through which a measure of quality is plugged in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cvgl.quality.similarity import Views
 if TYPE_CHECKING:
     from cvgl.types import Float32Array
 
-FEWEST = 10  # pictures of a side
+FEWEST = 10  # images of a side
 _DEVIATIONS = 1.645  # half of the 90 % interval of a prediction
 
 
@@ -35,7 +35,7 @@ class QualityMeasure(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class QualityChange:
-    """The champion on what it knows and on what came, from as many pictures of each."""
+    """The champion on what it knows and on what came, from as many images of each."""
 
     before: Quality
     after: Quality
@@ -57,7 +57,7 @@ class QualityChange:
 
 
 def split_half_agreement(queries: Float32Array, references: Float32Array) -> Quality:
-    """The share of pictures for which two halves of the adapted descriptor name the same partner (`cvgl.quality.agreement`)."""
+    """The share of images for which two halves of the adapted descriptor name the same partner (`cvgl.quality.agreement`)."""
     found = agreement(queries, references)
     return Quality(found.score, found.standard_error)
 
@@ -66,7 +66,7 @@ def predicted_recall(queries: Float32Array, references: Float32Array) -> Quality
     """The R@1 that labels would show, told from scores without labels (`cvgl.quality.prediction`).
 
     It tells a season more often than halves do, at the same rate of false alarms (`benchmarks/season_detection.py`). On
-    pictures that the champion has learned from it is too high, so a loss counts from a larger share on.
+    images that the champion has learned from it is too high, so a loss counts from a larger share on.
     """
     found = predict(score(Views(queries, references)))
     return Quality(found.value, (found.high - found.low) / 2 / _DEVIATIONS)
@@ -84,7 +84,7 @@ def quality_change(
         measure: of quality.
 
     Returns:
-        None where a side has too few pictures to tell.
+        None where a side has too few images to tell.
     """
     count = min(len(known), len(new))
     if min(count, len(references)) < FEWEST:

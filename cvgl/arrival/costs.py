@@ -28,7 +28,7 @@ class Cost(Settings):
     """One step as measured.
 
     Attributes:
-        work: what the time grows with: pictures described, or queries times references of an adaptation.
+        work: what the time grows with: images described, or queries times references of an adaptation.
         base_bytes: memory of the process before.
         peak_bytes: its highest until the end of the step.
     """

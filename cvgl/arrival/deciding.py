@@ -38,12 +38,12 @@ class Evidence:
     Attributes:
         champion: the run that serves; None: none does.
         comparable: the champion belongs to the frozen model that the batch is described with.
-        compared_with: which pictures stand for what the champion knows.
-        new: training pictures that the champion has not learned from, by view: those of this batch, and of earlier ones that
+        compared_with: which images stand for what the champion knows.
+        new: training images that the champion has not learned from, by view: those of this batch, and of earlier ones that
             were left as they were.
-        known: training pictures that the champion has learned from, by view.
+        known: training images that the champion has learned from, by view.
         forgotten: references that left.
-        drifts: tests by view, where there were enough pictures.
+        drifts: tests by view, where there were enough images.
         quality: the champion on both; None where it cannot be told.
         prediction: what an adaptation would cost.
     """
@@ -101,7 +101,7 @@ def gather(batch: Batch, config: ArrivalConfig, lake: Lake, measure: QualityMeas
     facts: dict[str, Any] = {
         "champion": None if champion is None else champion.run,
         "comparable": champion is not None and champion.features == batch.features,
-        "new": {view: len(pictures) for view, pictures in new.items()},
+        "new": {view: len(images) for view, images in new.items()},
         "forgotten": read_parquet(stones, ["image_id"], kind="tombstones").num_rows if stones.is_file() else 0,
         "prediction": costs.predict(costs.read(lake, "adapt", str(config.adapt.recipe)), adaptation_work(everything)),
     }
@@ -116,10 +116,10 @@ def described(lake: Lake, batch: Batch) -> list[Mapping[str, Any]]:
     return [row for row in read_images(lake, batch.dataset).to_pylist() if row["image_id"] in embedded]
 
 
-def adaptation_work(pictures: Mapping[View, Pictures]) -> float:
+def adaptation_work(images: Mapping[View, Pictures]) -> float:
     """What the time of an adaptation grows with: every query is compared with every reference."""
-    references = len(pictures.get(View.SATELLITE, NONE))
-    queries = sum(len(one) for view, one in pictures.items() if not view.is_reference)
+    references = len(images.get(View.SATELLITE, NONE))
+    queries = sum(len(one) for view, one in images.items() if not view.is_reference)
     return float(max(1, queries * references))
 
 
@@ -137,8 +137,8 @@ def _compared(
     folder = lake.adapter(champion.run)
     record = read_record(folder)
     known = known_to(lake, batch.dataset, record, batch)
-    new = {view: pictures.without(known.views.get(view, NONE)) for view, pictures in everything.items()}
-    facts["new"] = {view: len(pictures) for view, pictures in new.items()}
+    new = {view: images.without(known.views.get(view, NONE)) for view, images in everything.items()}
+    facts["new"] = {view: len(images) for view, images in new.items()}
     view = View(str(record.query_view))
     reader = _Reader(FeatureStore(lake.features(champion.features, batch.dataset)), Adaptation.load(folder), config.decide)
     drifts = {
@@ -149,7 +149,7 @@ def _compared(
     return Evidence(
         **facts,
         compared_with=known.how,
-        known={one: len(pictures) for one, pictures in known.views.items()},
+        known={one: len(images) for one, images in known.views.items()},
         drifts=drifts,
         quality=_quality(reader, view, new, known, everything, measure),
     )
@@ -179,8 +179,8 @@ class _Reader:
     adaptation: Adaptation
     config: DecideConfig
 
-    def adapted(self, view: View, pictures: Pictures) -> Float32Array:
-        rows = self.store.read(pictures.first(self.config.samples).ids)
+    def adapted(self, view: View, images: Pictures) -> Float32Array:
+        rows = self.store.read(images.first(self.config.samples).ids)
         adaptation = self.adaptation
         return adaptation.transform_reference(rows) if view.is_reference else adaptation.transform_query(rows)
 
@@ -226,7 +226,7 @@ def _reason_to_adapt(evidence: Evidence, policy: DecideConfig) -> str | None:
     grown = {view: count / max(1, evidence.known.get(view, 0)) for view, count in evidence.new.items()}
     view = max(grown, key=lambda one: grown[one], default=None)
     if view is not None and grown[view] >= policy.growth:
-        share = f"{evidence.new[view]} new {view} pictures are {grown[view]:.0%} of those learned from"
+        share = f"{evidence.new[view]} new {view} images are {grown[view]:.0%} of those learned from"
         return f"{share}, and growth is {policy.growth:.0%}"
     return None
 
@@ -235,8 +235,8 @@ def _reason_to_skip(evidence: Evidence, policy: DecideConfig) -> str:
     most = max(evidence.new.values(), default=0)
     if most < policy.minimum_new:
         gone = f", {evidence.forgotten} references left the map" if evidence.forgotten else ""
-        return f"{most} new training pictures of a view, and minimum_new is {policy.minimum_new}{gone}"
-    found = [_told(evidence.largest)] if evidence.largest is not None else ["too few pictures to test for drift"]
+        return f"{most} new training images of a view, and minimum_new is {policy.minimum_new}{gone}"
+    found = [_told(evidence.largest)] if evidence.largest is not None else ["too few images to test for drift"]
     found += [_quality_told(evidence.quality)] if evidence.quality is not None else []
     return f"the champion still fits: {'; '.join(found)}"
 
@@ -248,7 +248,7 @@ def _counts(found: Drift, policy: DecideConfig) -> bool:
 def _told(largest: tuple[View, Drift]) -> str:
     view, found = largest
     return (
-        f"new {view} pictures differ from those that the champion knows by {found.effect:.3f} "
+        f"new {view} images differ from those that the champion knows by {found.effect:.3f} "
         f"(p {found.p_value:.2g}, {found.n_new} against {found.n_known}, permuting {found.permuted})"
     )
 

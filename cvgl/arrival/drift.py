@@ -3,11 +3,11 @@
 The energy distance of Szekely and Rizzo ("Energy statistics", 2013) between samples X and Y is
 2 E|X - Y| - E|X - X'| - E|Y - Y'|: zero exactly when the distributions are the same. Over 2 E|X - Y| it is their coefficient
 of inhomogeneity, between 0 and 1 whatever the scale of the descriptors, which is the effect size here. Its significance
-comes from permutations of the two samples' names; with thousands of pictures any difference is significant, so the policy
+comes from permutations of the two samples' names; with thousands of images any difference is significant, so the policy
 asks for both.
 
-Pictures of one flight resemble each other. Where the order of pictures is known, whole runs are permuted instead of single
-pictures, else a new flight over the same town would look like another world.
+Images of one flight resemble each other. Where the order of images is known, whole runs are permuted instead of single
+images, else a new flight over the same town would look like another world.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Drift:
     Attributes:
         effect: coefficient of inhomogeneity without its bias of small samples, 0 (the same) to 1 (nothing in common).
         p_value: share of permutations that differ at least as much.
-        n_new: pictures that have come.
-        n_known: pictures that they were compared with.
+        n_new: images that have come.
+        n_known: images that they were compared with.
         permuted: 'pictures' or 'runs'.
     """
 
@@ -63,11 +63,11 @@ def drift(
         new: (n, d) descriptors.
         known: (m, d) descriptors.
         config: permutations and seed.
-        new_runs: for each new picture the run it was taken in, or none; empty: nothing is known of runs.
-        known_runs: the same for the known pictures.
+        new_runs: for each new image the run it was taken in, or none; empty: nothing is known of runs.
+        known_runs: the same for the known images.
 
     Raises:
-        DataError: fewer than five pictures on a side, or other dimensions, or numbers that are not finite.
+        DataError: fewer than five images on a side, or other dimensions, or numbers that are not finite.
     """
     _check(new, known)
     labels = np.r_[np.ones(len(new), bool), np.zeros(len(known), bool)]
@@ -88,7 +88,7 @@ def drift(
 def _check(new: Float32Array, known: Float32Array) -> None:
     if min(len(new), len(known)) < FEWEST:
         raise DataError(
-            f"drift is told from at least {FEWEST} pictures on each side, not {len(new)} and {len(known)}",
+            f"drift is told from at least {FEWEST} images on each side, not {len(new)} and {len(known)}",
             where="descriptors",
             fix="wait for more",
         )
@@ -125,11 +125,11 @@ def _coefficients(distances: NDArray[np.float64], labels: NDArray[np.bool_]) -> 
 
 
 def _runs(new: Sequence[str | None], known: Sequence[str | None], n_new: int, n_known: int) -> NDArray[np.int64] | None:
-    """A number for each picture's run; None where pictures were not taken in runs, or too few runs are there."""
+    """A number for each picture's run; None where images were not taken in runs, or too few runs are there."""
     if len(new) != n_new or len(known) != n_known:
         return None
-    names = [f"new {name}" if name else f"new picture {row}" for row, name in enumerate(new)]
-    names += [f"known {name}" if name else f"known picture {row}" for row, name in enumerate(known)]
+    names = [f"new {name}" if name else f"new image {row}" for row, name in enumerate(new)]
+    names += [f"known {name}" if name else f"known image {row}" for row, name in enumerate(known)]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     if len(numbers) == len(names) or len(numbers) < FEWEST_RUNS:
         return None
@@ -137,7 +137,7 @@ def _runs(new: Sequence[str | None], known: Sequence[str | None], n_new: int, n_
 
 
 def _permuted(blocks: NDArray[np.int64], wanted: int, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """Labels of a random first sample of about `wanted` pictures, made of whole blocks."""
+    """Labels of a random first sample of about `wanted` images, made of whole blocks."""
     order = generator.permutation(int(blocks.max()) + 1)
     sizes = np.bincount(blocks, minlength=len(order))[order]
     # Blocks are taken until another one would lead further away from the wanted size; never all of them.

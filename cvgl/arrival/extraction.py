@@ -1,4 +1,4 @@
-"""How the pictures of a batch are described: as the champion's were, so that they can be compared with what it knows."""
+"""How the images of a batch are described: as the champion's were, so that they can be compared with what it knows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHOSEN = ("layers", "rings")
 
 
 def settled_extraction(lake: Lake, dataset: str, wanted: ExtractConfig) -> ExtractConfig | None:
-    """The settings that the champion's pictures were described with, run as wanted (device, batches, threads).
+    """The settings that the champion's images were described with, run as wanted (device, batches, threads).
 
     Args:
         lake: where everything is.
@@ -51,7 +51,7 @@ def running_settings(wanted: ExtractConfig) -> dict[str, Any]:
 
 
 def damaged_extraction(lake: Lake, batch: Batch) -> ExtractConfig | None:
-    """The settings to describe a batch's pictures with again, where a part of their descriptors is damaged; else None."""
+    """The settings to describe a batch's images with again, where a part of their descriptors is damaged; else None."""
     if not batch.features:
         return None
     store = FeatureStore(lake.features(batch.features, batch.dataset))
@@ -61,7 +61,7 @@ def damaged_extraction(lake: Lake, batch: Batch) -> ExtractConfig | None:
 
 
 def gone_while_described(batch: Batch, failures: Iterable[Failure], config: ArrivalConfig, lake: Lake) -> bool:
-    """Whether pictures could not be described because their files were away, and are there again.
+    """Whether images could not be described because their files were away, and are there again.
 
     Raises:
         UnreachableError: the source is still away.
@@ -73,7 +73,7 @@ def gone_while_described(batch: Batch, failures: Iterable[Failure], config: Arri
 
 
 def check_source(batch: Batch, config: ArrivalConfig, lake: Lake) -> None:
-    """Makes sure that the folder that a batch came from is there; of a bucket, the pictures are in the lake.
+    """Makes sure that the folder that a batch came from is there; of a bucket, the images are in the lake.
 
     Raises:
         UnreachableError: it is not, or most of its files are gone.

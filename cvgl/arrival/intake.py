@@ -1,4 +1,4 @@
-"""One batch into the dataset: its pictures, and tombstones for references that are gone. Doing it again changes nothing.
+"""One batch into the dataset: its images, and tombstones for references that are gone. Doing it again changes nothing.
 
 Ingestion reads the source as the batches up to this one have left it: files that came later, or have changed since, are
 left for their own batch, so the tables do not depend on when a batch is taken in.
@@ -40,7 +40,7 @@ class IntakeOutcome:
     """What a batch came to.
 
     Attributes:
-        new, updated, known, quarantined: pictures, as `cvgl.stages.ingest` counts them.
+        new, updated, known, quarantined: images, as `cvgl.stages.ingest` counts them.
         tombstoned: references that left the dataset.
         left: files that have changed again since the batch closed, or are not there; they come with a later one.
         images_through: the newest batch of the images table.
@@ -89,7 +89,7 @@ class _Tree:
 
 
 def take_in(batch: Batch, config: ArrivalConfig, lake: Lake, progress: Progress = silent) -> IntakeOutcome:
-    """Ingests the pictures of a batch and sets its tombstones.
+    """Ingests the images of a batch and sets its tombstones.
 
     Args:
         batch: from the queue; those before it have been taken in.
@@ -155,7 +155,7 @@ def _ingest_all(
     progress: Progress,
     present: Present,
 ) -> _Taken:
-    """Ingests folders; one that cannot be used yet, as drone pictures without a map, is tried again after the others."""
+    """Ingests folders; one that cannot be used yet, as drone images without a map, is tried again after the others."""
     taken = _Taken()
     while folders:
         failed: list[Path] = []
@@ -177,7 +177,7 @@ def _ingest_all(
 
 
 def _tree(batch: Batch, files: Mapping[str, str], lake: Lake) -> _Tree:
-    """The folder to read: the source itself, or the spool's picture of it, moved on to this batch."""
+    """The folder to read: the source itself, or the spool's image of it, moved on to this batch."""
     if "://" not in batch.source:
         return _Tree(Path(batch.source))
     spool = Spool.of(lake, batch.dataset, batch.source)
@@ -231,7 +231,7 @@ def _admitted(tree: _Tree, batch: Batch, files: Mapping[str, str], lake: Lake) -
 
 
 def _told_from_the_batch_before(batch: Batch, lake: Lake) -> tuple[int, int]:
-    """New and updated pictures since the batch before this one; the same when a kill has cut the ingestion in two."""
+    """New and updated images since the batch before this one; the same when a kill has cut the ingestion in two."""
     before = [one.images_through for one in batches.batches(lake, batch.dataset) if one.number < batch.number]
     known = image_batches(lake, batch.dataset)
     if not known:
@@ -244,7 +244,7 @@ def _told_from_the_batch_before(batch: Batch, lake: Lake) -> tuple[int, int]:
 
 
 def _touched(batch: Batch, brought: Contents, lake: Lake) -> list[str]:
-    """Names of what the batch changes, and of what earlier ones brought in vain: drone pictures before there was a map."""
+    """Names of what the batch changes, and of what earlier ones brought in vain: drone images before there was a map."""
     failed = [one for one in batches.batches(lake, batch.dataset) if one.state is State.FAILED and one.number < batch.number]
     again = [name for one in failed if one.source == batch.source for name in batches.contents(lake, one).files]
     return [*brought.files, *brought.removed, *again]
@@ -276,9 +276,9 @@ def _is_known(folder: Path) -> bool:
 
 
 def _bury(batch: Batch, brought: Contents, before: Mapping[str, str], config: ArrivalConfig, lake: Lake) -> int:
-    """Sets tombstones for references whose files were deleted or hold another picture now; gives how many there are."""
+    """Sets tombstones for references whose files were deleted or hold another image now; gives how many there are."""
     path = tombstones_file(lake, batch.dataset, batch.batch)
-    if path.is_file():  # written before a kill: the pictures are hidden already, and would not be found again
+    if path.is_file():  # written before a kill: the images are hidden already, and would not be found again
         return int(read_parquet(path, ["image_id"]).num_rows)
     known = image_batches(lake, batch.dataset)
     if config.watch.forget is Forget.NONE or not known:

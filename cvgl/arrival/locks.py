@@ -1,6 +1,6 @@
 """Who may work on what: locks of the operating system, which die with their process.
 
-A map (a dataset) is looked after by one process at a time, so a batch has one effect however many watchers run. Pictures of
+A map (a dataset) is looked after by one process at a time, so a batch has one effect however many watchers run. Images of
 several maps may be described at once, up to a limit.
 """
 
@@ -46,7 +46,7 @@ def working(lake: Lake, dataset: str) -> Iterator[bool]:
 
 @contextmanager
 def extraction_slot(lake: Lake, limit: int) -> Iterator[None]:
-    """Held while pictures are described; at most `limit` processes of a lake have one."""
+    """Held while images are described; at most `limit` processes of a lake have one."""
     said = False
     with ExitStack() as stack:
         while not any(_tried(stack, lake.lock(f"extraction-{slot}")) for slot in range(limit)):

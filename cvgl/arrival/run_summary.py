@@ -1,4 +1,4 @@
-"""What a batch came to, for people: what was refused of it, and where its pictures lie on the map that serves.
+"""What a batch came to, for people: what was refused of it, and where its images lie on the map that serves.
 
 No label is used, and none can be: the ground truth is a table that this module does not import.
 """

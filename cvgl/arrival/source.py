@@ -16,7 +16,7 @@ from cvgl.config import Layout, WatchConfig
 from cvgl.errors import ConfigError, CvglError, DataError, require
 from cvgl.hashing import digest_json
 from cvgl.ingestion.entries import Listing, Reason, printable
-from cvgl.ingestion.walking import PICTURE_SUFFIXES, files_below, is_litter
+from cvgl.ingestion.walking import IMAGE_SUFFIXES, files_below, is_litter
 from cvgl.masking import MASK, scrubbed, secret_values, without_secrets
 
 FEWEST_LOST = 10  # files: below, a share says nothing about a disk that is not mounted
@@ -128,7 +128,7 @@ class LocalSource:
                     listing.refuse(path, Reason.UNREADABLE, "the file went, or its folder, while the source was looked through")
                 continue
             name = path.relative_to(self.root).as_posix()
-            if not stat.S_ISREG(status.st_mode) and path.suffix.lower() in PICTURE_SUFFIXES:
+            if not stat.S_ISREG(status.st_mode) and path.suffix.lower() in IMAGE_SUFFIXES:
                 files[name] = Found(0, Reason.NOT_A_FILE, None, _NOT_A_FILE)
             elif stat.S_ISREG(status.st_mode):
                 changed = max(status.st_mtime, status.st_ctime)  # a copy may bring an old time along, but not this one
@@ -143,7 +143,7 @@ class LocalSource:
 
 
 _BAD_NAME = "bad_name: the name is not valid UTF-8; rename the file"
-_NOT_A_FILE = "not_a_file: the name is a picture's, but this is a pipe, socket or device"
+_NOT_A_FILE = "not_a_file: the name is an picture's, but this is a pipe, socket or device"
 _FOLDERS_NAME = "bad_name: the name ends with '/', as a folder's does; rename the object"
 _FIX = "check the path, its rights, and whether its disk is mounted"
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def arrived(lake: Lake, batch: Batch, fingerprint: str) -> Mapping[View, Pictures]:
-    """Training pictures with a descriptor that the batch brought."""
+    """Training images with a descriptor that the batch brought."""
     brought = batches.new_ids(lake, batch)
     rows = read_images(lake, batch.dataset).to_pylist()
     embedded = set(FeatureStore(lake.features(fingerprint, batch.dataset)).ids())
@@ -26,15 +26,15 @@ def arrived(lake: Lake, batch: Batch, fingerprint: str) -> Mapping[View, Picture
 
 
 def known_to(lake: Lake, dataset: str, record: AdapterRecord, batch: Batch) -> Known:
-    """The pictures that an adapter has learned from.
+    """The images that an adapter has learned from.
 
     Its record holds the hash of their ids, and the dataset can be read as it was after each of its batches: where the
-    hashes are the same, these are the pictures. Else those that did not come with the batch stand for them.
+    hashes are the same, these are the images. Else those that did not come with the batch stand for them.
     """
     if (found := learned_by(lake, dataset, record)) is not None:
         return found
     embedded = set(FeatureStore(lake.features(str(record.features), dataset)).ids())
-    new = {one for pictures in arrived(lake, batch, str(record.features)).values() for one in pictures.ids}
+    new = {one for images in arrived(lake, batch, str(record.features)).values() for one in images.ids}
     rows = read_images(lake, dataset).to_pylist()
     views = by_view(row for row in rows if row["image_id"] in embedded - new)
-    return Known(views, f"the {sum(map(len, views.values()))} pictures that were there before the batch")
+    return Known(views, f"the {sum(map(len, views.values()))} images that were there before the batch")

@@ -1,4 +1,4 @@
-"""The frozen model f0: pictures in, one global descriptor each out (Li et al. 2024, Section III-C).
+"""The frozen model f0: images in, one global descriptor each out (Li et al. 2024, Section III-C).
 
 `load` gives an object that follows `cvgl.types.Embedder` and says, in `identity`, everything that changes its descriptors;
 `load_variants` gives several descriptors of one model where a choice between them is to be made.

@@ -3,7 +3,7 @@
 Everything happens in the Fourier domain. A filter of a coarse scale passes low frequencies only, so its response is
 computed on a coarser grid from the middle of the spectrum: the same values at fewer places, at a fraction of the cost.
 
-Written in numpy, not torch: the transforms are small, and one thread for each of several pictures is faster than several
+Written in numpy, not torch: the transforms are small, and one thread for each of several images is faster than several
 threads for one, above all on a machine that does something else beside.
 """
 
@@ -28,13 +28,13 @@ _FINEST = 0.3  # centre frequency of the finest scale in cycles per pixel
 _STEP = 1.85  # ratio of centre frequencies of neighbouring scales
 _RADIAL_SHARPNESS = 3.5  # of the Gaussian over (frequency / centre - 1)
 _REACH = 2.4  # a filter has fallen to 1e-3 at this multiple of its centre frequency
-_CUTOFF_CYCLES = 4.0  # the prefilter removes structure coarser than this many cycles per picture
+_CUTOFF_CYCLES = 4.0  # the prefilter removes structure coarser than this many cycles per image
 _CONTRAST_FLOOR = 0.2  # keeps the local contrast normalisation from amplifying flat ground
 
 
 @dataclass(frozen=True, slots=True)
 class FilterBank:
-    """Transfer functions for pictures of `size` pixels a side, mirrored outward by `margin`.
+    """Transfer functions for images of `size` pixels a side, mirrored outward by `margin`.
 
     Attributes:
         lowpass: (N, N // 2 + 1), of the prefilter, N = size + 2 margin.
@@ -49,7 +49,7 @@ class FilterBank:
 
 @cache
 def filter_bank(size: int) -> FilterBank:
-    """Builds the filters for square pictures; `size` is a multiple of 32."""
+    """Builds the filters for square images; `size` is a multiple of 32."""
     margin = size // 8
     padded = size + 2 * margin
     down, across = np.fft.fftfreq(padded)[:, None], np.fft.rfftfreq(padded)[None]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from cvgl.types import Float32Array
 
-IMPLEMENTATION = 1  # raised whenever the same picture would get another descriptor
+IMPLEMENTATION = 1  # raised whenever the same image would get another descriptor
 DEFAULT_SIZE = 128
 _SIZE_STEP = 32  # padded sizes stay divisible by the coarsest scale's reduction
 _WEIGHTS = (1.0, 0.5, 0.5)  # structure leads, both colour parts together weigh half as much in a product of descriptors
@@ -55,7 +55,7 @@ class GistEmbedder:
             "pooling": config.pooling is not Pooling.AUTO,
             "rings": config.rings != 1,
             "cells": config.cells != 1,
-            "preprocessing but of the whole picture": config.preprocessing is not Preprocess.WHOLE,
+            "preprocessing but of the whole image": config.preprocessing is not Preprocess.WHOLE,
             "positions": config.position_resampling is not PositionResampling.BICUBIC,
             "final_norm": config.final_norm,
         }
@@ -97,17 +97,17 @@ class GistEmbedder:
 
     def embed(self, batch: Float32Array) -> Float32Array:
         """float32 (B, 3, S, S) in [0, 1] -> float32 (B, 756), unit rows."""
-        # One picture at a time: its spectra fit into the processor's cache, and its row does not depend on those beside it.
-        pictures = [batch[index : index + 1].clip(0, 1) for index in range(len(batch))]
-        with ThreadPoolExecutor(min(max(len(pictures), 1), os.cpu_count() or 1)) as pool:
-            rows = list(pool.map(describe, pictures))
+        # One image at a time: its spectra fit into the processor's cache, and its row does not depend on those beside it.
+        images = [batch[index : index + 1].clip(0, 1) for index in range(len(batch))]
+        with ThreadPoolExecutor(min(max(len(images), 1), os.cpu_count() or 1)) as pool:
+            rows = list(pool.map(describe, images))
         return np.concatenate([np.zeros((0, self.dimension), np.float32), *rows])
 
 
-def describe(pictures: Float32Array) -> Float32Array:
+def describe(images: Float32Array) -> Float32Array:
     """(B, 3, S, S) in [0, 1] -> (B, 756), unit rows."""
-    lab = to_lab(pictures)
-    parts = (structure(luminance(pictures)), layout_of_colour(lab), histogram_of_colour(lab))
+    lab = to_lab(images)
+    parts = (structure(luminance(images)), layout_of_colour(lab), histogram_of_colour(lab))
     return _unit(np.concatenate([weight * _unit(part) for weight, part in zip(_WEIGHTS, parts, strict=True)], axis=1))
 
 
@@ -132,7 +132,7 @@ def histogram_of_colour(lab: Float32Array) -> Float32Array:
     light = np.clip(lab[:, 0] / _LIGHTNESS_STEP, 0, _LIGHTNESS_BINS - 1).astype(np.intp)
     chroma = np.clip(np.floor(lab[:, 1:] / _CHROMA_STEP + _CHROMA_BINS / 2), 0, _CHROMA_BINS - 1).astype(np.intp)
     bins = (light * _CHROMA_BINS + chroma[:, 0]) * _CHROMA_BINS + chroma[:, 1]
-    counts = [np.bincount(picture.ravel(), minlength=_LIGHTNESS_BINS * _CHROMA_BINS**2) for picture in bins]
+    counts = [np.bincount(image.ravel(), minlength=_LIGHTNESS_BINS * _CHROMA_BINS**2) for image in bins]
     shares: Float32Array = np.sqrt(np.stack(counts) / bins[0].size, dtype=np.float32)
     return shares
 

@@ -28,16 +28,16 @@ class StagePooling(nn.Module):
         self.model, self.layers, self.facet = model, stages, Facet.TOKEN
         self.head = Head(tuple(range(len(stages))), rings, pooling, gem_p)
 
-    def local(self, pictures: torch.Tensor) -> list[LocalFeatures]:
+    def local(self, images: torch.Tensor) -> list[LocalFeatures]:
         """(B, 3, H, W) -> the places of each stage, from one pass through the model."""
         maps = self.model.forward_intermediates(
-            pictures, indices=list(self.layers), stop_early=True, intermediates_only=True, output_fmt="NCHW"
+            images, indices=list(self.layers), stop_early=True, intermediates_only=True, output_fmt="NCHW"
         )
         return [LocalFeatures(one.float().flatten(2).transpose(1, 2), (one.shape[2], one.shape[3])) for one in maps]
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) -> (B, d) float32, not normalised."""
-        return self.head(self.local(pictures))
+        return self.head(self.local(images))
 
 
 def check(model: Any, name: str, facet: Facet, pooling: Pooling) -> None:

@@ -1,4 +1,4 @@
-"""Local features -> one vector a picture: over all places, also over square rings around the middle, or over a grid's cells."""
+"""Local features -> one vector an image: over all places, also over square rings around the middle, or over a grid's cells."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LocalFeatures:
     Attributes:
         rows: (B, N, C) float32, places row by row from the top left.
         grid: rows and columns of places, N together.
-        whole: (B, C), what stands for the whole picture instead of a pooling over places (the class token).
+        whole: (B, C), what stands for the whole image instead of a pooling over places (the class token).
     """
 
     rows: torch.Tensor
@@ -72,7 +72,7 @@ def gem(features: torch.Tensor, p: float) -> torch.Tensor:
 
 
 def pool(features: torch.Tensor, pooling: Pooling, p: float) -> torch.Tensor:
-    """(B, N, C) -> one vector a picture, (B, C), not normalised.
+    """(B, N, C) -> one vector an image, (B, C), not normalised.
 
     Raises:
         ValueError: `pooling` is not one over places that needs nothing else (cls, vlad, auto).

@@ -1,4 +1,4 @@
-"""From a picture to a model's input."""
+"""From an image to a model's input."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _RESAMPLING = {
     "box": Resampling.BOX,
     "hamming": Resampling.HAMMING,
 }
-_WIDEST = 16  # sides of a picture; what lies further from the middle of a longer one would only be resized to be cut off
+_WIDEST = 16  # sides of an image; what lies further from the middle of a longer one would only be resized to be cut off
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """Resizes a picture to the input size and normalises its channels.
+    """Resizes an image to the input size and normalises its channels.
 
-    Without `resize` the whole picture is squashed and nothing is cut off: how much of a picture is embedded is then the
-    alignment's decision alone. With it the picture is resized first and its middle cut out, pixel by pixel as torchvision's
+    Without `resize` the whole image is squashed and nothing is cut off: how much of an image is embedded is then the
+    alignment's decision alone. With it the image is resized first and its middle cut out, pixel by pixel as torchvision's
     Resize and CenterCrop do.
 
     Attributes:
@@ -40,7 +40,7 @@ class Preprocessing:
         mean, std: per channel, of values in [0, 1].
         interpolation: Pillow's name of the resampling filter (antialiased when it shrinks).
         style: which of the three ways this is.
-        resize: length in pixels that the shorter side gets before the middle is cut out; none for the whole picture.
+        resize: length in pixels that the shorter side gets before the middle is cut out; none for the whole image.
         squashed: both sides get that length.
     """
 
@@ -60,13 +60,13 @@ class Preprocessing:
             )
         if self.resize is not None and self.resize < max(self.height, self.width):
             raise ConfigError(
-                f"{self.width} x {self.height} pixels cannot be cut out of a picture resized to {self.resize}",
+                f"{self.width} x {self.height} pixels cannot be cut out of an image resized to {self.resize}",
                 where="backbone.resize",
                 fix="use a larger one, or leave it out",
             )
 
     def __call__(self, image: Image) -> Float32Array:
-        """RGB picture -> float32 (3, height, width)."""
+        """RGB image -> float32 (3, height, width)."""
         if image.mode != "RGB":
             image = image.convert("RGB")
         image = self._scaled(image, (self.width, self.height)) if self.resize is None else self._middle(image, self.resize)
@@ -78,7 +78,7 @@ class Preprocessing:
         return image if image.size == size else image.resize(size, _RESAMPLING[self.interpolation])
 
     def _middle(self, image: Image, resize: int) -> Image:
-        """The middle of the resized picture; the halves of odd margins go where torchvision leaves them."""
+        """The middle of the resized image; the halves of odd margins go where torchvision leaves them."""
         scaled = self._scaled(image, (resize, resize)) if self.squashed else self._shorter_side(_not_too_long(image), resize)
         left, top = round((scaled.width - self.width) / 2), round((scaled.height - self.height) / 2)
         return scaled.crop((left, top, left + self.width, top + self.height))
@@ -90,7 +90,7 @@ class Preprocessing:
         return self._scaled(image, (resize * width // height, resize))
 
     def identity(self) -> dict[str, str | int]:
-        """What changes an input; the whole picture is what is meant where nothing else is said."""
+        """What changes an input; the whole image is what is meant where nothing else is said."""
         cut: dict[str, str | int] = {}
         if self.resize is not None:
             cut = {"preprocessing": str(self.style), "resize": self.resize}
@@ -107,7 +107,7 @@ class Preprocessing:
 
 
 def _not_too_long(image: Image) -> Image:
-    """A picture of one row of pixels would otherwise be blown up to gigabytes."""
+    """An image of one row of pixels would otherwise be blown up to gigabytes."""
     width, height = image.size
     limit = _WIDEST * min(width, height)
     if max(width, height) <= limit:

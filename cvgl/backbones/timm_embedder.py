@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from cvgl.types import Float32Array
 
-IMPLEMENTATION = 1  # raised whenever the same picture would get another descriptor
+IMPLEMENTATION = 1  # raised whenever the same image would get another descriptor
 _RELEASED_SIZE, _RELEASED_RESIZE = 252, 256  # pixels; 252 is 18 patches of 14
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation of each channel
 
@@ -211,7 +211,7 @@ def _preprocessing(timm: ModuleType, model: Any, config: BackboneConfig) -> Prep
         return Preprocessing(height, width, *_IMAGENET, "bicubic", Preprocess.RELEASED, resize)
     if height != width or wanted["crop_mode"] not in ("center", "squash"):
         raise ConfigError(
-            f"timm's evaluation of '{config.name}' pads pictures or cuts out a rectangle, which is not built here",
+            f"timm's evaluation of '{config.name}' pads images or cuts out a rectangle, which is not built here",
             where="backbone.preprocessing",
             fix="use whole or released",
         )

@@ -91,16 +91,16 @@ class FacetPooling(nn.Module):
         self.head = Head(tuple(range(len(self.layers))), rings, pooling, gem_p)
         self.prefix_tokens = int(model.num_prefix_tokens)
 
-    def local(self, pictures: torch.Tensor) -> list[LocalFeatures]:
+    def local(self, images: torch.Tensor) -> list[LocalFeatures]:
         """(B, 3, H, W) -> the places of each block; rows are of unit length, as in the paper's released code."""
-        last: torch.Tensor = self.model.forward_features(pictures)
-        height, width = self.model.patch_embed.dynamic_feat_size(pictures.shape[-2:])
+        last: torch.Tensor = self.model.forward_features(images)
+        height, width = self.model.patch_embed.dynamic_feat_size(images.shape[-2:])
         grid = (int(height), int(width))
         return [self._of_block(self.norm(rows).float(), grid) for rows in (*(tap.taken() for tap in self._taps), last)]
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) -> (B, d) float32, not normalised."""
-        return self.head(self.local(pictures))
+        return self.head(self.local(images))
 
     def _of_block(self, rows: torch.Tensor, grid: tuple[int, int]) -> LocalFeatures:
         whole = rows[:, 0] if self.head.pooling is Pooling.CLS else None

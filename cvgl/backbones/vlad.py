@@ -1,6 +1,6 @@
 """VLAD over the local features of a frozen model, as AnyLoc pools them (Keetha et al. 2023, "AnyLoc", Section III-B).
 
-A vocabulary of visual words is learned without labels from local features. A picture's descriptor then says, word by word,
+A vocabulary of visual words is learned without labels from local features. An picture's descriptor then says, word by word,
 in which direction the places nearest to it lie off (Jegou et al. 2010), each word's part of unit length (Arandjelovic &
 Zisserman 2013, "All about VLAD"). As in AnyLoc's released code, places are scaled to unit length first, belong to the word of
 the highest cosine, and words are means of their places, not scaled.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from cvgl.types import Float32Array
 
-IMPLEMENTATION = 1  # raised whenever the same picture and vocabulary would give another descriptor
+IMPLEMENTATION = 1  # raised whenever the same image and vocabulary would give another descriptor
 _ITERATIONS = 100  # as in AnyLoc; k-means has settled long before on most data
 _POOLING_KEYS = ("pooling", "gem_p", "rings")
 
@@ -147,7 +147,7 @@ def learn_words(rows: Float32Array, clusters: int, seed: int) -> torch.Tensor:
         raise ModelError(
             f"{len(rows)} local descriptors cannot be sorted into {clusters} visual words",
             where="backbone.clusters",
-            fix="use fewer clusters, more training pictures, or a larger image_size",
+            fix="use fewer clusters, more training images, or a larger image_size",
         )
     faiss = require("faiss", extra="pipeline", purpose="learn visual words")
     threads = faiss.omp_get_max_threads()
@@ -265,7 +265,7 @@ def load_vlad(config: BackboneConfig, device: Device, precision: Precision) -> V
         raise ConfigError(
             "pooling 'vlad' needs visual words",
             where="backbone.vocabulary",
-            fix="`cvgl extract` learns them from the training pictures of a dataset; in Python, give their file",
+            fix="`cvgl extract` learns them from the training images of a dataset; in Python, give their file",
         )
     vocabulary = read_vocabulary(Path(config.vocabulary).expanduser())
     return pooled(load_local(config, device, precision), vocabulary, config)

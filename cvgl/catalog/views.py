@@ -19,8 +19,8 @@ class View(NamedTuple):
 VIEWS: tuple[View, ...] = (
     View(
         "images",
-        "one row per picture of a dataset: where its file is, its view and subsets, the position of satellite pictures",
-        # The newest word about a picture counts, and a file that holds another picture now no longer holds this one.
+        "one row per image of a dataset: where its file is, its view and subsets, the position of satellite images",
+        # The newest word about an image counts, and a file that holds another image now no longer holds this one.
         """
         WITH newest AS (
             SELECT * FROM _images
@@ -33,7 +33,7 @@ VIEWS: tuple[View, ...] = (
     ),
     View(
         "ground_truth",
-        "which place a picture shows, and where it was really taken; read for evaluation only",
+        "which place an image shows, and where it was really taken; read for evaluation only",
         """
         WITH newest AS (
             SELECT * FROM _ground_truth QUALIFY row_number() OVER (PARTITION BY dataset, image_id ORDER BY batch DESC) = 1
@@ -45,7 +45,7 @@ VIEWS: tuple[View, ...] = (
     ),
     View(
         "quarantine",
-        "pictures that are left out at present, and why: refused at ingestion, or not described by a model",
+        "images that are left out at present, and why: refused at ingestion, or not described by a model",
         """
         WITH newest AS (
             SELECT * FROM _quarantine QUALIFY row_number() OVER (PARTITION BY dataset, uri ORDER BY batch DESC) = 1
@@ -67,7 +67,7 @@ VIEWS: tuple[View, ...] = (
     ),
     View(
         "scenes",
-        "one row per place: pictures per view and position; without ground truth every satellite picture is a place",
+        "one row per place: images per view and position; without ground truth every satellite image is a place",
         """
         SELECT
             i.dataset,
@@ -91,7 +91,7 @@ VIEWS: tuple[View, ...] = (
     View(
         "features",
         "descriptors of the frozen models; cast to FLOAT[d] (d: models.dimension) for array_cosine_similarity",
-        # Two processes may have described the same picture; the later part by name counts, as in the feature store.
+        # Two processes may have described the same image; the later part by name counts, as in the feature store.
         """
         SELECT image_id, model, dataset, descriptor
         FROM _features f ANTI JOIN (SELECT image_id, model, dataset, batch FROM _features) other

@@ -13,7 +13,7 @@ from cvgl.masking import masked_options
 
 
 class Forget(StrEnum):
-    """Whose pictures leave the map when their files are deleted from the source."""
+    """Whose images leave the map when their files are deleted from the source."""
 
     REFERENCES = "references"
     NONE = "none"
@@ -38,7 +38,7 @@ class WatchConfig(Settings):
         description="endings of names under which programs write what is not complete yet",
     )
     poll_seconds: float = Field(10.0, gt=0, le=86_400, description="between two looks at the source (`cvgl watch`)")
-    forget: Forget = Field(Forget.REFERENCES, description="whose pictures leave the map when their files are deleted")
+    forget: Forget = Field(Forget.REFERENCES, description="whose images leave the map when their files are deleted")
     largest_loss: float = Field(
         0.5,
         ge=0,
@@ -69,7 +69,7 @@ class WatchConfig(Settings):
 class DecideConfig(Settings):
     """The policy: what arrives is adapted to, left, or put before a person."""
 
-    minimum_new: int = Field(20, ge=0, description="new training pictures of a view below which a batch is left as it is")
+    minimum_new: int = Field(20, ge=0, description="new training images of a view below which a batch is left as it is")
     significance: float = Field(0.01, gt=0, lt=1, description="p-value below which a difference of the views counts")
     adapt_effect: float = Field(
         0.01,
@@ -86,9 +86,9 @@ class DecideConfig(Settings):
         "learned from, from which it is adapted anew",
     )
     growth: float = Field(
-        0.5, gt=0, description="new training pictures, as a share of those that the champion learned from, that are adapted to"
+        0.5, gt=0, description="new training images, as a share of those that the champion learned from, that are adapted to"
     )
-    samples: int = Field(400, ge=10, le=5000, description="pictures of each side that a test compares at most")
+    samples: int = Field(400, ge=10, le=5000, description="images of each side that a test compares at most")
     permutations: int = Field(499, ge=99, le=100_000, description="of the test; the smallest p-value is 1 / (1 + permutations)")
     seed: int = Field(0, ge=0, lt=2**31, description="of the permutations")
     longest_hours: float | None = Field(
@@ -119,5 +119,5 @@ class ArrivalConfig(RunConfig):
     watch: WatchConfig = Field(default_factory=WatchConfig)
     decide: DecideConfig = DecideConfig()
     parallel_extractions: int = Field(
-        1, ge=1, le=64, description="maps of one lake whose pictures are described at the same time"
+        1, ge=1, le=64, description="maps of one lake whose images are described at the same time"
     )

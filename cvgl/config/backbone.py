@@ -32,9 +32,9 @@ class Pooling(StrEnum):
 
 
 class Preprocess(StrEnum):
-    """How a picture becomes the model's square input.
+    """How an image becomes the model's square input.
 
-    WHOLE: the whole picture, squashed, so that what is cut off is the alignment's decision. RELEASED: as the paper's code does,
+    WHOLE: the whole image, squashed, so that what is cut off is the alignment's decision. RELEASED: as the paper's code does,
     shorter side to 256 with a bicubic filter, middle 252 x 252, ImageNet's mean and deviation. NATIVE: timm's own evaluation of
     the model (crop_pct and crop_mode).
     """
@@ -99,7 +99,7 @@ class BackboneConfig(Settings):
         1,
         ge=1,
         le=16,
-        description="from 2 on: that many concentric square rings are pooled besides the whole picture, and joined "
+        description="from 2 on: that many concentric square rings are pooled besides the whole image, and joined "
         "(square-ring partition, Wang et al. 2021)",
     )
     cells: int = Field(
@@ -112,7 +112,7 @@ class BackboneConfig(Settings):
     image_size: int | None = Field(None, ge=16, le=4096, description="input side in pixels; default: the model's own")
     preprocessing: Preprocess = Field(
         Preprocess.WHOLE,
-        description="whole: the whole picture squashed; released: shorter side to 256, middle 252 (the paper's code); "
+        description="whole: the whole image squashed; released: shorter side to 256, middle 252 (the paper's code); "
         "native: timm's evaluation of the model",
     )
     resize: int | None = Field(
@@ -133,11 +133,11 @@ class BackboneConfig(Settings):
     )
     vocabulary: str | None = Field(
         None,
-        description="visual words for pooling vlad: a file, or their name in the lake; default: learned from training pictures",
+        description="visual words for pooling vlad: a file, or their name in the lake; default: learned from training images",
     )
-    vocabulary_seed: int = Field(0, ge=0, lt=2**31, description="of the pictures and places that visual words are learned from")
+    vocabulary_seed: int = Field(0, ge=0, lt=2**31, description="of the images and places that visual words are learned from")
     vocabulary_pictures: int = Field(
-        1024, ge=1, description="training pictures, of both views, to learn visual words from at most"
+        1024, ge=1, description="training images, of both views, to learn visual words from at most"
     )
     vocabulary_rows: int = Field(
         65_536, ge=1, description="local descriptors to learn visual words from at most: what it needs of memory"
@@ -174,7 +174,7 @@ class BackboneConfig(Settings):
     @model_validator(mode="after")
     def _something_to_resize(self) -> BackboneConfig:
         if self.resize is not None and self.preprocessing is Preprocess.WHOLE:
-            raise ValueError("resize goes with preprocessing released or native: the whole picture has no middle to cut out")
+            raise ValueError("resize goes with preprocessing released or native: the whole image has no middle to cut out")
         if self.resize is not None and self.image_size is not None and self.resize < self.image_size:
             raise ValueError(f"resize {self.resize} is smaller than image_size {self.image_size}, which is cut out of it")
         return self

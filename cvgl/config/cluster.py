@@ -20,7 +20,7 @@ class ClusterConfig(Settings):
     """How an extraction is spread over processes and machines. The descriptors and their files are the same in any case."""
 
     runner: Runner = Field(Runner.THREADS, description="who runs the shards: threads of this process, a Ray or a Dask cluster")
-    shards: int = Field(1, ge=1, le=100_000, description="pieces of the missing pictures, each described by one process")
+    shards: int = Field(1, ge=1, le=100_000, description="pieces of the missing images, each described by one process")
     address: str | None = Field(
         None, description="of a running cluster (ray://host:10001, tcp://host:8786); default: a temporary one on this machine"
     )
@@ -29,7 +29,7 @@ class ClusterConfig(Settings):
 
     @property
     def is_spread(self) -> bool:
-        """Whether there is anything to hand out; otherwise this process describes all pictures by itself."""
+        """Whether there is anything to hand out; otherwise this process describes all images by itself."""
         return self.runner is not Runner.THREADS or self.shards > 1
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ class RerankConfig(Settings):
 
     enabled: bool = Field(
         False,
-        description="also measure answers re-ranked by k-reciprocal neighbours; pays where a place has several pictures "
+        description="also measure answers re-ranked by k-reciprocal neighbours; pays where a place has several images "
         "in the gallery",
     )
     neighbours: int = Field(
@@ -33,6 +33,6 @@ class EvaluateConfig(Settings):
     radii_m: tuple[float, ...] = Field((25.0, 50.0, 100.0), description="share of queries placed within these metres")
     top_k: int = Field(10, ge=1, le=1000, description="answers kept for each query")
     window: int = Field(
-        20, ge=1, le=1000, description="pictures of a sequence that are placed together, ending with the one asked for"
+        20, ge=1, le=1000, description="images of a sequence that are placed together, ending with the one asked for"
     )
     rerank: RerankConfig = RerankConfig()

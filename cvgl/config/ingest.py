@@ -20,7 +20,7 @@ DatasetName = Annotated[str, AfterValidator(_dataset_name), Field(max_length=64)
 
 
 class Layout(StrEnum):
-    """How a source folder is laid out. Each name but `auto` also says how the pictures are judged."""
+    """How a source folder is laid out. Each name but `auto` also says how the images are judged."""
 
     AUTO = "auto"
     UNIVERSITY1652 = "university1652"
@@ -38,17 +38,17 @@ class Layout(StrEnum):
 class IngestConfig(Settings):
     """What to take in."""
 
-    source: StoredMasked = Field(description="folder of pictures, or a CSV/Parquet manifest")
+    source: StoredMasked = Field(description="folder of images, or a CSV/Parquet manifest")
     dataset: DatasetName = Field(description="name of the dataset in the lake")
     layout: Layout = Field(Layout.AUTO, description="how the source is laid out; auto looks at it")
     root: str | None = Field(
         None, description="folder that a manifest's paths start from and that none may leave; default: the manifest's own"
     )
     height: int | None = Field(
-        None, ge=1, description="SUES-200: only the drone pictures taken at so many metres, as its published figures are given"
+        None, ge=1, description="SUES-200: only the drone images taken at so many metres, as its published figures are given"
     )
     max_pixels: int = Field(
         178_956_970,
         ge=1,
-        description="pictures with more pixels are refused undecoded (decompression bombs); twice Pillow's warning level",
+        description="images with more pixels are refused undecoded (decompression bombs); twice Pillow's warning level",
     )

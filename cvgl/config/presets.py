@@ -16,7 +16,7 @@ from cvgl.config.backbone import Facet, Pooling, PositionResampling, Preprocess
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A frozen model and how it describes a picture; the fields are those of `BackboneConfig`.
+    """A frozen model and how it describes an image; the fields are those of `BackboneConfig`.
 
     Attributes:
         name: what it is called here.

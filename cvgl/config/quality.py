@@ -22,7 +22,7 @@ class SelectConfig(Settings):
         2.326, ge=0, description="standard errors by which a candidate must be better than the one presumed (one-sided 99 %)"
     )
     confidence_along: float = Field(
-        1.645, ge=0, description="the same for pictures taken in a row, whose credit is fair to all candidates (95 %)"
+        1.645, ge=0, description="the same for images taken in a row, whose credit is fair to all candidates (95 %)"
     )
     most_work: float = Field(
         1e9,
@@ -30,4 +30,4 @@ class SelectConfig(Settings):
         description="multiplications for one training of a recipe that follows a gradient, above which it is left out",
     )
     repeats: int = Field(2, ge=1, le=16, description="how often the queries are divided into two halves")
-    fewest: int = Field(20, ge=4, description="pictures of a view below which nothing is chosen")
+    fewest: int = Field(20, ge=4, description="images of a view below which nothing is chosen")

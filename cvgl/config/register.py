@@ -26,7 +26,7 @@ class RegisterConfig(Settings):
     policy: GatePolicy = Field(
         GatePolicy.BETTER,
         description="'better': only what finds more than the champion with confidence replaces it; 'not-worse-when-grown': so "
-        "does what has learned from more pictures and finds, with confidence, at most grown_tolerance less",
+        "does what has learned from more images and finds, with confidence, at most grown_tolerance less",
     )
     tolerance: float = Field(
         0.0,

@@ -1,6 +1,6 @@
-"""What a copy of a data set says about itself: places that lack a view, and places with another number of pictures than most.
+"""What a copy of a data set says about itself: places that lack a view, and places with another number of images than most.
 
-These checks need no published numbers, so they find a lost folder in one's own pictures, too.
+These checks need no published numbers, so they find a lost folder in one's own images, too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Inconsistency:
         examples: places, the first few.
         count: of all of them.
         fix: what to do.
-        certain: False where one's own pictures may well be so.
+        certain: False where one's own images may well be so.
     """
 
     kind: str
@@ -62,12 +62,12 @@ _NEEDS: Mapping[Layout, tuple[tuple[str, str], ...]] = {
     Layout.SUES200: ((DRONE, SATELLITE), (SATELLITE, DRONE), *_SUES_SPLIT),
     Layout.DENSEUAV: _TREE,
 }
-# Folders without which nothing can be learned from, or found for, the pictures of the other view.
+# Folders without which nothing can be learned from, or found for, the images of the other view.
 _INDISPENSABLE = frozenset(
     {"train/drone", "train/satellite", "test/gallery_satellite", DRONE, SATELLITE}
     | {f"{TRAINING}/150/satellite", f"{TESTING}/150/gallery_satellite"}
 )
-# Folders that hold the same number of pictures of every place.
+# Folders that hold the same number of images of every place.
 _EVEN: Mapping[Layout, tuple[str, ...]] = {
     Layout.UNIVERSITY1652: (
         "train/drone",
@@ -84,10 +84,10 @@ _EVEN: Mapping[Layout, tuple[str, ...]] = {
 
 
 def inconsistencies(listing: Listing, exact: Sequence[str] = (), *, partial: bool = False) -> Iterator[Inconsistency]:
-    """Goes through everything that a listing of pictures by place can contradict itself in.
+    """Goes through everything that a listing of images by place can contradict itself in.
 
     Args:
-        exact: folders with as many pictures as published: nothing is wrong with how they are spread over places.
+        exact: folders with as many images as published: nothing is wrong with how they are spread over places.
         partial: whether no published numbers tell that a whole folder is missing.
     """
     folders = _by_folder(listing)
@@ -98,7 +98,7 @@ def inconsistencies(listing: Listing, exact: Sequence[str] = (), *, partial: boo
         if lost:
             yield Inconsistency(
                 "missing",
-                f"places of {folder} have no picture in {other}",
+                f"places of {folder} have no image in {other}",
                 tuple(lost[:SHOWN]),
                 len(lost),
                 f"copy them to {other} again, or take them out of {folder}",
@@ -108,17 +108,17 @@ def inconsistencies(listing: Listing, exact: Sequence[str] = (), *, partial: boo
             yield from _uneven(folder, folders[folder])
 
 
-def _uneven(folder: str, pictures: Counter[tuple[str, str]]) -> Iterator[Inconsistency]:
-    usual, _ = Counter(pictures.values()).most_common(1)[0]
+def _uneven(folder: str, images: Counter[tuple[str, str]]) -> Iterator[Inconsistency]:
+    usual, _ = Counter(images.values()).most_common(1)[0]
     for kind, word, places in (
-        ("missing", "fewer", sorted(one for one, count in pictures.items() if count < usual)),
-        ("extra", "more", sorted(one for one, count in pictures.items() if count > usual)),
+        ("missing", "fewer", sorted(one for one, count in images.items() if count < usual)),
+        ("extra", "more", sorted(one for one, count in images.items() if count > usual)),
     ):
         if places:
             yield Inconsistency(
                 kind,
-                f"places of {folder} have {word} pictures than the usual {usual}",
-                tuple(f"{'/'.join(filter(None, one))} ({pictures[one]})" for one in places[:SHOWN]),
+                f"places of {folder} have {word} images than the usual {usual}",
+                tuple(f"{'/'.join(filter(None, one))} ({images[one]})" for one in places[:SHOWN]),
                 len(places),
                 f"copy their folders in {folder} again",
                 certain=False,
@@ -126,7 +126,7 @@ def _uneven(folder: str, pictures: Counter[tuple[str, str]]) -> Iterator[Inconsi
 
 
 def _by_folder(listing: Listing) -> dict[str, Counter[tuple[str, str]]]:
-    """Pictures of each place, and at each height where folders say it, by the folder of its view."""
+    """Images of each place, and at each height where folders say it, by the folder of its view."""
     wanted = {name for pair in _NEEDS.get(listing.layout, ()) for name in pair} | set(_EVEN.get(listing.layout, ()))
     folders: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
     if not wanted:

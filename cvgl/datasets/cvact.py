@@ -43,12 +43,12 @@ _PARTS = {
 
 
 def is_cvact(root: Path) -> bool:
-    """Whether training and validation pictures are there; without their folder of that name, the table has to be, too."""
+    """Whether training and validation images are there; without their folder of that name, the table has to be, too."""
     return (root / SMALL).is_dir() or ((root / MAT).is_file() and (root / SATELLITE).is_dir())
 
 
 def is_cvact_test(root: Path) -> bool:
-    """Whether test pictures are there alone."""
+    """Whether test images are there alone."""
     return (root / LARGE).is_dir() and not is_cvact(root)
 
 
@@ -82,17 +82,17 @@ def _list(root: Path, layout: Layout) -> Listing:
     splits: list[Iterator[Pair]] = []
     for part in _PARTS[layout]:
         if layout is Layout.CVACT_TEST and part.subsets == TRAIN and not _holds(root, part.folder):
-            listing.notes.append(f"{SMALL} is not there, so there are no training pictures")
+            listing.notes.append(f"{SMALL} is not there, so there are no training images")
             continue
         place = _folder(root, part.folder)
         folders[place] = part.folder
         splits.append(_pairs(data, part, place))
     list_pairs(chain.from_iterable(splits), root, listing)
     for place, folder in folders.items():
-        # In a data set that asks for the test pairs, the validation pairs' small pictures are known and not used.
+        # In a data set that asks for the test pairs, the validation pairs' small images are known and not used.
         used_elsewhere = data.ids("valSet") if folder == SMALL else ()
         refuse_unlisted(
-            {f"{place}{GROUND}": "panorama", f"{place}{SATELLITE}": "satellite picture"},
+            {f"{place}{GROUND}": "panorama", f"{place}{SATELLITE}": "satellite image"},
             root,
             listing,
             [name for one in used_elsewhere for name in _names(place, one)],

@@ -1,10 +1,10 @@
 """The layout of CVUSA's subset with panoramas, whole or in part.
 
-    splits/train-19zl.csv, splits/val-19zl.csv        rows of satellite picture, panorama, annotation; no header
-    bingmap/19/0000001.jpg                            satellite pictures
+    splits/train-19zl.csv, splits/val-19zl.csv        rows of satellite image, panorama, annotation; no header
+    bingmap/19/0000001.jpg                            satellite images
     streetview/panos/0000001.jpg                      panoramas
-    polarmap/19/0000001.png                           satellite pictures in polar coordinates: derived, passed over
-    split_locations/all.csv                           row n: latitude and longitude of the satellite picture and the panorama n
+    polarmap/19/0000001.png                           satellite images in polar coordinates: derived, passed over
+    split_locations/all.csv                           row n: latitude and longitude of the satellite image and the panorama n
 
 A pair's label is the number in its file names.
 """
@@ -30,13 +30,13 @@ SPLITS: Mapping[str, tuple[Subset, ...]] = {"splits/train-19zl.csv": TRAIN, "spl
 SATELLITES, PANORAMAS = "bingmap/19", "streetview/panos"
 POSITIONS = ("split_locations/all.csv", "splits/all.csv", "all.csv")
 _PASSED_OVER = {
-    "polarmap": "satellite pictures in polar coordinates, derived from bingmap/",
+    "polarmap": "satellite images in polar coordinates, derived from bingmap/",
     "streetview/annotations": "what each pixel shows; not used",
 }
 
 
 def is_cvusa(root: Path) -> bool:
-    """Whether one of the splits is there, or its satellite pictures: what then lacks is the splits, not the layout."""
+    """Whether one of the splits is there, or its satellite images: what then lacks is the splits, not the layout."""
     return any((root / name).is_file() for name in SPLITS) or (root / SATELLITES).is_dir()
 
 
@@ -60,8 +60,8 @@ def list_cvusa(root: Path) -> Listing:
     list_pairs(chain.from_iterable(splits), root, listing)
     unplaced = sum(entry.position is None for entry in listing.entries)
     if positions and unplaced:
-        listing.notes.append(f"{unplaced} pictures have no position: the table of positions has {len(positions)} rows")
-    refuse_unlisted({SATELLITES: "satellite picture", PANORAMAS: "panorama"}, root, listing)
+        listing.notes.append(f"{unplaced} images have no position: the table of positions has {len(positions)} rows")
+    refuse_unlisted({SATELLITES: "satellite image", PANORAMAS: "panorama"}, root, listing)
     for name, why in _PASSED_OVER.items():
         if (root / name).is_dir():
             listing.notes.append(f"{name} was passed over: {why}")
@@ -75,7 +75,7 @@ def _pairs(
         label = f"{split}:{number}"
         cells = [cell.strip() for cell in row]
         if len(cells) < 2 or not all(cells[:2]):
-            listing.refuse(label, Reason.BAD_ROW, "the row does not name a satellite picture and a panorama")
+            listing.refuse(label, Reason.BAD_ROW, "the row does not name a satellite image and a panorama")
             continue
         stems = [Path(cell).stem for cell in cells[:2]]
         if not stems[0].isdecimal() or stems[0] != stems[1]:
@@ -87,7 +87,7 @@ def _pairs(
 
 
 def _read_positions(root: Path, listing: Listing) -> list[tuple[Position, Position] | None]:
-    """Positions of satellite picture and panorama by row; rows without sense are counted and leave a gap."""
+    """Positions of satellite image and panorama by row; rows without sense are counted and leave a gap."""
     path = next((root / name for name in POSITIONS if has_side_file(root / name, root, listing)), None)
     if path is None:
         return []

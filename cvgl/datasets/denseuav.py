@@ -37,7 +37,7 @@ _HEIGHT = re.compile(r"^H\d+(_old)?$")
 
 
 def is_denseuav(root: Path) -> bool:
-    """Whether the release's folders are there with its tables of positions, or with pictures named by their height."""
+    """Whether the release's folders are there with its tables of positions, or with images named by their height."""
     if not TREE.holds(root):
         return False
     if any((root / name).is_file() for name in TABLES):
@@ -45,7 +45,7 @@ def is_denseuav(root: Path) -> bool:
     try:
         return _first_is_named_by_height(root)
     except OSError:
-        return False  # a folder without rights: its pictures are refused when they are listed
+        return False  # a folder without rights: its images are refused when they are listed
 
 
 def _first_is_named_by_height(root: Path) -> bool:

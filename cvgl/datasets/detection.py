@@ -22,7 +22,7 @@ _SIGNS: Mapping[Layout, tuple[Callable[[Path], bool], str]] = {
     Layout.SUES200: (sues200.is_sues200, f"it holds {sues200.DRONE}/, or {sues200.TRAINING}/ or {sues200.TESTING}/ by height"),
     Layout.DENSEUAV: (
         denseuav.is_denseuav,
-        "it holds train/ or test/ with Dense_GPS_*.txt, or with pictures named by their height",
+        "it holds train/ or test/ with Dense_GPS_*.txt, or with images named by their height",
     ),
     Layout.UNIVERSITY160K: (
         university160k.is_university160k,
@@ -52,7 +52,7 @@ _READERS: Mapping[Layout, Callable[[Path], Listing]] = {
 
 
 def list_source(config: IngestConfig) -> Listing:
-    """Lists the pictures of a source by its layout.
+    """Lists the images of a source by its layout.
 
     Raises:
         DataError: the source is missing, or is not laid out as said or in any known way.
@@ -118,14 +118,14 @@ def _by_signs(folder: Path) -> Layout | None:
 
 
 def _at_height(listing: Listing, height: int) -> Listing:
-    """Leaves out the drone pictures taken at other heights.
+    """Leaves out the drone images taken at other heights.
 
     Raises:
         DataError: SUES-200 has no such height.
     """
     if str(height) not in sues200.HEIGHTS:
         known = ", ".join(sues200.HEIGHTS)
-        raise DataError(f"SUES-200 has no pictures at {height} m", where="height", fix=f"give one of {known}")
+        raise DataError(f"SUES-200 has no images at {height} m", where="height", fix=f"give one of {known}")
     listing.entries = [
         entry
         for entry in listing.entries
@@ -140,14 +140,14 @@ def _unrecognised(source: Path) -> DataError:
         return DataError(problem, where=source, fix="copy the manifest into the folder, or give its own path and --root")
     below = sorted(path for path in source.iterdir() if path.is_dir())
     if not any(source.iterdir()):
-        return DataError("the source is an empty folder", where=source, fix="put pictures into it, one folder for each view")
+        return DataError("the source is an empty folder", where=source, fix="put images into it, one folder for each view")
     inside = _first_recognised(below)
     if inside is not None:
         return DataError("the source is laid out in no known way, but a folder in it is", where=source, fix=f"give {inside}")
     return DataError(
         f"the source is laid out in no known way; its folders are: {', '.join(path.name for path in below) or 'none'}",
         where=source,
-        fix="put each view's pictures into a folder named drone, ground or satellite, or write a manifest (docs/ingestion.md)",
+        fix="put each view's images into a folder named drone, ground or satellite, or write a manifest (docs/ingestion.md)",
     )
 
 

@@ -35,11 +35,11 @@ _FIXES = {
     Reason.UNKNOWN_FOLDER: "rename the folder to what the layout knows, or move it elsewhere",
     Reason.DUPLICATE: "fetch the splits again: each pair belongs to one of them, once",
     Reason.MISPLACED: "move the files to where the detail says",
-    Reason.NOT_A_PICTURE: "remove or convert the files",
+    Reason.NOT_A_IMAGE: "remove or convert the files",
     Reason.BAD_ROW: "fetch the table again",
     Reason.AMBIGUOUS: "write the folder in front of the names",
-    Reason.CONFLICTING_POSITION: "keep one row of each picture, the right one",
-    Reason.CONFLICTING_LOCATION: "keep one row of each picture, the right one",
+    Reason.CONFLICTING_POSITION: "keep one row of each image, the right one",
+    Reason.CONFLICTING_LOCATION: "keep one row of each image, the right one",
     Reason.BAD_POSITION: "mend the table's positions",
     Reason.EMPTY: "copy the files again",
     Reason.DAMAGED: "copy the files again",
@@ -47,7 +47,7 @@ _FIXES = {
     Reason.UNREADABLE: "check the rights of the files, or the disk",
     Reason.OUTSIDE_ROOT: "copy the files into the folder: links that leave it are not followed",
     Reason.BAD_NAME: "rename the files",
-    Reason.TOO_LARGE: "cut the pictures into tiles",
+    Reason.TOO_LARGE: "cut the images into tiles",
     Reason.CHANGING: "wait until the copy is complete, and look again",
 }
 
@@ -82,11 +82,11 @@ class Inspection:
         counts: what there is of every published part.
         problems: what is wrong, the most important first.
         notes: what else is worth knowing.
-        pictures: how many there are.
+        images: how many there are.
         opened: how many of them were read to their last row.
         partial: whether published numbers were only shown.
         warnings: what need not be wrong, and costs something: no metres, most of all.
-        summaries: of the pictures that were opened: how many have a position, from what, in which CRS.
+        summaries: of the images that were opened: how many have a position, from what, in which CRS.
         passed_over: what was not looked at, by kind.
     """
 
@@ -122,11 +122,11 @@ def inspect(
     Args:
         folder: the copy, or a manifest.
         layout: what to take it for; auto looks.
-        sample: how many pictures to open, spread evenly over all of them; None opens all.
-        partial: whether a part of a release, or one's own pictures in its layout, is meant: published numbers and even
+        sample: how many images to open, spread evenly over all of them; None opens all.
+        partial: whether a part of a release, or one's own images in its layout, is meant: published numbers and even
             spread are then shown, and not held against it.
-        max_pixels: more make a picture unreadable.
-        progress: told about pictures opened.
+        max_pixels: more make an image unreadable.
+        progress: told about images opened.
 
     Raises:
         DataError: the folder is missing, is laid out in no known way, or a table in it cannot be read.
@@ -143,10 +143,10 @@ def inspect(
     opened = _evenly(entries, sample)
     scans = scan_files([entry.path for entry in opened], max_pixels, progress)
     by_path = {entry.path: scan for entry, scan in zip(opened, scans, strict=True)}
-    pictures, refused = unite(opened, by_path, {})
+    images, refused = unite(opened, by_path, {})
     root = folder_of(listings[0])
-    summaries = summarise(pictures.values(), root)
-    doubts = list(position_doubts(found, entries, list(pictures.values()), summaries))
+    summaries = summarise(images.values(), root)
+    doubts = list(position_doubts(found, entries, list(images.values()), summaries))
     problems = [
         *([] if partial else _wrong_counts(counts)),
         *(_problem_of(one) for one in contradictions if one.certain or not partial),
@@ -177,7 +177,7 @@ def inspect(
 
 
 def _layouts(layout: Layout, source: Path) -> list[Layout]:
-    """CVACT's test pictures lie beside the others, and are looked at with them."""
+    """CVACT's test images lie beside the others, and are looked at with them."""
     both = layout is Layout.CVACT and is_cvact(source) and (source / LARGE).is_dir()
     return [layout, Layout.CVACT_TEST] if both else [layout]
 
@@ -229,7 +229,7 @@ def _problem_of(one: Inconsistency) -> Problem:
 
 
 def _misplaced(refusals: Iterable[Refusal]) -> list[Refusal]:
-    """Of what only opening the pictures tells: whether what lies in and beside them places them."""
+    """Of what only opening the images tells: whether what lies in and beside them places them."""
     return [refusal for refusal in refusals if refusal.reason is Reason.BAD_POSITION]
 
 
@@ -248,7 +248,7 @@ def _refused(listed: Iterable[Refusal], source: Path) -> Iterator[Problem]:
             Reason.MISSING: "missing",
             Reason.UNLISTED: "extra",
             Reason.UNKNOWN_FOLDER: "extra",
-            Reason.NOT_A_PICTURE: "extra",
+            Reason.NOT_A_IMAGE: "extra",
         }.get(reason, "wrong")
         names = list(details)
         first = details[names[0]]
@@ -266,7 +266,7 @@ def _masked_twice(listings: Iterable[Listing]) -> Iterator[Problem]:
         if labelled and len(pool) == WHOLE_GALLERY:
             yield Problem(
                 "extra",
-                f"{GALLERY} holds the {len(labelled)} labelled pictures once more under masked names, as distractors",
+                f"{GALLERY} holds the {len(labelled)} labelled images once more under masked names, as distractors",
                 len(labelled),
                 (),
                 "take them out: a right answer under its masked name would count as wrong",
@@ -284,4 +284,4 @@ def _unreadable(scans: Iterable[Scan], source: Path, total: int) -> Iterator[Pro
         names = tuple(scan.uri.removeprefix(f"{source}/") for scan in bad[:SHOWN])
         of = f"{opened} opened" if opened < total else f"all {total}"
         fix = _FIXES.get(reason, "see docs/ingestion.md") + ("" if opened == total else "; --all opens the others, too")
-        yield Problem("unreadable", f"{len(bad)} of {of} pictures: {reason}, {bad[0].detail}", len(bad), names, fix)
+        yield Problem("unreadable", f"{len(bad)} of {of} images: {reason}, {bad[0].detail}", len(bad), names, fix)

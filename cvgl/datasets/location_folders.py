@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from cvgl.ingestion.entries import Entry, Listing, Position, PositionSource, Reason
-from cvgl.ingestion.walking import PICTURE_SUFFIXES, entries_of, files_below
+from cvgl.ingestion.walking import IMAGE_SUFFIXES, entries_of, files_below
 from cvgl.types import Subset, View
 
 NOWHERE: Mapping[str, Position] = MappingProxyType({})
@@ -97,24 +97,24 @@ def list_places(
             listing.refuse(
                 path, Reason.MISPLACED, f"it lies in no building's folder; expected {folder.name}/<building>/{path.name}"
             )
-        elif is_picture(path, listing):
+        elif is_image(path, listing):
             position = positions.get(place[0])
             origin = PositionSource.DATASET if position else None
             listing.entries.append(Entry(path, view, subsets, location_id=place[0], position=position, position_source=origin))
 
 
 def list_pool(folder: Path, root: Path, view: View, subsets: tuple[Subset, ...], listing: Listing) -> list[Path]:
-    """Lists a folder of pictures of unknown places, however deep they lie, and gives their paths."""
-    paths = [path for path in files_below(folder, root, listing) if is_picture(path, listing)]
+    """Lists a folder of images of unknown places, however deep they lie, and gives their paths."""
+    paths = [path for path in files_below(folder, root, listing) if is_image(path, listing)]
     listing.entries += [Entry(path, view, subsets) for path in paths]
     return paths
 
 
-def is_picture(path: Path, listing: Listing) -> bool:
-    """Whether a file's name ends like a picture's; if not, it is refused."""
-    if path.suffix.lower() in PICTURE_SUFFIXES:
+def is_image(path: Path, listing: Listing) -> bool:
+    """Whether a file's name ends like an picture's; if not, it is refused."""
+    if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
-    listing.refuse(path, Reason.NOT_A_PICTURE, f"'{path.suffix}' is not the ending of a picture")
+    listing.refuse(path, Reason.NOT_A_IMAGE, f"'{path.suffix}' is not the ending of an image")
     return False
 
 

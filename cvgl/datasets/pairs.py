@@ -1,4 +1,4 @@
-"""Releases that name their pairs of a street-level and a satellite picture in a split: CVUSA and CVACT.
+"""Releases that name their pairs of a street-level and a satellite image in a split: CVUSA and CVACT.
 
 What a split names and is not there is refused as missing, one refusal a file: other readers leave such pairs out without a
 word, and the gallery shrinks. The half that is there is taken in. What lies beside and no split names is refused, too.
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvgl.datasets.location_folders import is_picture
+from cvgl.datasets.location_folders import is_image
 from cvgl.ingestion.entries import Entry, Listing, Position, PositionSource, Reason, RefusedError
 from cvgl.ingestion.manifest import contained
 from cvgl.ingestion.walking import files_below
@@ -45,7 +45,7 @@ class Pair:
 
 
 def list_pairs(pairs: Iterable[Pair], root: Path, listing: Listing) -> None:
-    """Lists both pictures of each pair that are there, and refuses those that are not.
+    """Lists both images of each pair that are there, and refuses those that are not.
 
     Args:
         pairs: of all splits. A pair that a second split names is refused there: what is learned from cannot be asked for.
@@ -79,7 +79,7 @@ def list_pairs(pairs: Iterable[Pair], root: Path, listing: Listing) -> None:
                 Entry(path, view, pair.subsets, location_id=pair.location_id, position=position, position_source=origin)
             )
     for split, count in missing.items():
-        listing.notes.append(f"{count} pictures that {split} names are not there; the other half of their pairs is taken in")
+        listing.notes.append(f"{count} images that {split} names are not there; the other half of their pairs is taken in")
 
 
 class _Folders:
@@ -99,10 +99,10 @@ class _Folders:
 
 
 def refuse_unlisted(folders: Mapping[str, str], root: Path, listing: Listing, otherwise: Iterable[str] = ()) -> None:
-    """Refuses the pictures of some folders that no split names.
+    """Refuses the images of some folders that no split names.
 
     Args:
-        folders: paths from the root, and what a picture in them is, for the refusal's sentence.
+        folders: paths from the root, and what an image in them is, for the refusal's sentence.
         otherwise: names that are known although this listing does not use them.
     """
     known = {entry.path for entry in listing.entries} | {root / name for name in otherwise}
@@ -110,5 +110,5 @@ def refuse_unlisted(folders: Mapping[str, str], root: Path, listing: Listing, ot
         if not (root / name).is_dir():
             continue
         for path in files_below(root / name, root, listing):
-            if path not in known and is_picture(path, listing):
+            if path not in known and is_image(path, listing):
                 listing.refuse(path, Reason.UNLISTED, f"no split names this {what}")

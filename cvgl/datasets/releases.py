@@ -1,7 +1,7 @@
-"""How many pictures the published data sets have, and how many a copy of them has.
+"""How many images the published data sets have, and how many a copy of them has.
 
 Sources: University-1652 and DenseUAV: the tables of their repositories' READMEs; University-160k: the challenge's page
-(167,486 distractors); CVUSA, CVACT: the rows of their splits; SUES-200: 200 places, 50 pictures at each of 4 heights.
+(167,486 distractors); CVUSA, CVACT: the rows of their splits; SUES-200: 200 places, 50 images at each of 4 heights.
 A number that no source states is None, and is not held against a copy.
 """
 
@@ -24,7 +24,7 @@ class Part:
 
     Attributes:
         name: path below the source; of a list, the name under which its reader counts it.
-        pictures: how many are published; rows of a list.
+        images: how many are published; rows of a list.
         places: how many are published.
         optional: whether a copy is complete for what the field measures without it.
     """
@@ -39,7 +39,7 @@ class State(StrEnum):
     """How a part of a copy compares to the published one."""
 
     RIGHT = "right"
-    WRONG = "wrong"  # there, with another number of pictures or places
+    WRONG = "wrong"  # there, with another number of images or places
     MISSING = "missing"
     ABSENT = "absent"  # missing, and needed by no published figure of the paper
     UNCHECKED = "unchecked"  # there, and no source says how many it should have
@@ -51,7 +51,7 @@ class Count:
 
     Attributes:
         part: what is published.
-        pictures, places: what is there.
+        images, places: what is there.
     """
 
     part: Part
@@ -69,7 +69,7 @@ class Count:
 
     def __str__(self) -> str:
         def text(count: int, places: int | None) -> str:
-            return f"{count:,}" + (f" pictures of {places:,} places" if self.part.places is not None else "")
+            return f"{count:,}" + (f" images of {places:,} places" if self.part.places is not None else "")
 
         there, published = text(self.pictures, self.places), text(self.part.pictures or 0, self.part.places)
         return f"{self.part.name} has {there} and should have {published}"
@@ -91,7 +91,7 @@ _TEST_1652 = (
 )
 _DISTRACTORS = 167_486
 WHOLE_GALLERY = 951 + _DISTRACTORS
-"""Satellite pictures of University-160k's challenge: the right answers and the distractors, all under masked names."""
+"""Satellite images of University-160k's challenge: the right answers and the distractors, all under masked names."""
 _CVACT_SMALL, _CVACT_LARGE = 35_532 + 8_884, 92_802
 _SUES_SPLIT = (
     *(
@@ -103,7 +103,7 @@ _SUES_SPLIT = (
             Part(f"{TESTING}/{height}/gallery_drone", 10_000, 200),
         )
     ),
-    # Satellite pictures are the same ones for every height, and are listed for the first.
+    # Satellite images are the same ones for every height, and are listed for the first.
     Part(f"{TRAINING}/{HEIGHTS[0]}/satellite", 120, 120),
     Part(f"{TESTING}/{HEIGHTS[0]}/query_satellite", 80, 80),
     Part(f"{TESTING}/{HEIGHTS[0]}/gallery_satellite", 200, 200),
@@ -161,15 +161,15 @@ def count_parts(listing: Listing) -> list[Count]:
     parts = parts_of(listing)
     found = {part.name: (listing.counts.get(part.name, 0), 0) for part in parts}
     folders = {part.name: _folders(part.name, listing.source) for part in parts if part.name not in listing.counts}
-    pictures: dict[str, int] = {}
+    images: dict[str, int] = {}
     places: dict[str, set[str | None]] = {}
     names = {folder: name for name, several in folders.items() for folder in several}
     for entry in listing.entries:
         name = next((names[above] for above in entry.path.parents if above in names), None)
         if name is not None:
-            pictures[name] = pictures.get(name, 0) + 1
+            images[name] = images.get(name, 0) + 1
             places.setdefault(name, set()).add(entry.location_id)
-    found |= {name: (count, len(places[name] - {None})) for name, count in pictures.items()}
+    found |= {name: (count, len(places[name] - {None})) for name, count in images.items()}
     return [Count(part, *found[part.name]) for part in parts]
 
 

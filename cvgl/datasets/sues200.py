@@ -1,6 +1,6 @@
 """The layout of SUES-200, whole or in part, as released and as its benchmark's script arranges it.
 
-    drone_view_512/<place>/<height>/*.jpg             50 pictures at each of 150, 200, 250 and 300 m
+    drone_view_512/<place>/<height>/*.jpg             50 images at each of 150, 200, 250 and 300 m
     satellite-view/<place>/0.png
     indexs.yaml                                       the places to train on, where it was put there; else the published ones
 
@@ -16,7 +16,7 @@ import re
 from pathlib import Path
 
 from cvgl.config import Layout
-from cvgl.datasets.location_folders import is_picture
+from cvgl.datasets.location_folders import is_image
 from cvgl.errors import DataError
 from cvgl.ingestion.entries import Entry, Listing, Reason
 from cvgl.ingestion.text_encoding import decode_text
@@ -54,7 +54,7 @@ TRAINING_PLACES = _published()
 
 
 def is_sues200(root: Path) -> bool:
-    """Whether drone pictures lie in folders of heights, as released or as arranged."""
+    """Whether drone images lie in folders of heights, as released or as arranged."""
     if (root / DRONE).is_dir():
         return True
     return any((root / part / height).is_dir() for part in _SPLIT_ROLES for height in HEIGHTS)
@@ -82,7 +82,7 @@ def list_sues200(root: Path) -> Listing:
                 listing.notes.append(f"{entry.name} was passed over")
         elif entry.name not in known:
             if entry.name in _SPLIT_ROLES:
-                listing.notes.append(f"{entry.name} was passed over: it holds the same pictures once more")
+                listing.notes.append(f"{entry.name} was passed over: it holds the same images once more")
             else:
                 listing.refuse(folder, Reason.UNKNOWN_FOLDER, f"the layout has no such folder; known are {', '.join(known)}")
         elif as_released:
@@ -93,7 +93,7 @@ def list_sues200(root: Path) -> Listing:
 
 
 def training_places(root: Path) -> frozenset[str]:
-    """The places to train on: those of the list beside the pictures, else the published ones.
+    """The places to train on: those of the list beside the images, else the published ones.
 
     Raises:
         DataError: the list is there and holds no places.
@@ -111,7 +111,7 @@ def training_places(root: Path) -> frozenset[str]:
 
 
 def height_of(path: Path) -> str | None:
-    """At how many metres a drone picture was taken, by the folders that it lies in; None where they do not say."""
+    """At how many metres a drone image was taken, by the folders that it lies in; None where they do not say."""
     return next((name for name in reversed(path.parts[:-1]) if name in HEIGHTS), None)
 
 
@@ -122,13 +122,13 @@ def _list_released(folder: Path, root: Path, training: frozenset[str], listing: 
         names = path.relative_to(folder).parts
         if len(names) != depth or (view is View.DRONE and names[1] not in HEIGHTS):
             listing.refuse(path, Reason.MISPLACED, f"expected {folder.name}/{shape}{path.name}, heights {', '.join(HEIGHTS)}")
-        elif is_picture(path, listing):
+        elif is_image(path, listing):
             other = Subset.TRAIN if names[0] in training else Subset.QUERY
             listing.entries.append(Entry(path, view, (Subset.GALLERY, other), location_id=names[0]))
 
 
 def _list_arranged(part: Path, root: Path, listing: Listing) -> None:
-    """Satellite pictures lie under every height, the same ones; they are listed once."""
+    """Satellite images lie under every height, the same ones; they are listed once."""
     roles = _SPLIT_ROLES[part.name]
     listed: set[tuple[str, ...]] = set()
     again = 0
@@ -142,8 +142,8 @@ def _list_arranged(part: Path, root: Path, listing: Listing) -> None:
         if view is View.SATELLITE and names[1:] in listed:
             again += 1
             continue
-        if is_picture(path, listing):
+        if is_image(path, listing):
             listed.add(names[1:])
             listing.entries.append(Entry(path, view, (subset,), location_id=names[2]))
     if again:
-        listing.notes.append(f"{again} satellite pictures of {part.name} lie there once more for another height")
+        listing.notes.append(f"{again} satellite images of {part.name} lie there once more for another height")

@@ -1,4 +1,4 @@
-"""University-160k: the drone pictures of University-1652's test against a gallery with 167,486 more satellite pictures.
+"""University-160k: the drone images of University-1652's test against a gallery with 167,486 more satellite images.
 
 Where labels are known, as the paper's released code measures ("local"):
 
@@ -11,7 +11,7 @@ The challenge ("official"), where every name is masked and an answer file is han
     [test/]gallery_satellite_160k/*
     [test/]query_drone_name.txt                       the queries in the order in which they are to be answered
 
-Training pictures are University-1652's in both.
+Training images are University-1652's in both.
 """
 
 from __future__ import annotations
@@ -77,10 +77,10 @@ def list_university160k_official(root: Path) -> Listing:
     """
     listing = Listing(Layout.UNIVERSITY160K_OFFICIAL, root)
     list_tree(root, _TREE, listing, positions_beside(root, listing))
-    # No labelled test picture may stand beside masked ones: its label would name the answer of the same masked picture.
+    # No labelled test image may stand beside masked ones: its label would name the answer of the same masked picture.
     labelled = [entry for entry in listing.entries if entry.subsets != (Subset.TRAIN,)]
     if labelled:
-        listing.notes.append(f"{len(labelled)} labelled test pictures were passed over: in the challenge every name is masked")
+        listing.notes.append(f"{len(labelled)} labelled test images were passed over: in the challenge every name is masked")
         listing.entries = [entry for entry in listing.entries if entry.subsets == (Subset.TRAIN,)]
     _list_pool(root, GALLERY, View.SATELLITE, Subset.GALLERY, listing)
     queries = _list_pool(root, QUERIES, View.DRONE, Subset.QUERY, listing)

@@ -20,14 +20,14 @@ from cvgl.ingestion.entries import Listing, Position
 from cvgl.ingestion.walking import has_side_file
 from cvgl.types import Subset, View
 
-# "google" holds pictures from an image search for the building: street-level views of it.
+# "google" holds images from an image search for the building: street-level views of it.
 _TRAIN = {"drone": View.DRONE, "satellite": View.SATELLITE, "street": View.GROUND, "google": View.GROUND}
 _TEST = {"drone": View.DRONE, "satellite": View.SATELLITE, "street": View.GROUND}
 FOLDERS: Mapping[str, Roles] = {
     "train": {name: (view, Subset.TRAIN) for name, view in _TRAIN.items()},
     "test": {f"{subset}_{name}": (view, subset) for subset in (Subset.QUERY, Subset.GALLERY) for name, view in _TEST.items()},
 }
-TREE = Tree(FOLDERS, passed_over={"test/4K_drone": "the same drone pictures once more, in 4K"})
+TREE = Tree(FOLDERS, passed_over={"test/4K_drone": "the same drone images once more, in 4K"})
 
 
 def is_university1652(root: Path) -> bool:

@@ -19,7 +19,7 @@ from cvgl.hashing import IMAGE_ID_LENGTH, sha256_file
 from cvgl.ingestion.tables import read_images
 from cvgl.lake import Lake, read_parquet
 from cvgl.retrieval.answers import DEPTH, write_answers
-from cvgl.types import Direction, Stage, View
+from cvgl.types import Direction, Representation, View
 
 PROTOCOL = "university160k-official"
 
@@ -30,7 +30,7 @@ def write_answer_file(
     lake: Lake,
     path: Path,
     *,
-    stage: Stage = Stage.ADAPTED,
+    stage: Representation = Representation.ADAPTED,
     depth: int = DEPTH,
     separator: str = " ",
     with_endings: bool = False,
@@ -75,7 +75,7 @@ def write_answer_file(
     return path
 
 
-def _answers(run: str, lake: Lake, stage: Stage) -> tuple[Mapping[str, list[str]], str]:
+def _answers(run: str, lake: Lake, stage: Representation) -> tuple[Mapping[str, list[str]], str]:
     """Best answers by query, and the data set that was asked."""
     direction = str(Direction(View.DRONE, View.SATELLITE))
     rows: list[dict[str, Any]] = read_parquet(

@@ -1,7 +1,7 @@
 """Stage `evaluate`: an adapter and the ground truth in, figures and a per-query table out.
 
 Frozen, standardised and adapted descriptors answer the same questions, in both directions, under every protocol asked for:
-one picture at a time. What inference can add follows in rows of its own: hubness corrected, re-ranked, windows of a sequence.
+one image at a time. What inference can add follows in rows of its own: hubness corrected, re-ranked, windows of a sequence.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cvgl.lake import Lake, read_parquet, read_schema, sweep, write_parquet
 from cvgl.retrieval import protocols
 from cvgl.retrieval.protocols import Protocol
 from cvgl.summary import MetricSummary, metrics_table, summaries_from
-from cvgl.types import ArtifactRef, Progress, Stage, View, silent
+from cvgl.types import ArtifactRef, Progress, Representation, View, silent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -105,10 +105,10 @@ def evaluate(adapter: ArtifactRef, config: EvaluateConfig, lake: Lake, progress:
             progress(measurement.done, total, f"{stage}, {question.direction}, {protocol.name}")
             measurement.add(stage, transform(question), question, protocol)
     for question, protocol in work if config.rerank.enabled else ():
-        progress(measurement.done, total, f"{Stage.ADAPTED_RERANKED}, {question.direction}, {protocol.name}")
+        progress(measurement.done, total, f"{Representation.ADAPTED_RERANKED}, {question.direction}, {protocol.name}")
         measurement.add_reranked(config.rerank, adaptation, question, protocol)
     for question, protocol in in_a_row:
-        progress(measurement.done, total, f"{Stage.ADAPTED_WINDOW}, {question.direction}, {protocol.name}")
+        progress(measurement.done, total, f"{Representation.ADAPTED_WINDOW}, {question.direction}, {protocol.name}")
         measurement.add_window(sequences, adaptation, question, protocol)
     progress(total, total, "measured")
     # metrics.parquet is written last: where it names the inputs, the other file is complete, too.
@@ -150,17 +150,17 @@ def _finished(ref: ArtifactRef) -> list[MetricSummary] | None:
 
 def _transforms(
     adaptation: Adaptation, rows: EvaluationRows, reader: FeatureReader, query_view: View
-) -> Iterator[tuple[Stage, Callable[[Question], DescriptorTransform]]]:
+) -> Iterator[tuple[Representation, Callable[[Question], DescriptorTransform]]]:
     """What descriptors go through at each stage; it may depend on which view is searched."""
     from cvgl.adaptation import standardise
 
     frozen = standardise.frozen(adaptation.record.d0)
-    yield Stage.FROZEN, lambda question: frozen
+    yield Representation.FROZEN, lambda question: frozen
     standardised = standardise.fit(*(reader.stream(rows.training_ids(view)) for view in (query_view, View.SATELLITE)))
-    yield Stage.STANDARDISED, lambda question: standardised
-    yield Stage.ADAPTED, lambda question: adaptation
+    yield Representation.STANDARDISED, lambda question: standardised
+    yield Representation.ADAPTED, lambda question: adaptation
     if adaptation.banks is not None:
-        yield Stage.ADAPTED_CORRECTED, lambda question: _corrected(adaptation, question)
+        yield Representation.ADAPTED_CORRECTED, lambda question: _corrected(adaptation, question)
 
 
 def _corrected(adaptation: Adaptation, question: Question) -> DescriptorTransform:
@@ -187,7 +187,7 @@ class _Measurement:
                 asked[key] = self._rows.questions(query_view, *key)
         return [(question, protocol) for protocol in rules for question in asked[protocol.truth, protocol.satellite_queries]]
 
-    def add(self, stage: Stage, transform: DescriptorTransform, question: Question, protocol: Protocol) -> None:
+    def add(self, stage: Representation, transform: DescriptorTransform, question: Question, protocol: Protocol) -> None:
         """Ranks, and keeps the figures (when the place of any query is known) and one row a query."""
         from cvgl.retrieval import evaluate as rank
 
@@ -203,20 +203,22 @@ class _Measurement:
         from cvgl.retrieval.reranking import Reranker
 
         queries, gallery = self._whole(transform, question)
-        self._keep_scored(Stage.ADAPTED_RERANKED, Reranker.of(gallery, settings).scores(queries), question, protocol)
+        self._keep_scored(Representation.ADAPTED_RERANKED, Reranker.of(gallery, settings).scores(queries), question, protocol)
 
     def add_window(self, sequences: Sequences, transform: DescriptorTransform, question: Question, protocol: Protocol) -> None:
-        """Ranks by the probability that a picture shows a reference, given the window of its sequence that ends with it."""
+        """Ranks by the probability that an image shows a reference, given the window of its sequence that ends with it."""
         queries, gallery = self._whole(transform, question)
-        self._keep_scored(Stage.ADAPTED_WINDOW, [sequences.posterior(question, queries, gallery)], question, protocol)
+        self._keep_scored(Representation.ADAPTED_WINDOW, [sequences.posterior(question, queries, gallery)], question, protocol)
 
-    def _keep_scored(self, stage: Stage, scores: Iterable[Float32Array], question: Question, protocol: Protocol) -> None:
+    def _keep_scored(
+        self, stage: Representation, scores: Iterable[Float32Array], question: Question, protocol: Protocol
+    ) -> None:
         from cvgl.retrieval import evaluate_scores
 
         places = question.queries.places, question.gallery.places
         self._keep(stage, evaluate_scores(scores, *places, protocol, top_k=self._config.top_k), question, protocol)
 
-    def _keep(self, stage: Stage, evaluation: Evaluation, question: Question, protocol: Protocol) -> None:
+    def _keep(self, stage: Representation, evaluation: Evaluation, question: Question, protocol: Protocol) -> None:
         distance = distances_m(question, evaluation.per_query.top_index)
         self._tables.append(self._query_rows(stage, question, evaluation, distance))
         if evaluation.n_queries:
@@ -235,7 +237,9 @@ class _Measurement:
         mapped = transform.transform_reference if side.view.is_reference else transform.transform_query
         return self._reader.stream(side.image_ids, mapped)
 
-    def _query_rows(self, stage: Stage, question: Question, evaluation: Evaluation, distance: NDArray[np.float64]) -> pa.Table:
+    def _query_rows(
+        self, stage: Representation, question: Question, evaluation: Evaluation, distance: NDArray[np.float64]
+    ) -> pa.Table:
         outcomes, n = evaluation.per_query, len(question.queries.image_ids)
         offsets = pa.array(np.arange(n + 1) * outcomes.top_index.shape[1], pa.int32())
         top_ids = pa.array(question.gallery.image_ids, pa.string()).take(pa.array(outcomes.top_index.ravel()))
@@ -262,7 +266,7 @@ class _Measurement:
 
 
 def _summary(
-    stage: Stage,
+    stage: Representation,
     question: Question,
     protocol: Protocol,
     evaluation: Evaluation,
@@ -299,16 +303,16 @@ def _notes(question: Question, protocol: Protocol, evaluation: Evaluation) -> tu
     if unmatched := int((outcomes.labelled & (outcomes.rank == 0)).sum()):
         notes.append(f"{unmatched} queries have no right answer in the gallery and count as misses")
     if question.left_out:
-        notes.append(f"{question.left_out} pictures without a descriptor are left out")
+        notes.append(f"{question.left_out} images without a descriptor are left out")
     if size := protocol.size_note(str(question.direction), evaluation.n_queries, evaluation.n_gallery):
         notes.append(size)
     return tuple(notes)
 
 
-def _stage_notes(stage: Stage, config: EvaluateConfig) -> tuple[str, ...]:
-    if stage is Stage.ADAPTED_WINDOW:
-        return (f"{stage}: each picture is placed with those before it in its sequence, {config.window} together at most",)
-    if stage is Stage.ADAPTED_RERANKED:
+def _stage_notes(stage: Representation, config: EvaluateConfig) -> tuple[str, ...]:
+    if stage is Representation.ADAPTED_WINDOW:
+        return (f"{stage}: each image is placed with those before it in its sequence, {config.window} together at most",)
+    if stage is Representation.ADAPTED_RERANKED:
         return (
             f"{stage}: k1 = {config.rerank.neighbours}, k2 = {config.rerank.expansion}, lambda = {config.rerank.original:g}",
         )

@@ -23,7 +23,7 @@ from cvgl.retrieval.paired_distance import Chance, DistanceDifference, against_c
 from cvgl.retrieval.positions import Positions, positions_of
 from cvgl.stages.sequences import runs_of
 from cvgl.summary import read_summaries
-from cvgl.types import Stage, View
+from cvgl.types import Representation, View
 
 ROWS = pa.schema(
     [
@@ -71,8 +71,8 @@ def compare(lake: Lake, dataset: str, run: str, champion: str | None, config: Re
         LakeError: an evaluation is missing or damaged.
         DataError: not comparable, with what differs.
     """
-    ours = answers(lake, run, Stage.ADAPTED)
-    theirs = answers(lake, run, Stage.FROZEN) if champion is None else answers(lake, champion, Stage.ADAPTED)
+    ours = answers(lake, run, Representation.ADAPTED)
+    theirs = answers(lake, run, Representation.FROZEN) if champion is None else answers(lake, champion, Representation.ADAPTED)
     draw = Draw(config.resamples, config.seed, config.confidence)
     against = "frozen" if champion is None else "champion"
     images = read_images(lake, dataset).to_pylist()
@@ -98,7 +98,7 @@ def spacing_m(references: Sequence[Mapping[str, Any]]) -> float | None:
     except CvglError:
         return None
     positions = positions.take(np.flatnonzero(positions.known))
-    # Several pictures of one place are one.
+    # Several images of one place are one.
     return _median_to_nearest(positions.take(np.sort(np.unique(positions.coordinates, axis=0, return_index=True)[1])))
 
 
@@ -118,7 +118,7 @@ def _median_to_nearest(positions: Positions) -> float | None:
     return float(np.median(measured)) if len(measured) else None
 
 
-def answers(lake: Lake, run: str, stage: Stage) -> dict[Asked, Answered]:
+def answers(lake: Lake, run: str, stage: Representation) -> dict[Asked, Answered]:
     """What a run answered at one stage to queries whose place is known, sorted by image_id.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What an evaluation asks: which pictures are queries, which are ranked, and which answers are right.
+"""What an evaluation asks: which images are queries, which are ranked, and which answers are right.
 
 Reads the ground truth, so nothing on the training, selection or inference path may import it.
 """
@@ -29,11 +29,11 @@ _POSITION = ("latitude", "longitude", "x", "y", "crs")
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The pictures of one role, sorted by image_id.
+    """The images of one role, sorted by image_id.
 
     Attributes:
         view: from where they were taken.
-        image_ids: one a picture.
+        image_ids: one an image.
         places: label of the place shown; None where unknown.
         positions: where they were taken, or where the place is.
     """
@@ -56,7 +56,7 @@ class Question:
         direction: e.g. drone_to_satellite.
         queries: what is asked.
         gallery: what is ranked.
-        left_out: pictures with a role that have no descriptor.
+        left_out: images with a role that have no descriptor.
         digest: hash over everything that a figure depends on besides descriptors and protocol.
     """
 
@@ -72,7 +72,7 @@ class EvaluationRows:
     """Images and ground truth of a data set, joined by image_id.
 
     Attributes:
-        rows: one a picture, sorted by image_id: view, subsets, location_id, position, uri.
+        rows: one an image, sorted by image_id: view, subsets, location_id, position, uri.
         positions: in the order of `rows`.
         embedded: image ids with a descriptor.
     """
@@ -82,19 +82,19 @@ class EvaluationRows:
     embedded: frozenset[str]
 
     def training_ids(self, view: View) -> list[str]:
-        """Pictures of a view that adapters learn from."""
+        """Images of a view that adapters learn from."""
         return [row["image_id"] for row in self._having(view, Subset.TRAIN) if row["image_id"] in self.embedded]
 
     def _having(self, view: View, subset: Subset) -> list[Row]:
         return [row for row in self.rows if row["view"] == view and subset in row["subsets"]]
 
     def questions(self, query_view: View, truth: str, satellite_queries: str = "query") -> list[Question]:
-        """Both directions, without those for which one side has no picture.
+        """Both directions, without those for which one side has no image.
 
         Args:
             query_view: drone or ground.
             truth: how right answers are found, `cvgl.retrieval.protocols.Protocol.truth`.
-            satellite_queries: which satellite pictures are asked for, `Protocol.satellite_queries`.
+            satellite_queries: which satellite images are asked for, `Protocol.satellite_queries`.
         """
         usual = (Subset.QUERY, Subset.GALLERY)
         directions = (
@@ -123,20 +123,20 @@ class EvaluationRows:
         return Side(view, tuple(row["image_id"] for row in rows), tuple(places), positions)
 
     def _places(
-        self, pictures: Sequence[Row], references: Sequence[Row], truth: str
+        self, images: Sequence[Row], references: Sequence[Row], truth: str
     ) -> tuple[list[str | None], list[str | None]]:
-        """Places of the pictures to be placed and of the references.
+        """Places of the images to be placed and of the references.
 
-        Under a masked truth no place is known. Else a picture with a position and without a known place shows the place of
+        Under a masked truth no place is known. Else an image with a position and without a known place shows the place of
         the reference nearest to it. That place is the reference's location_id or, without one, its image_id.
         """
         if truth == "masked":
-            return [None] * len(pictures), [None] * len(references)
-        own = [None if truth == "nearest" else row["location_id"] for row in pictures]
+            return [None] * len(images), [None] * len(references)
+        own = [None if truth == "nearest" else row["location_id"] for row in images]
         reference_places = [row["location_id"] for row in references]
         at_references = self.positions.take([row["index"] for row in references])
         homeless = [i for i, place in enumerate(own) if place is None]
-        nearest = self.positions.take([pictures[i]["index"] for i in homeless]).nearest(at_references)
+        nearest = self.positions.take([images[i]["index"] for i in homeless]).nearest(at_references)
         found: set[int] = set()
         for i, j in zip(homeless, nearest.tolist(), strict=True):
             if j >= 0:
@@ -149,7 +149,7 @@ class EvaluationRows:
         return own, reference_places
 
     def lines(self) -> Iterable[str]:
-        """Everything that figures depend on, one line a picture."""
+        """Everything that figures depend on, one line an picture."""
         at = self.positions
         if at.frame != GEOGRAPHIC and not is_true_to_scale(at.frame, at.coordinates):
             yield json.dumps(["ground metres", at.frame])  # what was measured in another unit is measured again
@@ -162,7 +162,7 @@ class EvaluationRows:
 def read_rows(lake: Lake, dataset: str, embedded: Iterable[str]) -> EvaluationRows:
     """Joins the images of a data set with its ground truth.
 
-    A picture's position is the map's own, else the true one, else that of a satellite picture of the same place.
+    An picture's position is the map's own, else the true one, else that of a satellite image of the same place.
 
     Raises:
         LakeError: the data set is missing or damaged.
@@ -186,7 +186,7 @@ def _has_position(row: Row) -> bool:
 
 
 def _borrow_positions(rows: Sequence[Row]) -> None:
-    """Gives pictures without a position that of a satellite picture of their place."""
+    """Gives images without a position that of a satellite image of their place."""
     places: dict[str, Row] = {}
     for row in rows:
         if row["view"] == View.SATELLITE and row["location_id"] is not None and _has_position(row):

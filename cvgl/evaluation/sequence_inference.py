@@ -1,4 +1,4 @@
-"""Pictures of a sequence placed together, for the evaluation: which belong together, and what is believed of each.
+"""Images of a sequence placed together, for the evaluation: which belong together, and what is believed of each.
 
 What says so is the images table (`cvgl.stages.sequences`), never the ground truth.
 """
@@ -30,7 +30,7 @@ class Sequences:
     Args:
         lake: where the data set is.
         dataset: its name.
-        window: pictures placed together at most.
+        window: images placed together at most.
     """
 
     def __init__(self, lake: Lake, dataset: str, window: int) -> None:

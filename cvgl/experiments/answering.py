@@ -1,4 +1,4 @@
-"""Asking mapped descriptors: one picture at a time, or a picture with those before it."""
+"""Asking mapped descriptors: one image at a time, or an image with those before it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Answers:
 
 
 def can_answer(examination: Examination, answering: Answering, sequences: Sequences) -> bool:
-    """Whether these queries can be asked so: a window needs pictures taken in a row, looked up on a map."""
+    """Whether these queries can be asked so: a window needs images taken in a row, looked up on a map."""
     return answering.window is None or sequences.apply_to(examination.question)
 
 

@@ -31,7 +31,7 @@ class Answering:
 
     Attributes:
         corrected: similarities are hubness-corrected against statistics of the training (`cvgl.adaptation.correction`).
-        window: an answer rests on so many consecutive pictures, this one and those before it; none: on one.
+        window: an answer rests on so many consecutive images, this one and those before it; none: on one.
     """
 
     corrected: bool = False
@@ -99,9 +99,9 @@ class Configuration:
         published: the paper's figures for it.
         series: the curve that it is a point of.
         x: where on the curve.
-        sequences: a recipe that looks at which pictures were taken in a row is told, where some were.
+        sequences: a recipe that looks at which images were taken in a row is told, where some were.
         answering: how a place is told.
-        reference_samples: so many satellite pictures, drawn once by the seed, are learned from; none: all.
+        reference_samples: so many satellite images, drawn once by the seed, are learned from; none: all.
     """
 
     name: str
@@ -126,11 +126,11 @@ class Situation:
 
     Attributes:
         d0: dimension of the frozen descriptors.
-        n_queries: pictures of the drone or ground view to learn from.
-        n_references: satellite pictures to learn from.
+        n_queries: images of the drone or ground view to learn from.
+        n_references: satellite images to learn from.
         sampling: of the released trainer.
-        learns_along: pictures to learn from were taken in a row, over references whose positions are known.
-        asks_along: test pictures were taken in a row.
+        learns_along: images to learn from were taken in a row, over references whose positions are known.
+        asks_along: test images were taken in a row.
     """
 
     d0: int

@@ -21,7 +21,7 @@ class Need(StrEnum):
     """Which data a part is measured on."""
 
     UNIVERSITY = "University-1652"
-    VIEWS = "University-1652 with several drone pictures of a place"
+    VIEWS = "University-1652 with several drone images of a place"
     UNIVERSITY160K = "University-160k"
     CVUSA = "CVUSA"
     CVACT = "CVACT"
@@ -148,8 +148,8 @@ def _table4() -> Contents:
         "table4",
         published.TABLE4,
         parts,
-        "The test set's places with drone pictures are divided at random (`--seeds`, the first): of 701, 250 to adapt on, and "
-        "the others to test on with all remaining satellite pictures in the gallery. On a smaller set the share is the same.",
+        "The test set's places with drone images are divided at random (`--seeds`, the first): of 701, 250 to adapt on, and "
+        "the others to test on with all remaining satellite images in the gallery. On a smaller set the share is the same.",
     )
 
 
@@ -164,7 +164,7 @@ def _table5() -> Contents:
         "table5",
         published.TABLE5,
         parts,
-        "T = 10. The paper draws 1,500 pictures of either view: queries are drawn in every iteration, references once by "
+        "T = 10. The paper draws 1,500 images of either view: queries are drawn in every iteration, references once by "
         "the seed.",
     )
 
@@ -198,7 +198,7 @@ def _table8() -> Contents:
     entries = tuple(
         Entry(key, key.removesuffix("-ours"), OURS if key.endswith("-ours") else FROZEN) for key in published.TABLE8.rows
     )
-    remark = "Drone to drone, the picture of a place whose hash comes first is its gallery picture; the others ask for it."
+    remark = "Drone to drone, the image of a place whose hash comes first is its gallery image; the others ask for it."
     return Contents("table8", parts, published.TABLE8, entries, (remark, "The paper does not say which CLIP it used."))
 
 

@@ -21,12 +21,12 @@ from cvgl.types import Subset, View
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Ids of a data set: places that have a satellite picture.
+    """Ids of a data set: places that have a satellite image.
 
     Attributes:
         train: in the training part.
         test: in the test part.
-        asked: of those, the ones that have pictures of the other view.
+        asked: of those, the ones that have images of the other view.
         adapted: of those, the ones that a divided test set is adapted on.
     """
 
@@ -112,8 +112,8 @@ def compose_counts(plan: PagePlan, counts: Mapping[Need, Counts]) -> Page:
 _COLUMNS = ("task", "role", "set", "published", "the release has", "measured", "difference")
 
 _LEFT = (
-    "University-1652's test set is divided among the places that have drone pictures; the test part counts every other place "
-    "with a satellite picture, distractors included."
+    "University-1652's test set is divided among the places that have drone images; the test part counts every other place "
+    "with a satellite image, distractors included."
 )
 
 

@@ -1,7 +1,7 @@
 """What the paper's figures show of mapped descriptors: drawn with the figures of `cvgl.reporting`, and said in numbers.
 
 An exhibit looks at one data set under one frozen model and at the maps that its experiment's configurations learn under the
-first seed. What is drawn is also told as facts, so that a page without pictures still says it.
+first seed. What is drawn is also told as facts, so that a page without images still says it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Shown:
     """What an exhibit is made of.
 
     Attributes:
-        lake: with the pictures.
+        lake: with the images.
         material: descriptors and questions.
         transforms: what each configuration learned, by its name, the frozen model among them.
         protocol: decides which answers are right.
@@ -99,7 +99,7 @@ def recall(shown: Shown) -> Exhibit:
     drawing = Drawing(
         name="recall",
         title=f"Recall of the frozen model within one view and across views: {shown.model}",
-        caption="Within one view, each place's gallery picture is one of its drone pictures and the others ask for it.",
+        caption="Within one view, each place's gallery image is one of its drone images and the others ask for it.",
         alt=f"Curves of recall over the number of answers, {' and '.join(map(_words, curves))}",
         draw=partial(recall_curves, {_words(direction): values for direction, values in curves.items()}, DEPTHS),
     )
@@ -131,7 +131,7 @@ def gallery(shown: Shown, direction: str) -> Exhibit:
         name="gallery",
         title=f"Retrieval, {_words(direction)}: {shown.model}",
         caption="Best answers first, with their similarity; right ones framed solid, wrong ones dashed. Queries are drawn by "
-        "the hash of the picture: half of them corrected by an adaptation, where there are such, the others as they come.",
+        "the hash of the image: half of them corrected by an adaptation, where there are such, the others as they come.",
         alt=f"Queries and their best answers, {_words(direction)}",
         draw=partial(retrieval_gallery, examples),
         dpi=100,
@@ -214,8 +214,8 @@ def tsne(shown: Shown) -> Exhibit:
     drawing = Drawing(
         name="tsne",
         title=f"Both views in descriptor space (t-SNE): {shown.model}",
-        caption=f"{len(references)} places drawn by hash, lines join the pictures of one. Own tile nearest: share of the drone "
-        "pictures in the plane whose nearest satellite picture is their own place's.",
+        caption=f"{len(references)} places drawn by hash, lines join the images of one. Own tile nearest: share of the drone "
+        "images in the plane whose nearest satellite image is their own place's.",
         alt="Scatter plots of drone and satellite descriptors, one panel a configuration",
         draw=lambda theme: draw_tsne(panels, pairs, theme),
     )

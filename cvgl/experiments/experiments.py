@@ -49,8 +49,8 @@ class Experiment:
         seeds: of the trainings, unless others are asked for.
         baselines: names of configurations to which the others are compared, query by query.
         across_sources: the data root may hold several data sets, each measured on its own.
-        aligns: each data set is measured twice, with whole pictures and with an alignment chosen without labels.
-        single_view: drone pictures are also asked for against one drone picture of each place (Table VIII, Fig. 2).
+        aligns: each data set is measured twice, with whole images and with an alignment chosen without labels.
+        single_view: drone images are also asked for against one drone image of each place (Table VIII, Fig. 2).
         splits: adapted and tested on two parts of the test set (Table III).
         exhibit: name of what is drawn of the mapped descriptors (`cvgl.experiments.exhibits`); empty: nothing.
     """

@@ -296,10 +296,10 @@ def _tested(cases: Sequence[Case], materials: Sequence[tuple[str, Material]]) ->
         yield _test(name, training.queries, training.references, training.trajectories, expected=True)
         noise = np.random.default_rng(number).normal(size=training.queries.shape).astype(np.float32)
         yield _test(f"noise, and the tiles of {name}", noise, training.references, None, expected=False)
-        yield _test(f"pictures of {name}, and noise", training.queries, noise, None, expected=False)
+        yield _test(f"images of {name}, and noise", training.queries, noise, None, expected=False)
         for other_name, other in materials:
             if other.features == material.features and _unlike(other.dataset, material.dataset):
-                where = f"pictures of {name}, and tiles of {other_name}"
+                where = f"images of {name}, and tiles of {other_name}"
                 yield _test(where, training.queries, other.training.references, None, expected=False)
 
 

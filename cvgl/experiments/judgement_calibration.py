@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 RIDGE, ROUNDS, LEVEL = 3.0, 40, 0.9
 RECIPES = (Recipe.FROZEN, Recipe.STANDARDISED, Recipe.ROBUST)
 _FEWEST_ASKED = 10
-_FULL_WEIGHT = 40.0  # independent pictures
+_FULL_WEIGHT = 40.0  # independent images
 
 
 class Row(Settings):
@@ -129,7 +129,7 @@ def _left_out(material: _Material, folds: int) -> NDArray[np.float64]:
 
 
 def _model_deviation(share: NDArray[np.float64], truth: NDArray[np.float64], material: _Material) -> float:
-    """What remains of the squared residuals when the draw of pictures is taken off, at a share of one half."""
+    """What remains of the squared residuals when the draw of images is taken off, at a share of one half."""
     inner = np.clip(share, 0.02, 0.98)
     spread = inner * (1 - inner)
     rest = np.square(share - truth) - spread / material.independent
@@ -177,7 +177,7 @@ class Error(Settings):
         mean_error: of the absolute differences, fraction.
         bias: mean of prediction minus truth.
         coverage: share of rows whose truth lies in its interval.
-        draw: mean absolute difference that the draw of so many pictures alone gives reason to expect.
+        draw: mean absolute difference that the draw of so many images alone gives reason to expect.
         count: rows.
     """
 

@@ -58,7 +58,7 @@ def corruptions(case: Case, count: int, seed: int) -> Iterator[Case]:
 
 
 def trainings(case: Case, count: int, seed: int) -> Iterator[Case]:
-    """The case as it is, then with less to learn from: noise, fewer dimensions, fewer training pictures of either view."""
+    """The case as it is, then with less to learn from: noise, fewer dimensions, fewer training images of either view."""
     yield replace(case, name="as it is")
     rng = np.random.default_rng(1000 + seed)
     for number in range(1, count):
@@ -127,7 +127,7 @@ def _projected(case: Case, share: float, rng: np.random.Generator) -> Case:
 
 
 def _thinned(case: Case, kept: float, asked: float, one_view: bool, rng: np.random.Generator) -> Case:
-    """References left out, so that some queries have no answer; queries left out; and one picture a place where wanted."""
+    """References left out, so that some queries have no answer; queries left out; and one image a place where wanted."""
     references = np.sort(rng.permutation(len(case.references))[: max(12, round(kept * len(case.references)))])
     queries = np.arange(len(case.queries))
     if one_view:

@@ -86,7 +86,7 @@ def _described(config: WorldConfig) -> dict[str, NDArray[Any]]:
     world = generate(config)
     rows, places, subsets, views = [], [], [], []
     for place in world.places:
-        drawn = list(world.render(list(world.pictures(place))))
+        drawn = list(world.render(list(world.images(place))))
         seen = [picture.view for picture, _ in drawn]
         prepared = [prepare(image, embedder, picture.view, alignment) for picture, image in drawn]
         rows.append(describe_prepared(prepared, seen, embedder, alignment, BatchSize(16)))

@@ -48,7 +48,7 @@ class Circumstances:
 
 
 def units_of(examination: Examination) -> Units:
-    """What intervals draw for a direction: blocks of consecutive pictures where they were taken in a row, else places.
+    """What intervals draw for a direction: blocks of consecutive images where they were taken in a row, else places.
 
     Queries whose place is unknown are not counted, as in the figures.
     """

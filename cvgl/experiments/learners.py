@@ -30,7 +30,7 @@ def learn(
         configuration: its learner counts.
         settings: of the training, seed included; of no account where nothing is trained.
         training: unlabelled descriptors.
-        places: ground truth of the training pictures, for the learners that need it.
+        places: ground truth of the training images, for the learners that need it.
         checkpoint: a file in which a long training keeps its state.
 
     Raises:
@@ -56,7 +56,7 @@ def learn(
 
 
 def looks_at_sequences(configuration: Configuration, settings: AdaptConfig, training: TrainingSet) -> bool:
-    """Whether it matters to what is learned which pictures were taken in a row."""
+    """Whether it matters to what is learned which images were taken in a row."""
     robust = configuration.learner is Learner.ADAPTED and settings.recipe is Recipe.ROBUST
     return robust and configuration.sequences and training.has_sequences
 
@@ -64,8 +64,8 @@ def looks_at_sequences(configuration: Configuration, settings: AdaptConfig, trai
 def depends_on_seed(configuration: Configuration, settings: AdaptConfig, training: TrainingSet) -> bool:
     """Whether another seed could give other figures.
 
-    `robust` draws nothing where it follows sequences, and keeps all of a view's statistics where there are few pictures.
-    Without sequences a seed divides the pictures for its self-check.
+    `robust` draws nothing where it follows sequences, and keeps all of a view's statistics where there are few images.
+    Without sequences a seed divides the images for its self-check.
     """
     if not configuration.learner.is_random:
         return False

@@ -1,6 +1,6 @@
 """What an experiment works on: descriptors to learn from, without labels, and descriptors to be asked about, with their places.
 
-The places of training pictures are a separate look-up, `training_places`, for the two configurations that are defined by
+The places of training images are a separate look-up, `training_places`, for the two configurations that are defined by
 knowing them; nothing else of this package sees them.
 """
 
@@ -69,10 +69,10 @@ class TrainingSet:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """One direction: its pictures with their places, and their frozen descriptors.
+    """One direction: its images with their places, and their frozen descriptors.
 
     Attributes:
-        question: the pictures.
+        question: the images.
         queries, gallery: float32 (n, d0), their descriptors.
         runs: int64, rows of the queries of each sequence in the order taken; none where none were taken in a row.
     """
@@ -115,15 +115,15 @@ class Material:
 def load_material(
     lake: Lake, features: ArtifactRef, protocol: str, *, single_view: bool = False, split_seed: int | None = None
 ) -> Material:
-    """Reads descriptors and the ground truth of the test pictures.
+    """Reads descriptors and the ground truth of the test images.
 
     Args:
         lake: where everything is.
         features: of one dataset under one frozen model.
         protocol: decides which answers are right.
-        single_view: drone pictures are also asked for against one drone picture of each place.
+        single_view: drone images are also asked for against one drone image of each place.
         split_seed: adapt on a part of the test set's places and test on the others (`cvgl.experiments.split_test_set`), drawn
-            by this seed; none: learn from the training pictures.
+            by this seed; none: learn from the training images.
 
     Raises:
         DataError: nothing to learn from on one of the sides, or nothing to ask.
@@ -153,7 +153,7 @@ def load_material(
         raise DataError(
             f"the dataset '{features.name}' has no query whose place is known, so nothing can be measured",
             where=features.name,
-            fix="give a data root with test pictures in folders named by their place (docs/ingestion.md)",
+            fix="give a data root with test images in folders named by their place (docs/ingestion.md)",
         )
     return Material(features.digest, features.name, _training(rows, view, store, images, features.name), examinations)
 
@@ -164,7 +164,7 @@ def _training(
     query_ids, reference_ids = rows.training_ids(view), rows.training_ids(View.SATELLITE)
     if not reference_ids:
         raise DataError(
-            f"the dataset '{dataset}' has no satellite picture to learn from", where=dataset, fix="ingest train/satellite"
+            f"the dataset '{dataset}' has no satellite image to learn from", where=dataset, fix="ingest train/satellite"
         )
     return TrainingSet(
         store.read(query_ids),
@@ -191,14 +191,14 @@ def _query_view(rows: EvaluationRows, dataset: str) -> View:
     views = [view for view in (View.DRONE, View.GROUND) if rows.training_ids(view)]
     if not views:
         raise DataError(
-            f"the dataset '{dataset}' has no drone or ground picture to learn from", where=dataset, fix="ingest train/drone"
+            f"the dataset '{dataset}' has no drone or ground image to learn from", where=dataset, fix="ingest train/drone"
         )
     return views[0]
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlaces:
-    """Ground truth of training pictures, in the order of a `TrainingSet`; None where a place is unknown."""
+    """Ground truth of training images, in the order of a `TrainingSet`; None where a place is unknown."""
 
     queries: tuple[str | None, ...]
     references: tuple[str | None, ...]
@@ -217,7 +217,7 @@ class TrainingPlaces:
 
 
 def training_places(lake: Lake, dataset: str, training: TrainingSet) -> TrainingPlaces:
-    """Looks the training pictures up in the ground truth. For configurations that say that they need it, and no other."""
+    """Looks the training images up in the ground truth. For configurations that say that they need it, and no other."""
     known = {row["image_id"]: row["location_id"] for row in read_ground_truth(lake, dataset).to_pylist()}
 
     def places(ids: Sequence[str]) -> tuple[str | None, ...]:

@@ -92,7 +92,7 @@ class Bench:
     Attributes:
         lake: where measurements are kept.
         material: descriptors and questions.
-        places: ground truth of the training pictures; only for configurations that need it.
+        places: ground truth of the training images; only for configurations that need it.
         protocol: name.
     """
 

@@ -65,7 +65,7 @@ class PageGrid(Settings):
     rows: tuple[tuple[str, ...], ...]
 
 
-class PagePicture(Settings):
+class PageImage(Settings):
     """A drawing.
 
     Attributes:
@@ -90,7 +90,7 @@ class Page(Settings):
         whole: the paper's own data and models were measured throughout.
         published: what the paper concludes.
         notes: remarks of ours, what took the place of what, what is known to contradict itself in the paper.
-        tables, grids, pictures: its content.
+        tables, grids, images: its content.
         provenance: where the figures come from, one row a measured result.
         command: what makes this page.
         problems: what was refused or failed.
@@ -105,7 +105,7 @@ class Page(Settings):
     notes: tuple[str, ...]
     tables: tuple[PageTable, ...]
     grids: tuple[PageGrid, ...]
-    pictures: tuple[PagePicture, ...]
+    pictures: tuple[PageImage, ...]
     provenance: PageGrid
     command: str
     problems: tuple[str, ...]

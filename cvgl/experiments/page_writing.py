@@ -148,9 +148,9 @@ def markdown(page: Page, machine: Mapping[str, str], folder: Path, root: Path) -
         lines += [legend, ""]
         if any(line.uses_ground_truth for table in page.tables for line in table.lines):
             lines += ["\\* learned from ground truth: for comparison only.", ""]
-    for picture in page.pictures:
-        path = os.path.relpath(root / picture.file, folder)
-        lines += [f"## {picture.title}", "", f"![{picture.alt}]({path})", "", picture.caption, ""]
+    for image in page.pictures:
+        path = os.path.relpath(root / image.file, folder)
+        lines += [f"## {image.title}", "", f"![{image.alt}]({path})", "", image.caption, ""]
     for grid in page.grids:
         lines += [f"## {grid.title}", "", *_markdown_grid(grid), ""]
     lines += ["## Notes", "", *(f"- {note}" for note in page.notes), ""] if page.notes else []
@@ -191,9 +191,9 @@ def to_html(page: Page, machine: Mapping[str, str], root: Path) -> str:
     Raises:
         MissingDependencyError: jinja2 is not installed.
     """
-    pictures = [(picture, data_uri((root / picture.file).read_bytes(), "image/png")) for picture in page.pictures]
+    images = [(image, data_uri((root / image.file).read_bytes(), "image/png")) for image in page.pictures]
     text: str = (
-        _environment().get_template("page.html.j2").render(page=page, machine=machine, pictures=pictures, version=__version__)
+        _environment().get_template("page.html.j2").render(page=page, machine=machine, pictures=images, version=__version__)
     )
     return text
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from cvgl.errors import CvglError
 from cvgl.experiments import experiments
 from cvgl.experiments.contents import Entry
-from cvgl.experiments.page import Cell, Line, Page, PageGrid, PagePicture, PageTable
+from cvgl.experiments.page import Cell, Line, Page, PageGrid, PageImage, PageTable
 from cvgl.experiments.planning import Measurable, PagePlan
 from cvgl.experiments.published import FIGURES, PublishedRow
 from cvgl.experiments.results import BackboneResult, ConfigurationResult, Spread
@@ -61,7 +61,7 @@ def compose(plan: PagePlan, finished: Sequence[Finished], lake_root: str) -> Pag
         notes=(*plan.notes, *contents.remarks, *_small(measured), *(f"In the paper: {remark}" for remark in remarks)),
         tables=tuple(_tables(plan, finished)),
         grids=tuple(_facts(measured)),
-        pictures=tuple(_pictures(measured, lake_root)),
+        pictures=tuple(_images(measured, lake_root)),
         provenance=_provenance(measured),
         command=plan.command,
         problems=tuple(_problem(one.measurable, one.error) for one in finished if one.error is not None),
@@ -77,7 +77,7 @@ def _small(measured: Sequence[Finished]) -> Iterator[str]:
         if protocols.get(direction.protocol).one_percent_depth(direction.n_gallery) == 0
     }
     for name, n_gallery in sorted(depths):
-        yield f"R@1% looks at the first N // 100 answers: none, where {name} has {n_gallery} pictures in the gallery."
+        yield f"R@1% looks at the first N // 100 answers: none, where {name} has {n_gallery} images in the gallery."
 
 
 WHOLE, BUILT_IN = "the whole data set", "the built-in world"
@@ -254,12 +254,12 @@ def _cell(value: str | float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:.3f}"
 
 
-def _pictures(measured: Sequence[Finished], lake_root: str) -> Iterator[PagePicture]:
+def _images(measured: Sequence[Finished], lake_root: str) -> Iterator[PageImage]:
     for one in measured:
         outcome = _outcome(one)
         for drawn in outcome.figures.drawings:
             file = (outcome.ref.path / drawn.file).relative_to(lake_root).as_posix()
-            yield PagePicture(file=file, title=drawn.title, caption=drawn.caption, alt=drawn.alt)
+            yield PageImage(file=file, title=drawn.title, caption=drawn.caption, alt=drawn.alt)
 
 
 _PROVENANCE = ("part", "data", "frozen model", "weights (sha256)", "features", "seeds", "protocol", "protocol hash", "results")
@@ -272,7 +272,7 @@ def _provenance(measured: Sequence[Finished]) -> PageGrid:
         result = outcome.result
         directions = result.configurations[0].directions
         asked = "; ".join(f"{d.direction.replace('_', ' ')}: {d.n_queries:,} against {d.n_gallery:,}" for d in directions)
-        learned = f"learned from {result.n_training_queries:,} and {result.n_training_references:,} satellite pictures"
+        learned = f"learned from {result.n_training_queries:,} and {result.n_training_references:,} satellite images"
         rows.append(
             (
                 one.measurable.part,

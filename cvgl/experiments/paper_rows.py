@@ -14,9 +14,9 @@ OURS, OURS_STANDARDISED = "paper's method", "paper's method, views standardised"
 RESIDUAL, EMPL, EMPL_AIC = "EMPL, residual style", "EMPL", "EMPL + AIC"
 
 CROSS_CITY: Final = {"iterations": 10, "query_samples": 1500}
-"""For CVUSA and CVACT (Section IV-B): T = 10, and 1,500 pictures drawn of each view."""
+"""For CVUSA and CVACT (Section IV-B): T = 10, and 1,500 images drawn of each view."""
 CROSS_CITY_REFERENCES: Final = 1500
-WINDOW = 20  # consecutive pictures: what the target of flights is set for
+WINDOW = 20  # consecutive images: what the target of flights is set for
 
 
 def frozen_only(situation: Situation) -> tuple[Configuration, ...]:
@@ -141,7 +141,7 @@ def fig8(situation: Situation) -> tuple[Configuration, ...]:
 
 
 def robust_rows(situation: Situation) -> tuple[Configuration, ...]:
-    """Every recipe with its own settings; this project's own last, with one picture an answer before several."""
+    """Every recipe with its own settings; this project's own last, with one image an answer before several."""
     robust = {"recipe": Recipe.ROBUST}
     rows = [
         Configuration(FROZEN, Learner.FROZEN),
@@ -155,6 +155,6 @@ def robust_rows(situation: Situation) -> tuple[Configuration, ...]:
     rows.append(Configuration(ROBUST, Learner.ADAPTED, robust))
     rows.append(Configuration(f"{ROBUST}, hubness-corrected", Learner.ADAPTED, robust, answering=Answering(corrected=True)))
     if situation.asks_along:
-        name = f"{ROBUST}, a window of {WINDOW} pictures"
+        name = f"{ROBUST}, a window of {WINDOW} images"
         rows.append(Configuration(name, Learner.ADAPTED, robust, answering=Answering(window=WINDOW)))
     return tuple(rows)

@@ -1,6 +1,6 @@
 """Scores that cannot be, refused with their likely cause.
 
-A table in which everything is 100 % is nearly always a wrong ground truth or one picture under two names; descriptors that
+A table in which everything is 100 % is nearly always a wrong ground truth or one image under two names; descriptors that
 are all the same, or hold NaN, come from weights that do not fit. Better no figure than such a one.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cvgl.experiments.measuring import Measurement
     from cvgl.types import Float32Array
 
-FEWEST = 20  # queries, and pictures in the gallery: with fewer, all right is nothing that cannot be
+FEWEST = 20  # queries, and images in the gallery: with fewer, all right is nothing that cannot be
 _SAME = 1e-6  # of the largest difference between descriptors of unit length: rounding
 _CHECKED = 4096  # rows looked at, of either side
 
@@ -28,10 +28,10 @@ def check_descriptors(material: Material) -> None:
     """Refuses frozen descriptors that can tell nothing apart.
 
     Raises:
-        GateRefusal: NaN or infinite values, or one descriptor for all pictures of a side.
+        GateRefusal: NaN or infinite values, or one descriptor for all images of a side.
     """
-    sides = {"training pictures of the query view": material.training.queries}
-    sides["training pictures of the satellite view"] = material.training.references
+    sides = {"training images of the query view": material.training.queries}
+    sides["training images of the satellite view"] = material.training.references
     for one in material.examinations:
         sides[f"queries, {one.question.direction}"] = one.queries
         sides[f"gallery, {one.question.direction}"] = one.gallery
@@ -51,7 +51,7 @@ def _check_side(name: str, rows: Float32Array, dataset: str) -> None:
         raise GateRefusal(
             f"all {len(rows):,} descriptors of the {name} are the same, so every ranking of them is one of ties",
             where=dataset,
-            fix="check that the weights belong to the model, and that the pictures are not all one picture",
+            fix="check that the weights belong to the model, and that the images are not all one image",
         )
 
 
@@ -90,20 +90,20 @@ def _cause(examinations: Sequence[Examination]) -> tuple[str, str]:
         places = {place for place in one.question.gallery.places if place is not None}
         if len(places) < 2:
             return (
-                f"all {len(one.gallery):,} gallery pictures show one place ('{next(iter(places), '')}')",
+                f"all {len(one.gallery):,} gallery images show one place ('{next(iter(places), '')}')",
                 "give each place a folder or location_id of its own",
             )
-        if one.question.queries.view is not one.question.gallery.view and _same_pictures(one):
+        if one.question.queries.view is not one.question.gallery.view and _same_images(one):
             return (
-                "queries and gallery have the same descriptors, so the same pictures lie under both views",
-                "check that the folders of drone and satellite pictures do not hold copies of one another",
+                "queries and gallery have the same descriptors, so the same images lie under both views",
+                "check that the folders of drone and satellite images do not hold copies of one another",
             )
     return (
         "the ground truth follows from the pictures' names or content and not from what they show, or a label has leaked",
-        "shuffle the places of the test pictures: scores that stay at 100 % prove a leak; else check the folders",
+        "shuffle the places of the test images: scores that stay at 100 % prove a leak; else check the folders",
     )
 
 
-def _same_pictures(examination: Examination) -> bool:
+def _same_images(examination: Examination) -> bool:
     queries, gallery = examination.queries[:_CHECKED], examination.gallery
     return bool(((queries @ gallery.T).max(axis=1) > 1 - _SAME).all())

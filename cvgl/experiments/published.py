@@ -145,7 +145,7 @@ TABLE3: Final = (
 )
 TABLE3_SOURCE: Final = "Li et al. 2024, Table III"
 TABLE3_REMARKS: Final = (
-    "250 + 751 places are more than the release's test set has: 701 with drone pictures, 951 with a satellite picture.",
+    "250 + 751 places are more than the release's test set has: 701 with drone images, 951 with a satellite picture.",
     "CVUSA's and CVACT's lists name 35,532 training pairs each; the paper prints 35,531.",
 )
 
@@ -304,8 +304,8 @@ FIGURES: Final[Mapping[str, Statement]] = {
     ),
     "fig12": Statement(
         "Li et al. 2024, Fig. 12",
-        "t-SNE of 100 test places, each with its satellite picture and 54 drone pictures, frozen and adapted",
-        "frozen, satellite pictures form a cluster of their own; adapted, they lie with the drone pictures of their place",
+        "t-SNE of 100 test places, each with its satellite image and 54 drone images, frozen and adapted",
+        "frozen, satellite images form a cluster of their own; adapted, they lie with the drone images of their place",
     ),
     "fig13": Statement(
         "Li et al. 2024, Fig. 13",

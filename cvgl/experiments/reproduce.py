@@ -122,7 +122,7 @@ def _jobs(configuration: Configuration, config: ReproduceConfig, material: Mater
 
 
 def _places(configurations: Sequence[Configuration], lake: Lake, material: Material) -> TrainingPlaces | None:
-    """The ground truth of the training pictures, only where a configuration is defined by it."""
+    """The ground truth of the training images, only where a configuration is defined by it."""
     needy = [configuration.name for configuration in configurations if configuration.learner.needs_ground_truth]
     if not needy:
         return None
@@ -131,7 +131,7 @@ def _places(configurations: Sequence[Configuration], lake: Lake, material: Mater
         raise DataError(
             f"{', '.join(needy)}: no training picture's place is known",
             where=f"ground truth of '{material.dataset}'",
-            fix="use a data root whose training pictures lie in folders by place",
+            fix="use a data root whose training images lie in folders by place",
         )
     return places
 

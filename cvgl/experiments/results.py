@@ -61,7 +61,7 @@ class DirectionResult(Settings):
         median_m: metres from first answers to true positions; none where no position is known, as `within_m` is empty.
         within_m: share of first answers within a radius, by the radius in metres.
         judged: R@1 and, where positions are known, the share within 50 m.
-        resampled: what the intervals draw: places, or blocks of consecutive pictures.
+        resampled: what the intervals draw: places, or blocks of consecutive images.
     """
 
     direction: str
@@ -91,9 +91,9 @@ class ConfigurationResult(Settings):
 
     Attributes:
         seeds: empty where it depends on none.
-        sequences: what was learned rests on which pictures were taken in a row.
+        sequences: what was learned rests on which images were taken in a row.
         corrected: answers are hubness-corrected.
-        window: consecutive pictures that an answer rests on; none: one.
+        window: consecutive images that an answer rests on; none: one.
     """
 
     name: str
@@ -117,7 +117,7 @@ class ConfigurationResult(Settings):
 class Aligned(StrEnum):
     """How the views were aligned before anything was learned."""
 
-    NONE = "none"  # whole pictures as they are
+    NONE = "none"  # whole images as they are
     GIVEN = "given"  # by the settings
     CHOSEN = "chosen"  # by how well the views agree, without labels (cvgl.stages.alignment.stage)
 

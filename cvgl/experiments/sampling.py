@@ -1,6 +1,6 @@
 """The released trainer's draws: as many images as there are satellite rows, each a random image of a random building.
 
-They know which pictures show one building, so class structure leaks into a training that is called unsupervised. They exist
+They know which images show one building, so class structure leaks into a training that is called unsupervised. They exist
 for comparison with the released code, behind their own option, and need the buildings handed over.
 """
 
@@ -38,7 +38,7 @@ def building_balanced(buildings: Sequence[str | None] | None) -> Draws:
             "building-balanced sampling needs the building of every training query, and "
             + ("no ground truth was handed over" if buildings is None else "none is known"),
             where="building_balanced",
-            fix="sample uniformly, which needs no labels, or give a dataset whose training pictures lie in folders by place",
+            fix="sample uniformly, which needs no labels, or give a dataset whose training images lie in folders by place",
         )
     rows_of: dict[str, list[int]] = {}
     for place, row in known:

@@ -44,7 +44,7 @@ class ReproduceConfig(Settings):
     seeds: tuple[Seed, ...] = Field((0, 1, 2), min_length=1, description="of the trainings; figures are means over them")
     released_sampling: Sampling = Field(
         Sampling.UNIFORM,
-        description="building-balanced reads the buildings of the training pictures, as the released code does",
+        description="building-balanced reads the buildings of the training images, as the released code does",
     )
     frozen_only: bool = Field(False, description="only the frozen model as it is, as where the paper adapts nothing")
     split_seed: int = Field(0, ge=0, lt=2**31, description="of the division of a test set, where an experiment has one")

@@ -39,7 +39,7 @@ _PROTOCOLS = {
 
 
 class SourceConfig(Settings):
-    """One set of pictures to learn from and to be asked about."""
+    """One set of images to learn from and to be asked about."""
 
     name: str = Field(
         description="told by the folder, and by the date of the map where there are several; targets are set for it"

@@ -1,7 +1,7 @@
 """Questions and divisions of a test set that only the paper's experiments need.
 
 `split_rows` is Table III's "University Test Adaptation": the test set's places fall into some to adapt on and others to be
-asked about. `within_view` is the single-view task of Table VIII and Fig. 2: drone pictures against one drone picture of
+asked about. `within_view` is the single-view task of Table VIII and Fig. 2: drone images against one drone image of
 each place.
 """
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 ADAPTATION_SHARE = 250 / 701
 """The paper adapts on 250 of the test set's places. It prints 751 for the others, which is more than there are: of the 701
-places that have drone pictures, 451 are left, to be found among theirs and the 250 distractors' satellite pictures."""
+places that have drone images, 451 are left, to be found among theirs and the 250 distractors' satellite pictures."""
 
 
 def split_rows(rows: EvaluationRows, seed: int) -> EvaluationRows:
-    """The test set as a set to adapt on, without labels, and one to test on; the training pictures are left out.
+    """The test set as a set to adapt on, without labels, and one to test on; the training images are left out.
 
     A place lies wholly in one part, so nothing of a tested place is seen before. The paper draws the parts at random; the
-    seed does here. Satellite pictures of places without queries stay in the gallery.
+    seed does here. Satellite images of places without queries stay in the gallery.
 
     Args:
         rows: of a data set with a test part; the places are used for dividing it and for nothing else.
@@ -74,10 +74,10 @@ def _subsets(row: Row, adapted: frozenset[str]) -> list[str]:
 
 
 def within_view(rows: Iterable[Row], positions: Positions, embedded: Iterable[str]) -> Question:
-    """Drone pictures of the test set asked for against one drone picture of each place.
+    """Drone images of the test set asked for against one drone image of each place.
 
-    The picture that stands for its place is the one whose id comes first: ids are hashes, so that is a fair draw, and the
-    same on every machine. A place with a single picture stands in the gallery and is not asked for.
+    The image that stands for its place is the one whose id comes first: ids are hashes, so that is a fair draw, and the
+    same on every machine. A place with a single image stands in the gallery and is not asked for.
 
     Args:
         rows: `EvaluationRows.rows`.
@@ -85,13 +85,13 @@ def within_view(rows: Iterable[Row], positions: Positions, embedded: Iterable[st
         embedded: image ids with a descriptor.
     """
     known = set(embedded)
-    pictures = [row for row in rows if row["view"] == View.DRONE and _asks(row) and row["image_id"] in known]
+    images = [row for row in rows if row["view"] == View.DRONE and _asks(row) and row["image_id"] in known]
     references: dict[str, Row] = {}
-    for row in sorted(pictures, key=lambda row: str(row["image_id"])):
+    for row in sorted(images, key=lambda row: str(row["image_id"])):
         references.setdefault(row["location_id"], row)
     gallery = _side(sorted(references.values(), key=lambda row: str(row["image_id"])), positions)
     chosen = set(gallery.image_ids)
-    queries = _side([row for row in pictures if row["image_id"] not in chosen], positions)
+    queries = _side([row for row in images if row["image_id"] not in chosen], positions)
     direction = Direction(View.DRONE, View.DRONE)
     digest = digest_lines([str(direction), *queries.lines(), "gallery", *gallery.lines()])
     return Question(direction, queries, gallery, 0, digest)

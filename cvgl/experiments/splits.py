@@ -2,7 +2,7 @@
 
 Three rows. "University Test Adaptation" divides the places of University-1652's test set by a seed
 (`cvgl.experiments.split_test_set.split_rows` does it, for only here may places be looked at). "CVUSA -> CVACT" and "CVACT ->
-CVUSA" take a model that was pre-trained on one country's pairs, adapt it on the other's training pictures, unlabelled, and
+CVUSA" take a model that was pre-trained on one country's pairs, adapt it on the other's training images, unlabelled, and
 test it on the other's test pairs; there the release itself divides, and nothing is drawn.
 
 The printed numbers of places are kept beside the ones that can be. They differ in two ways. The table tests on 751 places of
@@ -84,8 +84,8 @@ class PlaceCounts:
     """Places of a data set by what they are used for.
 
     Attributes:
-        adaptation: with pictures to learn from.
-        test: with pictures that are searched.
+        adaptation: with images to learn from.
+        test: with images that are searched.
         both: in both, which no split may have.
     """
 

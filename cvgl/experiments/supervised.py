@@ -59,12 +59,12 @@ def fit_bound(training: TrainingSet, places: TrainingPlaces, config: AdaptConfig
     """Trains on true pairs, with the start, draws, loss, optimiser and iterations that the settings give EMPL.
 
     Everything is as in Algorithm 1 but for Eq. 5: s_ij is 1 where query i and reference j show one place. A place may have
-    several pictures on either side; Eq. 6 sums over all that are right. Without the consistency module: Table VI turns the
+    several images on either side; Eq. 6 sums over all that are right. Without the consistency module: Table VI turns the
     modules on one by one, and supervision stands there without AIC, which the paper brings in against wrong pseudo-labels.
 
     Args:
         training: what EMPL learns from.
-        places: ground truth of those pictures.
+        places: ground truth of those images.
         config: a recipe of the paper's family; the seed counts.
 
     Raises:
@@ -78,8 +78,8 @@ def fit_bound(training: TrainingSet, places: TrainingPlaces, config: AdaptConfig
     if not torch.isin(query_places, known_references).any():
         raise DataError(
             "no training query has its place among the training references, so nothing can be supervised",
-            where="ground truth of the training pictures",
-            fix="put the training pictures of both views into folders named by their place",
+            where="ground truth of the training images",
+            fix="put the training images of both views into folders named by their place",
         )
     statistics = _statistics(training, config.recipe)
     queries = torch.from_numpy(statistics.transform_query(training.queries))

@@ -16,12 +16,12 @@ class Target:
 
     Attributes:
         source: name of the data set, `cvgl.experiments.sources.SourceConfig.name`.
-        aligned: with the views aligned, by choice or by hand; otherwise on whole pictures as they are.
+        aligned: with the views aligned, by choice or by hand; otherwise on whole images as they are.
         backbone: timm's name of the frozen model.
         direction: which was asked.
         measure: R@1, or the share of queries placed within 50 m.
         value: fraction.
-        window: pictures that an answer rests on; none: one.
+        window: images that an answer rests on; none: one.
     """
 
     source: str

@@ -1,7 +1,7 @@
 """The built-in world in the layouts of the paper's data sets, for the experiments whose data is not at hand.
 
-A world is drawn from a seed into the lake, so it needs no network and no licence, and equal settings give equal pictures. It
-shows that an experiment runs from the pictures to its page; its figures say nothing about the real data.
+A world is drawn from a seed into the lake, so it needs no network and no licence, and equal settings give equal images. It
+shows that an experiment runs from the images to its page; its figures say nothing about the real data.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Size:
     """How large a world is drawn.
 
     Attributes:
-        places: with pictures of both views.
+        places: with images of both views.
         train_share: share of them that is adapted on.
-        distractors: satellite pictures of other places.
-        views: drone pictures a place.
-        panoramas: street-level pictures a place.
+        distractors: satellite images of other places.
+        views: drone images a place.
+        panoramas: street-level images a place.
     """
 
     places: int
@@ -80,7 +80,7 @@ def world_source(kind: Kind, lake: Lake) -> SourceConfig:
 
 
 def draw_world(source: SourceConfig, progress: Progress = silent) -> None:
-    """Draws the pictures of a built-in world that are not there yet; one that was killed goes on.
+    """Draws the images of a built-in world that are not there yet; one that was killed goes on.
 
     Raises:
         ConfigError: it is not drawn in the source's layout.

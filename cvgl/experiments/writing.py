@@ -77,7 +77,7 @@ class ShownLater:
     """What drawings are made of, when they have to be made: learning it again takes its time.
 
     Attributes:
-        lake: with the pictures.
+        lake: with the images.
         material: descriptors and questions.
         protocol: decides which answers are right.
         transform: what a configuration, by its name, learns under the first seed.

@@ -1,4 +1,4 @@
-"""Descriptors: how pictures become them, and where they are kept."""
+"""Descriptors: how images become them, and where they are kept."""
 
 from __future__ import annotations
 

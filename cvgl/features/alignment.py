@@ -1,7 +1,7 @@
 """Making both views show the same ground at any heading, before a descriptor is computed.
 
 A drone sees more ground than the tile of its place shows (or less), from the side, and comes from any heading. So a part of
-each picture is embedded, seen from above, and descriptors are averaged over turns. What a picture goes through is a set of
+each image is embedded, seen from above, and descriptors are averaged over turns. What an image goes through is a set of
 passes: each is one input of the model, and the descriptor is the mean over them.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cvgl.types import Float32Array
 
-IMPLEMENTATION = 1  # raised whenever the same picture would get another descriptor
+IMPLEMENTATION = 1  # raised whenever the same image would get another descriptor
 _EIGHTHS = 8
 _QUERY_ONLY = ("query_crop", "query_rotations", "tilt", "field_of_view")
 _REFERENCE_ONLY = ("reference_crop", "reference_rotations", "polar", "reference_scales")
@@ -33,7 +33,7 @@ _FIRST_SETTINGS = ("query_crop", "reference_rotations")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Pass:
-    """One model input made of a picture.
+    """One model input made of an image.
 
     Attributes:
         scale: centre share of each side, of what is embedded.
@@ -47,7 +47,7 @@ class Pass:
 
 
 def passes(view: View, alignment: AlignmentConfig) -> tuple[Pass, ...]:
-    """The model inputs that a picture of this view becomes; their number is what it costs."""
+    """The model inputs that an image of this view becomes; their number is what it costs."""
     turns = alignment.reference_rotations if view.is_reference else alignment.query_rotations
     scales = alignment.reference_scales if view.is_reference else (1.0,)
     eighths = range(0, _EIGHTHS, _EIGHTHS // turns)
@@ -73,24 +73,24 @@ def identity(alignment: AlignmentConfig) -> dict[str, Any]:
 
 
 def crop(image: Image, view: View, alignment: AlignmentConfig) -> Image:
-    """The part of a picture that is embedded.
+    """The part of an image that is embedded.
 
-    Drone and satellite pictures are cut to the square in their middle, because models take squares and a squeezed picture
-    shows ground at two scales. Street pictures keep their shape: a panorama's far ends are as much of its surroundings as
+    Drone and satellite images are cut to the square in their middle, because models take squares and a squeezed image
+    shows ground at two scales. Street images keep their shape: a panorama's far ends are as much of its surroundings as
     its middle. `query_crop` and `reference_crop` then take the middle share of each side.
     """
     return middle(image, *_cropped_size(image, view, alignment, 1.0))
 
 
 def prepared_bases(image: Image, view: View, alignment: AlignmentConfig, wanted: Sequence[Pass]) -> list[Image]:
-    """The pictures that the passes' model inputs are made of by quarter turns and mirroring, in the order of `bases`."""
+    """The images that the passes' model inputs are made of by quarter turns and mirroring, in the order of `bases`."""
     if view is View.DRONE and alignment.tilt:
         image = to_nadir(image, alignment.tilt, alignment.field_of_view)
     return [_base(image, view, alignment, scale, diagonal) for scale, diagonal in bases(view, alignment, wanted)]
 
 
 def bases(view: View, alignment: AlignmentConfig, wanted: Sequence[Pass]) -> tuple[tuple[float, bool], ...]:
-    """(scale, whether turned by an eighth) of the pictures that the passes are made of, each once."""
+    """(scale, whether turned by an eighth) of the images that the passes are made of, each once."""
     return tuple(dict.fromkeys(_base_of(one, view, alignment) for one in wanted))
 
 

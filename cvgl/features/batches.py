@@ -33,7 +33,7 @@ class BatchSize:
         """Raises ModelError when a single input is already too much."""
         if self.value == 1:
             raise ModelError(
-                "memory runs out even with one picture at a time",
+                "memory runs out even with one image at a time",
                 where=str(error).splitlines()[0] if str(error) else type(error).__name__,
                 fix="choose a smaller model or --image-size, or a machine with more memory",
             ) from error

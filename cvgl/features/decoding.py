@@ -1,4 +1,4 @@
-"""Reading and decoding pictures ahead of the model, in order."""
+"""Reading and decoding images ahead of the model, in order."""
 
 from __future__ import annotations
 

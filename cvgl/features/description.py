@@ -1,4 +1,4 @@
-"""From pictures to descriptors: the one code path that extraction and localisation share."""
+"""From images to descriptors: the one code path that extraction and localisation share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def prepare(
     image: Image, embedder: Embedder, view: View, alignment: AlignmentConfig, wanted: Sequence[Pass] | None = None
 ) -> Float32Array:
-    """RGB picture -> what its model inputs are made of, (b, 3, H, W): cropped and warped, but without the quarter turns that
+    """RGB image -> what its model inputs are made of, (b, 3, H, W): cropped and warped, but without the quarter turns that
     cost memory. Safe in several threads.
 
     Args:
@@ -34,22 +34,22 @@ def prepare(
 
 
 def for_view(embedder: Embedder, view: View) -> Embedder:
-    """What pictures of a view go through: the embedder itself, unless it makes a difference between views."""
+    """What images of a view go through: the embedder itself, unless it makes a difference between views."""
     return embedder.for_view(view) if isinstance(embedder, ViewDependentEmbedder) else embedder
 
 
 def describe_prepared(
     prepared: Sequence[Float32Array], views: Sequence[View], embedder: Embedder, alignment: AlignmentConfig, batch: BatchSize
 ) -> Float32Array:
-    """Descriptors of prepared pictures.
+    """Descriptors of prepared images.
 
     Args:
-        prepared: what `prepare` gave, one a picture.
+        prepared: what `prepare` gave, one an image.
         views: the view of each.
         batch: how many inputs go through the model at once; shrinks when memory runs out.
 
     Returns:
-        float32 (n, d0), unit rows; a picture that the model has no answer for (not finite, or zero) has a row of NaN.
+        float32 (n, d0), unit rows; an image that the model has no answer for (not finite, or zero) has a row of NaN.
     """
     if not prepared:
         return np.zeros((0, embedder.dimension), np.float32)
@@ -91,32 +91,32 @@ def unit_or_nan(descriptors: Float32Array) -> Float32Array:
 
 
 def describe(
-    pictures: Sequence[Image],
+    images: Sequence[Image],
     embedder: Embedder,
     view: View,
     alignment: AlignmentConfig | None = None,
     batch_size: int = 32,
 ) -> Float32Array:
-    """Descriptors of RGB pictures of one view: cropped or turned as the settings say, embedded, of unit length.
+    """Descriptors of RGB images of one view: cropped or turned as the settings say, embedded, of unit length.
 
     Returns:
         float32 (n, d0).
 
     Raises:
-        ModelError: the model gives no usable descriptor for a picture, or memory does not suffice for one.
+        ModelError: the model gives no usable descriptor for an image, or memory does not suffice for one.
     """
     alignment = alignment or AlignmentConfig()
     batch = BatchSize(batch_size)
     parts = [np.zeros((0, embedder.dimension), dtype=np.float32)]
-    for start in range(0, len(pictures), batch_size):
-        inputs = [prepare(picture, embedder, view, alignment) for picture in pictures[start : start + batch_size]]
+    for start in range(0, len(images), batch_size):
+        inputs = [prepare(image, embedder, view, alignment) for image in images[start : start + batch_size]]
         parts.append(describe_prepared(inputs, [view] * len(inputs), embedder, alignment, batch))
     descriptors = np.concatenate(parts)
     unusable = np.flatnonzero(~np.isfinite(descriptors).all(axis=1))
     if len(unusable):
         raise ModelError(
-            f"the model gives no finite descriptor for {len(unusable)} of {len(pictures)} pictures",
-            where=f"picture {unusable[0]} of those given, counted from 0",
+            f"the model gives no finite descriptor for {len(unusable)} of {len(images)} images",
+            where=f"image {unusable[0]} of those given, counted from 0",
             fix="try --precision float32; if it stays, the weights are damaged",
         )
     return descriptors

@@ -38,7 +38,7 @@ class FeatureStore:
         return parquet_files(self.folder)
 
     def ids(self) -> list[str]:
-        """Ids of all pictures that have a descriptor, sorted, each once.
+        """Ids of all images that have a descriptor, sorted, each once.
 
         Raises:
             LakeError: a part is damaged.
@@ -52,7 +52,7 @@ class FeatureStore:
             float32 (n, d0), unit rows (float16 storage is scaled back to unit length).
 
         Raises:
-            LakeError: pictures without a descriptor (they are listed), or a damaged part.
+            LakeError: images without a descriptor (they are listed), or a damaged part.
         """
         index = self.index()
         self.require(image_ids, index)
@@ -60,7 +60,7 @@ class FeatureStore:
         return found if found is not None else np.zeros((0, self.dimension()), dtype=np.float32)
 
     def require(self, image_ids: Sequence[str], index: Container[str]) -> None:
-        """Raises a LakeError that lists the pictures without a descriptor, if there are any.
+        """Raises a LakeError that lists the images without a descriptor, if there are any.
 
         Args:
             image_ids: what is wanted.
@@ -70,7 +70,7 @@ class FeatureStore:
         if missing:
             shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             raise LakeError(
-                f"{len(missing)} of {len(image_ids)} pictures have no descriptor ({shown})",
+                f"{len(missing)} of {len(image_ids)} images have no descriptor ({shown})",
                 where=self.folder,
                 fix="run `cvgl extract` for this dataset with the same settings",
             )
@@ -105,11 +105,11 @@ class FeatureStore:
         return path
 
     def remove_damaged(self, check: Callable[[Collection[Path], Collection[str]], None] | None = None) -> list[Path]:
-        """Sets parts aside whose content is not what their name says; their pictures then count as missing.
+        """Sets parts aside whose content is not what their name says; their images then count as missing.
 
         Args:
             check: is given those parts, and the ids in the sound ones, before anything is moved; it raises where the
-                pictures cannot be described again.
+                images cannot be described again.
 
         Returns:
             The paths that the parts had; they now end in `.damaged-` and a number.

@@ -49,7 +49,7 @@ class FeatureReader:
             transform: what blocks float32 (n, d0) go through on their way, e.g. `Adaptation.transform_reference`.
 
         Raises:
-            LakeError: pictures without a descriptor (some are listed).
+            LakeError: images without a descriptor (some are listed).
         """
         self._store.require(image_ids, self._index)
         return StoredDescriptors(self, tuple(image_ids), transform)
@@ -92,7 +92,7 @@ class StoredDescriptors:
 
         Raises:
             LakeError: a part is missing or damaged.
-            DataError: a descriptor is not finite (its picture is named), or the transform refuses one.
+            DataError: a descriptor is not finite (its image is named), or the transform refuses one.
         """
         yield from self._blocks(BLOCK_ROWS)
 
@@ -102,7 +102,7 @@ class StoredDescriptors:
             bad = np.flatnonzero(~np.isfinite(np.einsum("ij,ij->i", rows, rows)))
             if len(bad):
                 raise DataError(
-                    f"the descriptor of picture {self.image_ids[start + int(bad[0])]} holds NaN or infinity",
+                    f"the descriptor of image {self.image_ids[start + int(bad[0])]} holds NaN or infinity",
                     where=self.reader.folder,
                     fix="extract again into another lake with --precision float32: a half-precision model may have overflowed",
                 )

@@ -1,4 +1,4 @@
-"""Geometric changes of a picture: each one a function of a picture and a few numbers, and nothing else.
+"""Geometric changes of an image: each one a function of an image and a few numbers, and nothing else.
 
 All of them keep the picture's middle in the middle.
 """
@@ -27,9 +27,9 @@ def middle(image: Image, width: int, height: int) -> Image:
 
 
 def turned_middle(image: Image, side: int, degrees: float) -> Image:
-    """A square around the middle of the picture after it is turned counter-clockwise; the scale stays.
+    """A square around the middle of the image after it is turned counter-clockwise; the scale stays.
 
-    What the square shows beyond the picture's edges is the picture mirrored there. A square with sides of up to 0.7 of the
+    What the square shows beyond the picture's edges is the image mirrored there. A square with sides of up to 0.7 of the
     picture's needs none of that.
     """
     from PIL import Image as Images
@@ -46,19 +46,19 @@ def turned_middle(image: Image, side: int, degrees: float) -> Image:
 
 
 def to_nadir(image: Image, tilt: float, field_of_view: float) -> Image:
-    """The ground in an oblique picture as a camera that looks straight down would see it, for flat ground.
+    """The ground in an oblique image as a camera that looks straight down would see it, for flat ground.
 
-    The camera is a pinhole that looks `tilt` degrees away from straight down, with the top of its picture farthest away. The
-    result is the largest square of ground that the picture shows completely around the point in its middle, no part of it
+    The camera is a pinhole that looks `tilt` degrees away from straight down, with the top of its image farthest away. The
+    result is the largest square of ground that the image shows completely around the point in its middle, no part of it
     nearer to the horizon than `HORIZON_MARGIN`; its top is what was farthest away.
 
     Args:
-        image: the picture.
+        image: the image.
         tilt: degrees from straight down; 0 gives the square in the picture's middle.
         field_of_view: of the picture's height, in degrees.
 
     Returns:
-        A square picture with sides as long as the shorter of the original's.
+        A square image with sides as long as the shorter of the original's.
     """
     from PIL import Image as Images
 
@@ -74,12 +74,12 @@ def to_nadir(image: Image, tilt: float, field_of_view: float) -> Image:
 
 
 def to_polar(image: Image) -> Image:
-    """The picture unrolled around its middle, as a panorama taken there shows the ground (Shi et al. 2019).
+    """The image unrolled around its middle, as a panorama taken there shows the ground (Shi et al. 2019).
 
     Columns are azimuths, clockwise from the picture's top (north); the top row is farthest from the middle.
 
     Returns:
-        A picture of twice the width and half the height of the square in the picture's middle.
+        An image of twice the width and half the height of the square in the picture's middle.
     """
     from PIL import Image as Images
 

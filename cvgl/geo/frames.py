@@ -189,7 +189,7 @@ def frame_of(text: str) -> Frame:
 def _parsed(text: str) -> Any:
     import pyproj
 
-    pyproj.network.set_network_enabled(active=False)  # where a picture lies is the same with and without a network
+    pyproj.network.set_network_enabled(active=False)  # where an image lies is the same with and without a network
     if len(text) > _MOST_CHARACTERS or not text:
         raise DataError(f"{_short(text)} is not a coordinate reference system", where="crs", fix=_FIX)
     code = _CODE.fullmatch(text)

@@ -1,8 +1,8 @@
-"""One way to open a picture, shared by everything that looks at pixels.
+"""One way to open an image, shared by everything that looks at pixels.
 
 What a camera wrote is turned upright (EXIF orientation) and becomes 8-bit RGB, whatever it was stored as: grey, palette,
-CMYK, 16-bit, signed and fractional pictures are converted, transparent ones are laid on white, and of an animation the first
-frame counts. A picture that does not decode to its last row is refused; nothing is ever filled up with grey. Nothing is decoded
+CMYK, 16-bit, signed and fractional images are converted, transparent ones are laid on white, and of an animation the first
+frame counts. An image that does not decode to its last row is refused; nothing is ever filled up with grey. Nothing is decoded
 before its header has told that there is memory for it.
 """
 
@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from cvgl.imaging.conversion import is_blank, to_rgb
 from cvgl.imaging.errors import (
-    DamagedPictureError,
-    NotAPictureError,
-    PictureError,
-    TooLargePictureError,
-    TruncatedPictureError,
+    DamagedImageError,
+    ImageError,
+    NotAnImageError,
+    TooLargeImageError,
+    TruncatedImageError,
 )
 from cvgl.imaging.kinds import is_raw_suffix, kind_of_suffix
 from cvgl.imaging.opening import (
@@ -31,11 +31,11 @@ from cvgl.imaging.opening import (
 __all__ = [
     "FORMATS",
     "MAX_PIXELS",
-    "DamagedPictureError",
-    "NotAPictureError",
-    "PictureError",
-    "TooLargePictureError",
-    "TruncatedPictureError",
+    "DamagedImageError",
+    "ImageError",
+    "NotAnImageError",
+    "TooLargeImageError",
+    "TruncatedImageError",
     "decode",
     "decoded",
     "is_blank",

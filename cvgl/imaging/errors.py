@@ -1,4 +1,4 @@
-"""Why a file cannot be used as a picture."""
+"""Why a file cannot be used as an picture."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ DECODER_ERRORS = (
 )
 
 
-class PictureError(DataError):
-    """A file cannot be used as a picture."""
+class ImageError(DataError):
+    """A file cannot be used as an picture."""
 
 
-class NotAPictureError(PictureError):
+class NotAnImageError(ImageError):
     """The bytes are of none of the known formats."""
 
 
-class TooLargePictureError(PictureError):
+class TooLargeImageError(ImageError):
     """The header declares more pixels than are allowed, or than memory suffices for."""
 
 
-class TruncatedPictureError(PictureError):
+class TruncatedImageError(ImageError):
     """The end of the file is missing."""
 
 
-class DamagedPictureError(PictureError):
-    """The header is a picture's, and the rest does not decode."""
+class DamagedImageError(ImageError):
+    """The header is an picture's, and the rest does not decode."""
 
 
-def defect(error: BaseException, where: object) -> PictureError:
+def defect(error: BaseException, where: object) -> ImageError:
     """The error for a decoder's: truncated where its message says so, else damaged.
 
     Raises:
@@ -52,24 +52,24 @@ def defect(error: BaseException, where: object) -> PictureError:
     """
     if isinstance(error, OSError) and error.errno is not None:
         raise error
-    kind = TruncatedPictureError if "truncated" in str(error).lower() else DamagedPictureError
-    what = f"the picture does not decode: {str(error) or type(error).__name__}"
+    kind = TruncatedImageError if "truncated" in str(error).lower() else DamagedImageError
+    what = f"the image does not decode: {str(error) or type(error).__name__}"
     return kind(what, where=where, fix="replace or remove the file")
 
 
-def too_much_memory(width: int, height: int, need: int, where: object) -> TooLargePictureError:
-    """The error for a picture that takes more bytes than there are."""
-    return TooLargePictureError(
-        f"a picture of {width} x {height} pixels takes {need >> 20} MiB to decode",
+def too_much_memory(width: int, height: int, need: int, where: object) -> TooLargeImageError:
+    """The error for an image that takes more bytes than there are."""
+    return TooLargeImageError(
+        f"an image of {width} x {height} pixels takes {need >> 20} MiB to decode",
         where=where,
         fix="cut it into tiles, or give the process more memory",
     )
 
 
-def out_of_memory(width: int, height: int, where: object) -> TooLargePictureError:
-    """The error for memory that ran out while a picture was decoded."""
-    return TooLargePictureError(
-        f"memory ran out while a picture of {width} x {height} pixels was decoded",
+def out_of_memory(width: int, height: int, where: object) -> TooLargeImageError:
+    """The error for memory that ran out while an image was decoded."""
+    return TooLargeImageError(
+        f"memory ran out while an image of {width} x {height} pixels was decoded",
         where=where,
         fix="cut it into tiles, or give the process more memory",
     )

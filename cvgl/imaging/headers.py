@@ -1,4 +1,4 @@
-"""What the header of a picture tells before anything is decoded: its pages, its memory, whether the file can be whole."""
+"""What the header of an image tells before anything is decoded: its pages, its memory, whether the file can be whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from cvgl.imaging.errors import DECODER_ERRORS, NotAPictureError, TooLargePictureError, TruncatedPictureError
+from cvgl.imaging.errors import DECODER_ERRORS, NotAnImageError, TooLargeImageError, TruncatedImageError
 from cvgl.imaging.kinds import RAW
 
 if TYPE_CHECKING:
@@ -77,11 +77,11 @@ def tiff_page(stream: BinaryIO, where: object) -> TiffPage | None:
         return None
     first = pages[0]
     if _DNG_VERSION in first or any(page.get(_PHOTOMETRIC) in _RAW_PHOTOMETRICS for page in pages):
-        raise NotAPictureError(f"the file is {RAW.name}, not a picture of a known format", where=where, fix=RAW.fix)
+        raise NotAnImageError(f"the file is {RAW.name}, not an image of a known format", where=where, fix=RAW.fix)
     whole = [number for number, page in enumerate(pages) if not _is_reduced(page)]
     if not whole:
         if _SUB_IFDS in first:
-            raise NotAPictureError(f"the file is {RAW.name}, not a picture of a known format", where=where, fix=RAW.fix)
+            raise NotAnImageError(f"the file is {RAW.name}, not an image of a known format", where=where, fix=RAW.fix)
         # A lone page that calls itself reduced is all there is; of several, the largest.
         whole = list(range(len(pages)))
     elif 0 in whole:
@@ -90,19 +90,19 @@ def tiff_page(stream: BinaryIO, where: object) -> TiffPage | None:
     return _page(number, pages[number])
 
 
-def decoding_bytes(picture: Any, stream: BinaryIO, page: TiffPage | None) -> int:
-    """Most bytes that decoding an opened picture takes, by its header: pixels, the decoder's own buffers, and the file."""
-    pixels = picture.width * picture.height
-    stored = pixels * _bytes_per_pixel(picture.mode)
-    kind = picture.format
+def decoding_bytes(image: Any, stream: BinaryIO, page: TiffPage | None) -> int:
+    """Most bytes that decoding an opened image takes, by its header: pixels, the decoder's own buffers, and the file."""
+    pixels = image.width * image.height
+    stored = pixels * _bytes_per_pixel(image.mode)
+    kind = image.format
     if kind in ("JPEG", "MPO"):
-        buffers = pixels * 2 * len(picture.getbands()) if picture.info.get("progressive") else 0
+        buffers = pixels * 2 * len(image.getbands()) if image.info.get("progressive") else 0
     elif kind in ("WEBP", "AVIF", "HEIF"):
         buffers = 12 * pixels
     elif kind == "GIF":
         buffers = 4 * pixels
     elif kind == "JPEG2000":
-        buffers = _jpeg2000_tile_pixels(stream, pixels) * 12 * len(picture.getbands())
+        buffers = _jpeg2000_tile_pixels(stream, pixels) * 12 * len(image.getbands())
     elif page is not None and page.compression != 1:
         buffers = min(page.block_pixels, pixels) * max(1, page.bits * page.samples // 8)
     else:
@@ -110,23 +110,23 @@ def decoding_bytes(picture: Any, stream: BinaryIO, page: TiffPage | None) -> int
     return int(stored + buffers + size_of(stream))
 
 
-def check_plausible(picture: Image, stream: BinaryIO, page: TiffPage | None, where: object) -> None:
+def check_plausible(image: Image, stream: BinaryIO, page: TiffPage | None, where: object) -> None:
     """Refuses, before anything is decoded, files that are too short for the pixels that they declare.
 
     Raises:
         TruncatedPictureError: the compression cannot have made so few bytes of so many pixels.
         TooLargePictureError: it could, of a single colour.
     """
-    size, pixels = size_of(stream), picture.width * picture.height
-    if pixels > size * _most_pixels_per_byte(picture, stream, page) + 4096:
-        raise TruncatedPictureError(
-            f"the end of the picture is missing: {size} bytes are too few for {picture.width} x {picture.height} pixels",
+    size, pixels = size_of(stream), image.width * image.height
+    if pixels > size * _most_pixels_per_byte(image, stream, page) + 4096:
+        raise TruncatedImageError(
+            f"the end of the image is missing: {size} bytes are too few for {image.width} x {image.height} pixels",
             where=where,
             fix="replace or remove the file",
         )
     if pixels > _ALWAYS_PLAUSIBLE_PIXELS and pixels > size * _MOST_PIXELS_PER_BYTE:
-        raise TooLargePictureError(
-            f"{picture.width} x {picture.height} pixels in {size} bytes are no photograph and no map",
+        raise TooLargeImageError(
+            f"{image.width} x {image.height} pixels in {size} bytes are no photograph and no map",
             where=where,
             fix="remove the file",
         )
@@ -163,13 +163,13 @@ def without_text(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def is_deep(picture: Any, page: TiffPage | None) -> bool:
+def is_deep(image: Any, page: TiffPage | None) -> bool:
     """Whether samples of several channels may have been cut from 16 bits to 8 by Pillow, which cannot give all of them."""
-    if picture.mode not in ("RGB", "RGBA", "LA", "RGBX"):
+    if image.mode not in ("RGB", "RGBA", "LA", "RGBX"):
         return False
     if page is not None:
         return page.bits == 16
-    return picture.format == "JPEG2000" or (picture.format == "PNG" and any(";16" in str(tile[3]) for tile in picture.tile))
+    return image.format == "JPEG2000" or (image.format == "PNG" and any(";16" in str(tile[3]) for tile in image.tile))
 
 
 def _pages(stream: BinaryIO) -> Iterator[Any]:
@@ -233,27 +233,27 @@ def _bytes_per_pixel(mode: str) -> int:
     return {"1": 1, "L": 1, "P": 1}.get(mode, 2 if mode.startswith("I;16") else 4)
 
 
-def _most_pixels_per_byte(picture: Any, stream: BinaryIO, page: TiffPage | None) -> float:
-    if picture.format == "PNG":
+def _most_pixels_per_byte(image: Any, stream: BinaryIO, page: TiffPage | None) -> float:
+    if image.format == "PNG":
         stream.seek(24)
         bits, colours = stream.read(2)
         return _DEFLATE * 8 / (bits * {2: 3, 4: 2, 6: 4}.get(colours, 1))
-    if picture.format in ("JPEG", "MPO"):
+    if image.format in ("JPEG", "MPO"):
         stream.seek(0)
         markers = {marker for marker, _ in jpeg_markers(stream.read(_MIB))}
         return float("inf") if markers & _ARITHMETIC_JPEG else _JPEG_PIXELS_PER_BYTE
     if page is not None:
         ratio = _TIFF_RATIOS.get(page.compression)
         return float("inf") if ratio is None else ratio * 8 / max(1, page.bits)
-    if picture.tile and all(tile[0] == "raw" for tile in picture.tile):
-        mode = str(picture.tile[0][3][0] if isinstance(picture.tile[0][3], tuple) else picture.tile[0][3])
+    if image.tile and all(tile[0] == "raw" for tile in image.tile):
+        mode = str(image.tile[0][3][0] if isinstance(image.tile[0][3], tuple) else image.tile[0][3])
         depth = re.search(r";(\d+)", mode)
         return 8 / (1 if mode.startswith("1") else min(8, int(depth[1])) if depth else 8)
     return float("inf")
 
 
 def _jpeg2000_tile_pixels(stream: BinaryIO, pixels: int) -> int:
-    """Pixels of a tile, which the decoder holds as whole numbers; all of the picture where the header does not say."""
+    """Pixels of a tile, which the decoder holds as whole numbers; all of the image where the header does not say."""
     stream.seek(0)
     head = stream.read(65536)
     place = head.find(b"\xff\x4f\xff\x51")

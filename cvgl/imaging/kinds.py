@@ -1,4 +1,4 @@
-"""Which known kind of file that is no picture for this library some bytes or a name are, and what to do with it."""
+"""Which known kind of file that is no image for this library some bytes or a name are, and what to do with it."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class Kind:
         return self is _VIDEO
 
 
-_REMOVE = "remove it from the pictures"
+_REMOVE = "remove it from the images"
 _EXPORT = "export it as JPEG, PNG or TIFF"
-_HEIC = Kind("a HEIC/HEIF picture", "convert it to JPEG or PNG, or install the extra that reads it: pip install 'cvgl[heif]'")
-_AVIF = Kind("an AVIF picture, which this installation of Pillow does not read", _EXPORT)
-_RAW = Kind("a camera's raw file", "develop it: export the full picture as JPEG or TIFF (its preview is never used)")
+_HEIC = Kind("a HEIC/HEIF image", "convert it to JPEG or PNG, or install the extra that reads it: pip install 'cvgl[heif]'")
+_AVIF = Kind("an AVIF image, which this installation of Pillow does not read", _EXPORT)
+_RAW = Kind("a camera's raw file", "develop it: export the full image as JPEG or TIFF (its preview is never used)")
 _VIDEO = Kind("a video", "take single frames out of it, e.g. ffmpeg -i VIDEO -vf fps=1 frame-%05d.jpg")
-_JXL = Kind("a JPEG XL picture", "convert it to JPEG (djxl does so without loss) or PNG")
+_JXL = Kind("a JPEG XL image", "convert it to JPEG (djxl does so without loss) or PNG")
 _ARCHIVE = Kind("an archive", "unpack it")
 _PDF = Kind("a PDF", "export its pages as PNG or TIFF")
 _SVG = Kind("an SVG drawing", "export it as PNG")
 _PHOTOSHOP = Kind("a Photoshop file", _EXPORT)
 _POSTSCRIPT = Kind("PostScript, which is never opened", _EXPORT)
-_HTML = Kind("a web page, perhaps an error message saved in place of a picture", "download the picture again")
-_DATABASE = Kind("a database (SQLite, GeoPackage or MBTiles)", "export the pictures or tiles in it")
+_HTML = Kind("a web page, perhaps an error message saved in place of an image", "download the image again")
+_DATABASE = Kind("a database (SQLite, GeoPackage or MBTiles)", "export the images or tiles in it")
 _RASTER = "convert it to GeoTIFF, e.g. gdal_translate IN OUT.tif"
 
 _BEGINNINGS: tuple[tuple[bytes, Kind], ...] = (
@@ -78,14 +78,14 @@ _BEGINNINGS: tuple[tuple[bytes, Kind], ...] = (
     (b"NITF", Kind("a NITF raster", _RASTER)),
     (b"SIMPLE  =", Kind("a FITS file", _RASTER)),
     (b"PAR1", Kind("a Parquet table", _REMOVE)),
-    (b"v/1\x01", Kind("an OpenEXR picture", _EXPORT)),
-    (b"#?RADIANCE", Kind("a Radiance HDR picture", _EXPORT)),
+    (b"v/1\x01", Kind("an OpenEXR image", _EXPORT)),
+    (b"#?RADIANCE", Kind("a Radiance HDR image", _EXPORT)),
     (b"DDS ", Kind("a DDS texture", _EXPORT)),
     (b"gimp xcf", Kind("a GIMP file", _EXPORT)),
     (b"\0\0\x01\0", Kind("an icon", _EXPORT)),
     (b"\0\x05\x16\x07", Kind("what macOS keeps about another file", _REMOVE)),
-    (b"version https://git-lfs", Kind("a Git LFS pointer, not the picture itself", "fetch the content: git lfs pull")),
-    (b"/annex/objects/", Kind("a git-annex pointer, not the picture itself", "fetch the content: git annex get")),
+    (b"version https://git-lfs", Kind("a Git LFS pointer, not the image itself", "fetch the content: git lfs pull")),
+    (b"/annex/objects/", Kind("a git-annex pointer, not the image itself", "fetch the content: git annex get")),
 )
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
 _SUFFIXES: dict[str, Kind] = {
@@ -119,11 +119,11 @@ RAW = _RAW
 
 
 def kind_of(head: bytes, *, reads_heif: bool = False, reads_avif: bool = True) -> Kind | None:
-    """The kind of a file that is no picture here, by its first bytes (512 or more); None where it may be one.
+    """The kind of a file that is no image here, by its first bytes (512 or more); None where it may be one.
 
     Args:
         head: from the file's beginning.
-        reads_heif: whether HEIC is a picture, because the package that reads it is installed.
+        reads_heif: whether HEIC is an image, because the package that reads it is installed.
         reads_avif: the same for AVIF.
     """
     if head[4:8] == b"ftyp":
@@ -146,7 +146,7 @@ def kind_of(head: bytes, *, reads_heif: bool = False, reads_avif: bool = True) -
 
 
 def kind_of_suffix(suffix: str) -> Kind | None:
-    """The kind that a name's ending, e.g. ``".DNG"``, stands for; None for pictures and what is not known."""
+    """The kind that a name's ending, e.g. ``".DNG"``, stands for; None for images and what is not known."""
     return _SUFFIXES.get(suffix.lower())
 
 

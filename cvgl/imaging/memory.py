@@ -1,6 +1,6 @@
-"""How much memory the decoding of pictures may take, over all threads of this process.
+"""How much memory the decoding of images may take, over all threads of this process.
 
-What a picture takes follows from its header, before anything is decoded. Threads wait until their picture fits into what is
+What an image takes follows from its header, before anything is decoded. Threads wait until their image fits into what is
 left; one that is larger than all of it is decoded alone, and one that the machine has no memory for is refused.
 """
 
@@ -27,7 +27,7 @@ _MMAP_THRESHOLD = (-3, 12 * _MIB)  # M_MMAP_THRESHOLD of mallopt(3); Pillow's bl
 
 
 class MemoryBudget:
-    """Bytes that threads share. First come, first served, so that a large picture is not put off for ever by small ones."""
+    """Bytes that threads share. First come, first served, so that a large image is not put off for ever by small ones."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -97,7 +97,7 @@ def budget() -> MemoryBudget:
 def reserve(need: int) -> Iterator[bool]:
     """Waits for memory and holds it, as `MemoryBudget.reserve`; gives whether there is enough.
 
-    What is larger than the budget is looked at when nothing else is held: others' pictures are no reason to refuse one.
+    What is larger than the budget is looked at when nothing else is held: others' images are no reason to refuse one.
     """
     shared = budget()
     with shared.reserve(need):
@@ -105,7 +105,7 @@ def reserve(need: int) -> Iterator[bool]:
 
 
 def ceiling() -> int:
-    """The most bytes that a single picture may take: half of what is free now, and never less than the budget."""
+    """The most bytes that a single image may take: half of what is free now, and never less than the budget."""
     return max(budget().total, available_bytes() // 2)
 
 
@@ -114,7 +114,7 @@ def _c_library() -> ctypes.CDLL | None:
     """The C library, told to give large blocks back to the system when they are freed.
 
     By itself glibc keeps them for the thread that freed them, so that each of 16 threads would hold the memory, and the
-    addresses, of the largest picture that it ever decoded. Not done before a large picture comes: it costs some time.
+    addresses, of the largest image that it ever decoded. Not done before a large image comes: it costs some time.
     """
     with suppress(OSError, AttributeError):  # another C library
         library = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""Opening files as pictures: the formats that are let in, in the memory that there is, to the last row."""
+"""Opening files as images: the formats that are let in, in the memory that there is, to the last row."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from cvgl.imaging import headers, memory, raster
 from cvgl.imaging.conversion import to_rgb, without_false_alpha
 from cvgl.imaging.errors import (
     DECODER_ERRORS,
-    DamagedPictureError,
-    NotAPictureError,
-    PictureError,
-    TooLargePictureError,
-    TruncatedPictureError,
+    DamagedImageError,
+    ImageError,
+    NotAnImageError,
+    TooLargeImageError,
+    TruncatedImageError,
     defect,
     out_of_memory,
     too_much_memory,
@@ -50,10 +50,10 @@ _NO_LIMIT = ("Decompressed data too large", "Too much memory used in text chunks
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    """A decoded picture.
+    """A decoded image.
 
     Attributes:
-        picture: as stored, or in RGB where it came through GDAL.
+        image: as stored, or in RGB where it came through GDAL.
         page: where it is a TIFF.
         is_deep: its channels may have more bits than Pillow gives.
         by_gdal: it came through GDAL.
@@ -66,18 +66,18 @@ class _Decoded:
 
 
 def open_rgb(picture: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> Image:
-    """Decodes a picture completely.
+    """Decodes an image completely.
 
     Args:
-        picture: a path, or the bytes of the file.
+        image: a path, or the bytes of the file.
         max_pixels: refuse more pixels than this by the header alone, before anything is decoded.
 
     Returns:
-        An upright RGB picture, independent of the file.
+        An upright RGB image, independent of the file.
 
     Raises:
         DataError: the file is missing or unreadable.
-        PictureError: it is not a picture, damaged, truncated, or too large (all of them DataErrors).
+        PictureError: it is not an image, damaged, truncated, or too large (all of them DataErrors).
     """
     with _opened_rgb(picture, max_pixels) as image:
         return image
@@ -85,9 +85,9 @@ def open_rgb(picture: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> Image
 
 @contextmanager
 def opened_rgb(picture: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Image]:
-    """As `open_rgb`; other threads' pictures wait for memory until the `with` block is left, and the pixels go with it.
+    """As `open_rgb`; other threads' images wait for memory until the `with` block is left, and the pixels go with it.
 
-    For whoever needs a picture only until something smaller is made of it.
+    For whoever needs an image only until something smaller is made of it.
     """
     with _opened_rgb(picture, max_pixels) as image:
         try:
@@ -99,7 +99,7 @@ def opened_rgb(picture: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> Ite
 @contextmanager
 def _opened_rgb(picture: Path | str | bytes, max_pixels: int) -> Iterator[Image]:
     if isinstance(picture, bytes):
-        with _upright_rgb(io.BytesIO(picture), max_pixels, "a picture given as bytes") as image:
+        with _upright_rgb(io.BytesIO(picture), max_pixels, "an image given as bytes") as image:
             yield image
         return
     with _stream(picture) as stream, _upright_rgb(stream, max_pixels, picture) as image:
@@ -107,7 +107,7 @@ def _opened_rgb(picture: Path | str | bytes, max_pixels: int) -> Iterator[Image]
 
 
 def thumbnail(path: Path | str, size: int) -> Image:
-    """The centre square of a picture at size x size pixels, RGB, upright.
+    """The centre square of an image at size x size pixels, RGB, upright.
 
     Large JPEGs are decoded at a fraction of their size.
 
@@ -121,7 +121,7 @@ def thumbnail(path: Path | str, size: int) -> Image:
 
 
 def decode(stream: BinaryIO, max_pixels: int, where: object) -> Image:
-    """Decodes the picture of an open file, as stored: neither turned nor, unless only GDAL can read it, converted.
+    """Decodes the image of an open file, as stored: neither turned nor, unless only GDAL can read it, converted.
 
     Raises:
         PictureError: see `open_rgb`.
@@ -134,10 +134,10 @@ def decode(stream: BinaryIO, max_pixels: int, where: object) -> Image:
 def decoded(
     stream: BinaryIO, max_pixels: int, where: object, before: Callable[[int, int], None] | None = None
 ) -> Iterator[Image]:
-    """As `decode`; other threads' pictures wait for memory until the `with` block is left, and the pixels go with it.
+    """As `decode`; other threads' images wait for memory until the `with` block is left, and the pixels go with it.
 
     Args:
-        before: told width and height of a picture that is so large that decoding it might end the process, right before that.
+        before: told width and height of an image that is so large that decoding it might end the process, right before that.
     """
     with _decoded(stream, max_pixels, where, before=before) as one:
         try:
@@ -146,20 +146,20 @@ def decoded(
             _release(one.picture)
 
 
-def _release(picture: Any) -> None:
-    """Gives the memory of the pixels back at once, whoever still refers to the picture; its file stays open."""
-    picture.im = None
+def _release(image: Any) -> None:
+    """Gives the memory of the pixels back at once, whoever still refers to the image; its file stays open."""
+    image.im = None
 
 
-def is_turned(picture: Image) -> bool:
-    """Whether EXIF says that width and height change places when the picture is turned upright."""
-    return orientation(picture) in _TRANSPOSED
+def is_turned(image: Image) -> bool:
+    """Whether EXIF says that width and height change places when the image is turned upright."""
+    return orientation(image) in _TRANSPOSED
 
 
-def orientation(picture: Image) -> int:
-    """EXIF's word on how a picture is to be turned, 1 (not at all) to 8; 1 where metadata are damaged."""
+def orientation(image: Image) -> int:
+    """EXIF's word on how an image is to be turned, 1 (not at all) to 8; 1 where metadata are damaged."""
     try:
-        stated = int(picture.getexif().get(0x0112, 1))
+        stated = int(image.getexif().get(0x0112, 1))
     except DECODER_ERRORS:
         return 1
     return stated if stated in _UPRIGHT else 1
@@ -171,12 +171,12 @@ def _stream(path: Path | str) -> Iterator[BinaryIO]:
         stream = Path(path).open("rb")  # noqa: SIM115 (errors of the body are not errors of opening)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise DataError(f"a picture cannot be read: {why}", where=path, fix="check its path") from error
+        raise DataError(f"an image cannot be read: {why}", where=path, fix="check its path") from error
     with stream:
         try:
             yield stream
         except OSError as error:
-            raise DataError(f"a picture cannot be read: {error.strerror or error}", where=path, fix="check its path") from error
+            raise DataError(f"an image cannot be read: {error.strerror or error}", where=path, fix="check its path") from error
 
 
 @contextmanager
@@ -194,31 +194,31 @@ def _upright_rgb(stream: BinaryIO, max_pixels: int, where: object, draft: int = 
 def _rgb(one: _Decoded, stream: BinaryIO, where: object) -> Image:
     from PIL import Image
 
-    picture, turn = one.picture, orientation(one.picture)
+    image, turn = one.picture, orientation(one.picture)
     if not one.by_gdal:
-        picture = _in_full_depth(one, stream, where) or to_rgb(
-            without_false_alpha(picture), None if one.page is None else one.page.nodata
+        image = _in_full_depth(one, stream, where) or to_rgb(
+            without_false_alpha(image), None if one.page is None else one.page.nodata
         )
-    return picture if turn == 1 else picture.transpose(Image.Transpose[_UPRIGHT[turn]])
+    return image if turn == 1 else image.transpose(Image.Transpose[_UPRIGHT[turn]])
 
 
 def _in_full_depth(one: _Decoded, stream: BinaryIO, where: object) -> Image | None:
-    """The picture read anew with all of its bits, where the upper 8 of several channels tell too little."""
+    """The image read anew with all of its bits, where the upper 8 of several channels tell too little."""
     import numpy as np
 
     from cvgl.imaging.scaling import spans_few_levels
 
-    picture, page = one.picture, one.page
+    image, page = one.picture, one.page
     if not one.is_deep:
         return None
-    if not spans_few_levels(np.asarray(picture.convert("RGB"))):
+    if not spans_few_levels(np.asarray(image.convert("RGB"))):
         return None
     try:
         return raster.read(
-            stream, str(picture.format), where, admit=_any_size, page=page.number if page is not None else 0, only_deep=True
+            stream, str(image.format), where, admit=_any_size, page=page.number if page is not None else 0, only_deep=True
         )
-    except PictureError:
-        return None  # what Pillow gives is still the picture
+    except ImageError:
+        return None  # what Pillow gives is still the image
 
 
 def _any_size(width: int, height: int) -> None:
@@ -244,45 +244,45 @@ def _decoded(
             before(width, height)
 
     page = headers.tiff_page(stream, where) if headers.is_tiff(head) else None
-    picture = None
+    image = None
     if page is None or not page.is_beyond_pillow:
-        picture, stream = _open(stream, head, page, where)
-    if picture is None:
+        image, stream = _open(stream, head, page, where)
+    if image is None:
         if page is None:
-            raise NotAPictureError(
-                "the file is not a picture of a known format", where=where, fix=f"known are {', '.join(FORMATS)}"
+            raise NotAnImageError(
+                "the file is not an image of a known format", where=where, fix=f"known are {', '.join(FORMATS)}"
             )
         yield _Decoded(_by_gdal(stream, page, where, admit), page, by_gdal=True)
         return
-    if draft and picture.format == "JPEG":
-        picture.draft("RGB", (draft, draft))
-    _check_size(picture.width, picture.height, max_pixels, where)
-    headers.check_plausible(picture, stream, page, where)
-    need = headers.decoding_bytes(picture, stream, page)
+    if draft and image.format == "JPEG":
+        image.draft("RGB", (draft, draft))
+    _check_size(image.width, image.height, max_pixels, where)
+    headers.check_plausible(image, stream, page, where)
+    need = headers.decoding_bytes(image, stream, page)
     if converted:
-        need += _converting_bytes(picture)
-    is_deep = headers.is_deep(picture, page)  # told by what decoding clears away
+        need += _converting_bytes(image)
+    is_deep = headers.is_deep(image, page)  # told by what decoding clears away
     with memory.reserve(need) as suffices:
         if not suffices:
-            raise too_much_memory(picture.width, picture.height, need, where)
-        admit(picture.width, picture.height)
+            raise too_much_memory(image.width, image.height, need, where)
+        admit(image.width, image.height)
         try:
-            _load(picture, stream, where)
+            _load(image, stream, where)
         except MemoryError as error:
-            raise out_of_memory(picture.width, picture.height, where) from error
-        except DamagedPictureError:
+            raise out_of_memory(image.width, image.height, where) from error
+        except DamagedImageError:
             if page is None:
                 raise
             yield _Decoded(_by_gdal(stream, page, where, admit), page, by_gdal=True)
             return
-        yield _Decoded(picture, page, is_deep)
+        yield _Decoded(image, page, is_deep)
 
 
-def _converting_bytes(picture: Image) -> int:
-    pixels = picture.width * picture.height
+def _converting_bytes(image: Image) -> int:
+    pixels = image.width * image.height
     # Pillow decodes all of a PNG when it is asked for EXIF that does not stand in front.
-    turned = (picture.format != "PNG" or "exif" in picture.info) and orientation(picture) > 1
-    copies = (0 if picture.mode == "RGB" else 1) + (1 if turned else 0)
+    turned = (image.format != "PNG" or "exif" in image.info) and orientation(image) > 1
+    copies = (0 if image.mode == "RGB" else 1) + (1 if turned else 0)
     return 4 * pixels * copies
 
 
@@ -294,7 +294,7 @@ def _refuse_other_kinds(head: bytes, where: object) -> None:
         _register_heif()
     kind = kind_of(head, reads_heif="HEIF" in Image.OPEN, reads_avif="AVIF" in Image.OPEN)
     if kind is not None:
-        raise NotAPictureError(f"the file is {kind.name}, not a picture of a known format", where=where, fix=kind.fix)
+        raise NotAnImageError(f"the file is {kind.name}, not an image of a known format", where=where, fix=kind.fix)
 
 
 def _register_heif() -> None:
@@ -307,7 +307,7 @@ def _register_heif() -> None:
 
 
 def _open(stream: BinaryIO, head: bytes, page: headers.TiffPage | None, where: object) -> tuple[Image | None, BinaryIO]:
-    """The picture, its header read, and the stream that it is read from; no picture where Pillow knows none.
+    """The image, its header read, and the stream that it is read from; no image where Pillow knows none.
 
     A PNG whose texts are longer than Pillow takes is read without them.
     """
@@ -316,12 +316,12 @@ def _open(stream: BinaryIO, head: bytes, page: headers.TiffPage | None, where: o
     stream.seek(0)
     formats = [name for name in FORMATS if name in Image.OPEN]
     try:
-        picture: Any = Image.open(stream, formats=formats)
+        image: Any = Image.open(stream, formats=formats)
         if page is not None and page.number:
-            picture.seek(page.number)
-        return picture, stream
+            image.seek(page.number)
+        return image, stream
     except Image.DecompressionBombError as error:
-        raise TooLargePictureError(f"a picture is too large: {error}", where=where, fix="cut it into tiles") from error
+        raise TooLargeImageError(f"an image is too large: {error}", where=where, fix="cut it into tiles") from error
     except UnidentifiedImageError:
         return None, stream
     except MemoryError as error:
@@ -335,34 +335,34 @@ def _open(stream: BinaryIO, head: bytes, page: headers.TiffPage | None, where: o
         raise defect(error, where) from error
 
 
-def _load(picture: Image, stream: BinaryIO, where: object) -> None:
+def _load(image: Image, stream: BinaryIO, where: object) -> None:
     from PIL import Image
 
     try:
-        picture.load()
-        complete = picture.format not in ("JPEG", "MPO") or _has_end_of_image(stream)
+        image.load()
+        complete = image.format not in ("JPEG", "MPO") or _has_end_of_image(stream)
     except Image.DecompressionBombError as error:
-        raise TooLargePictureError(f"a picture is too large: {error}", where=where, fix="cut it into tiles") from error
+        raise TooLargeImageError(f"an image is too large: {error}", where=where, fix="cut it into tiles") from error
     except DECODER_ERRORS as error:
         raise defect(error, where) from error
     if not complete:
-        raise TruncatedPictureError("the end of the picture is missing", where=where, fix="replace or remove the file")
+        raise TruncatedImageError("the end of the image is missing", where=where, fix="replace or remove the file")
 
 
 def _by_gdal(stream: BinaryIO, page: headers.TiffPage, where: object, admit: Callable[[int, int], None]) -> Image:
-    picture = raster.read(stream, "TIFF", where, admit=admit, page=page.number)
-    if picture is None:
-        raise NotAPictureError("the file is not a picture of a known format", where=where, fix="export it as PNG")
+    image = raster.read(stream, "TIFF", where, admit=admit, page=page.number)
+    if image is None:
+        raise NotAnImageError("the file is not an image of a known format", where=where, fix="export it as PNG")
     stream.seek(0)
     # Pillow reads tags of this form when it is asked for them: orientation, position and time stay with the picture.
-    picture.info["exif"] = b"Exif\0\0" + stream.read()
-    return picture
+    image.info["exif"] = b"Exif\0\0" + stream.read()
+    return image
 
 
 def _check_size(width: int, height: int, max_pixels: int, where: object) -> None:
     if width * height > max_pixels:
-        raise TooLargePictureError(
-            f"a picture of {width} x {height} pixels is larger than the {max_pixels} pixels allowed",
+        raise TooLargeImageError(
+            f"an image of {width} x {height} pixels is larger than the {max_pixels} pixels allowed",
             where=where,
             fix="cut it into tiles, or raise max_pixels if it is what it claims to be",
         )
@@ -372,7 +372,7 @@ def _has_end_of_image(stream: BinaryIO) -> bool:
     """Whether a JPEG's scan is followed by its end marker.
 
     libjpeg only warns when the tail of a file was overwritten, as a broken copy leaves it (right size, zeros at the end),
-    and fills the picture up with grey.
+    and fills the image up with grey.
     """
     stream.seek(0)
     data = stream.read()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from cvgl.imaging import memory
-from cvgl.imaging.errors import DECODER_ERRORS, NotAPictureError, defect, out_of_memory, too_much_memory
+from cvgl.imaging.errors import DECODER_ERRORS, NotAnImageError, defect, out_of_memory, too_much_memory
 from cvgl.imaging.headers import size_of
 from cvgl.imaging.scaling import MOST_INTERMEDIATE, choose_scale
 
@@ -58,8 +58,8 @@ def read(
         if only_deep and source.dtypes[0] == "uint8":
             return None
         if any(name.startswith("complex") for name in source.dtypes):
-            raise NotAPictureError(
-                "the file holds complex numbers, no picture", where=where, fix="export magnitudes as a GeoTIFF of one band"
+            raise NotAnImageError(
+                "the file holds complex numbers, no image", where=where, fix="export magnitudes as a GeoTIFF of one band"
             )
         bands = _bands(source)
         need = _bytes_needed(source, bands) + size_of(stream)
@@ -73,10 +73,10 @@ def read(
             colour_map = _colour_map(source, bands)
             if colour_map is not None:
                 levels = colour_map[levels]
-            picture = Image.fromarray(levels)
+            image = Image.fromarray(levels)
             if len(bands) == 4 and levels.shape[-1] == 4:
-                picture = Image.frombuffer("CMYK", picture.size, levels.tobytes(), "raw", "CMYK", 0, 1)
-            return picture.convert("RGB")
+                image = Image.frombuffer("CMYK", image.size, levels.tobytes(), "raw", "CMYK", 0, 1)
+            return image.convert("RGB")
 
 
 @contextmanager
@@ -114,7 +114,7 @@ def _without_address(error: BaseException) -> BaseException:
 
 
 def _bands(source: Any) -> list[int]:
-    """Numbers of the bands that make the picture: three, one, or the four inks."""
+    """Numbers of the bands that make the image: three, one, or the four inks."""
     roles: dict[str, int] = {}
     for number, interpretation in zip(source.indexes, source.colorinterp, strict=True):
         roles.setdefault(interpretation.name, number)

@@ -2,7 +2,7 @@
 
 Values that fill their range are scaled by it: 16-bit whole numbers by 1/256, fractions between 0 and 1 by 255, and numbers
 between 0 and 255 are taken as they are. Where that leaves few of the 256 levels (nothing reaches a quarter of the range, or the
-middle 96 % span fewer than 32), a picture is stretched between the 2nd and the 98th percentile of its own values.
+middle 96 % span fewer than 32), an image is stretched between the 2nd and the 98th percentile of its own values.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_FEWEST_LEVELS = 32  # that the middle 96 % of a picture's values must span, of 256
+_FEWEST_LEVELS = 32  # that the middle 96 % of an picture's values must span, of 256
 _LEAST_TOP = 64  # level that the greatest value must reach: a quarter of the range
 _PERCENTILES = (2.0, 98.0)
-# A picture is not stretched further than until 1/32 of its brightness fills the range: below lies noise.
+# An image is not stretched further than until 1/32 of its brightness fills the range: below lies noise.
 _LEAST_CONTRAST = 1 / 32
 _SAMPLE = 1_000_000
 MOST_INTERMEDIATE = 0.25  # of an alpha channel that is a mask: soft edges
-# What programs write for "nothing here" without saying so: where one of them is a picture's least or greatest value.
+# What programs write for "nothing here" without saying so: where one of them is an picture's least or greatest value.
 _SENTINELS = (-9999.0, -99999.0, -32767.0, -32768.0, -2147483648.0, 1e20, -1e20)
 _SENTINEL_MAGNITUDE = 1e30  # 3.4e38, 9.97e36 and the like, with either sign
 
@@ -55,13 +55,13 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is to be known of a picture's values.
+    """What is to be known of an picture's values.
 
     Attributes:
         nodata: values that mean "nothing here".
         whole: they are whole numbers.
         least, greatest: of all values; infinite where there is none.
-        sample: float64, of at most about a million, the same for the same picture.
+        sample: float64, of at most about a million, the same for the same image.
     """
 
     nodata: tuple[float, ...]
@@ -97,7 +97,7 @@ def present(values: NDArray[Any], nodata: tuple[float, ...]) -> NDArray[np.bool_
 
 
 def choose_scale(strips: Callable[[], Iterable[NDArray[Any]]], pixels: int, nodata: float | None) -> Scale:
-    """How a picture's values become 8 bits.
+    """How an picture's values become 8 bits.
 
     Args:
         strips: gives all of its values, as (rows, width) or (rows, width, channels), each time that it is called; the scale
@@ -135,7 +135,7 @@ def _scale(survey: Survey) -> Scale:
 
 
 def _fixed(survey: Survey) -> tuple[tuple[float, float], ...]:
-    """(greatest value, factor) of the scales that do not depend on a picture's own values, the first that fits counts."""
+    """(greatest value, factor) of the scales that do not depend on an picture's own values, the first that fits counts."""
     sixteen, eight, unit = (65535.0, 1 / 256), (255.0, 1.0), (1.0, 255.0)
     return (sixteen, eight) if survey.whole else (unit, eight, sixteen)
 

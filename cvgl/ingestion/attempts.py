@@ -1,7 +1,7 @@
-"""Marks of pictures that are being decoded and are so large that this may end the process.
+"""Marks of images that are being decoded and are so large that this may end the process.
 
 A mark is written before the pixels are decoded and removed after. It is locked as long as its writer lives, so one that can be
-locked was left behind by a process that died, and the picture that it names may be why.
+locked was left behind by a process that died, and the image that it names may be why.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class Attempts:
 
     Attributes:
         folder: made when the first mark is.
-        isolated: pictures whose marks say that a process of their own was started for them; of those left behind.
+        isolated: images whose marks say that a process of their own was started for them; of those left behind.
     """
 
     folder: Path
     isolated: dict[Key, bool] = field(default_factory=dict)
 
     def left_behind(self) -> Mapping[Key, bool]:
-        """The pictures that were being decoded when a process died, and whether that had been one of their own."""
+        """The images that were being decoded when a process died, and whether that had been one of their own."""
         self.isolated = dict(self._dead_marks())
         return self.isolated
 
@@ -53,11 +53,11 @@ class Attempts:
 
     @contextmanager
     def trying(self, key: Key, *, isolated: bool = False) -> Iterator[Callable[[int, int], None]]:
-        """Gives a function (width, height) that marks the picture; the mark goes with the end of the `with` block."""
+        """Gives a function (width, height) that marks the image; the mark goes with the end of the `with` block."""
         handles: list[int] = []
 
         def mark(_width: int, _height: int) -> None:
-            with suppress(OSError):  # a lake that cannot be written to must not keep a picture from being looked at
+            with suppress(OSError):  # a lake that cannot be written to must not keep an image from being looked at
                 handles.append(self._write(key, isolated=isolated))
 
         try:

@@ -1,4 +1,4 @@
-"""Rows of a table that name one picture: what they agree on counts, and what they contradict one another in does not."""
+"""Rows of a table that name one image: what they agree on counts, and what they contradict one another in does not."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _OTHERS: Mapping[str, Reason] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row and the picture that it names.
+    """A row and the image that it names.
 
     Attributes:
         number: as an editor counts.
-        name: of the picture, as the row has it.
-        path: of the picture.
+        name: of the image, as the row has it.
+        path: of the image.
         match: how the name was recognised.
         cells: by meaning.
         remark: takes what is worth a note about the row.
@@ -88,7 +88,7 @@ def doubtful_rows(rows: Iterable[Row]) -> dict[int, RefusedError]:
         surest = next((row for row in group if row.match is not Match.LAST_PARTS), None) or (best[0] if best else None)
         for row in weak:
             if surest is None:
-                detail = f"rows {_numbers(weak)} name pictures in several folders, and only {path.name} has their last parts"
+                detail = f"rows {_numbers(weak)} name images in several folders, and only {path.name} has their last parts"
                 doubts[row.number] = RefusedError(Reason.AMBIGUOUS, detail)
             elif row.name != surest.name:
                 detail = f"only {path.name} has the last parts of this name, and row {surest.number} names more of its path"
@@ -97,7 +97,7 @@ def doubtful_rows(rows: Iterable[Row]) -> dict[int, RefusedError]:
 
 
 def by_path(rows: Iterable[Row]) -> dict[Path, list[Row]]:
-    """Rows by the picture that they name, in their order."""
+    """Rows by the image that they name, in their order."""
     groups: dict[Path, list[Row]] = defaultdict(list)
     for row in rows:
         groups[row.path].append(row)
@@ -105,7 +105,7 @@ def by_path(rows: Iterable[Row]) -> dict[Path, list[Row]]:
 
 
 def agreed(rows: Sequence[Row], table: Path) -> tuple[Mapping[str, Cell], list[Refusal]]:
-    """What several rows say of one picture together.
+    """What several rows say of one image together.
 
     Cells that one row fills and another leaves empty count. Where two rows state different positions, labels, times or
     sequences, none of them counts. Subsets are united.
@@ -144,7 +144,7 @@ def agreed(rows: Sequence[Row], table: Path) -> tuple[Mapping[str, Cell], list[R
 
 
 def contradiction(table: Path, first: Row, second: Row, reason: Reason, words: str) -> Refusal:
-    """The refusal of what two rows say of a picture."""
+    """The refusal of what two rows say of an picture."""
     return _refusal(table, second, reason, f"rows {first.number} and {second.number} name {first.path.name} {words}")
 
 

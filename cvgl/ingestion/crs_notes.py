@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FAR_APART_M = 100_000.0
-"""Pictures to be placed do not lie so far from the map by intention."""
+"""Images to be placed do not lie so far from the map by intention."""
 
 
 class FrameRemarks(NamedTuple):
@@ -44,8 +44,8 @@ def frame_remarks(references: Iterable[Position | None], queries: Iterable[Posit
     """Looks at the positions of a data set, CRS by CRS.
 
     Args:
-        references: of the map's pictures.
-        queries: of the pictures to be placed.
+        references: of the map's images.
+        queries: of the images to be placed.
     """
     sides = [[at for at in side if at is not None] for side in (references, queries)]
     notes: list[str] = []
@@ -57,7 +57,7 @@ def frame_remarks(references: Iterable[Position | None], queries: Iterable[Posit
 
 
 def _by_crs(positions: Sequence[Position]) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    """Positions (n, 2) of each CRS that needs a conversion; where a picture has degrees as well, none is needed."""
+    """Positions (n, 2) of each CRS that needs a conversion; where an image has degrees as well, none is needed."""
     groups: dict[str, list[tuple[float, float]]] = {}
     for at in positions:
         if at.latitude is None and at.x is not None and at.y is not None and at.crs not in (None, LOCAL_CRS):
@@ -116,8 +116,8 @@ def _far_apart(references: Sequence[Position], queries: Sequence[Position]) -> I
     apart = _apart_m(references, queries)
     if apart is None or apart < FAR_APART_M:
         return
-    sentence = f"the pictures to be placed lie {apart / 1000:,.0f} km from the map"
-    for name, side, other in (("the map", references, queries), ("the pictures", queries, references)):
+    sentence = f"the images to be placed lie {apart / 1000:,.0f} km from the map"
+    for name, side, other in (("the map", references, queries), ("the images", queries, references)):
         exchanged = _apart_m([_exchanged(at) for at in side], other)
         if exchanged is not None and exchanged < FAR_APART_M:
             yield f"{sentence}, and on it with x and y of {name} exchanged: x is east and y is north, in every CRS"

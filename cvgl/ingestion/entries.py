@@ -1,4 +1,4 @@
-"""What a layout finds in a source: pictures to look at, and names that it refuses at once."""
+"""What a layout finds in a source: images to look at, and names that it refuses at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Reason(StrEnum):
     """Why something was refused; one word for counting. `docs/ingestion.md` says what to do about each."""
 
     EMPTY = "empty"
-    NOT_A_PICTURE = "not_a_picture"
+    NOT_A_IMAGE = "not_a_picture"
     DAMAGED = "damaged"
     TRUNCATED = "truncated"
     TOO_LARGE = "too_large"
@@ -54,16 +54,16 @@ class Refusal:
     uri: str
     reason: Reason
     detail: str
-    view: View | None = None  # of the picture, where it is known; no column of the table
+    view: View | None = None  # of the image, where it is known; no column of the table
 
 
 class PositionSource(StrEnum):
-    """Which file the position of a picture was read from."""
+    """Which file the position of an image was read from."""
 
     MANIFEST = "manifest"
-    TABLE = "table"  # positions.csv or <view>.csv beside the pictures
+    TABLE = "table"  # positions.csv or <view>.csv beside the images
     WORLD_FILE = "world_file"
-    AUX_XML = "aux_xml"  # GDAL's file beside a picture
+    AUX_XML = "aux_xml"  # GDAL's file beside an image
     GEOTIFF = "geotiff"
     GEOJP2 = "geojp2"  # the same tags in a JPEG 2000
     EXIF = "exif"
@@ -72,7 +72,7 @@ class PositionSource(StrEnum):
 
 
 class RefusedError(Exception):
-    """Ends the treatment of one picture or row; turned into a `Refusal` by whoever knows its name."""
+    """Ends the treatment of one image or row; turned into a `Refusal` by whoever knows its name."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -93,7 +93,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class WorldFile:
-    """Six numbers that place a picture's pixels on a map: x = a column + b row + c, y = d column + e row + f."""
+    """Six numbers that place an picture's pixels on a map: x = a column + b row + c, y = d column + e row + f."""
 
     a: float
     d: float
@@ -104,7 +104,7 @@ class WorldFile:
     crs: str
 
     def centre(self, width: int, height: int) -> tuple[float, float]:
-        """x and y of the middle of a picture; (c, f) is the middle of its first pixel."""
+        """x and y of the middle of an image; (c, f) is the middle of its first pixel."""
         column, row = (width - 1) / 2, (height - 1) / 2
         return self.a * column + self.b * row + self.c, self.d * column + self.e * row + self.f
 
@@ -129,15 +129,15 @@ class Georeference:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A picture as its layout describes it, before anybody has looked inside.
+    """An image as its layout describes it, before anybody has looked inside.
 
     Attributes:
         path: absolute; not resolved, so that it is the name that the user gave.
         subsets: empty where the layout does not say; see `with_default_subsets`.
         position_source: what `position` or `world_file` was read from; None where neither is set.
-        georeference: what a `.aux.xml` beside the picture says.
+        georeference: what a `.aux.xml` beside the image says.
         projection: the text of the `.prj` beside it.
-        side_problem: why the files beside it could not be used, where the picture may say itself where it lies.
+        side_problem: why the files beside it could not be used, where the image may say itself where it lies.
         from_raster: whether the position in a GeoTIFF's own tags counts where the layout gives none.
         from_camera: whether the position and time in the picture's EXIF count where the layout gives none.
         label: how to name this entry in a refusal when the path alone would be ambiguous.
@@ -167,7 +167,7 @@ class Listing:
     Attributes:
         notes: for a person: what was ignored, and how the source was understood.
         warnings: for a person: what makes figures from this source worth nothing.
-        counts: of what is no folder of pictures, by name: rows of a split, names of a list.
+        counts: of what is no folder of images, by name: rows of a split, names of a list.
         passed_over: names of what was not looked at, by what it is.
     """
 
@@ -194,10 +194,10 @@ def printable(name: Path | str) -> str:
 
 
 def with_default_subsets(entries: Iterable[Entry]) -> list[Entry]:
-    """Gives a role to each picture whose layout names none.
+    """Gives a role to each image whose layout names none.
 
     References are searched and everything else is asked for; all of it serves adaptation, which needs no labels. Where
-    labels say which pictures belong together, the other direction is evaluated as well: labelled queries are searched,
+    labels say which images belong together, the other direction is evaluated as well: labelled queries are searched,
     and references that some query shows are asked for.
     """
     entries = list(entries)

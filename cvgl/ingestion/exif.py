@@ -1,4 +1,4 @@
-"""What a camera wrote into a picture: where and when it was taken (EXIF 2.32, its GPS fields, and XMP)."""
+"""What a camera wrote into an image: where and when it was taken (EXIF 2.32, its GPS fields, and XMP)."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _TAGS = {_EXIF_FOLDER: range(0x829A, 0xA501), _GPS_FOLDER: range(32)}
 _MAKE, _MODEL = 0x010F, 0x0110
 
 
-def read_exif(picture: Image, stream: BinaryIO | None = None) -> CameraRecord:
-    """Reads where and when a picture was taken, from EXIF, else XMP.
+def read_exif(image: Image, stream: BinaryIO | None = None) -> CameraRecord:
+    """Reads where and when an image was taken, from EXIF, else XMP.
 
-    A broken field is no reason to refuse a picture: nobody stated it, a device wrote it. What was dropped or interpreted is
+    A broken field is no reason to refuse an image: nobody stated it, a device wrote it. What was dropped or interpreted is
     among the record's remarks.
 
     Args:
-        picture: opened by Pillow.
+        image: opened by Pillow.
         stream: the file itself, for formats whose metadata Pillow passes over (JPEG 2000); its place is moved.
     """
     remarks: set[Remark] = set()
-    exif = exif_of(picture, stream, remarks)
-    xmp = read_xmp(xmp_of(picture, stream, remarks), remarks)
-    written = picture.info.get("exif")
+    exif = exif_of(image, stream, remarks)
+    xmp = read_xmp(xmp_of(image, stream, remarks), remarks)
+    written = image.info.get("exif")
     data = written if isinstance(written, bytes) else b""
     fields, gps = _folder(exif, _EXIF_FOLDER, data, remarks), _folder(exif, _GPS_FOLDER, data, remarks)
     camera = _camera(exif, xmp)

@@ -1,4 +1,4 @@
-"""The folder layout: one folder for each view, with whatever lies beside the pictures to say where they were taken."""
+"""The folder layout: one folder for each view, with whatever lies beside the images to say where they were taken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cvgl.ingestion.entries import Entry, Listing, PositionSource, Reason, Refus
 from cvgl.ingestion.labels import settle_labels
 from cvgl.ingestion.side_tables import SideTable, Statement, nearest, read_side_table
 from cvgl.ingestion.sidecars import SIDECAR_SUFFIXES, Sidecars, with_side_files
-from cvgl.ingestion.walking import PICTURE_SUFFIXES, entries_of, files_below
+from cvgl.ingestion.walking import IMAGE_SUFFIXES, entries_of, files_below
 from cvgl.types import View
 
 POSITIONS = "positions.csv"
@@ -59,7 +59,7 @@ def _judge_beside(beside: list[Path], views: Mapping[Path, View], listing: Listi
     """Says what was not looked at among the files beside the views' folders."""
     tables = {POSITIONS, *(f"{folder.name}.csv" for folder in views)}
     for path in beside:
-        if path.suffix.lower() in PICTURE_SUFFIXES:
+        if path.suffix.lower() in IMAGE_SUFFIXES:
             listing.refuse(path, Reason.MISPLACED, "it lies in no view's folder, such as drone/ or satellite/")
         elif path.name not in tables:
             listing.pass_over("beside the views' folders", path)
@@ -69,14 +69,14 @@ def _judge_beside(beside: list[Path], views: Mapping[Path, View], listing: Listi
 def _list_view(folder: Path, view: View, paths: list[Path], common: SideTable, listing: Listing) -> None:
     own = folder / POSITIONS
     tables = [common, *(read_side_table(path, folder, paths, listing) for path in (_beside(folder), own))]
-    statements = nearest(tables, listing)  # what another view's pictures are told in `common` does no harm
+    statements = nearest(tables, listing)  # what another view's images are told in `common` does no harm
     sidecars: dict[Path, Sidecars] = {}
     for path in paths:
         suffix = path.suffix.lower()
         if suffix in SIDECAR_SUFFIXES or path == own:
             continue
-        if suffix not in PICTURE_SUFFIXES:
-            listing.refuse(path, Reason.NOT_A_PICTURE, f"'{suffix}' is not the ending of a picture")
+        if suffix not in IMAGE_SUFFIXES:
+            listing.refuse(path, Reason.NOT_A_IMAGE, f"'{suffix}' is not the ending of an image")
             continue
         if path.parent not in sidecars:
             sidecars[path.parent] = Sidecars(path.parent, listing.source)
@@ -85,7 +85,7 @@ def _list_view(folder: Path, view: View, paths: list[Path], common: SideTable, l
         except RefusedError as refused:
             listing.refuse(path, refused.reason, refused.detail, view)
     for path in (side for beside in sidecars.values() for side in beside.unused()):
-        listing.pass_over("beside pictures, of no use for their positions", path)
+        listing.pass_over("beside images, of no use for their positions", path)
     for table in tables[1:]:
         table.note_remarks(listing)
 

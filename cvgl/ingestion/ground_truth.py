@@ -1,4 +1,4 @@
-"""What is known about where pictures were taken. Read by evaluation and reporting; by nothing that learns or answers."""
+"""What is known about where images were taken. Read by evaluation and reporting; by nothing that learns or answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cvgl.lake import Lake, parquet_files
 
 
 def read_ground_truth(lake: Lake, dataset: str) -> pa.Table:
-    """One row for each picture of which anything is known, sorted by image_id (schema `cvgl.schemas.GROUND_TRUTH`).
+    """One row for each image of which anything is known, sorted by image_id (schema `cvgl.schemas.GROUND_TRUTH`).
 
     Empty where nothing is known: a dataset without labels is the usual case.
     """
@@ -27,17 +27,17 @@ def read_ground_truth(lake: Lake, dataset: str) -> pa.Table:
 
 
 def newest_truth(lake: Lake, dataset: str) -> dict[str, Mapping[str, Any]]:
-    """The newest row of each picture, those that take back what an older one said included."""
+    """The newest row of each image, those that take back what an older one said included."""
     return newest_by(parquet_files(lake.ground_truth(dataset)), "image_id", "ground_truth")
 
 
-def truth_rows(pictures: Iterable[Picture], current: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """New and changed rows for pictures, sorted by image_id. The position of a reference is no secret and not here."""
+def truth_rows(images: Iterable[Picture], current: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """New and changed rows for images, sorted by image_id. The position of a reference is no secret and not here."""
     rows: list[Mapping[str, Any]] = []
-    for picture in sorted(pictures, key=lambda picture: picture.image_id):
-        position = Position() if picture.view.is_reference or picture.position is None else picture.position
-        row = {"image_id": picture.image_id, "location_id": picture.location_id, **asdict(position)}
-        known = current.get(picture.image_id)
+    for image in sorted(images, key=lambda image: image.image_id):
+        position = Position() if image.view.is_reference or image.position is None else image.position
+        row = {"image_id": image.image_id, "location_id": image.location_id, **asdict(position)}
+        known = current.get(image.image_id)
         if _says_something(row) if known is None else says_else(row, known):
             rows.append(row)
     return rows

@@ -1,4 +1,4 @@
-"""Looking at a picture in a process of its own, which may die of it."""
+"""Looking at an image in a process of its own, which may die of it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def scan_in_isolation(path: Path, max_pixels: int) -> Scan | None:
 
 
 def main() -> None:
-    """The process: reads the file that its arguments name, within the memory that a single picture may take."""
+    """The process: reads the file that its arguments name, within the memory that a single image may take."""
     from cvgl.imaging import memory
     from cvgl.ingestion.scanning import scan_file
 

@@ -32,7 +32,7 @@ def _warn(listing: Listing) -> None:
     references = [entry.location_id for entry in listing.entries if entry.location_id and entry.view.is_reference]
     if len(queries) > 1 and len(set(queries)) == 1:
         listing.warnings.append(
-            f"all {len(queries)} labelled pictures to be placed have the location_id '{queries[0]}': figures from such labels "
+            f"all {len(queries)} labelled images to be placed have the location_id '{queries[0]}': figures from such labels "
             "do not say whether places are told apart"
         )
     elif queries and len(references) > 1 and len(set(references)) == 1:
@@ -42,6 +42,6 @@ def _warn(listing: Listing) -> None:
         )
     if queries and references and not set(queries) & set(references):
         listing.warnings.append(
-            f"no reference has the location_id of a picture to be placed, such as '{queries[0]}' (references: "
+            f"no reference has the location_id of an image to be placed, such as '{queries[0]}' (references: "
             f"'{references[0]}', ...): by these labels no answer can be right"
         )

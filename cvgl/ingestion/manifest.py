@@ -1,4 +1,4 @@
-"""The manifest layout: a CSV or Parquet file that names each picture and says what is known about it."""
+"""The manifest layout: a CSV or Parquet file that names each image and says what is known about it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cvgl.ingestion import fields
 from cvgl.ingestion.contradictions import Row, contradiction, described, differ, doubtful_rows
 from cvgl.ingestion.entries import Entry, Listing, PositionSource, Reason, RefusedError, printable, with_default_subsets
 from cvgl.ingestion.labels import settle_labels
-from cvgl.ingestion.name_matching import Match, PictureNames, is_foreign
+from cvgl.ingestion.name_matching import ImageNames, Match, is_foreign
 from cvgl.ingestion.records import Cell, Record, read_table
 from cvgl.ingestion.remarks import Remark, Remarks, silently
 from cvgl.ingestion.walking import check_side_file, is_inside
@@ -46,11 +46,11 @@ def _problem_of(path: Path, folder: Path) -> str | None:
 
 
 def list_manifest(path: Path, root: Path | None = None) -> Listing:
-    """Lists the pictures of a manifest.
+    """Lists the images of a manifest.
 
     Args:
         path: the manifest, resolved.
-        root: folder that relative paths start from and that no picture may leave; default: the manifest's.
+        root: folder that relative paths start from and that no image may leave; default: the manifest's.
 
     Raises:
         DataError: the file is not a table, or lacks a column without which it means nothing.
@@ -67,13 +67,13 @@ def list_manifest(path: Path, root: Path | None = None) -> Listing:
     listing = Listing(Layout.MANIFEST, path)
     note_ignored(table.columns, columns, path, listing)
     listing.notes += table.notes
-    pictures, remarks = Pictures(root), Remarks()
+    images, remarks = Pictures(root), Remarks()
     rows: list[Row] = []
     for record in table.records:
         remark = remarks.about(record.number)
         try:
             cells = renamed(record, columns, remark)
-            rows.append(Row(record.number, str(cells.get("path")), *pictures.find(cells.get("path")), cells, remark))
+            rows.append(Row(record.number, str(cells.get("path")), *images.find(cells.get("path")), cells, remark))
         except RefusedError as refused:
             _refuse(record, columns, path, refused, listing)
     _list_rows(rows, {record.number: record for record in table.records}, columns, listing)
@@ -102,7 +102,7 @@ def _list_rows(rows: list[Row], records: Mapping[int, Record], columns: Mapping[
 
 
 def _without_contradictions(listed: list[tuple[Row, Entry]], listing: Listing) -> list[Entry]:
-    """Takes positions and labels away from pictures of which two rows state different ones."""
+    """Takes positions and labels away from images of which two rows state different ones."""
     groups: dict[Path, list[tuple[Row, Entry]]] = {}
     for row, entry in listed:
         groups.setdefault(entry.path, []).append((row, entry))
@@ -112,7 +112,7 @@ def _without_contradictions(listed: list[tuple[Row, Entry]], listing: Listing) -
     def refuse(pair: tuple[tuple[Row, Entry], ...], reason: Reason, words: str) -> None:
         (first, _), (second, entry) = pair
         refusal = contradiction(listing.source, first, second, reason, f"{words}; it is taken in without either")
-        # As the row is named where a second name of a picture is refused: the contradiction is the better reason.
+        # As the row is named where a second name of an image is refused: the contradiction is the better reason.
         listing.refusals.append(replace(refusal, uri=printable(f"{entry.label}: {entry.path}"), view=entry.view))
 
     for path, group in groups.items():
@@ -184,7 +184,7 @@ def renamed(record: Record, columns: Mapping[str, str], remark: Remark = silentl
     cells: dict[str, Cell] = {}
     for name, meaning in columns.items():
         cell = record.cells[name]
-        # A picture may be called anything.
+        # An image may be called anything.
         if cell is not None and fields.is_missing(cell) and (meaning != "path" or not isinstance(cell, str)):
             if not isinstance(cell, str) or cell.strip():
                 remark(f"NaN, NA, null and the like in the column {meaning} were taken as empty")
@@ -210,7 +210,7 @@ def _entry(row: Row, label: str) -> Entry:
 
 
 class Pictures:
-    """The pictures that a manifest may name.
+    """The images that a manifest may name.
 
     Args:
         root: that paths start from, resolved.
@@ -220,14 +220,14 @@ class Pictures:
         self._root = root
 
     @cached_property
-    def _names(self) -> PictureNames:
-        return PictureNames.below(self._root)  # looked through only where a name leads nowhere
+    def _names(self) -> ImageNames:
+        return ImageNames.below(self._root)  # looked through only where a name leads nowhere
 
     def find(self, cell: Cell) -> tuple[Path, Match]:
-        """The path of the picture that a cell names; one that is not there is returned as it is.
+        """The path of the image that a cell names; one that is not there is returned as it is.
 
         Raises:
-            RefusedError: see `contained`; or the name may mean several pictures, or is one of another place.
+            RefusedError: see `contained`; or the name may mean several images, or is one of another place.
         """
         try:
             path = contained(cell, self._root)
@@ -252,7 +252,7 @@ class Pictures:
         except RefusedError as other:
             if other.reason is not Reason.MISSING:
                 raise
-            detail = f"{refused.detail}, and no picture below {self._root} ends like it; give --root the folder that holds them"
+            detail = f"{refused.detail}, and no image below {self._root} ends like it; give --root the folder that holds them"
             raise RefusedError(refused.reason, detail) from other
 
 
@@ -263,11 +263,11 @@ def contained(cell: Cell, root: Path) -> Path:
         RefusedError: no path, an address, or a path that leaves `root`, by itself or through a link.
     """
     if not isinstance(cell, str) or not cell:
-        raise RefusedError(Reason.BAD_ROW, "the row names no picture")
+        raise RefusedError(Reason.BAD_ROW, "the row names no image")
     if "\0" in cell or printable(cell) != cell:
         raise RefusedError(Reason.BAD_NAME, "the path holds characters that no file name has")
     if "://" in cell:
-        raise RefusedError(Reason.OUTSIDE_ROOT, "the path is an address; fetch the picture first")
+        raise RefusedError(Reason.OUTSIDE_ROOT, "the path is an address; fetch the image first")
     # normpath before anything touches the disk: a path that leaves the root is not even looked at.
     path = Path(os.path.normpath(root / cell))
     if not path.is_relative_to(root):

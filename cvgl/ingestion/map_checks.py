@@ -26,7 +26,7 @@ class Doubt:
 
     Attributes:
         text: one sentence.
-        names: of the pictures that it is about.
+        names: of the images that it is about.
         fix: what to do.
         certain: whether nothing good can come of the source as it is.
     """
@@ -38,25 +38,25 @@ class Doubt:
 
 
 def position_doubts(
-    layout: Layout, entries: Sequence[Entry], pictures: Sequence[Picture], summaries: Sequence[ViewSummary]
+    layout: Layout, entries: Sequence[Entry], images: Sequence[Picture], summaries: Sequence[ViewSummary]
 ) -> Iterator[Doubt]:
     """Goes through what can be wrong with the positions of a source.
 
     Args:
-        layout: published data sets are as they are; of one's own pictures more can be asked.
+        layout: published data sets are as they are; of one's own images more can be asked.
         entries: all of the source.
-        pictures: those that were opened.
+        images: those that were opened.
         summaries: of these.
     """
     is_own = layout in _OWN_LAYOUTS
-    tiles = [picture for picture in pictures if picture.view.is_reference]
+    tiles = [image for image in images if image.view.is_reference]
     yield from _unplaced(is_own, entries, tiles)
     yield from _remarked(summaries)
     frames = _by_frame(tiles)
     if len(frames) == 1:
         [(frame, (names, positions))] = frames.items()
         yield from _not_spread(frame, names, positions, certain=is_own)
-    others = [picture.position for picture in pictures if not picture.view.is_reference]
+    others = [image.position for image in images if not image.view.is_reference]
     for words in frame_remarks([tile.position for tile in tiles], others).warnings:
         yield Doubt(words, (), "check the CRS (its zone, north or south), the order of latitude and longitude, and their signs")
 
@@ -69,11 +69,11 @@ def _unplaced(is_own: bool, entries: Sequence[Entry], tiles: Sequence[Picture]) 
     fix = f"give them positions: a table, world files with a .prj or .aux.xml, or GeoTIFFs; {_DOCS}"
     if len(without) < len(tiles) or any(map(_is_placed, references)):
         if is_own:
-            text = f"{len(without)} of {len(tiles)} satellite pictures have no position: an answer that names them has no place"
+            text = f"{len(without)} of {len(tiles)} satellite images have no position: an answer that names them has no place"
             yield Doubt(text, tuple(without), fix)
         return
     text = (
-        f"none of the {len(tiles)} satellite pictures has a position: an answer names a picture and no place, and nothing is"
+        f"none of the {len(tiles)} satellite images has a position: an answer names an image and no place, and nothing is"
         " measured in metres"
     )
     yield Doubt(text, tuple(without), fix)
@@ -92,16 +92,16 @@ def _remarked(summaries: Sequence[ViewSummary]) -> Iterator[Doubt]:
             yield Doubt(f"{summary.view}: {remark.count} {remark.text}", names, fix)
 
 
-def _by_frame(pictures: Sequence[Picture]) -> dict[str, tuple[list[str], np.ndarray]]:
+def _by_frame(images: Sequence[Picture]) -> dict[str, tuple[list[str], np.ndarray]]:
     frames: dict[str, list[tuple[str, float, float]]] = {}
-    for picture in pictures:
-        place = picture.position
+    for image in images:
+        place = image.position
         if place is None:
             continue
         if place.x is not None and place.y is not None and place.crs is not None:
-            frames.setdefault(place.crs, []).append((picture.uri, place.x, place.y))
+            frames.setdefault(place.crs, []).append((image.uri, place.x, place.y))
         elif place.latitude is not None and place.longitude is not None:
-            frames.setdefault(GEOGRAPHIC, []).append((picture.uri, place.latitude, place.longitude))
+            frames.setdefault(GEOGRAPHIC, []).append((image.uri, place.latitude, place.longitude))
     return {frame: ([name for name, *_ in rows], np.array([pair for _, *pair in rows])) for frame, rows in frames.items()}
 
 
@@ -114,6 +114,6 @@ def _not_spread(frame: str, names: Sequence[str], positions: np.ndarray, *, cert
         return  # the CRS is spoken of elsewhere
     fix = "check the positions: a map's tiles lie side by side"
     if (positions == positions[0]).all():
-        yield Doubt(f"all {len(positions)} satellite pictures have one and the same position", tuple(names), fix, certain)
+        yield Doubt(f"all {len(positions)} satellite images have one and the same position", tuple(names), fix, certain)
     elif widest < _APART_M:
-        yield Doubt(f"the {len(positions)} satellite pictures all lie within {widest:.2g} m", tuple(names), fix, certain)
+        yield Doubt(f"the {len(positions)} satellite images all lie within {widest:.2g} m", tuple(names), fix, certain)

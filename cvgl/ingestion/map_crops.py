@@ -3,8 +3,8 @@
     python -m cvgl.ingestion.map_crops MANIFEST MAP FOLDER --root ROOT --size 100 --size 200 --turns 8
 
 A drone comes from any heading and flies at any height; a tile shows north at its top and one size of ground. The mean over a
-tile's turns blurs where things lie, so each turn and size becomes a picture, at the position and place of its tile: where
-pictures are compared, the best look counts. FOLDER gets the manifest again (`manifest.csv`), its other pictures beside the
+tile's turns blurs where things lie, so each turn and size becomes an image, at the position and place of its tile: where
+images are compared, the best look counts. FOLDER gets the manifest again (`manifest.csv`), its other images beside the
 looks, and is ingested like any other. A killed run goes on where it was, and ends in the same bytes.
 """
 
@@ -46,11 +46,11 @@ _MOST_MAP_PIXELS = 2**29
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """A picture from above that knows where its pixels lie; its axes are those of the frame, north up.
+    """An image from above that knows where its pixels lie; its axes are those of the frame, north up.
 
     Attributes:
         image: RGB.
-        world: of the picture.
+        world: of the image.
         digest: of the picture's file and its world file.
     """
 
@@ -60,11 +60,11 @@ class Map:
 
     @classmethod
     def open(cls, path: Path) -> Map:
-        """Opens a picture with its world file beside it.
+        """Opens an image with its world file beside it.
 
         Raises:
-            PictureError: the picture cannot be read.
-            DataError: it has no world file, or one that turns the picture or does not have square pixels.
+            PictureError: the image cannot be read.
+            DataError: it has no world file, or one that turns the image or does not have square pixels.
         """
         try:
             world = Sidecars(path.parent, path.parent.resolve()).world_file(path)
@@ -85,7 +85,7 @@ class Map:
             turn: degrees.
 
         Returns:
-            A picture with sides of `SIDE` pixels.
+            An image with sides of `SIDE` pixels.
 
         Raises:
             DataError: the frame is unknown, or its squares are none on the ground there, as those of degrees.
@@ -163,11 +163,11 @@ def write_looks(
     found, records = read_records(manifest)
     columns, source = known_columns(found, manifest, required=("path", "view", "x", "y")), Map.open(map_image)
     rows: list[Mapping[str, Cell]] = []
-    pictures = Pictures(root)
+    images = Pictures(root)
     for record in records:
         try:
             cells = dict(renamed(record, columns))
-            path, _ = pictures.find(cells.get("path"))
+            path, _ = images.find(cells.get("path"))
             rows += _rows(cells, path, root, source, folder, sizes, turns)
         except RefusedError as refused:
             raise DataError(
@@ -186,9 +186,9 @@ def _rows(
 ) -> list[Mapping[str, Cell]]:
     name = path.relative_to(root)
     if not fields.view(cells["view"]).is_reference:
-        picture = path.read_bytes()
-        if not (folder / name).is_file() or (folder / name).read_bytes() != picture:
-            write_bytes(folder / name, picture)
+        image = path.read_bytes()
+        if not (folder / name).is_file() or (folder / name).read_bytes() != image:
+            write_bytes(folder / name, image)
         return [{**cells, "path": name.as_posix()}]
     x, y = _position(cells, source)
     rows: list[Mapping[str, Cell]] = []
@@ -218,9 +218,9 @@ def _not_asked(subsets: Cell) -> str:
     return ";".join(one for one in str(subsets or "").replace(",", ";").split(";") if one.strip() != Subset.QUERY)
 
 
-def _encoded(picture: Image) -> bytes:
+def _encoded(image: Image) -> bytes:
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=_QUALITY, subsampling=0)
+    image.save(stream, "JPEG", quality=_QUALITY, subsampling=0)
     return stream.getvalue()
 
 
@@ -230,8 +230,8 @@ def main() -> None:
         prog="python -m cvgl.ingestion.map_crops", description="Cuts looks of each reference from a map."
     )
     parser.add_argument("manifest", type=Path, help="that names the references, with x and y")
-    parser.add_argument("map", type=Path, help="a picture with its world file")
-    parser.add_argument("folder", type=Path, help="to write the looks, the other pictures and manifest.csv into")
+    parser.add_argument("map", type=Path, help="an image with its world file")
+    parser.add_argument("folder", type=Path, help="to write the looks, the other images and manifest.csv into")
     parser.add_argument("--root", type=Path, help="folder that the manifest's paths start from")
     parser.add_argument("--size", type=float, action="append", help="side of the ground in metres; repeatable (100)")
     parser.add_argument("--turns", type=int, default=8, help="of each size (8)")

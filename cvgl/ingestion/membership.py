@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures to be placed: the rule of ingestion, for whoever is given a folder without a layout."""
+"""Which files of a folder are images to be placed: the rule of ingestion, for whoever is given a folder without a layout."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from cvgl.config import Layout
 from cvgl.imaging import is_raw_suffix, kind_of_suffix
 from cvgl.ingestion.entries import Listing
 from cvgl.ingestion.sidecars import SIDECAR_SUFFIXES
-from cvgl.ingestion.walking import PICTURE_SUFFIXES, files_below
+from cvgl.ingestion.walking import IMAGE_SUFFIXES, files_below
 
-# What cameras, flight apps and mapping programs put beside pictures, besides world files and projections.
+# What cameras, flight apps and mapping programs put beside images, besides world files and projections.
 _BESIDE = frozenset(
     {".csv", ".tsv", ".txt", ".json", ".geojson", ".xml", ".xmp", ".gpx", ".kml", ".kmz", ".srt", ".mrk", ".tel", ".log"}
     | {".tlog", ".nmea", ".pos", ".obs", ".nav", ".ubx", ".bin", ".rtk", ".rpos", ".imu", ".thm", ".aae", ".md", ".pdf"}
@@ -27,9 +27,9 @@ class Members:
     """What lies in a folder and below.
 
     Attributes:
-        pictures: in the order of their paths.
-        refused: files that are meant as pictures and cannot be used, and folders that cannot be read, with the reasons.
-        beside: how many files of each ending were passed over, because they are about pictures and are none.
+        images: in the order of their paths.
+        refused: files that are meant as images and cannot be used, and folders that cannot be read, with the reasons.
+        beside: how many files of each ending were passed over, because they are about images and are none.
     """
 
     pictures: tuple[Path, ...] = ()
@@ -41,30 +41,30 @@ class Members:
         if not self.beside:
             return ""
         counts = ", ".join(f"{count} {ending}" for ending, count in sorted(self.beside.items()))
-        return f"{sum(self.beside.values())} files beside the pictures were passed over: {counts}"
+        return f"{sum(self.beside.values())} files beside the images were passed over: {counts}"
 
 
 def members(folder: Path) -> Members:
-    """Looks through a folder, by the rules of ingestion (docs/ingestion.md, "What counts as a picture").
+    """Looks through a folder, by the rules of ingestion (docs/ingestion.md, "What counts as an picture").
 
     Hidden files and those of the operating system are passed over without a word. Links are followed inside the folder.
     """
     listing = Listing(Layout.FOLDER, folder)
     files = list(files_below(folder, folder.resolve(), listing))
-    pictures = [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES]
-    stems = {path.with_suffix("") for path in pictures}
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    stems = {path.with_suffix("") for path in images}
     refused = {Path(refusal.uri): refusal.detail for refusal in listing.refusals}
     beside: Counter[str] = Counter()
     for path in files:
         suffix = path.suffix.lower()
-        if suffix in PICTURE_SUFFIXES:
+        if suffix in IMAGE_SUFFIXES:
             continue
         kind = kind_of_suffix(suffix)
         is_twin = is_raw_suffix(suffix) and path.with_suffix("") in stems
         if suffix in SIDECAR_SUFFIXES | _BESIDE or is_twin or (kind is not None and kind.is_video):
             beside[suffix] += 1
         elif kind is not None:
-            refused[path] = f"the file is {kind.name}, not a picture: {kind.fix}"
+            refused[path] = f"the file is {kind.name}, not an image: {kind.fix}"
         else:
-            refused[path] = f"'{path.suffix}' is not the ending of a picture"
-    return Members(tuple(pictures), refused, dict(beside))
+            refused[path] = f"'{path.suffix}' is not the ending of an image"
+    return Members(tuple(images), refused, dict(beside))

@@ -1,4 +1,4 @@
-"""From names to pictures: one content is one picture, whatever it is called, and what contradicts itself is refused."""
+"""From names to images: one content is one image, whatever it is called, and what contradicts itself is refused."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def unite(
 ) -> tuple[dict[str, Picture], list[Refusal]]:
     """Unites the names of each content.
 
-    The first name stays. Another name in another role (University-1652 has the same drone picture among the queries and
+    The first name stays. Another name in another role (University-1652 has the same drone image among the queries and
     in the gallery) adds its role; one that adds nothing is a duplicate; one that contradicts the first in view or
     location is refused for that.
 
     Args:
         entries: in the order in which names come first.
         scans: of every entry's path.
-        known: by image_id, pictures that came under names outside of this source and are still there.
+        known: by image_id, images that came under names outside of this source and are still there.
 
     Returns:
-        Pictures of this source by image_id, in the order of their first names, and what was refused.
+        Images of this source by image_id, in the order of their first names, and what was refused.
     """
     united: dict[str, Picture] = {}
     accepted: set[str] = set()
@@ -58,20 +58,20 @@ def unite(
         scan = scans[entry.path]
         name = entry.label or str(entry.path)
         try:
-            picture = _picture(entry, scan)
-            taken = roles.setdefault(picture.image_id, set())
-            first = united.get(picture.image_id) or known.get(picture.image_id)
-            united[picture.image_id] = picture if first is None else _merged(first, picture, taken)
-            taken.update(picture.subsets)
-            accepted.add(picture.uri)
+            image = _image(entry, scan)
+            taken = roles.setdefault(image.image_id, set())
+            first = united.get(image.image_id) or known.get(image.image_id)
+            united[image.image_id] = image if first is None else _merged(first, image, taken)
+            taken.update(image.subsets)
+            accepted.add(image.uri)
         except RefusedError as refused:
-            # A manifest may name one file twice; then the path alone would put an accepted picture into quarantine.
+            # A manifest may name one file twice; then the path alone would put an accepted image into quarantine.
             uri = f"{name}: {entry.path}" if entry.label and str(entry.path) in accepted else str(entry.path)
             refusals.append(Refusal(printable(uri), refused.reason, refused.detail, entry.view))
     return united, refusals
 
 
-def _picture(entry: Entry, scan: Scan) -> Picture:
+def _image(entry: Entry, scan: Scan) -> Picture:
     if scan.reason is not None:
         raise RefusedError(scan.reason, scan.detail)
     width, height = (scan.height, scan.width) if scan.turned else (scan.width, scan.height)
@@ -98,11 +98,11 @@ def _merged(first: Picture, other: Picture, taken: Set[Subset]) -> Picture:
     elsewhere = differ(first.position, other.position)
     if taken and set(other.subsets) <= taken:
         place = f", which has another position, {described(first.position)}" if elsewhere and first.position else ""
-        raise RefusedError(Reason.DUPLICATE, f"the same picture as {printable(first.uri)}{place}")
+        raise RefusedError(Reason.DUPLICATE, f"the same image as {printable(first.uri)}{place}")
     if taken and elsewhere and first.position and other.position:
         raise RefusedError(
             Reason.CONFLICTING_POSITION,
-            f"the same picture lies at {described(first.position)} under the name {printable(first.uri)}, "
+            f"the same image lies at {described(first.position)} under the name {printable(first.uri)}, "
             f"and at {described(other.position)} under this one",
         )
     return replace(
@@ -120,8 +120,8 @@ def _merged(first: Picture, other: Picture, taken: Set[Subset]) -> Picture:
 def _check_agreement(first: Picture, other: Picture) -> None:
     name = printable(first.uri)
     if first.view is not other.view:
-        raise RefusedError(Reason.CONFLICTING_VIEW, f"the same picture is a {first.view} picture under the name {name}")
+        raise RefusedError(Reason.CONFLICTING_VIEW, f"the same image is a {first.view} image under the name {name}")
     if first.location_id and other.location_id and first.location_id != other.location_id:
         raise RefusedError(
-            Reason.CONFLICTING_LOCATION, f"the same picture shows location {first.location_id} under the name {name}"
+            Reason.CONFLICTING_LOCATION, f"the same image shows location {first.location_id} under the name {name}"
         )

@@ -1,6 +1,6 @@
-"""From the names in a table to the pictures on the disk, where case, Unicode form, separators or folders are written otherwise.
+"""From the names in a table to the images on the disk, where case, Unicode form, separators or folders are written otherwise.
 
-A name is taken for a picture's where only one can be meant. Nothing is guessed: where two can, both are named.
+A name is taken for an picture's where only one can be meant. Nothing is guessed: where two can, both are named.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from urllib.parse import unquote
 
 from cvgl.config import Layout
 from cvgl.ingestion.entries import Listing, Reason, RefusedError, printable
-from cvgl.ingestion.walking import PICTURE_SUFFIXES, files_below
+from cvgl.ingestion.walking import IMAGE_SUFFIXES, files_below
 
-_MOST_FILES = 1_000_000  # looked through for pictures that are not where a manifest says; more is no folder of pictures
+_MOST_FILES = 1_000_000  # looked through for images that are not where a manifest says; more is no folder of images
 _LISTED = 4  # names in a sentence
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\|//")  # also a share of a network
 _FILE_ADDRESS = re.compile(r"^file:/+(localhost/)?", re.IGNORECASE)
@@ -37,8 +37,8 @@ class Match(IntEnum):
     def remark(self) -> str | None:
         """What a note says of it."""
         return {
-            Match.SPELLING: "pictures are named in another spelling than on the disk (case, Unicode, blanks, %20, ending)",
-            Match.LAST_PARTS: "pictures are named by paths of another place and were recognised by the last parts of these",
+            Match.SPELLING: "images are named in another spelling than on the disk (case, Unicode, blanks, %20, ending)",
+            Match.LAST_PARTS: "images are named by paths of another place and were recognised by the last parts of these",
         }.get(self)
 
 
@@ -47,12 +47,12 @@ def is_foreign(name: str) -> bool:
     return name.startswith("/") or _DRIVE.match(name) is not None or name.lower().startswith("file:/")
 
 
-class PictureNames:
-    """Pictures by everything that they may be called.
+class ImageNames:
+    """Images by everything that they may be called.
 
     Args:
-        paths: of the pictures, absolute.
-        bases: folders that names may start from; the later one goes first where both lead to a picture.
+        paths: of the images, absolute.
+        bases: folders that names may start from; the later one goes first where both lead to an image.
     """
 
     def __init__(self, paths: Sequence[Path], bases: Sequence[Path]) -> None:
@@ -71,24 +71,24 @@ class PictureNames:
     def _by(self, part: Callable[[Path], str]) -> Mapping[str, list[Path]]:
         groups: dict[str, list[Path]] = defaultdict(list)
         for path in self._paths:
-            if path.suffix.lower() in PICTURE_SUFFIXES:
+            if path.suffix.lower() in IMAGE_SUFFIXES:
                 groups[_folded(part(path))].append(path)
         return groups
 
     @classmethod
-    def below(cls, root: Path) -> PictureNames:
-        """All pictures below a folder; none where it holds more files than any folder of pictures does."""
+    def below(cls, root: Path) -> ImageNames:
+        """All images below a folder; none where it holds more files than any folder of images does."""
         unnoted = Listing(Layout.MANIFEST, root)  # what cannot be entered is passed over: nobody has named it
         files = list(islice(files_below(root, root, unnoted), _MOST_FILES + 1))
         return cls([] if len(files) > _MOST_FILES else files, [root])
 
     @property
     def nothing_like_it(self) -> str:
-        """The detail of a refusal where no picture has a name that comes near."""
-        return f"no such picture in {self._bases[0].name}/"
+        """The detail of a refusal where no image has a name that comes near."""
+        return f"no such image in {self._bases[0].name}/"
 
     def find(self, name: str) -> tuple[Path, Match]:
-        """The picture that a name means.
+        """The image that a name means.
 
         Raises:
             RefusedError: several can be meant, or none.
@@ -108,7 +108,7 @@ class PictureNames:
             return None
         parts = [part for part in parts if part]  # those of //share and of a//b
         candidates = self._same_name.get(_folded(parts[-1]), [])
-        if not candidates and Path(parts[-1]).suffix.lower() not in PICTURE_SUFFIXES:
+        if not candidates and Path(parts[-1]).suffix.lower() not in IMAGE_SUFFIXES:
             parts = [*parts[:-1], parts[-1].strip()]
             candidates = self._same_stem.get(_folded(parts[-1]), [])
             by_stem = True
@@ -201,7 +201,7 @@ def _folded_parts(spelling: str) -> list[str]:
 def _ambiguous(paths: Sequence[Path], bases: Sequence[Path]) -> RefusedError:
     count = "two" if len(paths) == 2 else str(len(paths))
     return RefusedError(
-        Reason.AMBIGUOUS, f"{count} pictures have this name: {_names(paths, bases)}; write the folder in front of it, too"
+        Reason.AMBIGUOUS, f"{count} images have this name: {_names(paths, bases)}; write the folder in front of it, too"
     )
 
 

@@ -1,4 +1,4 @@
-"""Which of the things that say where a picture lies counts: a table, then the raster or what lies beside it, then its camera.
+"""Which of the things that say where an image lies counts: a table, then the raster or what lies beside it, then its camera.
 
 Among a raster's own the order is GDAL's, for the transform and the CRS each: `.aux.xml`, the tags in the file, and then the
 world file and the `.prj`.
@@ -15,14 +15,14 @@ from cvgl.ingestion.scan_cache import Scan
 
 _MOST_DEGREES_PER_PIXEL = 0.01
 _AS_DEGREES = (
-    "the coordinates look like degrees, and no CRS is stated; put a .prj or an .aux.xml beside the picture, or, for a metric"
+    "the coordinates look like degrees, and no CRS is stated; put a .prj or an .aux.xml beside the image, or, for a metric"
     " frame of its own, give x, y and the crs 'local' in a table"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a picture lies.
+    """Where an image lies.
 
     Attributes:
         position: of its middle; None where nothing usable says it.
@@ -36,10 +36,10 @@ class Place:
 
 
 def place_of(entry: Entry, scan: Scan) -> Place:
-    """Where a picture lies, by what its layout, its files and its camera say.
+    """Where an image lies, by what its layout, its files and its camera say.
 
     Raises:
-        RefusedError: a file that somebody put beside the picture to place it makes no sense.
+        RefusedError: a file that somebody put beside the image to place it makes no sense.
     """
     if entry.position is not None:
         return Place(entry.position, entry.position_source)
@@ -76,7 +76,7 @@ def _by_transform(transform: Transform, source: PositionSource, crs: str | None,
     except RefusedError as refused:
         if source is PositionSource.AUX_XML:
             raise
-        # A program wrote this into the picture, and nobody meant it as the last word: the picture itself is sound.
+        # A program wrote this into the image, and nobody meant it as the last word: the image itself is sound.
         return Place(remark=f"its own position is not used: {refused.detail}")
     if crs is None:
         remark = remark or "no CRS is stated: x and y are taken for metres of a frame without a place on Earth ('local')"
@@ -95,13 +95,13 @@ def _by_world_file(world: WorldFile, beside: Georeference | None, crs: str | Non
 
 
 def _without_transform(entry: Entry, scan: Scan, own: Georeference | None) -> str:
-    """What could have said where a picture lies, and did not."""
+    """What could have said where an image lies, and did not."""
     if scan.raster is not None and scan.raster.transform is not None and own is None:
         return "it has a position in its own tags, which does not count here (docs/ingestion.md)"
     if entry.georeference is not None and entry.georeference.crs is not None:
-        return "its .aux.xml states a CRS, and nothing states where in it the picture lies"
+        return "its .aux.xml states a CRS, and nothing states where in it the image lies"
     if own is not None and own.crs is not None:
-        return "its tags state a CRS, and nothing states where in it the picture lies"
+        return "its tags state a CRS, and nothing states where in it the image lies"
     return "a .prj lies beside it, and no world file" if entry.projection is not None else ""
 
 

@@ -24,7 +24,7 @@ from cvgl.geo import LOCAL_CRS, canonical_crs, is_local
 from cvgl.ingestion.entries import Georeference, PositionSource, Transform
 from cvgl.ingestion.tiff_tags import RPC, problem_of_tags, read_tags
 
-# A picture of one pixel: what GDAL reads an `.aux.xml` beside of. (PNM would do, but GDAL 3.10 leaves its transform unset.)
+# An image of one pixel: what GDAL reads an `.aux.xml` beside of. (PNM would do, but GDAL 3.10 leaves its transform unset.)
 _PIXEL = (
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0:~\x9bU\0\0\0\nIDATx\x9cc`\0\0\0\x02\0\x01H\xaf\xa4q"
     b"\0\0\0\0IEND\xaeB`\x82"
@@ -49,7 +49,7 @@ class Header(NamedTuple):
 
     Attributes:
         georeference: where the raster lies; None where nothing says it, or the file is of another format.
-        pages: how many pictures follow the first, which is the one that counts.
+        pages: how many images follow the first, which is the one that counts.
         size: width and height as stored, before any orientation; None where they are not known.
     """
 
@@ -85,10 +85,10 @@ def read_own(stream: BinaryIO) -> Header:
                 georeference = _georeference(dataset, source)
                 size = (dataset.width, dataset.height)
                 pages = max(0, len(dataset.subdatasets) - 1)  # of one page there is no list
-        except Exception as error:  # noqa: BLE001  # whatever a library makes of hostile tags: the picture itself is sound
+        except Exception as error:  # noqa: BLE001  # whatever a library makes of hostile tags: the image itself is sound
             return Header(Georeference(source, problem=f"it cannot be read: {_plain(str(error))}"))
     if georeference is None and RPC in tags.values:
-        problem = "it has rational polynomials (RPC) only, which need a height to say where the picture lies"
+        problem = "it has rational polynomials (RPC) only, which need a height to say where the image lies"
         return Header(Georeference(source, problem=problem), pages, size)
     if messages and (georeference is None or georeference.crs is None):
         georeference = Georeference(source, problem=f"it cannot be read: {_plain(messages[0])}")
@@ -296,7 +296,7 @@ class _Collected(logging.Filter):
         return False
 
     def install(self) -> None:
-        """Puts the filter in front of rasterio's loggers, once, and stops its warning of pictures without a position."""
+        """Puts the filter in front of rasterio's loggers, once, and stops its warning of images without a position."""
         from rasterio.errors import NotGeoreferencedWarning
 
         with self._lock:

@@ -20,7 +20,7 @@ VERSION = 4
 
 
 class Scan(BaseModel):
-    """What was seen in one file. Without `reason` it is a picture. Width and height are as stored, before turning."""
+    """What was seen in one file. Without `reason` it is an image. Width and height are as stored, before turning."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

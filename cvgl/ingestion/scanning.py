@@ -1,4 +1,4 @@
-"""Looking inside pictures, each read once: content hash, size, EXIF, georeference, and whether the last row decodes."""
+"""Looking inside images, each read once: content hash, size, EXIF, georeference, and whether the last row decodes."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from cvgl.types import Progress, silent
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-CHUNK = 256  # pictures between two writes of the cache: what a killed process loses at most
-_REASONS: Mapping[type[imaging.PictureError], Reason] = {
-    imaging.NotAPictureError: Reason.NOT_A_PICTURE,
-    imaging.TooLargePictureError: Reason.TOO_LARGE,
-    imaging.TruncatedPictureError: Reason.TRUNCATED,
-    imaging.DamagedPictureError: Reason.DAMAGED,
+CHUNK = 256  # images between two writes of the cache: what a killed process loses at most
+_REASONS: Mapping[type[imaging.ImageError], Reason] = {
+    imaging.NotAnImageError: Reason.NOT_A_IMAGE,
+    imaging.TooLargeImageError: Reason.TOO_LARGE,
+    imaging.TruncatedImageError: Reason.TRUNCATED,
+    imaging.DamagedImageError: Reason.DAMAGED,
 }
 
 
 def scan(paths: Sequence[Path], cache: ScanCache, max_pixels: int, progress: Progress = silent) -> dict[Path, Scan]:
     """Scans files, in threads; those that the cache knows by name, size and time are not opened.
 
-    A large picture that was being decoded when an earlier process died is looked at in a process of its own, and refused if
+    A large image that was being decoded when an earlier process died is looked at in a process of its own, and refused if
     that one dies, too.
 
     Args:
         paths: absolute paths; each is looked at once.
-        max_pixels: pictures with more are refused by their header.
+        max_pixels: images with more are refused by their header.
 
     Returns:
-        A scan for each path: a picture's id and size, or the reason why it is none.
+        A scan for each path: an picture's id and size, or the reason why it is none.
     """
     scans: dict[Path, Scan] = {}
     unknown: list[Path] = []
@@ -56,23 +56,23 @@ def scan(paths: Sequence[Path], cache: ScanCache, max_pixels: int, progress: Pro
         else:
             unknown.append(path)
     total = len(scans) + len(unknown)
-    progress(len(scans), total, "reading pictures")
+    progress(len(scans), total, "reading images")
     attempts = Attempts(cache.folder / "attempts")
     suspects = attempts.left_behind()
     for path in [path for path in unknown if key_of(path) in suspects]:
         scans[path] = _scan_suspect(path, attempts, max_pixels)
         cache.add([scans[path]])
-        progress(len(scans), total, "reading pictures")
+        progress(len(scans), total, "reading images")
     attempts.forget(suspects)
     for chunk in _scanned_chunks([path for path in unknown if path not in scans], max_pixels, attempts):
         cache.add(chunk.values())
         scans.update(chunk)
-        progress(len(scans), total, "reading pictures")
+        progress(len(scans), total, "reading images")
     return scans
 
 
 def _scan_suspect(path: Path, attempts: Attempts, max_pixels: int) -> Scan:
-    """Looks at a picture that was being decoded when a process died: in one of its own, unless that was one already."""
+    """Looks at an image that was being decoded when a process died: in one of its own, unless that was one already."""
     key = key_of(path)
     if key is None:
         return scan_file(path, max_pixels)
@@ -102,10 +102,10 @@ def _scanned_chunks(paths: Sequence[Path], max_pixels: int, attempts: Attempts |
 def scan_files(paths: Sequence[Path], max_pixels: int, progress: Progress = silent) -> list[Scan]:
     """Reads files in threads, without a cache: for whoever wants to know how they are now."""
     scans: list[Scan] = []
-    progress(0, len(paths), "reading pictures")
+    progress(0, len(paths), "reading images")
     for chunk in _scanned_chunks(paths, max_pixels):
         scans += chunk.values()
-        progress(len(scans), len(paths), "reading pictures")
+        progress(len(scans), len(paths), "reading images")
     return scans
 
 
@@ -115,7 +115,7 @@ def scan_file(path: Path, max_pixels: int, attempts: Attempts | None = None) -> 
     Args:
         path: absolute.
         max_pixels: refused by its header with more.
-        attempts: where a large picture is marked while it is decoded.
+        attempts: where a large image is marked while it is decoded.
     """
     try:
         with _open(path) as stream:
@@ -154,10 +154,10 @@ def _look_inside(
     try:
         with (
             nullcontext() if attempts is None else attempts.trying(key) as before,
-            imaging.decoded(stream, max_pixels, path, before) as picture,
+            imaging.decoded(stream, max_pixels, path, before) as image,
         ):
-            return _scan_of(picture, stream, place)
-    except imaging.PictureError as error:
+            return _scan_of(image, stream, place)
+    except imaging.ImageError as error:
         reason, detail = _REASONS[type(error)], error.what
     except MemoryError:
         reason, detail = Reason.TOO_LARGE, "memory ran out while it was read"
@@ -165,17 +165,17 @@ def _look_inside(
     return Scan(**({"uri": str(path)} if reason is Reason.TOO_LARGE else place), reason=reason, detail=detail)
 
 
-def _scan_of(picture: Image, stream: io.BufferedReader, place: Mapping[str, Any]) -> Scan:
-    record = read_exif(picture, stream)
+def _scan_of(image: Image, stream: io.BufferedReader, place: Mapping[str, Any]) -> Scan:
+    record = read_exif(image, stream)
     header = read_own(stream)
     stream.seek(0)
     return Scan(
         **place,
         image_id=hashlib.file_digest(stream, "sha256").hexdigest()[:IMAGE_ID_LENGTH],
-        width=picture.width,
-        height=picture.height,
-        turned=imaging.is_turned(picture),
-        blank=imaging.is_blank(picture),
+        width=image.width,
+        height=image.height,
+        turned=imaging.is_turned(image),
+        blank=imaging.is_blank(image),
         latitude=record.position[0] if record.position else None,
         longitude=record.position[1] if record.position else None,
         position_source=record.position_source,
@@ -186,5 +186,5 @@ def _scan_of(picture: Image, stream: io.BufferedReader, place: Mapping[str, Any]
         remarks=record.remarks,
         raster=header.georeference,
         pages=header.pages,
-        stored_size=header.size if header.size != (picture.width, picture.height) else None,
+        stored_size=header.size if header.size != (image.width, image.height) else None,
     )

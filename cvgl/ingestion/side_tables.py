@@ -1,4 +1,4 @@
-"""Tables that lie beside the pictures of a view and say where they were taken: positions.csv and <view>.csv."""
+"""Tables that lie beside the images of a view and say where they were taken: positions.csv and <view>.csv."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from cvgl.ingestion import fields
 from cvgl.ingestion.contradictions import Row, agreed, by_path, differ, doubtful_rows
 from cvgl.ingestion.entries import Listing, Reason, RefusedError
 from cvgl.ingestion.manifest import known_columns, note_ignored, renamed
-from cvgl.ingestion.name_matching import PictureNames
+from cvgl.ingestion.name_matching import ImageNames
 from cvgl.ingestion.records import Cell, read_table
 from cvgl.ingestion.remarks import Remark, Remarks, silently
 from cvgl.ingestion.walking import has_side_file
 
-_SAID_AGAIN = "a picture is named once more, and nothing else is said of it"
+_SAID_AGAIN = "an image is named once more, and nothing else is said of it"
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a table says of a picture: cells by meaning, and where to put remarks about them."""
+    """What a table says of an image: cells by meaning, and where to put remarks about them."""
 
     cells: Mapping[str, Cell] = field(default_factory=dict)
     remark: Remark = silently
@@ -28,12 +28,12 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class SideTable:
-    """What a table says of each picture.
+    """What a table says of each image.
 
     Attributes:
         path: of the table.
-        statements: by picture.
-        remarks: about its rows; complete when every picture has been looked at.
+        statements: by image.
+        remarks: about its rows; complete when every image has been looked at.
     """
 
     path: Path
@@ -45,13 +45,13 @@ class SideTable:
         listing.notes += self.remarks.notes(str(self.path.relative_to(listing.source)))
 
 
-def read_side_table(path: Path, folder: Path, pictures: Sequence[Path], listing: Listing) -> SideTable:
-    """Reads a table, if it is there; rows without sense and names without a picture are refused in `listing`.
+def read_side_table(path: Path, folder: Path, images: Sequence[Path], listing: Listing) -> SideTable:
+    """Reads a table, if it is there; rows without sense and names without an image are refused in `listing`.
 
     Args:
         path: of the table.
         folder: what its names start from, apart from the table's own folder.
-        pictures: that it may be about.
+        images: that it may be about.
 
     Raises:
         DataError: it is no table, or has no column of names.
@@ -63,7 +63,7 @@ def read_side_table(path: Path, folder: Path, pictures: Sequence[Path], listing:
     columns = known_columns(table.columns, path, required=("path",))
     note_ignored(table.columns, columns, path, listing)
     listing.notes += table.notes
-    names = PictureNames(pictures, [folder, path.parent])
+    names = ImageNames(images, [folder, path.parent])
     rows: list[Row] = []
     for record in table.records:
         remark = side.remarks.about(record.number)
@@ -72,7 +72,7 @@ def read_side_table(path: Path, folder: Path, pictures: Sequence[Path], listing:
             cells = renamed(record, columns, remark)
             name = cells.get("path")
             if not isinstance(name, str) or not name.strip():
-                raise RefusedError(Reason.BAD_ROW, "the row names no picture")
+                raise RefusedError(Reason.BAD_ROW, "the row names no image")
             label = f"{label}: {name}"
             rows.append(Row(record.number, name, *names.find(name), cells, remark))
         except RefusedError as refused:
@@ -82,7 +82,7 @@ def read_side_table(path: Path, folder: Path, pictures: Sequence[Path], listing:
 
 
 def _settle(rows: list[Row], side: SideTable, listing: Listing) -> None:
-    """One statement for each picture, whatever the number of rows."""
+    """One statement for each image, whatever the number of rows."""
     doubts = doubtful_rows(rows)
     for row in rows:
         if row.number in doubts:
@@ -100,10 +100,10 @@ def _settle(rows: list[Row], side: SideTable, listing: Listing) -> None:
 
 
 def nearest(tables: Sequence[SideTable], listing: Listing) -> dict[Path, Statement]:
-    """What counts for each picture where several tables name it: the last of them, as a whole; the rest is noted.
+    """What counts for each image where several tables name it: the last of them, as a whole; the rest is noted.
 
     Args:
-        tables: the nearest to the pictures last.
+        tables: the nearest to the images last.
     """
     statements: dict[Path, Statement] = {}
     for number, near in enumerate(tables):
@@ -125,6 +125,6 @@ def _note_overridden(near: SideTable, far: SideTable, listing: Listing) -> None:
         lost += any(fields.is_missing(own.get(name)) and not fields.is_missing(cell) for name, cell in other.items())
     names = [str(side.path.relative_to(listing.source)) for side in (near, far)]
     if moved:
-        listing.notes.append(f"{names[0]} goes before {names[1]}, which has another position for {moved} of its pictures")
+        listing.notes.append(f"{names[0]} goes before {names[1]}, which has another position for {moved} of its images")
     if lost:
-        listing.notes.append(f"{names[0]} goes before {names[1]}, which says more about {lost} of its pictures; it is not used")
+        listing.notes.append(f"{names[0]} goes before {names[1]}, which says more about {lost} of its images; it is not used")

@@ -1,4 +1,4 @@
-"""What lies beside pictures and says where they are: world files, projections, and GDAL's `.aux.xml`."""
+"""What lies beside images and says where they are: world files, projections, and GDAL's `.aux.xml`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Sidecars:
     """The names in one folder, read once, so that finding a sidecar whatever its case costs nothing.
 
     Args:
-        folder: that holds the pictures.
+        folder: that holds the images.
         root: the source, resolved: a sidecar that links out of it is not opened.
     """
 
@@ -37,7 +37,7 @@ class Sidecars:
         self._used: set[Path] = set()
 
     def unused(self) -> list[Path]:
-        """Side files that no picture's position was looked for in: another's, or of a picture that a table places."""
+        """Side files that no picture's position was looked for in: another's, or of an image that a table places."""
         sides = (path for path in self._names.values() if path.suffix.lower() in SIDECAR_SUFFIXES)
         return [path for path in sides if path not in self._used]
 
@@ -47,23 +47,23 @@ class Sidecars:
             self._used.add(path)
         return path
 
-    def world_file(self, picture: Path) -> WorldFile | None:
-        """The world file of a picture, or None. Its CRS stands in the `.aux.xml`, as GDAL writes it, else in the `.prj`.
+    def world_file(self, image: Path) -> WorldFile | None:
+        """The world file of an image, or None. Its CRS stands in the `.aux.xml`, as GDAL writes it, else in the `.prj`.
 
         Raises:
             RefusedError: there is one, and it makes no sense.
         """
-        georeference, projection = self.georeference(picture), self.projection(picture)
-        return self.placed_by(picture, (georeference.crs if georeference else None) or projection)
+        georeference, projection = self.georeference(image), self.projection(image)
+        return self.placed_by(image, (georeference.crs if georeference else None) or projection)
 
-    def placed_by(self, picture: Path, crs: str | None) -> WorldFile | None:
-        """The world file of a picture whose CRS is known, or None.
+    def placed_by(self, image: Path, crs: str | None) -> WorldFile | None:
+        """The world file of an image whose CRS is known, or None.
 
         Raises:
             RefusedError: there is one, and it makes no sense.
         """
-        suffix = picture.suffix[1:]
-        stem, name = picture.stem.lower(), picture.name.lower()
+        suffix = image.suffix[1:]
+        stem, name = image.stem.lower(), image.name.lower()
         # The last is what gdal_retile writes.
         for side in (f"{stem}.{suffix[:1]}{suffix[-1:]}w", f"{stem}.{suffix}w", f"{stem}.wld", f"{name}.wld"):
             path = self._beside(side)
@@ -71,18 +71,18 @@ class Sidecars:
                 return read_world_file(path, self._root, crs or LOCAL_CRS)
         return None
 
-    def projection(self, picture: Path) -> str | None:
-        """The text of a picture's `.prj`, or None.
+    def projection(self, image: Path) -> str | None:
+        """The text of an picture's `.prj`, or None.
 
         Raises:
             RefusedError: there is one, and it cannot be read.
         """
-        path = self._beside(f"{picture.stem}.prj")
+        path = self._beside(f"{image.stem}.prj")
         return None if path is None else _read_small(path, self._root) or None
 
-    def georeference(self, picture: Path) -> Georeference | None:
-        """What a picture's `.aux.xml` says of where it lies; its problem says why it cannot be read."""
-        path = self._beside(f"{picture.name}.aux.xml")
+    def georeference(self, image: Path) -> Georeference | None:
+        """What an picture's `.aux.xml` says of where it lies; its problem says why it cannot be read."""
+        path = self._beside(f"{image.name}.aux.xml")
         if path is None:
             return None
         try:
@@ -97,10 +97,10 @@ class Sidecars:
 
 
 def with_side_files(entry: Entry, sidecars: Sidecars) -> Entry:
-    """An entry with what lies beside its picture.
+    """An entry with what lies beside its image.
 
     Raises:
-        RefusedError: a file beside it makes no sense, and the picture is of no format that says itself where it lies.
+        RefusedError: a file beside it makes no sense, and the image is of no format that says itself where it lies.
     """
     georeference, projection, world_file = sidecars.georeference(entry.path), None, None
     try:

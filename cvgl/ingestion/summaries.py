@@ -1,4 +1,4 @@
-"""What ingestion says of positions, a line a view: how many pictures have one, by what, in which CRS; what it passed over."""
+"""What ingestion says of positions, a line a view: how many images have one, by what, in which CRS; what it passed over."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cvgl.types import View
 EXAMPLES = 3
 MOST_REMARKS = 8
 DEGREES = "WGS 84 degrees"
-UNKNOWN_SOURCE = "another_source"  # the position came with the same picture from elsewhere
+UNKNOWN_SOURCE = "another_source"  # the position came with the same image from elsewhere
 _NAMES: Mapping[str, str] = {
     PositionSource.TABLE: "table",
     PositionSource.WORLD_FILE: "world file",
@@ -36,7 +36,7 @@ _MOST_CONVERTED = 1000  # positions of a CRS whose accuracy is looked at
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something about a number of pictures or files.
+    """Something about a number of images or files.
 
     Attributes:
         text: what, for a person.
@@ -55,11 +55,11 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class ViewSummary:
-    """The pictures of one view of a source.
+    """The images of one view of a source.
 
     Attributes:
         view: which.
-        pictures: how many.
+        images: how many.
         with_position: how many of them have one.
         sources: how many have it from what, the most frequent first.
         crs: how many have it in which CRS; "WGS 84 degrees" are latitude and longitude.
@@ -76,7 +76,7 @@ class ViewSummary:
     remarks: tuple[Remark, ...] = ()
 
     def __str__(self) -> str:
-        line = f"{self.view}: {self.with_position} of {self.pictures} pictures have a position"
+        line = f"{self.view}: {self.with_position} of {self.pictures} images have a position"
         if self.with_position:
             line += f" ({', '.join(f'{_NAMES.get(name, name)} {count}' for name, count in self.sources.items())})"
             several = len(self.crs) > 1
@@ -93,21 +93,21 @@ def as_json(summaries: Sequence[ViewSummary], passed: Sequence[Remark]) -> dict[
     return {"views": [each.as_json() for each in summaries], "passed_over": [asdict(each) for each in passed]}
 
 
-def summarise(pictures: Iterable[Picture], root: Path) -> tuple[ViewSummary, ...]:
+def summarise(images: Iterable[Picture], root: Path) -> tuple[ViewSummary, ...]:
     """One summary a view, in the order drone, ground, satellite.
 
     Args:
-        pictures: of one source.
+        images: of one source.
         root: that names in examples start from.
     """
     views: dict[View, list[Picture]] = {}
-    for picture in pictures:
-        views.setdefault(picture.view, []).append(picture)
+    for image in images:
+        views.setdefault(image.view, []).append(image)
     return tuple(_of_view(view, views[view], root) for view in sorted(views))
 
 
 def passed_over(listing: Listing, scans: Mapping[Path, Scan]) -> tuple[Remark, ...]:
-    """What a listing, and the scan of its pictures, did not look at, by kind."""
+    """What a listing, and the scan of its images, did not look at, by kind."""
     kinds = dict(listing.passed_over)
     pages = [str(entry.path) for entry in listing.entries if entry.path in scans and scans[entry.path].pages]
     if pages:
@@ -135,20 +135,20 @@ def name_of(crs: str) -> str:
         return f"{crs[:27]}..."
 
 
-def _of_view(view: View, pictures: Sequence[Picture], root: Path) -> ViewSummary:
-    placed = [picture for picture in pictures if picture.position is not None]
+def _of_view(view: View, images: Sequence[Picture], root: Path) -> ViewSummary:
+    placed = [image for image in images if image.position is not None]
     remarks: dict[str, list[str]] = {}
-    for picture in pictures:
-        if picture.remark:
-            remarks.setdefault(picture.remark, []).append(picture.uri)
+    for image in images:
+        if image.remark:
+            remarks.setdefault(image.remark, []).append(image.uri)
     by_crs: dict[str, list[Picture]] = {}
-    for picture in placed:
-        by_crs.setdefault((picture.position.crs if picture.position else None) or DEGREES, []).append(picture)
+    for image in placed:
+        by_crs.setdefault((image.position.crs if image.position else None) or DEGREES, []).append(image)
     return ViewSummary(
         view=view,
-        pictures=len(pictures),
+        pictures=len(images),
         with_position=len(placed),
-        sources=_counted(str(picture.position_source or UNKNOWN_SOURCE) for picture in placed),
+        sources=_counted(str(image.position_source or UNKNOWN_SOURCE) for image in placed),
         crs=_counted(name_of(crs) for crs, those in by_crs.items() for _ in those),
         accuracy=tuple(words for crs, those in sorted(by_crs.items()) if (words := _accuracy(crs, those))),
         remarks=_remarks(remarks, root),
@@ -158,24 +158,24 @@ def _of_view(view: View, pictures: Sequence[Picture], root: Path) -> ViewSummary
 def _remarks(names: Mapping[str, list[str]], root: Path) -> tuple[Remark, ...]:
     """The most frequent ones; numbers in them can make each picture's another."""
     ordered = sorted(names.items(), key=lambda item: (-len(item[1]), item[0]))
-    remarks = [_remark(f"{_pictures(those)}: {text}", those, root) for text, those in ordered[:MOST_REMARKS]]
+    remarks = [_remark(f"{_images(those)}: {text}", those, root) for text, those in ordered[:MOST_REMARKS]]
     others = [name for _, those in ordered[MOST_REMARKS:] for name in those]
-    return (*remarks, *([_remark(f"{_pictures(others)}: something else about the position", others, root)] if others else []))
+    return (*remarks, *([_remark(f"{_images(others)}: something else about the position", others, root)] if others else []))
 
 
-def _pictures(names: Sequence[str]) -> str:
-    return "picture" if len(names) == 1 else "pictures"
+def _images(names: Sequence[str]) -> str:
+    return "image" if len(names) == 1 else "images"
 
 
 def _counted(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
 
 
-def _accuracy(crs: str, pictures: Sequence[Picture]) -> str:
+def _accuracy(crs: str, images: Sequence[Picture]) -> str:
     if crs in (DEGREES, LOCAL_CRS):
         return ""
-    step = -(-len(pictures) // _MOST_CONVERTED)
-    places = [picture.position for picture in pictures[::step] if picture.position and picture.position.latitude is None]
+    step = -(-len(images) // _MOST_CONVERTED)
+    places = [image.position for image in images[::step] if image.position and image.position.latitude is None]
     positions = [(place.x, place.y) for place in places if place.x is not None and place.y is not None]
     if not positions:
         return ""

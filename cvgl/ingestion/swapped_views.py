@@ -1,6 +1,6 @@
 """Views that look exchanged: what is a map, and what a camera has taken, is told by the files, not by what they show.
 
-Two views with one picture a place have the same relation whichever of them is called the map, so descriptors cannot tell. What
+Two views with one image a place have the same relation whichever of them is called the map, so descriptors cannot tell. What
 lies in and beside the files can: tiles have world files or lie on a grid, photographs have the moment at which they were taken.
 """
 
@@ -17,7 +17,7 @@ from cvgl.ingestion.scan_cache import Scan
 
 NEARLY_ALL = 0.9
 FEWEST_OF_A_GRID = 16
-_FIX = "put the map's tiles into satellite/ and the pictures to be placed into drone/ or ground/ (in a manifest: column view)"
+_FIX = "put the map's tiles into satellite/ and the images to be placed into drone/ or ground/ (in a manifest: column view)"
 
 
 class ExchangedViews(GateRefusal, DataError):
@@ -52,7 +52,7 @@ def suspicion(entries: Sequence[Entry], scans: Mapping[Path, Scan], *, has_map: 
 
     Args:
         entries: of one source.
-        scans: of every entry's path; those that are no pictures do not count.
+        scans: of every entry's path; those that are no images do not count.
         has_map: references with positions came from elsewhere.
     """
     usable = [entry for entry in entries if scans[entry.path].reason is None]
@@ -63,7 +63,7 @@ def suspicion(entries: Sequence[Entry], scans: Mapping[Path, Scan], *, has_map: 
     tiles = _looks_like_tiles(queries, scans)
     if tiles and not has_map and not any(_is_placed(entry, scans[entry.path]) for entry in references):
         return Suspicion(
-            f"the views look exchanged: the {len(queries)} pictures to be placed are tiles of a map ({tiles}), and of the "
+            f"the views look exchanged: the {len(queries)} images to be placed are tiles of a map ({tiles}), and of the "
             f"{len(references)} references, which should be the map, none has a position",
             certain=True,
         )
@@ -71,21 +71,21 @@ def suspicion(entries: Sequence[Entry], scans: Mapping[Path, Scan], *, has_map: 
     if not taken[0] and taken[1] >= NEARLY_ALL * len(references):
         return Suspicion(
             f"the views look exchanged: {taken[1]} of the {len(references)} references were taken by a camera, by what their "
-            f"EXIF says, and none of the {len(queries)} pictures to be placed; if so, {_FIX}",
+            f"EXIF says, and none of the {len(queries)} images to be placed; if so, {_FIX}",
             certain=False,
         )
     in_a_row = [sum(entry.sequence is not None for entry in side) for side in (queries, references)]
     if not in_a_row[0] and in_a_row[1] >= NEARLY_ALL * len(references):
         return Suspicion(
             f"the views look exchanged: {in_a_row[1]} of the {len(references)} references were taken in a row (column "
-            f"sequence), and none of the {len(queries)} pictures to be placed; if so, {_FIX}",
+            f"sequence), and none of the {len(queries)} images to be placed; if so, {_FIX}",
             certain=False,
         )
     return None
 
 
 def _looks_like_tiles(entries: Sequence[Entry], scans: Mapping[Path, Scan]) -> str:
-    """What says that pictures are tiles of a map; empty where nothing does."""
+    """What says that images are tiles of a map; empty where nothing does."""
     if sum(entry.world_file is not None for entry in entries) >= NEARLY_ALL * len(entries):
         return "with world files beside them"
     if sum(_has_own_transform(entry, scans[entry.path]) for entry in entries) >= NEARLY_ALL * len(entries):
@@ -116,7 +116,7 @@ def _cell(position: Position) -> tuple[float, float]:
 def _is_placed(entry: Entry, scan: Scan) -> bool:
     """Whether a reference has a position as tiles have one: stated, by a world file, or written into EXIF by a program.
 
-    A camera writes the time along with its own position, which is not that of the ground in the picture.
+    A camera writes the time along with its own position, which is not that of the ground in the image.
     """
     by_a_program = entry.from_camera and scan.latitude is not None and scan.captured_at is None
     has_files = entry.world_file is not None or _has_own_transform(entry, scan)

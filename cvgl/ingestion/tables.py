@@ -1,4 +1,4 @@
-"""The tables of pictures and of refusals: batches of rows in which the newest word about a picture counts.
+"""The tables of images and of refusals: batches of rows in which the newest word about an image counts.
 
 An ingestion adds at most one batch to a table, with nothing but new and changed rows, under the name
 `<number>-<hash of its rows>.parquet`. Batches are never changed.
@@ -26,9 +26,9 @@ _LAYOUT, _SOURCE = "layout", "source"
 
 
 def read_images(lake: Lake, dataset: str, through: str | None = None) -> pa.Table:
-    """All pictures of a dataset: one row for each image_id, sorted by it (schema `cvgl.schemas.IMAGES`).
+    """All images of a dataset: one row for each image_id, sorted by it (schema `cvgl.schemas.IMAGES`).
 
-    Where two batches name the same picture, or the same file with another content, the newer row counts. Pictures under a
+    Where two batches name the same image, or the same file with another content, the newer row counts. Images under a
     tombstone are not there.
 
     Args:
@@ -44,7 +44,7 @@ def read_images(lake: Lake, dataset: str, through: str | None = None) -> pa.Tabl
     seen: set[str] = set()
     kept: list[int] = []
     for row, (image_id, uri) in enumerate(zip(ids, uris, strict=True)):
-        # A uri that a newer row gives to another picture no longer holds this one. Ids never contain a slash.
+        # A uri that a newer row gives to another image no longer holds this one. Ids never contain a slash.
         if image_id not in seen and uri not in seen:
             kept.append(row)
         seen.update((image_id, uri))
@@ -52,12 +52,12 @@ def read_images(lake: Lake, dataset: str, through: str | None = None) -> pa.Tabl
 
 
 def image_batches(lake: Lake, dataset: str) -> list[str]:
-    """Names of a dataset's batches of pictures, oldest first; empty when nothing has been ingested."""
+    """Names of a dataset's batches of images, oldest first; empty when nothing has been ingested."""
     return [path.stem for path in parquet_files(lake.images(dataset))]
 
 
 def images_ref(lake: Lake, dataset: str) -> ArtifactRef:
-    """Points at the pictures of a dataset. The digest covers what is said about them, not where the files lie.
+    """Points at the images of a dataset. The digest covers what is said about them, not where the files lie.
 
     Raises:
         LakeError: see `read_images`.

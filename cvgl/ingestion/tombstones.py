@@ -1,8 +1,8 @@
-"""Pictures that have left a dataset although their rows are still in its batches: deleted and replaced references.
+"""Images that have left a dataset although their rows are still in its batches: deleted and replaced references.
 
     tombstones/dataset=<name>/<batch of the arrival>.parquet
 
-A tombstone hides a picture's rows up to a batch of the images table. Rows that come later show it again, so that a file that
+A tombstone hides an picture's rows up to a batch of the images table. Rows that come later show it again, so that a file that
 is put back is simply there.
 """
 

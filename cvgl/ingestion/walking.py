@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cvgl.ingestion.entries import Listing, Reason, RefusedError, printable
 
-PICTURE_SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp", ".bmp", ".dib", ".gif", ".avif"}
     | {".heic", ".heif", ".hif"}  # refused with what to do where the extra that reads them is not installed
     | {".jp2", ".j2k", ".j2c", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm"}
@@ -32,7 +32,7 @@ def is_inside(path: Path, root: Path) -> bool:
 
 
 def check_side_file(path: Path, root: Path) -> None:
-    """Makes sure that a file beside pictures may be opened: a table, a world file, a projection, a list of names.
+    """Makes sure that a file beside images may be opened: a table, a world file, a projection, a list of names.
 
     Args:
         path: of the file; need not exist.
@@ -50,7 +50,7 @@ def check_side_file(path: Path, root: Path) -> None:
 
 
 def has_side_file(path: Path, root: Path, listing: Listing) -> bool:
-    """Whether a file beside pictures is there and may be opened; one that leaves the root is refused in `listing`."""
+    """Whether a file beside images is there and may be opened; one that leaves the root is refused in `listing`."""
     if not path.is_file():
         return False
     try:
@@ -85,8 +85,8 @@ def _files_below(folder: Path, root: Path, listing: Listing, above: tuple[Path, 
         for file in _files_below(path, root, listing, (*above, target)):
             found = True
             yield file
-        if not found and path.suffix.lower() in PICTURE_SUFFIXES:
-            listing.refuse(path, Reason.NOT_A_FILE, "the name is a picture's, but this is a folder")
+        if not found and path.suffix.lower() in IMAGE_SUFFIXES:
+            listing.refuse(path, Reason.NOT_A_FILE, "the name is an picture's, but this is a folder")
 
 
 def entries_of(folder: Path, root: Path, listing: Listing) -> list[os.DirEntry[str]]:
@@ -119,5 +119,5 @@ def _is_usable(entry: os.DirEntry[str], root: Path, listing: Listing) -> bool:
         listing.refuse(entry.path, Reason.UNREADABLE, f"the link cannot be followed: {error}")
         return False
     if not inside:
-        listing.refuse(entry.path, Reason.OUTSIDE_ROOT, f"the link leaves {root}; copy the picture into the source")
+        listing.refuse(entry.path, Reason.OUTSIDE_ROOT, f"the link leaves {root}; copy the image into the source")
     return inside

@@ -56,7 +56,7 @@ __all__ = [
 TEMPORARY_PREFIX = ".tmp-"
 DAMAGED = ".damaged-"  # and a number: the end of the name of what was set aside, which no reader looks at
 _NOT_WRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-# Not swept: the databases of others, and pictures, of which there may be millions; who writes those sweeps its own.
+# Not swept: the databases of others, and images, of which there may be millions; who writes those sweeps its own.
 _NOT_OURS = ("mlflow", "prefect", "spool", "world", "reproductions/worlds")
 
 
@@ -212,7 +212,7 @@ def sweep(folder: Path, *, is_stale: Callable[[Path], bool] = lambda path: True)
 def leftovers(lake: Lake) -> Iterator[Path]:
     """Files under temporary names anywhere in a lake, those that are being written included.
 
-    The databases of others and folders of pictures are left out, so that a look costs what the tables cost.
+    The databases of others and folders of images are left out, so that a look costs what the tables cost.
     """
     skipped = {lake.root / name for name in _NOT_OURS}
     for folder, below, files in os.walk(lake.root):

@@ -60,8 +60,8 @@ class MapManifest(Settings):
     query_view: View
     dimension: int = Field(ge=1, description="d of the adapted descriptors")
     n_references: int = Field(ge=1)
-    extract: dict[str, Any] = Field(description="settings that a picture is described with")
-    identity: dict[str, Any] = Field(description="of the frozen model; a picture is only described by the same one")
+    extract: dict[str, Any] = Field(description="settings that an image is described with")
+    identity: dict[str, Any] = Field(description="of the frozen model; an image is only described by the same one")
     files: dict[str, str] = Field(description="SHA-256 of every other file of the folder")
 
     @property
@@ -112,7 +112,7 @@ class MapBundle:
 
     Attributes:
         manifest: what it consists of.
-        adaptation: what descriptors of pictures go through.
+        adaptation: what descriptors of images go through.
         index: the references, adapted.
     """
 

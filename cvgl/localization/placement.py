@@ -1,4 +1,4 @@
-"""The answer to "where was this picture taken?", and its forms for other programs."""
+"""The answer to "where was this image taken?", and its forms for other programs."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class Position(BaseModel):
 
 
 class Answer(Position):
-    """A reference that looks like the picture, with its position.
+    """A reference that looks like the image, with its position.
 
     Attributes:
         image_id: the reference.
         uri: its file.
-        score: cosine similarity to the picture, less half of the reference's hubness where that is corrected.
+        score: cosine similarity to the image, less half of the reference's hubness where that is corrected.
     """
 
     image_id: str
@@ -66,15 +66,15 @@ class Answer(Position):
 
 
 class Placement(Position):
-    """Where one picture was taken: the position of the reference that looks most like it.
+    """Where one image was taken: the position of the reference that looks most like it.
 
     Attributes:
-        picture: path as given.
-        score: of the first answer; none when the picture could not be placed.
+        image: path as given.
+        score: of the first answer; none when the image could not be placed.
         margin: how far the second answer lies behind; none when there is no second one.
         top_k: answers, best first.
         adapter: the run whose adapter was used, or ``"frozen"``.
-        problem: why the picture could not be placed; none when it was.
+        problem: why the image could not be placed; none when it was.
         warning: what to know before believing the position, e.g. that the table of references has others than the map; none
             where nothing is known against it.
     """
@@ -93,11 +93,11 @@ class Placement(Position):
 
 
 class JointPlacement(Placement):
-    """Where several pictures of one place were taken: one answer for all of them.
+    """Where several images of one place were taken: one answer for all of them.
 
     Attributes:
-        picture: the first of them.
-        pictures: all that the answer rests on.
+        image: the first of them.
+        images: all that the answer rests on.
     """
 
     pictures: tuple[str, ...] = ()
@@ -107,21 +107,21 @@ class LikelyAnswer(Answer):
     """An answer that the rest of a flight has a say in.
 
     Attributes:
-        probability: that the picture shows this reference, given the other pictures of the flight or window.
+        probability: that the image shows this reference, given the other images of the flight or window.
     """
 
     probability: float = Field(ge=0, le=1)
 
 
 class FramePlacement(Placement):
-    """Where one picture of a flight was taken: the position of its most probable reference.
+    """Where one image of a flight was taken: the position of its most probable reference.
 
     Attributes:
-        frame: place in the order of pictures, from 0.
+        frame: place in the order of images, from 0.
         probability: of the first answer; none when there is no answer.
         mean: positions of all references weighted by their probabilities, which lies between tiles when those compete; none
             where positions are not known.
-        score: similarity of the picture itself to the first answer.
+        score: similarity of the image itself to the first answer.
         margin: none: what counts is how probable the answers are.
         top_k: answers, most probable first.
     """
@@ -133,7 +133,7 @@ class FramePlacement(Placement):
 
 
 def to_geojson(placements: Iterable[Placement]) -> dict[str, Any]:
-    """A GeoJSON FeatureCollection (RFC 7946): one point a picture, without geometry where there are no degrees.
+    """A GeoJSON FeatureCollection (RFC 7946): one point an image, without geometry where there are no degrees.
 
     Where x and y could not become degrees, the property ``geometry_problem`` says why.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One reference picture of the map."""
+    """One reference image of the map."""
 
     image_id: str
     uri: str
@@ -47,7 +47,7 @@ class ReferenceIndex:
 
 
 def locate(
-    pictures: Sequence[str],
+    images: Sequence[str],
     descriptors: Float32Array,
     index: ReferenceIndex,
     top_k: int = 5,
@@ -55,13 +55,13 @@ def locate(
     adapter: str = FROZEN,
     backend: search.Backend = "auto",
 ) -> list[Placement]:
-    """Places pictures by the references that are most similar to them.
+    """Places images by the references that are most similar to them.
 
     Args:
-        pictures: names, one a descriptor.
+        images: names, one a descriptor.
         descriptors: float32 (Q, d), unit rows.
         index: the map.
-        top_k: answers a picture; all references when there are fewer.
+        top_k: answers an image; all references when there are fewer.
         adapter: what the descriptors went through, for the record.
         backend: see `cvgl.retrieval.search.top_k`.
 
@@ -70,21 +70,21 @@ def locate(
         ConfigError: `top_k` below 1.
     """
     if not index.references:
-        raise DataError("the map has no references", where="reference index", fix="ingest satellite pictures and extract them")
-    if len(pictures) != len(descriptors):
+        raise DataError("the map has no references", where="reference index", fix="ingest satellite images and extract them")
+    if len(images) != len(descriptors):
         raise DataError(
-            f"{len(pictures)} pictures have {len(descriptors)} descriptors", where="locate", fix="pass one descriptor a picture"
+            f"{len(images)} images have {len(descriptors)} descriptors", where="locate", fix="pass one descriptor an image"
         )
     # Two answers are looked for even where one is wanted: the margin needs them.
     found = search.top_k(descriptors, index.descriptors, 2 if top_k == 1 else top_k, backend)
     return [
-        _placement(picture, [index.references[row] for row in rows], scores, top_k, adapter)
-        for picture, rows, scores in zip(pictures, found.index.tolist(), found.score.tolist(), strict=True)
+        _placement(image, [index.references[row] for row in rows], scores, top_k, adapter)
+        for image, rows, scores in zip(images, found.index.tolist(), found.score.tolist(), strict=True)
     ]
 
 
 def localize_together(
-    pictures: Sequence[str],
+    images: Sequence[str],
     descriptors: Float32Array,
     index: ReferenceIndex,
     top_k: int = 5,
@@ -92,13 +92,13 @@ def localize_together(
     adapter: str = FROZEN,
     backend: search.Backend = "auto",
 ) -> JointPlacement:
-    """Places several pictures of one place at once, by the mean of their descriptors.
+    """Places several images of one place at once, by the mean of their descriptors.
 
     The score is the mean of the pictures' similarities to a reference: what all of them share counts in full, and what one
-    of them shows by chance counts once. Turned copies of a picture, neighbours in a video, and both sides of a building help.
+    of them shows by chance counts once. Turned copies of an image, neighbours in a video, and both sides of a building help.
 
     Args:
-        pictures: names, one a descriptor, at least one.
+        images: names, one a descriptor, at least one.
         descriptors: float32 (n, d), unit rows.
         index: the map.
         top_k: answers; all references when there are fewer.
@@ -106,28 +106,28 @@ def localize_together(
         backend: see `cvgl.retrieval.search.top_k`.
 
     Raises:
-        DataError: no picture, an empty map, or shapes that do not fit.
+        DataError: no image, an empty map, or shapes that do not fit.
         ConfigError: `top_k` below 1.
     """
-    if not len(pictures) or len(pictures) != len(descriptors):
+    if not len(images) or len(images) != len(descriptors):
         raise DataError(
-            f"{len(pictures)} pictures have {len(descriptors)} descriptors",
+            f"{len(images)} images have {len(descriptors)} descriptors",
             where="localize_together",
-            fix="pass at least one picture, and one descriptor a picture",
+            fix="pass at least one image, and one descriptor an image",
         )
     # Not brought back to length 1, which would change no ranking by cosine and make hubness count less than it should.
     mean = descriptors.mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32)
-    (found,) = locate([pictures[0]], mean, index, top_k, adapter=adapter, backend=backend)
-    return JointPlacement(**found.model_dump(), pictures=tuple(pictures))
+    (found,) = locate([images[0]], mean, index, top_k, adapter=adapter, backend=backend)
+    return JointPlacement(**found.model_dump(), pictures=tuple(images))
 
 
-def _placement(picture: str, references: Sequence[Reference], scores: Sequence[float], top_k: int, adapter: str) -> Placement:
+def _placement(image: str, references: Sequence[Reference], scores: Sequence[float], top_k: int, adapter: str) -> Placement:
     answers = [
         Answer(image_id=reference.image_id, uri=reference.uri, score=score, **reference.position.model_dump())
         for reference, score in zip(references, scores, strict=True)
     ]
     return Placement(
-        picture=picture,
+        picture=image,
         **references[0].position.model_dump(),
         score=scores[0],
         margin=scores[0] - scores[1] if len(scores) > 1 else None,

@@ -1,4 +1,4 @@
-"""Placing the pictures of a flight together: one answer a picture, with what the others say about it."""
+"""Placing the images of a flight together: one answer an image, with what the others say about it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def localize_sequence(
-    pictures: Sequence[str],
+    images: Sequence[str],
     descriptors: Float32Array,
     index: ReferenceIndex,
     top_k: int = 5,
@@ -32,21 +32,21 @@ def localize_sequence(
     centred: bool = False,
     adapter: str = FROZEN,
 ) -> list[FramePlacement]:
-    """Places the pictures of one flight: a hidden Markov chain over the references (`cvgl.adaptation.sequences`).
+    """Places the images of one flight: a hidden Markov chain over the references (`cvgl.adaptation.sequences`).
 
     Args:
-        pictures: names, in the order taken.
-        descriptors: float32 (n, d), one a picture; a row of zeros stands for a picture that is missing, whose place its
-            neighbours tell. Hubness is corrected by the flight's own pictures.
+        images: names, in the order taken.
+        descriptors: float32 (n, d), one an image; a row of zeros stands for an image that is missing, whose place its
+            neighbours tell. Hubness is corrected by the flight's own images.
         index: the map, in the same space. Where it knows positions, a flight moves between references near by.
-        top_k: answers a picture; all references when there are fewer.
-        window: each picture is placed by so many, its own included; None: by the whole flight.
-        centred: the window lies around the picture. Otherwise it ends with it, so that a picture's answer can be given when
-            it is taken, and later pictures do not change it.
+        top_k: answers an image; all references when there are fewer.
+        window: each image is placed by so many, its own included; None: by the whole flight.
+        centred: the window lies around the image. Otherwise it ends with it, so that an picture's answer can be given when
+            it is taken, and later images do not change it.
         adapter: what the descriptors went through, for the record.
 
     Returns:
-        One placement a picture, in order.
+        One placement an image, in order.
 
     Raises:
         DataError: the map is empty, shapes do not fit, positions are in frames between which no distance exists, or the
@@ -56,16 +56,16 @@ def localize_sequence(
     if top_k < 1:
         raise ConfigError(f"top_k is {top_k}", where="localize_sequence", fix="ask for at least one answer")
     if not index.references:
-        raise DataError("the map has no references", where="reference index", fix="ingest satellite pictures and extract them")
-    if len(pictures) != len(descriptors):
+        raise DataError("the map has no references", where="reference index", fix="ingest satellite images and extract them")
+    if len(images) != len(descriptors):
         raise DataError(
-            f"{len(pictures)} pictures have {len(descriptors)} descriptors",
+            f"{len(images)} images have {len(descriptors)} descriptors",
             where="localize_sequence",
-            fix="pass one descriptor a picture",
+            fix="pass one descriptor an image",
         )
     positions = positions_of([reference.position.model_dump() for reference in index.references])
     return [
-        _frame(int(found.pictures[row]), pictures, found, row, index, positions, top_k, adapter)
+        _frame(int(found.pictures[row]), images, found, row, index, positions, top_k, adapter)
         for found in follow(descriptors, index.descriptors, positions, window, centred=centred)
         for row in range(len(found.pictures))
     ]
@@ -73,7 +73,7 @@ def localize_sequence(
 
 def _frame(
     frame: int,
-    pictures: Sequence[str],
+    images: Sequence[str],
     found: Believed,
     row: int,
     index: ReferenceIndex,
@@ -96,7 +96,7 @@ def _frame(
         )
     first = answers[0]
     return FramePlacement(
-        picture=pictures[frame],
+        picture=images[frame],
         frame=frame,
         **{name: getattr(first, name) for name in Position.model_fields},
         score=first.score,

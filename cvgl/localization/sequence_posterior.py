@@ -1,6 +1,6 @@
-"""The course of a flight over references: what a picture leaves open, those before and after it settle.
+"""The course of a flight over references: what an image leaves open, those before and after it settle.
 
-Which references lie near which is the map's own data, and the order of pictures is the camera's. No label is read.
+Which references lie near which is the map's own data, and the order of images is the camera's. No label is read.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     Float64Array = NDArray[np.float64]
 
 
-_RECENT = 512  # pictures that hubness is measured on where the map is large
+_RECENT = 512  # images that hubness is measured on where the map is large
 
 
 class Believed(NamedTuple):
-    """What is believed of some pictures of a run.
+    """What is believed of some images of a run.
 
     Attributes:
-        pictures: int64 (n,), which ones.
+        images: int64 (n,), which ones.
         references: int64 (m,), which references were considered.
         posterior: float32 (n, m), probability of each place at its most similar look, 0 at its others; rows add up to 1.
-        similarity: float32 (n, m), of each picture to each of them, as it is without its neighbours.
+        similarity: float32 (n, m), of each image to each of them, as it is without its neighbours.
     """
 
     pictures: NDArray[np.int64]
@@ -47,7 +47,7 @@ def moves_between(positions: Positions) -> Float64Array:
     """Where a flight goes on that leaves a reference, float64 (N, N).
 
     References near by are reached; where the position of a reference is not known, any other one as well as the next.
-    Without any position the order of pictures still counts: a flight mostly goes on showing what it showed.
+    Without any position the order of images still counts: a flight mostly goes on showing what it showed.
     """
     known, n = positions.known, len(positions.coordinates)
     if n == 1:
@@ -68,33 +68,33 @@ def follow(
     centred: bool = False,
     most_references: int = MOST_REFERENCES,
 ) -> Iterator[Believed]:
-    """Infers which references the pictures of one run show.
+    """Infers which references the images of one run show.
 
-    References at one position are looks of one place: the chain is over places, and the look most similar to a picture stands
+    References at one position are looks of one place: the chain is over places, and the look most similar to an image stands
     for its place.
 
-    Similarities are corrected for hubness by the run itself: with a window by the pictures until its end, otherwise by all.
+    Similarities are corrected for hubness by the run itself: with a window by the images until its end, otherwise by all.
 
-    On a larger map than `most_references`, only those are considered that are among the most similar ones to some picture
+    On a larger map than `most_references`, only those are considered that are among the most similar ones to some image
     of the run or window.
 
     Args:
-        queries: float32 (n, d), in the order taken; a row of zeros is a picture that is missing.
+        queries: float32 (n, d), in the order taken; a row of zeros is an image that is missing.
         references: float32 (N, d), N >= 1, in the same space: inner products are similarities.
         positions: of the references.
-        window: each picture is inferred from so many, its own included; None: from the whole run.
+        window: each image is inferred from so many, its own included; None: from the whole run.
         centred: see `cvgl.adaptation.sequence_windows.believe_windows`.
         most_references: places that are considered together; their moves are a square matrix.
 
     Yields:
-        Every picture once, in order.
+        Every image once, in order.
 
     Raises:
-        ConfigError: a window without a picture.
+        ConfigError: a window without an image.
         DataError: shapes that do not fit, or a run that is too long for so large a map.
     """
     if window is not None and window < 1:
-        raise ConfigError(f"a window of {window} pictures", where="window", fix="give at least 1")
+        raise ConfigError(f"a window of {window} images", where="window", fix="give at least 1")
     if len(positions.coordinates) != len(references):
         raise DataError(
             f"{len(positions.coordinates)} positions for {len(references)} references",
@@ -123,14 +123,14 @@ def _on_a_large_map(
     n, size = len(queries), min(window or len(queries), len(queries))
     if size > most:
         raise DataError(
-            f"{size:,} pictures in a row on a map of {len(references):,} references are too much at once",
+            f"{size:,} images in a row on a map of {len(references):,} references are too much at once",
             where="follow",
             fix="give a window",
         )
     nearest = search.top_k(queries, references, most // size).index
     behind = (size - 1) // 2 if centred else 0
     ranges = [(t, max(0, t - (size - 1 - behind)), min(n, t + behind + 1)) for t in range(n)] if window else [(None, 0, n)]
-    for picture, first, stop in ranges:
+    for image, first, stop in ranges:
         candidates = np.unique(nearest[first:stop])
         since = min(first, max(0, stop - _RECENT))
         found = positions.take(candidates)
@@ -139,7 +139,7 @@ def _on_a_large_map(
         values = _corrected(of_places[first - since :], hubness_so_far(of_places)[-1])
         posterior = believe(values, moves_between(found.take(places.first))).posterior.astype(np.float32)
         kept, asked = (
-            slice(None) if picture is None else slice(picture - first, picture - first + 1),
+            slice(None) if image is None else slice(image - first, image - first + 1),
             similarity[first - since :],
         )
         yield Believed(rows[kept], candidates, places.spread(posterior[kept], asked[kept]), asked[kept])
@@ -152,7 +152,7 @@ def _places(positions: Positions) -> Places:
 
 
 def _corrected(similarity: Float32Array, hubness: Float32Array) -> Float64Array:
-    """Less half of the hubness (N,), but for pictures that say nothing."""
+    """Less half of the hubness (N,), but for images that say nothing."""
     values = similarity - hubness.astype(np.float64) / 2
     values[says_nothing(similarity)] = 0
     return np.asarray(values)

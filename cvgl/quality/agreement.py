@@ -1,13 +1,13 @@
 """How well two views agree, told without labels: what the choice of the alignment goes by.
 
-Pictures on their own: the share for which two halves of the descriptor, each asked on its own, name the same partner in the
-other view. A picture of one view and one of the other are mutual neighbours when each is the other's nearest. Their share
-alone says little: among similarities drawn at random half of all pictures have a mutual neighbour, and whitening within
+Images on their own: the share for which two halves of the descriptor, each asked on its own, name the same partner in the
+other view. An image of one view and one of the other are mutual neighbours when each is the other's nearest. Their share
+alone says little: among similarities drawn at random half of all images have a mutual neighbour, and whitening within
 such pairs confirms them. But two halves of the dimensions that err do not err alike. So the dimensions are split at random,
 each half finds its pairs and is whitened within them without a look at the other, and what counts are the pairs that both
 found (the idea of co-training, Blum and Mitchell 1998, and of split-half reliability).
 
-Pictures taken in a row, over references of known position: by how much the most probable course explains the pictures
+Images taken in a row, over references of known position: by how much the most probable course explains the images
 better than chance does (`cvgl.adaptation.sequences.course_gain`). Many frames show one tile and most tiles are never seen,
 so few have a mutual neighbour however good the descriptors are; but similarities that know the place agree from frame to
 frame.
@@ -34,7 +34,7 @@ IMPLEMENTATION = 3  # raised whenever the same descriptors would get another sco
 NEIGHBOURS = 10
 ROUNDS = 4
 SPLITS = 4
-BLOCK = 25  # consecutive pictures that err together
+BLOCK = 25  # consecutive images that err together
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class Agreement:
     """How well two views agree.
 
     Attributes:
-        score: of pictures on their own, the share of the smaller side whose partner both halves of the descriptor name, 0 to 1;
-            of pictures taken in a row, nats a picture. Higher is better, and only scores of one kind can be compared.
-        standard_error: of the score, over the draw of pictures.
+        score: of images on their own, the share of the smaller side whose partner both halves of the descriptor name, 0 to 1;
+            of images taken in a row, nats an image. Higher is better, and only scores of one kind can be compared.
+        standard_error: of the score, over the draw of images.
     """
 
     score: float
@@ -64,9 +64,7 @@ def agreement(query_features: Any, reference_features: Any, trajectories: Trajec
     """
     count = min(len(query_features), len(reference_features))
     if count < 2:
-        raise DataError(
-            f"agreement needs two pictures of each view, not {count}", where="descriptors", fix="ingest more pictures"
-        )
+        raise DataError(f"agreement needs two images of each view, not {count}", where="descriptors", fix="ingest more images")
     standardised = fit(query_features, reference_features)
     queries = standardised.transform_query(query_features)
     references = standardised.transform_reference(reference_features)
@@ -96,7 +94,7 @@ def _of_halves(queries: Float32Array, references: Float32Array) -> Agreement:
         found = [_pairs_after_whitening(unit_rows(queries[:, half]), unit_rows(references[:, half])) for half in halves]
         shared += len(found[0] & found[1])
     share = shared / SPLITS / count
-    # Agresti and Coull's two successes and failures: a share of 0 or 1 from few pictures is not certain.
+    # Agresti and Coull's two successes and failures: a share of 0 or 1 from few images is not certain.
     expected = (share * count + 2) / (count + 4)
     return Agreement(share, float(np.sqrt(expected * (1 - expected) / (count + 4))))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cvgl.types import Float32Array
 
 SAME = 1e-6
-"""Squared distance of unit descriptors below which two pictures count as one and the same."""
+"""Squared distance of unit descriptors below which two images count as one and the same."""
 
 LOOKED_AT = 2048
 ONE_PLACE = 0.1
@@ -24,10 +24,10 @@ ONE_PLACE = 0.1
 
 
 class Finding(Settings):
-    """Something about the pictures that a person should know."""
+    """Something about the images that a person should know."""
 
     kind: Literal["too few", "constant", "one place", "duplicates"]
-    severity: Literal["refused", "flagged"] = Field(description="refused: nothing is adapted on such pictures")
+    severity: Literal["refused", "flagged"] = Field(description="refused: nothing is adapted on such images")
     reason: str
 
 
@@ -37,7 +37,7 @@ def check_views(queries: Float32Array, references: Float32Array, fewest: int) ->
     Args:
         queries: float32 (M, d), checked.
         references: float32 (N, d), checked.
-        fewest: pictures a view that are needed.
+        fewest: images a view that are needed.
     """
     return tuple(_findings(queries, references, fewest))
 
@@ -52,20 +52,20 @@ def _findings(queries: Float32Array, references: Float32Array, fewest: int) -> I
         yield Finding(
             kind="too few",
             severity="refused",
-            reason=f"{len(queries)} query and {len(references)} reference pictures are too few to judge by; "
+            reason=f"{len(queries)} query and {len(references)} reference images are too few to judge by; "
             f"{fewest} of each are needed",
         )
     for name, rows in (("query", queries), ("reference", references)):
         if distinct := _distinct(rows):
             share, only_one = distinct
             if only_one and len(rows) > 1:
-                reason = f"all {name} pictures look exactly the same to the frozen model"
-                yield Finding(kind="constant", severity="refused", reason=f"{reason}; check that the files hold pictures")
+                reason = f"all {name} images look exactly the same to the frozen model"
+                yield Finding(kind="constant", severity="refused", reason=f"{reason}; check that the files hold images")
             elif (different := round((1 - share) * min(len(rows), LOOKED_AT))) < fewest <= len(rows):
-                reason = f"only {different} of the {len(rows)} {name} pictures look different to the frozen model"
+                reason = f"only {different} of the {len(rows)} {name} images look different to the frozen model"
                 yield Finding(kind="too few", severity="refused", reason=f"{reason}, too few to judge by; {fewest} are needed")
             elif share > 0.02:
-                reason = f"{share:.0%} of the {name} pictures are copies of another one"
+                reason = f"{share:.0%} of the {name} images are copies of another one"
                 consequence = ", so that no answer among copies can be told from another" if name == "reference" else ""
                 yield Finding(kind="duplicates", severity="flagged", reason=reason + consequence)
     spread = _variance(references)
@@ -73,7 +73,7 @@ def _findings(queries: Float32Array, references: Float32Array, fewest: int) -> I
         yield Finding(
             kind="one place",
             severity="refused",
-            reason="the query pictures hardly differ from one another, as if all showed one place: what they have in common "
+            reason="the query images hardly differ from one another, as if all showed one place: what they have in common "
             "would be taken for the view's own and removed",
         )
 

@@ -60,7 +60,7 @@ class GateDecision(BaseModel):
         distances: how far off both sides are, to the champion and to the frozen descriptors; empty where no true position is
             known.
         chance: the challenger's R@1 with its interval, beside that of random answers; none without labels.
-        contest: with the champion, without labels; none where labels decide, or no pictures are left for it.
+        contest: with the champion, without labels; none where labels decide, or no images are left for it.
         obstacle: why challenger and champion are not comparable; empty where they are. A mended obstacle is judged anew.
         positions: what was mended, where the same adapter serves with other positions; none where that was not the matter.
     """

@@ -1,18 +1,18 @@
 """Whether two views have anything to do with one another: the question before every other one.
 
-Descriptors of unrelated pictures agree, too: dark pictures prefer dark ones, and both halves of a descriptor know what is dark.
+Descriptors of unrelated images agree, too: dark images prefer dark ones, and both halves of a descriptor know what is dark.
 So both views are brought into common principal components that all weigh the same (`similarity.decorrelated`). There, halves
 of the dimensions are uncorrelated within a view, and what they find in common can only come from between the views.
 
-Pictures on their own: how strongly the similarities that stand out in one half stand out in the other,
+Images on their own: how strongly the similarities that stand out in one half stand out in the other,
 
     T = sum over pairs of  max(z1 - 1.5, 0)^2 max(z2 - 1.5, 0)^2
 
 with z1, z2 the CSLS of a pair in both halves, in deviations of the query's. The null distribution keeps everything about either
-view (hubs, several pictures of one place, how many there are) and breaks what is between them: the signs of the references'
+view (hubs, several images of one place, how many there are) and breaks what is between them: the signs of the references'
 components are drawn at random, which leaves all of their own inner products as they are.
 
-Pictures taken in a row over references of known position: the gain of a course (`cvgl.adaptation.sequences.course_gain`)
+Images taken in a row over references of known position: the gain of a course (`cvgl.adaptation.sequences.course_gain`)
 against the same with the positions dealt out anew. Neighbouring frames look alike over any map; only on the right one do they
 move to neighbouring tiles.
 """

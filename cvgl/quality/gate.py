@@ -1,7 +1,7 @@
 """The gate in front of the registry: a model only replaces another on evidence from the same rows.
 
 Where the places of queries are known, the evidence is a paired difference of R@1 with its interval; where none is, a contest on
-pictures that neither has learned from. Both are made elsewhere; nothing here reads a label.
+images that neither has learned from. Both are made elsewhere; nothing here reads a label.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Champion:
         difference: challenger minus champion, query by query; none where it could not be made.
         distance: how far off both are; none where no true position is known.
         contest: the same without labels.
-        grown: the challenger has learned from more pictures.
+        grown: the challenger has learned from more images.
         obstacle: why it could not be asked; empty where it could.
     """
 
@@ -173,7 +173,7 @@ def _promotion(champion: Champion, rules: RegisterConfig) -> str:
     allowed, found = margin(champion, rules), champion.difference
     if found is None or found.interval.above_zero:
         return f"better than the champion {champion.run} with confidence: {found}"
-    grown = "has learned from more pictures and is " if champion.grown else ""
+    grown = "has learned from more images and is " if champion.grown else ""
     return f"{grown}not worse than the champion {champion.run} by more than {allowed:.1%} with confidence: {found}"
 
 
@@ -193,7 +193,7 @@ def _without_labels(quality: QualityReport | None, run: str, champion: Champion 
         return GateDecision(verdict="promoted", reason=f"no labels, and judged without them: {quality.reason}")
     contest = champion.contest
     if contest is None:
-        obstacle = champion.obstacle or "no pictures were found that neither has learned from"
+        obstacle = champion.obstacle or "no images were found that neither has learned from"
         reason = f"no labels; {_not_comparable(champion, obstacle, run)}"
         return GateDecision(verdict="refused", reason=reason, obstacle=obstacle)
     if contest.is_won:

@@ -1,6 +1,6 @@
-"""Two adapters against one another without labels, on pictures that neither has learned from.
+"""Two adapters against one another without labels, on images that neither has learned from.
 
-What each query earns by either (`cvgl.quality.report.credit_of`) is a share or nats a picture in whatever space it is earned,
+What each query earns by either (`cvgl.quality.report.credit_of`) is a share or nats an image in whatever space it is earned,
 so adapters of different frozen models and dimensions compare. The same query is asked of both; the differences are averaged.
 """
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from cvgl.types import Float32Array
 
 FEWEST = 20
-"""Pictures of either view below which nothing is said."""
+"""Images of either view below which nothing is said."""
 CONFIDENCE_ALONG = 1.645
-"""Standard errors by which to be better along a course, whose pictures err together for longer than a block."""
+"""Standard errors by which to be better along a course, whose images err together for longer than a block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """The same pictures through one adapter. There is no place for a label.
+    """The same images through one adapter. There is no place for a label.
 
     Attributes:
         queries: float32 (M, d), unit rows.
@@ -45,7 +45,7 @@ class Mapped:
 class Contest(Settings):
     """What both earn, on average over the same queries."""
 
-    measure: Literal["halves", "course"] = Field(description="share, or nats a picture; see cvgl.quality.selection")
+    measure: Literal["halves", "course"] = Field(description="share, or nats an image; see cvgl.quality.selection")
     challenger: float
     champion: float
     difference: float
@@ -60,10 +60,10 @@ class Contest(Settings):
         return self.difference > max(0.0, self.confidence * self.standard_error)
 
     def __str__(self) -> str:
-        unit = "" if self.measure == "halves" else " nats a picture"
+        unit = "" if self.measure == "halves" else " nats an image"
         return (
             f"{self.challenger:.3f} against {self.champion:.3f}{unit}, {self.difference:+.3f} +- {self.standard_error:.3f}, "
-            f"needed {self.confidence:g} standard errors, on {self.n_queries} pictures over {self.n_references} references"
+            f"needed {self.confidence:g} standard errors, on {self.n_queries} images over {self.n_references} references"
         )
 
 
@@ -82,22 +82,22 @@ class Fought:
 
 
 def fight(challenger: Mapped, champion: Mapped, trajectories: Trajectories | None = None) -> Fought:
-    """Compares two adapters on the same unlabelled pictures, none of which either has learned from.
+    """Compares two adapters on the same unlabelled images, none of which either has learned from.
 
     Args:
-        challenger: the pictures through the one.
-        champion: the same pictures, in the same order, through the other.
+        challenger: the images through the one.
+        champion: the same images, in the same order, through the other.
         trajectories: which queries were taken in a row; used when they are usable.
 
     Raises:
-        DataError: not the same number of pictures, or fewer than 20 of a view.
+        DataError: not the same number of images, or fewer than 20 of a view.
     """
     sizes = [(len(side.queries), len(side.references)) for side in (challenger, champion)]
     if sizes[0] != sizes[1] or min(sizes[0]) < FEWEST:
         raise DataError(
-            f"two adapters are compared on the same {FEWEST} pictures of each view or more, not on {sizes[0]} and {sizes[1]}",
+            f"two adapters are compared on the same {FEWEST} images of each view or more, not on {sizes[0]} and {sizes[1]}",
             where="contest",
-            fix="compare them on more pictures",
+            fix="compare them on more images",
         )
     along = trajectories if trajectories is not None and trajectories.usable else None
     earned = [credit_of(Views(side.queries, side.references), along) for side in (challenger, champion)]

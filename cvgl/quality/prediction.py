@@ -1,8 +1,8 @@
 """One calibrated figure: the R@1 that labels would show, told from scores alone, with an interval.
 
 A generalised linear model of the scores, on logits, learned from made-up worlds whose answers are known
-(`benchmarks/calibration.py`, docs/judgement.md); no real picture had a part in it. The interval is conformal: residuals of
-groups that were left out, in units of the deviation that the figure and the number of pictures give reason to expect. What is
+(`benchmarks/calibration.py`, docs/judgement.md); no real image had a part in it. The interval is conformal: residuals of
+groups that were left out, in units of the deviation that the figure and the number of images give reason to expect. What is
 learned is in calibration.json, beside this module.
 """
 
@@ -45,7 +45,7 @@ class Calibration(Settings):
         weights: of each standardised feature, then of each product.
         products: of which standardised features products enter, too.
         intercept: logit of the share where all features are at their centre.
-        model_deviation: of the prediction, beside what the number of pictures explains.
+        model_deviation: of the prediction, beside what the number of images explains.
         quantile: of the absolute residuals over their deviation.
         level: of the interval.
         made_from: how many cases, of how many groups.
@@ -74,12 +74,12 @@ class Calibration(Settings):
         return np.concatenate([standard, standard[:, first] * standard[:, second]], axis=1)
 
     def half_width(self, share: NDArray[np.float64], independent: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of the interval around each share, from so many pictures that err on their own."""
+        """Of the interval around each share, from so many images that err on their own."""
         return np.asarray(self.quantile * deviation(share, independent, self.model_deviation))
 
 
 def deviation(share: NDArray[np.float64], independent: NDArray[np.float64], model_deviation: float) -> NDArray[np.float64]:
-    """What a measured share may differ by: the draw of pictures, and the model's own error, largest in the middle."""
+    """What a measured share may differ by: the draw of images, and the model's own error, largest in the middle."""
     inner = np.clip(share, 0.02, 0.98)
     spread = inner * (1 - inner)
     return np.asarray(np.sqrt(spread / independent + np.square(model_deviation) * 4 * spread))

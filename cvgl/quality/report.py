@@ -39,7 +39,7 @@ class Pictures:
         references: float32 (N, d0), of the satellite view.
         positions: float64 (N, 2), metres, of the references on their map; none where unknown.
         trajectories: which queries were taken in a row; none where none were, or positions are unknown.
-        seen: the adaptation has learned from these very pictures.
+        seen: the adaptation has learned from these very images.
     """
 
     queries: Float32Array
@@ -63,7 +63,7 @@ class DirectionQuality(Settings):
 class Gain(Settings):
     """Whether adapted descriptors are better than frozen ones, query by query."""
 
-    measure: Literal["halves", "course"] = Field(description="share, or nats a picture; see cvgl.quality.selection")
+    measure: Literal["halves", "course"] = Field(description="share, or nats an image; see cvgl.quality.selection")
     frozen: float
     adapted: float
     difference: float
@@ -81,7 +81,7 @@ class QualityReport(Settings):
     Attributes:
         verdict: accepted (better than the frozen model with confidence), refused, or uncertain.
         reason: one sentence for a person.
-        seen: judged on the pictures that it has learned from, so that figures are too good.
+        seen: judged on the images that it has learned from, so that figures are too good.
     """
 
     verdict: Literal["accepted", "uncertain", "refused"]
@@ -98,32 +98,32 @@ class QualityReport(Settings):
         return self.relatedness is not None and not self.relatedness.related
 
 
-def judge(adaptation: DescriptorTransform, pictures: Pictures) -> QualityReport:
-    """Judges an adaptation on unlabelled pictures.
+def judge(adaptation: DescriptorTransform, images: Pictures) -> QualityReport:
+    """Judges an adaptation on unlabelled images.
 
     Args:
         adaptation: of frozen descriptors.
-        pictures: best such as it has not learned from.
+        images: best such as it has not learned from.
 
     Raises:
         DataError: features that are no finite matrices of one dimension.
     """
-    findings = check_views(pictures.queries, pictures.references, FEWEST)
+    findings = check_views(images.queries, images.references, FEWEST)
     if problem := refused(findings):
-        return _report("refused", problem, pictures, None, findings, None, ())
-    related = relatedness(pictures.queries, pictures.references, pictures.trajectories)
-    before = _mapped(frozen(pictures.queries.shape[1]), pictures)
-    after = _mapped(adaptation, pictures)
+        return _report("refused", problem, images, None, findings, None, ())
+    related = relatedness(images.queries, images.references, images.trajectories)
+    before = _mapped(frozen(images.queries.shape[1]), images)
+    after = _mapped(adaptation, images)
     directions = tuple(_direction(before, after, reverse=reverse) for reverse in (False, True))
-    gain = _gain(before, after, pictures.trajectories)
+    gain = _gain(before, after, images.trajectories)
     verdict, reason = _verdict(related, gain)
-    return _report(verdict, reason, pictures, related, findings, gain, directions)
+    return _report(verdict, reason, images, related, findings, gain, directions)
 
 
 def _report(
     verdict: Literal["accepted", "uncertain", "refused"],
     reason: str,
-    pictures: Pictures,
+    images: Pictures,
     related: Relatedness | None,
     findings: tuple[Finding, ...],
     gain: Gain | None,
@@ -132,7 +132,7 @@ def _report(
     return QualityReport(
         verdict=verdict,
         reason=reason,
-        seen=pictures.seen,
+        seen=images.seen,
         relatedness=related,
         findings=findings,
         gain=gain,
@@ -144,7 +144,7 @@ def unrelated_reason(related: Relatedness) -> str:
     """What a person is told when two views have nothing in common."""
     return (
         "queries and references have nothing to do with one another: what they have in common is no more than chance gives "
-        f"(strength {related.strength:.1f}, needed {related.threshold:.1f}); check that the map shows where the pictures "
+        f"(strength {related.strength:.1f}, needed {related.threshold:.1f}); check that the map shows where the images "
         "were taken"
     )
 
@@ -153,7 +153,7 @@ def doubt(related: Relatedness) -> str:
     """What a person is told when two views may have nothing in common."""
     return (
         "it is doubtful whether queries and references have to do with one another (strength "
-        f"{related.strength:.1f}; beyond doubt from {CERTAIN:.1f} on); more pictures, or an alignment of the views, would tell"
+        f"{related.strength:.1f}; beyond doubt from {CERTAIN:.1f} on); more images, or an alignment of the views, would tell"
     )
 
 
@@ -162,18 +162,18 @@ def _verdict(related: Relatedness, gain: Gain) -> tuple[Literal["accepted", "unc
         return "refused", unrelated_reason(related)
     if not related.is_certain:
         return "uncertain", doubt(related)
-    unit = "" if gain.measure == "halves" else " nats a picture"
+    unit = "" if gain.measure == "halves" else " nats an image"
     figures = f"{gain.adapted:.3f} against {gain.frozen:.3f}{unit}, {gain.difference:+.3f} +- {gain.standard_error:.3f}"
     if gain.is_certain:
         return "accepted", f"better than the frozen model without a look at labels: {figures}"
     return "uncertain", f"not better than the frozen model with confidence: {figures}"
 
 
-def _mapped(transform: DescriptorTransform, pictures: Pictures) -> Views:
-    queries, references = transform.transform_query(pictures.queries), transform.transform_reference(pictures.references)
-    if pictures.trajectories is not None and pictures.trajectories.usable:
-        return Views(queries, references, pictures.positions)  # a sample would tear sequences apart
-    return views_of(queries, references, pictures.positions)
+def _mapped(transform: DescriptorTransform, images: Pictures) -> Views:
+    queries, references = transform.transform_query(images.queries), transform.transform_reference(images.references)
+    if images.trajectories is not None and images.trajectories.usable:
+        return Views(queries, references, images.positions)  # a sample would tear sequences apart
+    return views_of(queries, references, images.positions)
 
 
 def _direction(before: Views, after: Views, *, reverse: bool) -> DirectionQuality:
@@ -229,7 +229,7 @@ def credit_of(views: Views, trajectories: Trajectories | None) -> NDArray[np.flo
 
 
 def paired(difference: NDArray[np.float64], trajectories: Trajectories | None) -> tuple[float, float]:
-    """Mean difference of credits, and its standard error over queries, or over blocks of pictures that err together."""
+    """Mean difference of credits, and its standard error over queries, or over blocks of images that err together."""
     values: Sequence[float] | NDArray[np.float64] = difference
     if trajectories is not None:
         order = np.concatenate(trajectories.runs)

@@ -138,7 +138,7 @@ def beyond_chance(first: NDArray[np.int64], second: NDArray[np.int64], count: in
 
 
 def _among_best(scores: Float32Array, found: Answers, count: int) -> float:
-    """Several pictures may show one place, so that being the very best of it is a matter of luck."""
+    """Several images may show one place, so that being the very best of it is a matter of luck."""
     best = np.partition(scores, -min(count, len(scores)), axis=0)[-min(count, len(scores))]
     first = found.of_queries
     return float((scores[np.arange(len(first)), first] >= best[first]).mean())
@@ -156,7 +156,7 @@ def _cycles(views: Views, scaled: Answers) -> float:
 
 
 def _stability_dropped(views: Views, plain: Answers) -> float:
-    """The cheap stand-in for pictures augmented: what remains when some of the descriptor is missing."""
+    """The cheap stand-in for images augmented: what remains when some of the descriptor is missing."""
     generator = np.random.default_rng(1)
     dimension = views.queries.shape[1]
     kept = max(1, round(dimension * (1 - DROPPED)))

@@ -1,7 +1,7 @@
 """The choice among recipes without labels: fitted on one half of the queries, judged on the other.
 
 What each held-out query earns is its credit: whether two halves of the mapped descriptor name the same reference for it
-(over several splits), and whether that reference prefers it, too, both under CSLS; or, for pictures taken in a row over
+(over several splits), and whether that reference prefers it, too, both under CSLS; or, for images taken in a row over
 references of known position, by how many nats a course explains it better than chance (`trajectory.course_gain`). Nothing was
 learned from the query itself, so a map that only confirms its own pseudo-labels earns nothing by it.
 
@@ -58,9 +58,9 @@ class Selection(Settings):
 
     implementation: int = IMPLEMENTATION
     chosen: Recipe
-    measure: str = Field(description="'halves': agreement and reciprocity, 0 to 1; 'course': nats a picture; '': not judged")
+    measure: str = Field(description="'halves': agreement and reciprocity, 0 to 1; 'course': nats an image; '': not judged")
     reason: str
-    relatedness: Relatedness | None = Field(description="none: too few pictures to tell")
+    relatedness: Relatedness | None = Field(description="none: too few images to tell")
     findings: tuple[Finding, ...] = ()
     candidates: tuple[Judged, ...] = ()
 
@@ -163,9 +163,9 @@ def _judged(
 def _reason(chosen: Recipe, start: Recipe, judged: Sequence[Judged], confidence: float) -> str:
     found = next(one for one in judged if one.recipe is chosen)
     if chosen is start:
-        return f"'{chosen}': presumed, and no other recipe is better on held-out pictures by {confidence:g} standard errors"
+        return f"'{chosen}': presumed, and no other recipe is better on held-out images by {confidence:g} standard errors"
     return (
-        f"'{chosen}': better than '{start}' on held-out pictures by {found.over_start:.3f} "
+        f"'{chosen}': better than '{start}' on held-out images by {found.over_start:.3f} "
         f"(standard error {found.standard_error:.3f})"
     )
 

@@ -82,9 +82,9 @@ def views_of(
     reference_rows = checked(references, "reference features", query_rows.shape[1])
     if min(len(query_rows), len(reference_rows)) < 2:
         raise DataError(
-            f"a judgement needs two pictures of each view, not {len(query_rows)} and {len(reference_rows)}",
+            f"a judgement needs two images of each view, not {len(query_rows)} and {len(reference_rows)}",
             where="descriptors",
-            fix="ingest more pictures",
+            fix="ingest more images",
         )
     chosen = _sample(len(query_rows), most[0], seed), _sample(len(reference_rows), most[1], seed + 1)
     places = None if positions is None else np.asarray(positions, np.float64)[chosen[1]]

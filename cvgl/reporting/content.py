@@ -1,4 +1,4 @@
-"""What a report says: its tables, pictures and settings, made from the material of one run."""
+"""What a report says: its tables, images and settings, made from the material of one run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cvgl.reporting.material import Material
 from cvgl.reporting.quality_section import judgement_of
 from cvgl.reporting.results import STAGE_NAMES, arrow, headlines, result_tables
 from cvgl.stages.alignment.record import AlignmentRecord, candidate_rows
-from cvgl.types import Stage, Subset
+from cvgl.types import Representation, Subset
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,7 +53,7 @@ class Drawing:
 
 
 def compose(
-    material: Material, pictures: Sequence[Picture], galleries: Galleries, links: Mapping[str, str], notes: Sequence[str]
+    material: Material, images: Sequence[Picture], galleries: Galleries, links: Mapping[str, str], notes: Sequence[str]
 ) -> Document:
     """The document around figures that have been drawn."""
     return Document(
@@ -62,7 +62,7 @@ def compose(
         headlines=headlines(material.summaries),
         results=tuple(result_tables(material.summaries)),
         unlabelled_reason=_why_no_figures(material),
-        figures=tuple(pictures),
+        figures=tuple(images),
         examples=galleries.examples,
         hardest=galleries.hardest,
         counts=_counts(material.images),
@@ -92,12 +92,16 @@ def galleries(material: Material) -> Galleries:
     files = material.files()
     shown, worst = [], []
     for question in questions(material.queries):
-        found = tuple(_examples(material, question, files, examples(question), (Stage.FROZEN, Stage.ADAPTED), truth=False))
+        found = tuple(
+            _examples(
+                material, question, files, examples(question), (Representation.FROZEN, Representation.ADAPTED), truth=False
+            )
+        )
         if found:
             kind = "Drawn by the hash of the query, not by looks." if question.labelled else "Which are right is not known."
             caption = f"The best answers, best first, with their similarity. {kind}"
             shown.append(Gallery(arrow(question.direction), caption, found))
-        missed = tuple(_examples(material, question, files, hardest(question), (Stage.ADAPTED,), truth=True))
+        missed = tuple(_examples(material, question, files, hardest(question), (Representation.ADAPTED,), truth=True))
         if missed:
             worst.append(
                 Gallery(arrow(question.direction), "Adapted descriptors; at most one query a place, worst first.", missed)
@@ -110,7 +114,7 @@ def _examples(
     question: Question,
     files: Mapping[str, Path],
     choices: Sequence[Choice],
-    stages: Sequence[Stage],
+    stages: Sequence[Representation],
     *,
     truth: bool,
 ) -> Iterable[Example]:
@@ -180,7 +184,7 @@ def _why_no_figures(material: Material) -> str:
         return ""
     return (
         f"No query of the dataset '{material.dataset}' has a known place, so right and wrong answers cannot be told apart. "
-        "The adapter itself needs no labels. To measure it, ingest pictures with location_id or positions (a "
+        "The adapter itself needs no labels. To measure it, ingest images with location_id or positions (a "
         "University-1652 folder, a manifest with those columns, or EXIF positions), and evaluate again."
     )
 
@@ -193,7 +197,7 @@ def _settings(material: Material) -> dict[str, dict[str, str]]:
     }
     training, view = material.record.training, material.record.query_view
     sections["Adaptation"] |= {
-        "learned from": f"{training.n_queries:,} {view} and {training.n_references:,} satellite pictures, no labels",
+        "learned from": f"{training.n_queries:,} {view} and {training.n_references:,} satellite images, no labels",
         "dimensions": f"{material.record.d0:,} → {material.record.d:,}",
     }
     return sections

@@ -41,7 +41,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Pictures of queries and their answers, in one direction."""
+    """Images of queries and their answers, in one direction."""
 
     title: str
     caption: str
@@ -59,7 +59,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The pictures that ingestion refused: all by reason, and the first of them one by one."""
+    """The images that ingestion refused: all by reason, and the first of them one by one."""
 
     total: int
     reasons: tuple[tuple[str, int], ...]
@@ -92,7 +92,7 @@ class Judgement:
         scores: of frozen and adapted descriptors.
         candidates: the recipes that were compared, and what each came to; no rows where none were.
         choice: why the recipe was chosen; empty where it was given.
-        warnings: what was found about the pictures.
+        warnings: what was found about the images.
     """
 
     verdict: str
@@ -162,7 +162,7 @@ def _addresses(links: Mapping[str, str]) -> list[tuple[str, str, bool]]:
 
 
 def _thumbnails(galleries: Sequence[Gallery]) -> tuple[dict[str, str], dict[str, str]]:
-    """File -> data URI of every picture that can still be read, and file -> why of the others; each is decoded once."""
+    """File -> data URI of every image that can still be read, and file -> why of the others; each is decoded once."""
     tiles: list[Tile] = []
     for gallery in galleries:
         for example in gallery.examples:

@@ -11,9 +11,13 @@ import pyarrow.compute as pc
 
 from cvgl.reporting.figures import Similarities
 from cvgl.reporting.results import STAGE_NAMES
-from cvgl.types import Stage
+from cvgl.types import Representation
 
-_COSINES = (Stage.FROZEN, Stage.STANDARDISED, Stage.ADAPTED)  # stages whose scores are similarities of two descriptors
+_COSINES = (
+    Representation.FROZEN,
+    Representation.STANDARDISED,
+    Representation.ADAPTED,
+)  # stages whose scores are similarities of two descriptors
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Question:
 
     direction: str
     protocol: str
-    stages: dict[Stage, pa.Table]
+    stages: dict[Representation, pa.Table]
 
     @property
     def labelled(self) -> bool:
@@ -53,7 +57,7 @@ def questions(queries: pa.Table) -> list[Question]:
     return [Question(direction, protocol, dict(_stages(queries, direction, protocol))) for direction, protocol in first.items()]
 
 
-def _stages(queries: pa.Table, direction: str, protocol: str) -> Iterator[tuple[Stage, pa.Table]]:
+def _stages(queries: pa.Table, direction: str, protocol: str) -> Iterator[tuple[Representation, pa.Table]]:
     asked = pc.and_(pc.equal(queries["direction"], direction), pc.equal(queries["protocol"], protocol))
     rows = queries.filter(asked)
     for stage in STAGE_NAMES:
@@ -87,7 +91,7 @@ def examples(question: Question, count: int = 6) -> list[Choice]:
 
     Image ids are hashes, so their order is a fair draw: the examples are not picked for their looks.
     """
-    before, after = question.stages.get(Stage.FROZEN), question.stages.get(Stage.ADAPTED)
+    before, after = question.stages.get(Representation.FROZEN), question.stages.get(Representation.ADAPTED)
     if before is None or after is None or not question.labelled:
         table = after or before or next(iter(question.stages.values()))
         return [Choice(image_id, "") for image_id in table["image_id"].to_pylist()[:count]]
@@ -116,7 +120,7 @@ def examples(question: Question, count: int = 6) -> list[Choice]:
 
 def hardest(question: Question, count: int = 8) -> list[Choice]:
     """Queries whose right answer comes last, at the best stage there is; one a place. Empty when all are right."""
-    table = question.stages.get(Stage.ADAPTED) or next(iter(question.stages.values()))
+    table = question.stages.get(Representation.ADAPTED) or next(iter(question.stages.values()))
     missed = table.filter(pc.greater(table["rank"], 1))
     ordered = missed.sort_by([("rank", "descending"), ("average_precision", "ascending"), ("image_id", "ascending")])
     columns = [ordered[name].to_pylist() for name in ("image_id", "location_id", "rank", "distance_m")]

@@ -130,7 +130,7 @@ def tsne(panels: Sequence[Cloud], pairs: Sequence[tuple[int, int]] = (), theme: 
     """Both views in two dimensions, one panel a stage (Li et al. 2024, Fig. 12).
 
     Args:
-        panels: the same pictures at several stages.
+        panels: the same images at several stages.
         pairs: (query row, reference row) of the same place, joined by a line.
 
     Raises:
@@ -150,7 +150,7 @@ def project(panel: Cloud, seed: int = 0) -> NDArray[np.float32]:
     threads: Any = require("threadpoolctl", extra="pipeline", purpose="draw t-SNE figures")  # comes with scikit-learn
     values = np.concatenate([panel.query, panel.reference]).astype(np.float32)
     if len(values) < 3:
-        raise DataError(f"t-SNE needs three points and got {len(values)}", where=panel.title, fix="give more pictures")
+        raise DataError(f"t-SNE needs three points and got {len(values)}", where=panel.title, fix="give more images")
     if not np.isfinite(values).all():
         raise DataError("the descriptors hold NaN or infinite values", where=panel.title, fix="extract the features again")
     perplexity = min(30.0, (len(values) - 1) / 3)

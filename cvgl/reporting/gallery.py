@@ -20,19 +20,19 @@ _JPEG_QUALITY = 82
 _COLUMN, _ROW, _GAP, _TITLE = 1.08, 1.28, 0.3, 0.35  # sides of a tile with its margins, space before a strip, line of titles
 THUMBNAIL_SIZE = 112
 _WORDS = {
-    imaging.NotAPictureError: "no picture's content",
-    imaging.TooLargePictureError: "too large",
-    imaging.TruncatedPictureError: "truncated",
-    imaging.DamagedPictureError: "damaged",
+    imaging.NotAnImageError: "no picture's content",
+    imaging.TooLargeImageError: "too large",
+    imaging.TruncatedImageError: "truncated",
+    imaging.DamagedImageError: "damaged",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One picture with what is said about it.
+    """One image with what is said about it.
 
     Attributes:
-        picture: file of the picture; None when it is not known.
+        image: file of the image; None when it is not known.
         label: name or score, shown below.
         correct: whether the answer is right; None where that is not known or not asked.
     """
@@ -60,7 +60,7 @@ class Example:
     """One query and what the stages answer.
 
     Attributes:
-        query: the picture that is asked for.
+        query: the image that is asked for.
         strips: one a stage.
         remark: what this example shows, e.g. "corrected by the adaptation".
         truth: the right answer, when none of the strips need to show it.
@@ -73,9 +73,9 @@ class Example:
 
 
 def thumbnail(path: Path | None, size: int) -> Image | None:
-    """The centre square of a picture at size x size pixels, RGB; None when the picture cannot be read (any more).
+    """The centre square of an image at size x size pixels, RGB; None when the image cannot be read (any more).
 
-    A report is about numbers first: a picture that has been moved or damaged since must not keep it from being written.
+    A report is about numbers first: an image that has been moved or damaged since must not keep it from being written.
     """
     image = thumbnail_or_reason(path, size)
     return None if isinstance(image, str) else image
@@ -87,20 +87,20 @@ def thumbnail_or_reason(path: Path | None, size: int) -> Image | str:
         return "not known"
     try:
         return imaging.thumbnail(path, size)
-    except imaging.PictureError as error:
+    except imaging.ImageError as error:
         return _WORDS.get(type(error), "damaged")
     except DataError:
         return "gone or unreadable"
 
 
 def thumbnail_uri(path: Path | None, size: int = THUMBNAIL_SIZE) -> str | None:
-    """A thumbnail as a JPEG data URI; None when the picture cannot be read."""
+    """A thumbnail as a JPEG data URI; None when the image cannot be read."""
     image = thumbnail(path, size)
     return None if image is None else uri_of(image)
 
 
 def uri_of(image: Image) -> str:
-    """A picture as a JPEG data URI."""
+    """An image as a JPEG data URI."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     return data_uri(buffer.getvalue(), "image/jpeg")

@@ -1,4 +1,4 @@
-"""A map as a picture: its references, which of them are new, and how many pictures were placed at each."""
+"""A map as an image: its references, which of them are new, and how many images were placed at each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cvgl.localization.placement import Position
 
-_SMALLEST, _LARGEST = 14.0, 220.0  # square points of a dot for one picture, and for the most at one reference
+_SMALLEST, _LARGEST = 14.0, 220.0  # square points of a dot for one image, and for the most at one reference
 
 
 class Coordinates(NamedTuple):
@@ -70,12 +70,12 @@ def _in_degrees(points: NDArray[np.float64]) -> Coordinates | None:
 
 
 def placement_map(where: Coordinates, new: ArrayLike, answers: ArrayLike, theme: Theme = LIGHT) -> Figure:
-    """Every reference as a dot, new ones apart, and a circle where pictures were placed, the larger the more.
+    """Every reference as a dot, new ones apart, and a circle where images were placed, the larger the more.
 
     Args:
         where: of the references.
         new: bool (N,).
-        answers: int (M,), the reference of each picture.
+        answers: int (M,), the reference of each image.
 
     Raises:
         DataError: shapes do not fit.
@@ -94,7 +94,7 @@ def placement_map(where: Coordinates, new: ArrayLike, answers: ArrayLike, theme:
         at = placed > 0
         if at.any():
             sizes = np.clip(_LARGEST * placed[at] / placed.max(), _SMALLEST, None)
-            label = f"pictures placed ({len(rows)}), at most {placed.max()} at one"
+            label = f"images placed ({len(rows)}), at most {placed.max()} at one"
             axis.scatter(
                 where.points[at, 0], where.points[at, 1], s=sizes, facecolors="none", edgecolors=theme.query, label=label
             )

@@ -42,7 +42,7 @@ class Material:
         images: rows of `cvgl.schemas.IMAGES`.
         quarantine: rows of `cvgl.schemas.QUARANTINE`.
         source: the settings that the dataset was ingested with, as far as they are known.
-        places: view -> location_id -> a picture that shows it.
+        places: view -> location_id -> an image that shows it.
         registration: what the gate said of the run; empty before it was asked.
         alignment: how the views were aligned, and what else was tried; none where that was not chosen.
         quality: what is said of the run without labels; none where it was not judged.
@@ -110,7 +110,7 @@ def gather(run: str, lake: Lake) -> Material:
 
 
 def inputs_digest(material: Material, links: Mapping[str, str], version: str) -> str:
-    """Hash over everything that changes a byte of the report, except the pictures themselves (they are named by content)."""
+    """Hash over everything that changes a byte of the report, except the images themselves (they are named by content)."""
     evaluation = material.lake.evaluation(material.run)
     return digest_json(
         {
@@ -139,7 +139,7 @@ def _left_out(lake: Lake, dataset: str, features: str) -> pa.Table:
 
 
 def _places(images: pa.Table, truth: pa.Table, queries: pa.Table) -> dict[str, dict[str, str]]:
-    """For each view, a picture of every place: from the ground truth, and from what the evaluation worked out by position."""
+    """For each view, an image of every place: from the ground truth, and from what the evaluation worked out by position."""
     views = dict(zip(images["image_id"].to_pylist(), images["view"].to_pylist(), strict=True))
     places: dict[str, dict[str, str]] = {str(view): {} for view in View}
     for table in (truth, queries):
@@ -147,7 +147,7 @@ def _places(images: pa.Table, truth: pa.Table, queries: pa.Table) -> dict[str, d
             if location is not None and image in views:
                 places[views[image]].setdefault(location, image)
     for image, view in views.items():
-        places[view].setdefault(image, image)  # a place without a label of its own is called by its satellite picture
+        places[view].setdefault(image, image)  # a place without a label of its own is called by its satellite image
     return places
 
 

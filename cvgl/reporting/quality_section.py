@@ -34,13 +34,13 @@ def judgement_of(material: Material) -> Judgement | None:
 
 
 def _evidence(quality: QualityReport) -> list[str]:
-    """The two figures that the verdict rests on, whatever the verdict; nothing where pictures could not be judged."""
+    """The two figures that the verdict rests on, whatever the verdict; nothing where images could not be judged."""
     found = []
     if quality.relatedness is not None:
         have, need = quality.relatedness.strength, quality.relatedness.threshold
         found.append(f"What the views have in common: strength {have:.1f}, where {need:.1f} is needed.")
     if quality.gain is not None:
-        gain, unit = quality.gain, "" if quality.gain.measure == "halves" else " nats a picture"
+        gain, unit = quality.gain, "" if quality.gain.measure == "halves" else " nats an image"
         figures = f"{gain.adapted:.3f} adapted, {gain.frozen:.3f} frozen, {gain.difference:+.3f} ± {gain.standard_error:.3f}"
         found.append(f"What speaks for the answers, without labels: {figures}{unit}.")
     return found
@@ -49,9 +49,7 @@ def _evidence(quality: QualityReport) -> list[str]:
 def _warnings(quality: QualityReport) -> list[str]:
     found = [f"{finding.reason}." for finding in quality.findings if finding.severity == "flagged"]
     if quality.seen:
-        found.append(
-            "There were no other pictures to judge by than those of the training: it was repeated on one half of them."
-        )
+        found.append("There were no other images to judge by than those of the training: it was repeated on one half of them.")
     return found
 
 
@@ -85,7 +83,7 @@ def _candidates(selection: Selection | None) -> Grid:
     rows = () if selection is None else selection.candidates
     start = "over the recipe that is presumed"
     return Grid(
-        ("recipe", "credit of held-out pictures", start, "standard error", "left out because"),
+        ("recipe", "credit of held-out images", start, "standard error", "left out because"),
         tuple(
             (
                 str(one.recipe),

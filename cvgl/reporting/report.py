@@ -39,7 +39,7 @@ def report(
 ) -> ReportOutcome:
     """Writes the report of a run, or finds that it is there already.
 
-    The page opens with the figures of all stages, and works without a network, from a mail or a phone. Pictures that have
+    The page opens with the figures of all stages, and works without a network, from a mail or a phone. Images that have
     gone since are named; without ground truth the page says why there are no figures.
 
     Args:
@@ -75,17 +75,17 @@ def _page(material: Material, links: Mapping[str, str], folder: Path, progress: 
 
     shown: Galleries = galleries(material)
     drawings, notes = all_drawings(material, shown)
-    pictures = []
+    images = []
     for number, drawing in enumerate(drawings):
         progress(number, len(drawings) + 1, drawing.title)
         light = drawing.draw(LIGHT)
         write_bytes(folder / FIGURES_FOLDER / f"{drawing.name}.png", to_png(light, drawing.dpi))
         if drawing.on_page:
             svg = to_svg(light)
-            pictures.append(Picture(drawing.title, drawing.caption, drawing.alt, svg, recoloured(svg, LIGHT, DARK)))
+            images.append(Picture(drawing.title, drawing.caption, drawing.alt, svg, recoloured(svg, LIGHT, DARK)))
     _remove_stale(folder / FIGURES_FOLDER, drawings)
     progress(len(drawings), len(drawings) + 1, "writing the page")
-    page = render(compose(material, pictures, shown, links, notes)).encode()
+    page = render(compose(material, images, shown, links, notes)).encode()
     progress(len(drawings) + 1, len(drawings) + 1, "written")
     return page
 

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cvgl.summary import MetricSummary
-from cvgl.types import Stage
+from cvgl.types import Representation
 
 STAGE_NAMES = {
-    Stage.FROZEN: "frozen",
-    Stage.STANDARDISED: "view-standardised",
-    Stage.ADAPTED: "adapted",
-    Stage.ADAPTED_CORRECTED: "adapted, hubness corrected",
-    Stage.ADAPTED_RERANKED: "adapted, re-ranked",
-    Stage.ADAPTED_WINDOW: "adapted, in a window",
+    Representation.FROZEN: "frozen",
+    Representation.STANDARDISED: "view-standardised",
+    Representation.ADAPTED: "adapted",
+    Representation.ADAPTED_CORRECTED: "adapted, hubness corrected",
+    Representation.ADAPTED_RERANKED: "adapted, re-ranked",
+    Representation.ADAPTED_WINDOW: "adapted, in a window",
 }
 _ORDER = list(STAGE_NAMES)
 _TIE = 5e-4  # of a rate: less is invisible at the printed precision of 0.1 %
@@ -68,7 +68,9 @@ def headlines(summaries: Sequence[MetricSummary]) -> list[str]:
     for direction in dict.fromkeys(summary.direction for summary in summaries):
         protocol = next(summary.protocol for summary in summaries if summary.direction == direction)
         stages = {s.stage: s.recall.get("1") for s in summaries if (s.direction, s.protocol) == (direction, protocol)}
-        before, baseline, after = (stages.get(stage) for stage in (Stage.FROZEN, Stage.STANDARDISED, Stage.ADAPTED))
+        before, baseline, after = (
+            stages.get(stage) for stage in (Representation.FROZEN, Representation.STANDARDISED, Representation.ADAPTED)
+        )
         if before is None or after is None:
             continue
         verb = "raises" if after - before > _TIE else "lowers" if before - after > _TIE else "leaves"
@@ -95,10 +97,12 @@ def _table(group: list[MetricSummary]) -> ResultTable:
     first = group[0]
     names = list(dict.fromkeys(name for summary in group for name in summary.measures()))
     measures = [summary.measures() for summary in group]
-    frozen = next((values for summary, values in zip(group, measures, strict=True) if summary.stage is Stage.FROZEN), None)
+    frozen = next(
+        (values for summary, values in zip(group, measures, strict=True) if summary.stage is Representation.FROZEN), None
+    )
     rows = []
     for summary, values in zip(group, measures, strict=True):
-        base = None if summary.stage is Stage.FROZEN else frozen
+        base = None if summary.stage is Representation.FROZEN else frozen
         cells = tuple(_cell(name, values, base, [other[name] for other in measures if name in other]) for name in names)
         rows.append((STAGE_NAMES[summary.stage], cells))
     notes = tuple(dict.fromkeys(note for summary in group for note in summary.notes))

@@ -15,7 +15,7 @@ from cvgl.reporting.figures import Cloud, draw_tsne, project, similarity_histogr
 from cvgl.reporting.gallery import retrieval_gallery
 from cvgl.reporting.material import Material
 from cvgl.reporting.results import STAGE_NAMES, arrow
-from cvgl.types import Stage, Subset, View
+from cvgl.types import Representation, Subset, View
 
 if TYPE_CHECKING:
     from cvgl.adaptation import Adaptation
@@ -54,7 +54,7 @@ def curves(material: Material) -> Iterator[Drawing]:
 
 
 def retrieval(galleries: Galleries) -> Iterator[Drawing]:
-    """The examples as one figure a direction (Fig. 9 and 10); the page shows the same pictures as tiles."""
+    """The examples as one figure a direction (Fig. 9 and 10); the page shows the same images as tiles."""
     for gallery in galleries.examples:
         yield Drawing(
             name=f"gallery_{gallery.title.replace(' → ', '_to_')}",
@@ -90,7 +90,7 @@ def clouds(material: Material) -> Iterator[Drawing]:
     joined = (
         f"Lines join the views of one place ({len(references)} places)."
         if pairs
-        else "Which pictures show one place is not known."
+        else "Which images show one place is not known."
     )
     yield Drawing(
         name="tsne",
@@ -106,7 +106,7 @@ def _stages(store: FeatureStore, adaptation: Adaptation, queries: Sequence[str],
     from cvgl.adaptation import standardise
 
     query, reference = store.read(queries), store.read(references)
-    for stage, transform in ((Stage.FROZEN, standardise.frozen(query.shape[1])), (Stage.ADAPTED, adaptation)):
+    for stage, transform in ((Representation.FROZEN, standardise.frozen(query.shape[1])), (Representation.ADAPTED, adaptation)):
         yield Cloud(STAGE_NAMES[stage], transform.transform_query(query), transform.transform_reference(reference))
 
 

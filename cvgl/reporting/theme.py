@@ -27,8 +27,8 @@ class Theme:
     text: str
     muted: str
     grid: str
-    query: str  # drone and street pictures; also matched pairs
-    reference: str  # satellite pictures; also unmatched pairs
+    query: str  # drone and street images; also matched pairs
+    reference: str  # satellite images; also unmatched pairs
     series: tuple[str, ...]
     right: str
     wrong: str
@@ -102,7 +102,7 @@ def _settings(theme: Theme) -> dict[str, Any]:
         "legend.fontsize": 8.5,
         "font.family": "DejaVu Sans",  # comes with matplotlib, so a figure does not depend on the machine's fonts
         "text.usetex": False,
-        "text.parse_math": False,  # names of datasets and pictures are text, whatever dollar signs they hold
+        "text.parse_math": False,  # names of datasets and images are text, whatever dollar signs they hold
         "svg.fonttype": "path",
     }
 

@@ -135,7 +135,7 @@ def checked(side: str, values: ArrayLike, first_row: int = 0) -> Float32Array:
     array = np.asarray(values)
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise DataError(
-            f"descriptors must be numbers of shape (n, d), not {array.dtype} {array.shape}", where=side, fix="one row a picture"
+            f"descriptors must be numbers of shape (n, d), not {array.dtype} {array.shape}", where=side, fix="one row an image"
         )
     array = np.ascontiguousarray(array, np.float32)
     # The squared norm of a row is NaN or infinite when one of its values is: one pass, no mask of the same size.
@@ -145,7 +145,7 @@ def checked(side: str, values: ArrayLike, first_row: int = 0) -> Float32Array:
             f"{len(bad)} of {len(array)} descriptors hold NaN or infinity (or numbers above 1e18), "
             f"the first in row {first_row + int(bad[0])}",
             where=side,
-            fix="extract these pictures again; if an adapter made them, its training diverged",
+            fix="extract these images again; if an adapter made them, its training diverged",
         )
     return array
 

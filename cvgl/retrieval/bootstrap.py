@@ -1,7 +1,7 @@
 """How far figures would move with other test queries: percentile intervals of a paired bootstrap.
 
-Queries are not drawn one by one where they are not independent: pictures of one place are drawn together (Cameron, Gelbach
-and Miller 2008), and pictures taken in a row as blocks of consecutive ones, with the last followed by the first (Politis and
+Queries are not drawn one by one where they are not independent: images of one place are drawn together (Cameron, Gelbach
+and Miller 2008), and images taken in a row as blocks of consecutive ones, with the last followed by the first (Politis and
 Romano 1992). Every configuration is judged on the same draws, so what is common to two of them cancels in their difference.
 """
 
@@ -24,7 +24,7 @@ RESAMPLES = 1000
 SEED = 0
 LEVEL = 0.95
 BLOCK = 25
-"""Consecutive pictures in a block, where there are enough of them: at a frame a second, a flight has left the tile."""
+"""Consecutive images in a block, where there are enough of them: at a frame a second, a flight has left the tile."""
 
 _ROUNDING = 1e-9  # a difference of equal rates is not always 0
 _FEWEST_BLOCKS = 8  # of shorter runs: below this the intervals would be narrow for want of blocks
@@ -78,7 +78,7 @@ def by_blocks(order: NDArray[np.int64]) -> Units:
     n = len(order)
     length = max(1, min(BLOCK, n // _FEWEST_BLOCKS))
     rows = order[(np.arange(n)[:, None] + np.arange(length)) % max(n, 1)]
-    return Units(tuple(rows), -(-n // length), f"blocks of {length} consecutive pictures")
+    return Units(tuple(rows), -(-n // length), f"blocks of {length} consecutive images")
 
 
 def resampled_rates(values: Float64Array, units: Units, resamples: int = RESAMPLES, seed: int = SEED) -> Float64Array:

@@ -73,13 +73,13 @@ def _obstacles(a: Figures, b: Figures) -> Iterator[str]:
     if len(set(directions)) > 1:
         yield f"one is {directions[0]} and the other {directions[1]}"
     if a.n_gallery != b.n_gallery:
-        yield f"the galleries differ: {a.n_gallery:,} and {b.n_gallery:,} pictures were ranked"
+        yield f"the galleries differ: {a.n_gallery:,} and {b.n_gallery:,} images were ranked"
     if a.n_queries != b.n_queries:
         yield f"the queries differ: {a.n_queries:,} and {b.n_queries:,} were counted"
     if isinstance(a, MetricSummary) is not isinstance(b, MetricSummary) or not a.rows_digest or not b.rows_digest:
         yield "nothing shows that both asked the same questions: no digest of the rows that both have"
     elif a.rows_digest != b.rows_digest:
-        yield f"the pictures or their places differ (rows {a.rows_digest} and {b.rows_digest})"
+        yield f"the images or their places differ (rows {a.rows_digest} and {b.rows_digest})"
 
 
 def _under_two_protocols(a: Figures, b: Figures, measure: str) -> Comparability:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Label: TypeAlias = str | int | None
 Labels: TypeAlias = "Sequence[Label] | NDArray[np.generic]"
 
-JUNK = -1  # a gallery label in this field: neither right nor wrong, the picture is left out of every ranking
+JUNK = -1  # a gallery label in this field: neither right nor wrong, the image is left out of every ranking
 _UNKNOWN = -2  # codes of labels: known places count from 0
 
 

@@ -1,7 +1,7 @@
 """Two sides on the very same questions: how many more places one finds, and how sure that is.
 
 A paired bootstrap over queries (`cvgl.retrieval.bootstrap`): both sides answer every query that is drawn, so what makes a query
-hard for both cancels. Places are drawn whole, with all of their queries in all directions; pictures taken in a row in blocks.
+hard for both cancels. Places are drawn whole, with all of their queries in all directions; images taken in a row in blocks.
 """
 
 from __future__ import annotations

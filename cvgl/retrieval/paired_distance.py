@@ -191,7 +191,7 @@ def against_chance(
 
     Args:
         ours: the answers, with `n_right`.
-        galleries: pictures ranked, by question.
+        galleries: images ranked, by question.
         runs: by direction, its queries in the order taken; directions without sequences are missing.
         draw: of the bootstrap.
     """

@@ -1,4 +1,4 @@
-"""Positions of many pictures in one frame, and the distances between them."""
+"""Positions of many images in one frame, and the distances between them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _AS_DEGREES = frozenset({"EPSG:4326", "EPSG:3857", "EPSG:900913"})
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Positions of pictures in one frame.
+    """Positions of images in one frame.
 
     Attributes:
         frame: ``"geographic"``, or the CRS that all planar positions share.

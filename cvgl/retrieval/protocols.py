@@ -39,14 +39,14 @@ class Protocol(BaseModel):
     Attributes:
         name: what reports call it.
         description: one sentence for a person.
-        gallery: ``all``: every gallery picture is ranked; ``with_query``: pictures of places that no query shows are dropped.
+        gallery: ``all``: every gallery image is ranked; ``with_query``: images of places that no query shows are dropped.
         average_precision: ``trapezoid``: mean over right answers of (P_old + P) / 2; ``standard``: mean precision.
-        one_percent: how many answers R@1% looks at, for N gallery pictures (dropped ones included):
+        one_percent: how many answers R@1% looks at, for N gallery images (dropped ones included):
             ``round``: round(0.01 N) + 1; ``floor``: N // 100 + 1; ``below``: N // 100.
         truth: ``location``: the right answers share the query's location_id; where a query has a position and no location_id,
             its place is that of the nearest reference. ``nearest``: always the nearest reference. ``masked``: nobody outside
             the challenge knows; there are answers and no figures.
-        satellite_queries: which satellite pictures are asked for in the direction from the satellite view, and against what.
+        satellite_queries: which satellite images are asked for in the direction from the satellite view, and against what.
             ``query``: those of the query subset against the other view's gallery. ``gallery``: all of the gallery, distractors
             included, against the other view's queries.
         unmatched: ``miss``: a query without a right answer in the gallery counts as a miss and as AP 0.
@@ -81,7 +81,7 @@ class Protocol(BaseModel):
         """How many answers R@1% looks at.
 
         Args:
-            n_gallery: size of the gallery, dropped pictures included, as the reference codes count.
+            n_gallery: size of the gallery, dropped images included, as the reference codes count.
         """
         depths = {"round": round(0.01 * n_gallery) + 1, "floor": n_gallery // 100 + 1, "below": n_gallery // 100}
         return min(depths[self.one_percent], n_gallery)
@@ -92,7 +92,7 @@ class Protocol(BaseModel):
         Args:
             direction: which was asked.
             n_queries: queries counted.
-            n_gallery: pictures ranked.
+            n_gallery: images ranked.
         """
         for full in self.full_sets:
             expected = (full.queries, n_gallery if full.gallery is None else full.gallery)
@@ -128,31 +128,31 @@ def _cross_view(pairs: int) -> tuple[FullSet, ...]:
 _PROTOCOLS = (
     Protocol(
         name="university1652-951",
-        description="University-1652 with all 951 satellite pictures in the gallery: the paper and the benchmark's baseline.",
+        description="University-1652 with all 951 satellite images in the gallery: the paper and the benchmark's baseline.",
         average_precision="trapezoid",
         full_sets=_university(951),
     ),
     Protocol(
         name="university1652-951-standard",
-        description="University-1652, 951 gallery pictures, average precision as the mean of precisions.",
+        description="University-1652, 951 gallery images, average precision as the mean of precisions.",
         full_sets=_university(951),
     ),
     Protocol(
         name="university1652-701",
-        description="University-1652 without the distractors: 701 gallery pictures, trapezoid average precision.",
+        description="University-1652 without the distractors: 701 gallery images, trapezoid average precision.",
         gallery="with_query",
         average_precision="trapezoid",
         full_sets=_university(701),
     ),
     Protocol(
         name="university1652-701-standard",
-        description="University-1652 as in Sample4Geo and its line: 701 gallery pictures, average precision as mean precision.",
+        description="University-1652 as in Sample4Geo and its line: 701 gallery images, average precision as mean precision.",
         gallery="with_query",
         full_sets=_university(701),
     ),
     Protocol(
         name="released",
-        description="As the paper's released code counts: R@1% is CMC[N // 100]; S->D ranks the queries' drone pictures for "
+        description="As the paper's released code counts: R@1% is CMC[N // 100]; S->D ranks the queries' drone images for "
         "all 951 satellite pictures.",
         average_precision="trapezoid",
         one_percent="floor",
@@ -165,7 +165,7 @@ _PROTOCOLS = (
     Protocol(
         name="university160k-local",
         description="University-160k where labels are known, as in the paper's released code: University-1652's drone queries "
-        "against its 951 test satellite pictures and the distractors.",
+        "against its 951 test satellite images and the distractors.",
         average_precision="trapezoid",
         one_percent="floor",
         satellite_queries="gallery",
@@ -197,7 +197,7 @@ _PROTOCOLS = (
     ),
     Protocol(
         name="sues200",
-        description="SUES-200 as its benchmark counts, for drone pictures of one height: all 200 places are searched, those to "
+        description="SUES-200 as its benchmark counts, for drone images of one height: all 200 places are searched, those to "
         "train on included; trapezoid average precision.",
         average_precision="trapezoid",
         full_sets=_drone_and_satellite((4_000, 80), (200, 10_000)),

@@ -1,8 +1,8 @@
-"""Re-ranking by k-reciprocal neighbours (Zhong et al. 2017): two pictures of one place have the same neighbours.
+"""Re-ranking by k-reciprocal neighbours (Zhong et al. 2017): two images of one place have the same neighbours.
 
 Each query is re-ranked on its own, against neighbourhoods of the gallery alone, so no query has a say in another's answer.
-It pays where a place has several pictures in the gallery, such as the drone pictures of a building; where each place has one,
-the neighbours of a picture show other places, and sharing them says nothing.
+It pays where a place has several images in the gallery, such as the drone images of a building; where each place has one,
+the neighbours of an image show other places, and sharing them says nothing.
 """
 
 from __future__ import annotations

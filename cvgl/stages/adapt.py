@@ -1,4 +1,4 @@
-"""Stage `adapt`: frozen features of the training pictures in, an adapter out (Li et al. 2024, Algorithm 1).
+"""Stage `adapt`: frozen features of the training images in, an adapter out (Li et al. 2024, Algorithm 1).
 
 What it may learn from: rows of the images table whose subsets hold `train`, and their features. No label is read here, and
 none can be: the ground truth is a table that this module does not import.
@@ -59,7 +59,7 @@ class _Rows:
         query_view: the view that is adapted to the satellite view.
         queries: image ids, sorted.
         references: image ids, sorted.
-        trajectories: which queries were taken in a row; None where the recipe or the pictures have no use for it.
+        trajectories: which queries were taken in a row; None where the recipe or the images have no use for it.
     """
 
     query_view: View
@@ -208,7 +208,7 @@ def _outcome(folder: Path, record: AdapterRecord, *, skipped: bool) -> AdaptOutc
 
 
 def _training_rows(lake: Lake, dataset: str, embedded: Sequence[str], config: AdaptConfig) -> _Rows:
-    """The training pictures that have features (a picture that could not be decoded has none), by side."""
+    """The training images that have features (an image that could not be decoded has none), by side."""
     available = set(embedded)
     by_view: dict[View, list[dict[str, Any]]] = {}
     for image in tables.read_images(lake, dataset).to_pylist():
@@ -218,9 +218,9 @@ def _training_rows(lake: Lake, dataset: str, embedded: Sequence[str], config: Ad
     view = _query_view(by_view, config.query_view, dataset)
     if not references:
         raise DataError(
-            f"the dataset '{dataset}' has no satellite picture with features to learn from",
+            f"the dataset '{dataset}' has no satellite image with features to learn from",
             where=dataset,
-            fix="ingest satellite pictures in the subset 'train' and extract their features",
+            fix="ingest satellite images in the subset 'train' and extract their features",
         )
     queries, references = (sorted(side, key=itemgetter("image_id")) for side in (by_view[view], references))
     return _Rows(
@@ -245,8 +245,8 @@ def _query_view(by_view: Mapping[View, object], wanted: View | None, dataset: st
     views = [view for view in by_view if wanted in (None, view)]
     if not views:
         raise DataError(
-            f"the dataset '{dataset}' has no {wanted or 'drone or ground'} picture with features to learn from",
+            f"the dataset '{dataset}' has no {wanted or 'drone or ground'} image with features to learn from",
             where=dataset,
-            fix="ingest such pictures in the subset 'train' and extract their features",
+            fix="ingest such images in the subset 'train' and extract their features",
         )
     return views[0]

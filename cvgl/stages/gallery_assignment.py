@@ -1,4 +1,4 @@
-"""Where a dataset's pictures lie on the map that serves, from descriptors that are there already.
+"""Where a dataset's images lie on the map that serves, from descriptors that are there already.
 
 No label is used, and none can be: the ground truth is a table that this module does not import.
 """
@@ -22,19 +22,19 @@ from cvgl.stages.maps import open_map
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MOST_PLACED = 5_000  # pictures: more dots are not seen, and a page should not take minutes over a map of 100,000 references
+MOST_PLACED = 5_000  # images: more dots are not seen, and a page should not take minutes over a map of 100,000 references
 
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """Pictures on the map that serves.
+    """Images on the map that serves.
 
     Attributes:
         serving: the version of the map, its run, and the version in the registry.
         references: of the map.
-        new: whether each of them is among the pictures that were asked about: bool (N,).
-        answers: the row of the reference that each picture of the queries' view looks most like: int64 (M,).
-        left_out: pictures beyond `MOST_PLACED`.
+        new: whether each of them is among the images that were asked about: bool (N,).
+        answers: the row of the reference that each image of the queries' view looks most like: int64 (M,).
+        left_out: images beyond `MOST_PLACED`.
     """
 
     serving: Serving
@@ -45,12 +45,12 @@ class Whereabouts:
 
 
 def whereabouts(lake: Lake, dataset: str, brought: Set[str] | None = None) -> Whereabouts | None:
-    """The map that serves with pictures on it; None where no map serves.
+    """The map that serves with images on it; None where no map serves.
 
     Args:
         lake: where everything is.
         dataset: whose map.
-        brought: ids of the pictures to ask about, new ones for example; None: all, and no reference counts as new.
+        brought: ids of the images to ask about, new ones for example; None: all, and no reference counts as new.
 
     Raises:
         LakeError: the map or the descriptors are damaged.

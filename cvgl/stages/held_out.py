@@ -1,6 +1,6 @@
-"""Pictures that neither of two adapters has learned from, and what both make of them: the ground for a contest without labels.
+"""Images that neither of two adapters has learned from, and what both make of them: the ground for a contest without labels.
 
-Read from the images table, whose rows hold no label of a drone or street picture. Queries that one of the two has learned from
+Read from the images table, whose rows hold no label of a drone or street image. Queries that one of the two has learned from
 are left out. References are the map, which is known to both and to whoever asks, so they are not.
 """
 
@@ -59,7 +59,7 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A contest on held-out pictures.
+    """A contest on held-out images.
 
     Attributes:
         contest: the outcome.
@@ -73,10 +73,10 @@ class Held:
 
 
 def held_out(lake: Lake, dataset: str, challenger: AdapterRecord, champion: AdapterRecord) -> HeldOut:
-    """Finds the pictures on which two adapters of a dataset can be compared without labels.
+    """Finds the images on which two adapters of a dataset can be compared without labels.
 
     Where the tables do not show exactly what an adapter has learned from, everything that it could have learned from counts:
-    every picture that was for training at any time.
+    every image that was for training at any time.
 
     Raises:
         LakeError: something in the lake is missing or damaged.
@@ -100,9 +100,9 @@ def held_out(lake: Lake, dataset: str, challenger: AdapterRecord, champion: Adap
 
 
 def contest(lake: Lake, dataset: str, challenger: AdapterRecord, champion: AdapterRecord) -> Held:
-    """Compares two adapters of a dataset without labels, on pictures that neither has learned from.
+    """Compares two adapters of a dataset without labels, on images that neither has learned from.
 
-    Of pictures on their own the first 1,024 are asked, and of the references the first 4,096 are searched; ids are hashes of
+    Of images on their own the first 1,024 are asked, and of the references the first 4,096 are searched; ids are hashes of
     content, so that is a draw, and always the same.
 
     Raises:
@@ -110,7 +110,7 @@ def contest(lake: Lake, dataset: str, challenger: AdapterRecord, champion: Adapt
         DataError: not comparable, with the reason.
     """
     if challenger.query_view != champion.query_view:
-        views = f"one is for {challenger.query_view} pictures and the other for {champion.query_view} pictures"
+        views = f"one is for {challenger.query_view} images and the other for {champion.query_view} images"
         raise DataError(f"not comparable because {views}", where=dataset, fix="compare adapters of one view")
     found = held_out(lake, dataset, challenger, champion)
     along = trajectories_of(found.queries, found.references) if found.queries and found.references else None
@@ -118,10 +118,10 @@ def contest(lake: Lake, dataset: str, challenger: AdapterRecord, champion: Adapt
         along, found = None, HeldOut(found.queries[:MOST_QUERIES], found.references[:MOST_REFERENCES])
     if min(len(found.queries), len(found.references)) < FEWEST:
         raise DataError(
-            f"not comparable because {len(found.queries)} pictures are described that neither has learned from, over "
+            f"not comparable because {len(found.queries)} images are described that neither has learned from, over "
             f"{len(found.references)} references, and at least {FEWEST} of each are needed",
             where=dataset,
-            fix="keep some pictures from training (the subset 'query'), or let more arrive",
+            fix="keep some images from training (the subset 'query'), or let more arrive",
         )
     queries, references = ([row["image_id"] for row in side] for side in (found.queries, found.references))
     ours, theirs = (_mapped(lake, dataset, one, queries, references) for one in (challenger, champion))
@@ -130,15 +130,15 @@ def contest(lake: Lake, dataset: str, challenger: AdapterRecord, champion: Adapt
 
 
 def _learned(lake: Lake, dataset: str, record: AdapterRecord) -> set[str]:
-    """Ids of the pictures that an adapter has learned from, or may have."""
+    """Ids of the images that an adapter has learned from, or may have."""
     known = learned_by(lake, dataset, record)
     if known is not None:
-        return {one for pictures in known.views.values() for one in pictures.ids}
+        return {one for images in known.views.values() for one in images.ids}
     return {
         one
         for through in image_batches(lake, dataset)
-        for pictures in by_view(read_images(lake, dataset, through).to_pylist()).values()
-        for one in pictures.ids
+        for images in by_view(read_images(lake, dataset, through).to_pylist()).values()
+        for one in images.ids
     }
 
 

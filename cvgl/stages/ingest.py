@@ -1,4 +1,4 @@
-"""Stage 1: from a source of pictures to the lake's tables of images, ground truth and quarantine.
+"""Stage 1: from a source of images to the lake's tables of images, ground truth and quarantine.
 
 Doing it twice adds nothing; killing it at any moment and doing it again ends in the same bytes.
 """
@@ -45,13 +45,13 @@ class IngestOutcome:
     Attributes:
         ref: the images of the dataset.
         skipped: nothing was written, everything was already there.
-        new: pictures that the dataset did not hold.
-        updated: pictures of which something else is said than before.
-        known: pictures of the source that the dataset already held just so.
+        new: images that the dataset did not hold.
+        updated: images of which something else is said than before.
+        known: images of the source that the dataset already held just so.
         quarantined: what this source has in quarantine now.
-        total: pictures that the dataset holds now.
+        total: images that the dataset holds now.
         notes: what a person should know about how the source was understood.
-        summaries: a line a view: how many pictures of the source have a position, from what, in which CRS.
+        summaries: a line a view: how many images of the source have a position, from what, in which CRS.
         passed_over: what of the source was not looked at, by kind.
         warnings: in what the source differs from the published data set in whose layout it is, what looks wrong with it, and
             that the map which serves holds older positions.
@@ -87,7 +87,7 @@ def ingest(
 
     Raises:
         DataError: the source is missing, laid out in no known way, or holds nothing that can be used.
-        ExchangedViews: tiles of a map are to be placed on pictures without positions; nothing was taken in.
+        ExchangedViews: tiles of a map are to be placed on images without positions; nothing was taken in.
         LakeError: the lake is damaged.
     """
     listing = list_source(config)
@@ -107,29 +107,29 @@ def ingest(
             doubt.raise_if_certain(listing.source)
         truth = newest_truth(lake, config.dataset)
         elsewhere = _from_elsewhere(current, truth, {str(entry.path) for entry in listing.entries})
-        pictures, refused = unite(listing.entries, scans, elsewhere)
+        images, refused = unite(listing.entries, scans, elsewhere)
         refusals = {refusal.uri: refusal for refusal in (*refused, *listing.refusals)}
         wrote = _write_quarantine(lake, config.dataset, listing, refusals)
-        _check_usable(listing, pictures, current, refusals, lake.quarantine(config.dataset))
-        rows = _changed_images(pictures.values(), current)
+        _check_usable(listing, images, current, refusals, lake.quarantine(config.dataset))
+        rows = _changed_images(images.values(), current)
         source, layout = str(listing.source), listing.layout
-        wrote |= add_truth(lake, config.dataset, truth_rows(pictures.values(), truth), layout, source)
+        wrote |= add_truth(lake, config.dataset, truth_rows(images.values(), truth), layout, source)
         # Images come last: what they name has its ground truth already, whenever the process dies.
         wrote |= add_batch(lake.images(config.dataset), rows, schemas.IMAGES, layout, source) is not None
     listing.notes += order_notes(list({**current, **{row["image_id"]: row for row in rows}}.values()))
-    remarks = _remarks(pictures.values())
+    remarks = _remarks(images.values())
     new = sum(row["image_id"] not in current for row in rows)
     outcome = IngestOutcome(
         ref=images_ref(lake, config.dataset),
         skipped=not wrote,
         new=new,
         updated=len(rows) - new,
-        known=len(pictures) - len(rows),
+        known=len(images) - len(rows),
         quarantined=len(refusals),
         total=len(_current_images(lake, config.dataset)),
         notes=tuple(dict.fromkeys([*listing.notes, *remarks.notes])),
         warnings=(*_warnings(listing, config, doubt), *remarks.warnings, *_of_the_map(lake, config.dataset)),
-        summaries=summarise(pictures.values(), folder_of(listing)),
+        summaries=summarise(images.values(), folder_of(listing)),
         passed_over=passed_over(listing, scans),
     )
     _tell(outcome, config.dataset)
@@ -156,24 +156,24 @@ def _current_images(lake: Lake, dataset: str) -> dict[str, Mapping[str, Any]]:
 
 
 def _blank_note(scans: Mapping[Path, Scan]) -> list[str]:
-    """Pictures of one colour are sound, and may be a map's water, but no place can be told by them."""
+    """Images of one colour are sound, and may be a map's water, but no place can be told by them."""
     blank = [path for path, scan in scans.items() if scan.blank]
-    return [f"{len(blank)} pictures show one colour only, such as {blank[0]}"] if blank else []
+    return [f"{len(blank)} images show one colour only, such as {blank[0]}"] if blank else []
 
 
 def _from_elsewhere(
     current: Mapping[str, Mapping[str, Any]], truth: Mapping[str, Mapping[str, Any]], own: set[str]
 ) -> dict[str, Picture]:
-    """Pictures that the dataset has under names outside of this source, where the file is still there."""
+    """Images that the dataset has under names outside of this source, where the file is still there."""
     others = (row for row in current.values() if row["uri"] not in own and Path(row["uri"]).is_file())
-    return {row["image_id"]: _picture(row, truth.get(row["image_id"], {})) for row in others}
+    return {row["image_id"]: _image(row, truth.get(row["image_id"], {})) for row in others}
 
 
 def _is_on_a_map(row: Mapping[str, Any]) -> bool:
     return row["view"] == View.SATELLITE and (row["latitude"] is not None or row["x"] is not None)
 
 
-def _picture(row: Mapping[str, Any], truth: Mapping[str, Any]) -> Picture:
+def _image(row: Mapping[str, Any], truth: Mapping[str, Any]) -> Picture:
     view = View(row["view"])
     stated = row if view.is_reference else truth
     position = Position(*(stated.get(name) for name in ("latitude", "longitude", "x", "y", "crs")))
@@ -191,23 +191,23 @@ def _picture(row: Mapping[str, Any], truth: Mapping[str, Any]) -> Picture:
     )
 
 
-def _changed_images(pictures: Iterable[Picture], current: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _changed_images(images: Iterable[Picture], current: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     rows: list[Mapping[str, Any]] = []
-    for picture in sorted(pictures, key=lambda picture: picture.image_id):
+    for image in sorted(images, key=lambda image: image.image_id):
         # Where a query was taken is what has to be found: it is ground truth and not in this table.
-        position = picture.position if picture.view.is_reference else None
+        position = image.position if image.view.is_reference else None
         row = {
-            "image_id": picture.image_id,
-            "uri": picture.uri,
-            "view": str(picture.view),
-            "subsets": [str(subset) for subset in picture.subsets],
-            "width": picture.width,
-            "height": picture.height,
+            "image_id": image.image_id,
+            "uri": image.uri,
+            "view": str(image.view),
+            "subsets": [str(subset) for subset in image.subsets],
+            "width": image.width,
+            "height": image.height,
             **asdict(position or Position()),
-            "captured_at": picture.captured_at,
-            "sequence": picture.sequence,
+            "captured_at": image.captured_at,
+            "sequence": image.sequence,
         }
-        known = current.get(picture.image_id)
+        known = current.get(image.image_id)
         if known is None or says_else(row, known):
             rows.append(row)
     return rows
@@ -227,32 +227,32 @@ def _write_quarantine(lake: Lake, dataset: str, listing: Listing, refusals: Mapp
 
 def _check_usable(
     listing: Listing,
-    pictures: Mapping[str, Picture],
+    images: Mapping[str, Picture],
     current: Mapping[str, Mapping[str, Any]],
     refusals: Mapping[str, Refusal],
     quarantine: Path,
 ) -> None:
-    if not pictures and not refusals:
-        raise DataError("the source holds no pictures", where=listing.source, fix="put pictures into it (docs/ingestion.md)")
-    if not pictures:
+    if not images and not refusals:
+        raise DataError("the source holds no images", where=listing.source, fix="put images into it (docs/ingestion.md)")
+    if not images:
         raise DataError(
             f"none of the {len(refusals)} names in the source can be used: {_most_frequent(refusals.values())}",
             where=listing.source,
             fix=f"mend these; each is listed with its reason in {quarantine}",
         )
-    views = {picture.view for picture in pictures.values()} | {View(row["view"]) for row in current.values()}
+    views = {image.view for image in images.values()} | {View(row["view"]) for row in current.values()}
     if View.SATELLITE in views:
         return
     lost = [refusal for refusal in refusals.values() if refusal.view is View.SATELLITE]
     if lost:
         raise DataError(
-            f"none of the {len(lost)} satellite pictures can be used: {_most_frequent(lost)}",
+            f"none of the {len(lost)} satellite images can be used: {_most_frequent(lost)}",
             where=listing.source,
             fix=f"mend these; each is listed with its reason in {quarantine}",
         )
     also = f"; {len(refusals)} names were refused: {_most_frequent(refusals.values())}" if refusals else ""
     raise DataError(
-        f"the source holds no satellite pictures, only {', '.join(sorted(views))}{also}",
+        f"the source holds no satellite images, only {', '.join(sorted(views))}{also}",
         where=listing.source,
         fix="add the overhead imagery that the others are matched to"
         + (f", or mend what was refused; each is listed with its reason in {quarantine}" if refusals else ""),
@@ -269,16 +269,16 @@ def _most_frequent(refusals: Iterable[Refusal]) -> str:
     return ", ".join(sentences) + (f" and {len(often) - _MOST_REASONS} other reasons" if len(often) > _MOST_REASONS else "")
 
 
-def _remarks(pictures: Iterable[Picture]) -> FrameRemarks:
-    pictures = list(pictures)
-    references, queries = ([each.position for each in pictures if each.view.is_reference is side] for side in (True, False))
+def _remarks(images: Iterable[Picture]) -> FrameRemarks:
+    images = list(images)
+    references, queries = ([each.position for each in images if each.view.is_reference is side] for side in (True, False))
     return frame_remarks(references, queries)
 
 
 def _warnings(listing: Listing, config: IngestConfig, doubt: Suspicion | None) -> tuple[str, ...]:
     """What looks wrong with the source, and where figures from it would be no published ones.
 
-    The latter is not said where pictures of one height were asked for.
+    The latter is not said where images of one height were asked for.
     """
     difference = deviation(listing) if config.height is None else None
     warnings = (difference, None if doubt is None else doubt.reason, *listing.warnings)
@@ -294,7 +294,7 @@ def _of_the_map(lake: Lake, dataset: str) -> tuple[str, ...]:
     brought = (
         f"cvgl run --dataset {dataset} brings them in and measures anew, {old.command} brings them in alone" if old else ""
     )
-    return () if old is None else (f"{old}; pictures are placed by the old ones until then: {brought}",)
+    return () if old is None else (f"{old}; images are placed by the old ones until then: {brought}",)
 
 
 def _tell(outcome: IngestOutcome, dataset: str) -> None:

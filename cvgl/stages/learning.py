@@ -50,7 +50,7 @@ def adapt(
         The adaptation, with `transform_query`, `transform_reference`, `save`, `history` and `choice`.
 
     Raises:
-        GateRefusal: recipe "auto", and the views have nothing to do with one another, or cannot be judged (too few pictures).
+        GateRefusal: recipe "auto", and the views have nothing to do with one another, or cannot be judged (too few images).
             A recipe that is named is learned all the same.
         ConfigError: no such recipe, settings that do not fit it, the rows or this machine.
         DataError: features that are no finite matrices of one dimension, that are empty, or too few for the recipe.
@@ -77,7 +77,7 @@ def adapt(
         raise GateRefusal(
             selection.refusal,
             where="adapt(recipe='auto')",
-            fix="give pictures of one area in both views, enough of each, or name a recipe if you know better",
+            fix="give images of one area in both views, enough of each, or name a recipe if you know better",
         )
     learned = learn(
         query_features,

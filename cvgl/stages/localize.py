@@ -1,6 +1,6 @@
-"""Stage `localize`: pictures in, places out (the inference of Li et al. 2024, Section III-C).
+"""Stage `localize`: images in, places out (the inference of Li et al. 2024, Section III-C).
 
-Each picture on its own (`localize`), several of one place (`localize_together`), or a flight (`localize_sequence`).
+Each image on its own (`localize`), several of one place (`localize_together`), or a flight (`localize_sequence`).
 
 The map - references, features, adapter - is only read. No label is used, and none can be: the ground truth is a table that
 this module does not import.
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 AnyPlacement = TypeVar("AnyPlacement", bound=Placement)
 
-_AT_ONCE = 32  # pictures that go through the model together
+_AT_ONCE = 32  # images that go through the model together
 _LEAST_LENGTH = 1e-6  # of a descriptor, and of what tells similarities apart
-_BLANK = "the picture shows nothing: every pixel has the same colour"
-_NO_DESCRIPTOR = "the picture has no descriptor that could be compared: nothing of it is left in the adapter's space"
-_NO_CHOICE = "every reference looks equally like the picture, so that none of them tells where it was taken"
+_BLANK = "the image shows nothing: every pixel has the same colour"
+_NO_DESCRIPTOR = "the image has no descriptor that could be compared: nothing of it is left in the adapter's space"
+_NO_CHOICE = "every reference looks equally like the image, so that none of them tells where it was taken"
 
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """Pictures to place.
+    """Images to place.
 
     Attributes:
         paths: in order; one that was given twice is there twice.
@@ -58,7 +58,7 @@ class _Files:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """Pictures that have been described, and the map to find them on.
+    """Images that have been described, and the map to find them on.
 
     Attributes:
         files: all that were given, in order.
@@ -80,7 +80,7 @@ class _Asked:
         return [str(path) for number, path in enumerate(self.files) if number not in self.problems]
 
     def refused(self, number: int) -> Placement:
-        """What is said of a picture that cannot be used."""
+        """What is said of an image that cannot be used."""
         return Placement(picture=str(self.files[number]), adapter=self.adapter, problem=self.problems[number])
 
     def judged(self, placement: AnyPlacement, descriptor: Float32Array) -> AnyPlacement:
@@ -90,7 +90,7 @@ class _Asked:
 
 
 def localize(
-    pictures: Sequence[Path],
+    images: Sequence[Path],
     dataset: str,
     lake: Lake,
     run: str | None = None,
@@ -100,35 +100,35 @@ def localize(
     *,
     corrected: bool = False,
 ) -> list[Placement]:
-    """Tells where pictures were taken, by the references of a dataset: each by itself.
+    """Tells where images were taken, by the references of a dataset: each by itself.
 
     Args:
-        pictures: files; a folder stands for the files in it and below.
-        dataset: whose satellite pictures are searched: those of the gallery, or all when none has that role.
+        images: files; a folder stands for the files in it and below.
+        dataset: whose satellite images are searched: those of the gallery, or all when none has that role.
         lake: where everything is; nothing in it is changed.
         run: whose adapter; default: the champion's, or the frozen descriptors when there is no champion.
-        top_k: answers a picture.
+        top_k: answers an image.
         device: where the frozen model runs.
-        progress: told how many pictures are done.
+        progress: told how many images are done.
         corrected: correct hubness, by what was stored with the adapter.
 
     Returns:
-        One placement a picture, in order; a picture that cannot be read has its `problem` instead of a place.
+        One placement an image, in order; an image that cannot be read has its `problem` instead of a place.
 
     Raises:
-        ConfigError: no pictures, nothing says which frozen model to use, or the adapter cannot correct hubness.
+        ConfigError: no images, nothing says which frozen model to use, or the adapter cannot correct hubness.
         LakeError: dataset, features, or adapter are missing or damaged.
         ModelError: the frozen model cannot be built again as it was.
         DataError: the dataset has no reference to search.
     """
-    asked = _ask(_files(pictures), dataset, lake, run, device, progress, corrected=corrected)
+    asked = _ask(_files(images), dataset, lake, run, device, progress, corrected=corrected)
     placements = locate(asked.usable(), asked.descriptors, asked.index, top_k, adapter=asked.adapter)
     placed = iter(map(asked.judged, placements, asked.descriptors))
     return [asked.refused(number) if number in asked.problems else next(placed) for number in range(len(asked.files))]
 
 
 def localize_together(
-    pictures: Sequence[Path],
+    images: Sequence[Path],
     dataset: str,
     lake: Lake,
     run: str | None = None,
@@ -138,12 +138,12 @@ def localize_together(
     *,
     corrected: bool = False,
 ) -> list[Placement]:
-    """Tells where one place is that all of the pictures show; arguments and errors as for `localize`.
+    """Tells where one place is that all of the images show; arguments and errors as for `localize`.
 
     Returns:
-        A `JointPlacement` for the pictures that can be read (none when no picture can), then the others with their problems.
+        A `JointPlacement` for the images that can be read (none when no image can), then the others with their problems.
     """
-    asked = _ask(_files(dict.fromkeys(pictures)), dataset, lake, run, device, progress, corrected=corrected)
+    asked = _ask(_files(dict.fromkeys(images)), dataset, lake, run, device, progress, corrected=corrected)
     refused = [asked.refused(number) for number in sorted(asked.problems)]
     if not asked.usable():
         return refused
@@ -153,7 +153,7 @@ def localize_together(
 
 
 def localize_sequence(
-    pictures: Sequence[Path],
+    images: Sequence[Path],
     dataset: str,
     lake: Lake,
     run: str | None = None,
@@ -165,17 +165,17 @@ def localize_sequence(
 ) -> list[FramePlacement]:
     """Tells the course of a flight; arguments and errors as for `localize`, unless said here.
 
-    Hubness is corrected by the flight's own pictures, so any adapter will do, and none.
+    Hubness is corrected by the flight's own images, so any adapter will do, and none.
 
     Args:
-        pictures: in the order taken; the files of a folder by name, with numbers as numbers.
+        images: in the order taken; the files of a folder by name, with numbers as numbers.
         dataset, lake, run, top_k, device, progress: as for `localize`.
-        window: each picture is placed by so many, those before it and its own; None: by the whole flight.
+        window: each image is placed by so many, those before it and its own; None: by the whole flight.
 
     Returns:
-        One placement a picture, in order. A picture that cannot be read has its `problem`, and is a gap for the others.
+        One placement an image, in order. An image that cannot be read has its `problem`, and is a gap for the others.
     """
-    asked = _ask(_files(pictures), dataset, lake, run, device, progress)
+    asked = _ask(_files(images), dataset, lake, run, device, progress)
     readable = [number not in asked.problems for number in range(len(asked.files))]
     descriptors = np.zeros((len(asked.files), asked.index.descriptors.shape[1]), np.float32)
     descriptors[readable] = asked.descriptors
@@ -199,7 +199,7 @@ def _ask(
     *,
     corrected: bool = False,
 ) -> _Asked:
-    """Describes the pictures and reads the map."""
+    """Describes the images and reads the map."""
     found = open_map(lake, dataset, run, corrected=corrected)
     config = found.model.extract
     config = config.model_copy(update={"backbone": loadable(config.backbone, lake)})
@@ -216,13 +216,13 @@ def _ask(
     return _Asked(files.paths, problems, transformed[usable], found.index, found.adapter, warning)
 
 
-def _files(pictures: Iterable[Path]) -> _Files:
+def _files(images: Iterable[Path]) -> _Files:
     """The files given, and those of folders by name, with numbers as numbers. A file that is given is always tried.
 
     Raises:
         ConfigError: there is none.
     """
-    given = list(pictures)
+    given = list(images)
     named = {path for path in given if not path.is_dir()}
     paths: list[Path] = []
     refused: dict[Path, str] = {}
@@ -238,7 +238,7 @@ def _files(pictures: Iterable[Path]) -> _Files:
         refused |= {one: inside.refused[one] for one in fresh if one in inside.refused}
     if not paths:
         raise ConfigError(
-            "there are no pictures to place", where=", ".join(map(str, given)), fix="give pictures or a folder of pictures"
+            "there are no images to place", where=", ".join(map(str, given)), fix="give images or a folder of images"
         )
     return _Files(paths, refused)
 
@@ -295,7 +295,7 @@ def _describe(
         usable = np.asarray(np.isfinite(described).all(axis=1))
         rows.append(described[usable])
         problems |= {
-            number: "the model gives no finite descriptor for this picture"
+            number: "the model gives no finite descriptor for this image"
             for number, is_usable in zip(numbers, usable.tolist(), strict=True)
             if not is_usable
         }
@@ -304,7 +304,7 @@ def _describe(
 
 
 def _prepared(path: Path, refused: Mapping[Path, str], embedder: Embedder, config: ExtractConfig, view: View) -> Float32Array:
-    """The model's inputs of a picture.
+    """The model's inputs of an image.
 
     Raises:
         DataError: it cannot be used.
@@ -320,4 +320,4 @@ def _prepared(path: Path, refused: Mapping[Path, str], embedder: Embedder, confi
                 raise DataError(_BLANK, where=path, fix="look at it")
             return prepare(image, embedder, view, config.alignment)
     except MemoryError as error:
-        raise DataError("memory ran out while the picture was prepared", where=path, fix="make it smaller") from error
+        raise DataError("memory ran out while the image was prepared", where=path, fix="make it smaller") from error

@@ -1,4 +1,4 @@
-"""Whether the map that serves holds the positions that the table of pictures holds today.
+"""Whether the map that serves holds the positions that the table of images holds today.
 
 A map is a copy: once a wrong position is mended and ingested, the map goes on answering the old one until it is built again.
 No label is used, and none can be: the ground truth is a table that this module does not import.
@@ -73,7 +73,7 @@ class OldPositions:
 
 
 def old_positions(lake: Lake, dataset: str, version: str) -> OldPositions | None:
-    """Compares a version of a map with the table of pictures.
+    """Compares a version of a map with the table of images.
 
     Args:
         lake: where both are; nothing in it is changed.
@@ -81,11 +81,11 @@ def old_positions(lake: Lake, dataset: str, version: str) -> OldPositions | None
         version: of the map.
 
     Returns:
-        What differs; None where nothing does, or where there is nothing to compare: no such map, or no pictures (a map that
+        What differs; None where nothing does, or where there is nothing to compare: no such map, or no images (a map that
         was copied without them).
 
     Raises:
-        LakeError: the table of pictures is damaged.
+        LakeError: the table of images is damaged.
     """
     path = lake.map(dataset) / version / REFERENCES_FILE
     if not version or not path.is_file() or not parquet_files(lake.images(dataset)):
@@ -117,7 +117,7 @@ def old_positions_that_serve(lake: Lake, dataset: str) -> OldPositions | None:
     """The same for the map that serves; None where none does.
 
     Raises:
-        LakeError: what serves cannot be told, or the table of pictures is damaged.
+        LakeError: what serves cannot be told, or the table of images is damaged.
     """
     current = read_current(lake.champion(dataset))
     return None if current is None else old_positions(lake, dataset, current.serving.map)

@@ -1,4 +1,4 @@
-"""Maps: what pictures are placed on. Built from the lake when a run is promoted, and read whole when pictures are placed.
+"""Maps: what images are placed on. Built from the lake when a run is promoted, and read whole when images are placed.
 
 No label is used, and none can be: the ground truth is a table that this module does not import.
 """
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FrozenModel:
-    """How pictures become descriptors.
+    """How images become descriptors.
 
     Attributes:
         extract: settings.
-        identity: of the model; no other one may describe a picture that is placed here.
+        identity: of the model; no other one may describe an image that is placed here.
         dimension: d0.
     """
 
@@ -42,12 +42,12 @@ class FrozenModel:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """What pictures are placed on, ready to be searched.
+    """What images are placed on, ready to be searched.
 
     Attributes:
         adapter: the run, or ``"frozen"``.
-        model: what describes pictures.
-        query_view: how pictures are looked at.
+        model: what describes images.
+        query_view: how images are looked at.
         transform: what their descriptors go through.
         index: the references, in the same space.
         features: fingerprint of the frozen model.
@@ -138,13 +138,13 @@ def _made(lake: Lake, dataset: str, run: str | None, *, corrected: bool) -> Map:
 
 
 def _usual_view(lake: Lake, dataset: str) -> View:
-    """The view of the dataset's own queries, where it has one alone; else pictures are taken to come from drones."""
+    """The view of the dataset's own queries, where it has one alone; else images are taken to come from drones."""
     views = {View(view) for view in read_images(lake, dataset).column("view").unique().to_pylist()} - {View.SATELLITE}
     return views.pop() if len(views) == 1 else View.DRONE
 
 
 def _features_of(lake: Lake, dataset: str, run: str | None) -> tuple[str, View | None]:
-    """Fingerprint of the frozen model, and how pictures are looked at where a run says so."""
+    """Fingerprint of the frozen model, and how images are looked at where a run says so."""
     from cvgl.adaptation import read_record
 
     if run is None:
@@ -197,9 +197,9 @@ def _reference_index(lake: Lake, dataset: str, features: str, transform: Descrip
     rows = [row for row in rows if row["image_id"] in embedded]
     if not rows:
         raise DataError(
-            f"the dataset '{dataset}' has no satellite picture with features to search",
+            f"the dataset '{dataset}' has no satellite image with features to search",
             where=store.folder,
-            fix="ingest satellite pictures and extract their features",
+            fix="ingest satellite images and extract their features",
         )
     references = tuple(
         Reference(row["image_id"], row["uri"], Position(**{name: row[name] for name in Position.model_fields})) for row in rows

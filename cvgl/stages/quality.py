@@ -1,7 +1,7 @@
-"""Stage `judge`: an adapter and unlabelled pictures in, a quality report out.
+"""Stage `judge`: an adapter and unlabelled images in, a quality report out.
 
 It reads the images table and features, and no label: the ground truth is a table that this module does not import. What an
-adapter is judged on are the pictures to be asked and ranked, where there are such, and else its training pictures, which it is
+adapter is judged on are the images to be asked and ranked, where there are such, and else its training images, which it is
 learned anew for, on one half of the queries, to be judged on the other.
 """
 
@@ -23,7 +23,7 @@ from cvgl.hashing import digest_json, digest_lines
 from cvgl.ingestion import tables
 from cvgl.lake import Lake, read_versioned, write_versioned
 from cvgl.quality.report import FEWEST, Pictures, QualityReport
-from cvgl.quality.report import judge as judge_pictures
+from cvgl.quality.report import judge as judge_images
 from cvgl.quality.selection import halves
 from cvgl.stages.sequences import positions_m, trajectories_of
 from cvgl.types import ArtifactRef, Progress, Subset, View, silent
@@ -97,8 +97,8 @@ def judge(adapter: ArtifactRef, lake: Lake, progress: Progress = silent) -> Judg
     if path.is_file() and (found := read_quality(lake, adapter.name)).inputs == inputs:
         return JudgeOutcome(ref, skipped=True, record=found)
     progress(0, 1, f"judging by {len(rows.queries)} queries and {len(rows.references)} references")
-    adaptation, pictures = Adaptation.load(adapter.path), rows.pictures(store)
-    report = judge_pictures(*(_held_out(adaptation, pictures) if rows.seen else (adaptation, pictures)))
+    adaptation, images = Adaptation.load(adapter.path), rows.images(store)
+    report = judge_images(*(_held_out(adaptation, images) if rows.seen else (adaptation, images)))
     made = QualityRecord(run=adapter.name, dataset=record.dataset, query_view=record.query_view, inputs=inputs, report=report)
     write_versioned(path, "quality", made.model_dump(mode="json"))
     progress(1, 1, report.verdict)
@@ -123,21 +123,21 @@ def read_quality(lake: Lake, run: str) -> QualityRecord:
         ) from error
 
 
-def _held_out(adaptation: Adaptation, pictures: Pictures) -> tuple[DescriptorTransform, Pictures]:
+def _held_out(adaptation: Adaptation, images: Pictures) -> tuple[DescriptorTransform, Pictures]:
     """The same recipe, learned from one half of the queries, and the other half: nothing is judged by what it has learned."""
     from cvgl.adaptation import adapt
 
-    config, along = adaptation.record.config, pictures.trajectories
-    learned_on, held_out = halves(len(pictures.queries), along, np.random.default_rng(config.seed))
+    config, along = adaptation.record.config, images.trajectories
+    learned_on, held_out = halves(len(images.queries), along, np.random.default_rng(config.seed))
     if min(len(learned_on.rows), len(held_out.rows)) < FEWEST:
-        return adaptation, pictures  # too few to judge by, which the report says
-    learned = adapt(pictures.queries[learned_on.rows], pictures.references, config=config, trajectories=learned_on.trajectories)
-    return learned, replace(pictures, queries=pictures.queries[held_out.rows], trajectories=held_out.trajectories)
+        return adaptation, images  # too few to judge by, which the report says
+    learned = adapt(images.queries[learned_on.rows], images.references, config=config, trajectories=learned_on.trajectories)
+    return learned, replace(images, queries=images.queries[held_out.rows], trajectories=held_out.trajectories)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The pictures of both views, sorted by image_id.
+    """The images of both views, sorted by image_id.
 
     Attributes:
         queries, references: rows of the images table.
@@ -149,13 +149,13 @@ class _Rows:
     seen: bool
 
     def lines(self) -> list[str]:
-        """Everything about the pictures that a figure depends on."""
+        """Everything about the images that a figure depends on."""
         kept = ("image_id", "sequence", "captured_at", "latitude", "longitude", "x", "y", "crs")
         return [
             digest_json([str(image.get(name)) for name in kept]) for side in (self.queries, self.references) for image in side
         ]
 
-    def pictures(self, store: FeatureStore) -> Pictures:
+    def images(self, store: FeatureStore) -> Pictures:
         return Pictures(
             queries=store.read([image["image_id"] for image in self.queries]),
             references=store.read([image["image_id"] for image in self.references]),
@@ -170,7 +170,7 @@ def _positions(references: Sequence[Mapping[str, Any]]) -> NDArray[Any] | None:
 
 
 def _rows(lake: Lake, dataset: str, view: View, embedded: Sequence[str]) -> _Rows:
-    """The pictures that are asked about and those that are ranked; training pictures where one of them is missing."""
+    """The images that are asked about and those that are ranked; training images where one of them is missing."""
     available = set(embedded)
     images = sorted(
         (image for image in tables.read_images(lake, dataset).to_pylist() if image["image_id"] in available),

@@ -1,4 +1,4 @@
-"""Which pictures of a dataset were taken in a row, and where its references lie: from the images table, without labels."""
+"""Which images of a dataset were taken in a row, and where its references lie: from the images table, without labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def trajectories_of(queries: Sequence[Mapping[str, Any]], references: Sequence[M
         references: rows of the images table.
 
     Returns:
-        None where no two pictures share a sequence, or the position of a reference is unknown.
+        None where no two images share a sequence, or the position of a reference is unknown.
     """
     from cvgl.adaptation.sequences import Trajectories
 
@@ -35,7 +35,7 @@ def trajectories_of(queries: Sequence[Mapping[str, Any]], references: Sequence[M
 
 
 def runs_of(images: Sequence[Mapping[str, Any]]) -> tuple[NDArray[np.int64], ...] | None:
-    """Rows of each sequence in the order taken, each row in one run; None where no two pictures share a sequence.
+    """Rows of each sequence in the order taken, each row in one run; None where no two images share a sequence.
 
     Args:
         images: rows of the images table; one without a sequence is a run of its own.
@@ -52,11 +52,11 @@ def runs_of(images: Sequence[Mapping[str, Any]]) -> tuple[NDArray[np.int64], ...
 
 
 def in_order_taken(images: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Rows in the order in which their pictures were taken.
+    """Rows in the order in which their images were taken.
 
-    By time, and by name where times are equal. Pictures without a time stand behind the picture that comes before them by
+    By time, and by name where times are equal. Images without a time stand behind the image that comes before them by
     name; where names and times contradict each other (`names_follow_time`), they stand at the end, in the order of names.
-    Where no picture has a time, names decide.
+    Where no image has a time, names decide.
 
     Args:
         images: rows of the images table, of one sequence.
@@ -72,7 +72,7 @@ def in_order_taken(images: Sequence[Mapping[str, Any]]) -> list[int]:
     if direction == 0 or not timed or not without:
         return timed + without
     first = next(row for row in by_name if times[row] is not None)
-    leaders: list[int] = []  # those that come before every picture with a time stand before the one that is next by name
+    leaders: list[int] = []  # those that come before every image with a time stand before the one that is next by name
     followers: dict[int, list[int]] = {}
     into = leaders
     for row in by_name:
@@ -96,7 +96,7 @@ def names_follow_time(images: Sequence[Mapping[str, Any]]) -> int:
 
 
 def order_notes(images: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What a person should know of sequences in which some pictures have a time and others have none.
+    """What a person should know of sequences in which some images have a time and others have none.
 
     Args:
         images: rows of the images table.
@@ -110,7 +110,7 @@ def order_notes(images: Sequence[Mapping[str, Any]]) -> list[str]:
         missing = sum(image["captured_at"] is None for image in members)
         if 0 < missing < len(members):
             place = "by their names" if names_follow_time(members) else "at its end, for names do not follow time in it"
-            notes.append(f"{missing} of the {len(members)} pictures of sequence '{name}' have no time; they stand {place}")
+            notes.append(f"{missing} of the {len(members)} images of sequence '{name}' have no time; they stand {place}")
     return notes
 
 

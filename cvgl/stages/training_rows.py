@@ -1,4 +1,4 @@
-"""What the champion knows and what has come: two sets of training pictures, by view."""
+"""What the champion knows and what has come: two sets of training images, by view."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Champion:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Training pictures of one view, sorted by id, with the run that each was taken in, if any."""
+    """Training images of one view, sorted by id, with the run that each was taken in, if any."""
 
     ids: tuple[str, ...]
     runs: tuple[str | None, ...]
@@ -44,7 +44,7 @@ class Pictures:
     def without(self, others: Pictures) -> Pictures:
         """Those that are not among others."""
         known = set(others.ids)
-        return _pictures([pair for pair in zip(self.ids, self.runs, strict=True) if pair[0] not in known])
+        return _images([pair for pair in zip(self.ids, self.runs, strict=True) if pair[0] not in known])
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -59,7 +59,7 @@ class Known:
 
     Attributes:
         views: by view.
-        how: which pictures these are, for people: exactly its training rows, or those that were there before the batch.
+        how: which images these are, for people: exactly its training rows, or those that were there before the batch.
     """
 
     views: Mapping[View, Pictures]
@@ -77,12 +77,12 @@ def champion_of(lake: Lake, dataset: str) -> Champion | None:
 
 
 def learned_by(lake: Lake, dataset: str, record: AdapterRecord) -> Known | None:
-    """Exactly the pictures that an adapter has learned from; None where no state of the dataset has the hash of its rows."""
+    """Exactly the images that an adapter has learned from; None where no state of the dataset has the hash of its rows."""
     embedded = set(FeatureStore(lake.features(str(record.features), dataset)).ids())
     for through in reversed(image_batches(lake, dataset)):
         views = by_view(row for row in read_images(lake, dataset, through).to_pylist() if row["image_id"] in embedded)
         if _are_those_of(views, record):
-            return Known(views, f"the {sum(map(len, views.values()))} pictures that {record.run} has learned from")
+            return Known(views, f"the {sum(map(len, views.values()))} images that {record.run} has learned from")
     return None
 
 
@@ -95,13 +95,13 @@ def _are_those_of(views: Mapping[View, Pictures], record: AdapterRecord) -> bool
 
 
 def by_view(rows: Iterable[Mapping[str, Any]]) -> dict[View, Pictures]:
-    """Training pictures of the images table, by view, sorted by id."""
+    """Training images of the images table, by view, sorted by id."""
     found: dict[View, list[tuple[str, str | None]]] = {}
     for row in rows:
         if Subset.TRAIN in row["subsets"]:
             found.setdefault(View(row["view"]), []).append((row["image_id"], row["sequence"]))
-    return {view: _pictures(sorted(pairs, key=lambda pair: pair[0])) for view, pairs in found.items()}
+    return {view: _images(sorted(pairs, key=lambda pair: pair[0])) for view, pairs in found.items()}
 
 
-def _pictures(pairs: list[tuple[str, str | None]]) -> Pictures:
+def _images(pairs: list[tuple[str, str | None]]) -> Pictures:
     return Pictures(tuple(one for one, _ in pairs), tuple(run for _, run in pairs))

@@ -1,4 +1,4 @@
-"""The built-in world: a small town, drawn from a seed, and satellite, drone and street pictures of it.
+"""The built-in world: a small town, drawn from a seed, and satellite, drone and street images of it.
 
     from cvgl.synthetic import WorldConfig, generate, write_manifest
 

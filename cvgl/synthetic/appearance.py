@@ -1,8 +1,8 @@
 """What a camera and the air make of a view: exposure, colour cast, haze, blur, noise.
 
-Drone pictures and satellite tiles differ in two ways. One is systematic and the same for all places (another sensor,
+Drone images and satellite tiles differ in two ways. One is systematic and the same for all places (another sensor,
 another time of day, haze, bluer or yellower colours): it is what adaptation can learn to undo. The other is drawn anew
-for each flight and each picture and cannot be undone.
+for each flight and each image and cannot be undone.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def satellite_light(season: Season, rng: np.random.Generator) -> Light:
 
 
 def satellite_look(gap: float, rng: np.random.Generator) -> Look:
-    """A dark, green, slightly soft picture with strong contrast."""
+    """A dark, green, slightly soft image with strong contrast."""
     light = 1 + float(rng.normal(0, 0.04))
     return Look(
         gain=((1 - 0.13 * gap) * light, (1 - 0.05 * gap) * light, (1 - 0.12 * gap) * light),
@@ -80,9 +80,9 @@ def drone_light(season: Season, gap: float, rng: np.random.Generator) -> Light:
     )
 
 
-def drone_look(gap: float, flight: np.random.Generator, picture: np.random.Generator) -> Look:
-    """A bright, bluish, hazy, less saturated picture; the flight sets most of it, each picture varies."""
-    exposure = 1 + 0.12 * gap + float(flight.normal(0, 0.025)) * gap + float(picture.normal(0, 0.015)) * gap
+def drone_look(gap: float, flight: np.random.Generator, image: np.random.Generator) -> Look:
+    """A bright, bluish, hazy, less saturated image; the flight sets most of it, each image varies."""
+    exposure = 1 + 0.12 * gap + float(flight.normal(0, 0.025)) * gap + float(image.normal(0, 0.015)) * gap
     cast = float(flight.normal(0.08, 0.012)) * gap
     return Look(
         gain=(exposure * (1 - 0.6 * cast), exposure, exposure * (1 + 1.2 * cast)),
@@ -91,13 +91,13 @@ def drone_look(gap: float, flight: np.random.Generator, picture: np.random.Gener
         saturation=max(0.80 - 0.08 * gap + float(flight.normal(0, 0.04)), 0.2),
         haze=max(float(flight.normal(0.0008, 0.0002)), 0.0) * gap,
         vignette=0.10 * gap,
-        blur=0.2 + abs(float(picture.normal(0, 0.15))) * gap,
-        noise=0.010 + 0.012 * gap * float(picture.uniform(0, 1)),
+        blur=0.2 + abs(float(image.normal(0, 0.15))) * gap,
+        noise=0.010 + 0.012 * gap * float(image.uniform(0, 1)),
     )
 
 
 def develop(colour: Float32Array, look: Look, rng: np.random.Generator, distance: Float32Array | None = None) -> Image.Image:
-    """Turns rendered colours into an 8-bit picture.
+    """Turns rendered colours into an 8-bit image.
 
     Args:
         colour: (H, W, 3), about [0, 1].

@@ -1,8 +1,8 @@
-"""Takes pictures of a lit raster: from straight above, from a drone, and all around from the street.
+"""Takes images of a lit raster: from straight above, from a drone, and all around from the street.
 
 Perspective views are rendered by azimuth: in the vertical plane of one azimuth, the height field is a profile over the
 horizontal distance r, and a ray of elevation e hits it at the first r where (height - camera) / r reaches tan e. The
-running maximum of that quotient along r turns the search for the first hit into a table look-up, so one picture costs
+running maximum of that quotient along r turns the search for the first hit into a table look-up, so one image costs
 one pass over (azimuths x distances) and one look-up a ray, whatever the scene.
 """
 
@@ -56,7 +56,7 @@ class Rays:
 
 
 def look_from_above(lit: LitGround, x: float, y: float, side: float, size: int, samples: int = 3) -> Float32Array:
-    """A north-up orthographic picture, (size, size, 3), of the square with middle (x, y)."""
+    """A north-up orthographic image, (size, size, 3), of the square with middle (x, y)."""
     ground = lit.ground
     count = size * samples
     offset = ((np.arange(count) + 0.5) / count - 0.5) * side
@@ -77,7 +77,7 @@ def average(fine: Float32Array, samples: int) -> Float32Array:
 
 
 def look(lit: LitGround, camera: Camera, size: int) -> tuple[Float32Array, Float32Array]:
-    """A perspective picture: colour (size, size, 3) and distance (size, size) in metres."""
+    """A perspective image: colour (size, size, 3) and distance (size, size) in metres."""
     count = size * _SAMPLES
     focal = count / 2 / math.tan(math.radians(camera.field_of_view) / 2)
     offset = (np.arange(count) + 0.5 - count / 2) / focal

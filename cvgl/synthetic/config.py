@@ -20,7 +20,7 @@ class Season(StrEnum):
 
 
 class WorldConfig(Settings):
-    """A small town and the pictures that are taken of it.
+    """A small town and the images that are taken of it.
 
     The defaults make 100 places with 16 drone views each in well under a minute on two cores.
     """
@@ -30,7 +30,7 @@ class WorldConfig(Settings):
     train_share: float = Field(0.5, ge=0, le=1, description="share of the places, the first ones, that adaptation may see")
     distractors: int = Field(50, ge=0, le=20_000, description="satellite tiles of places that nobody flew around")
     views: int = Field(16, ge=1, le=200, description="drone views a place and flight (University-1652: 54)")
-    image_size: int = Field(128, ge=32, le=1024, description="side of a picture in pixels")
+    image_size: int = Field(128, ge=32, le=1024, description="side of an image in pixels")
     tile_metres: float = Field(120.0, ge=40, le=400, description="ground side of a satellite tile")
     spacing_metres: float = Field(110.0, ge=80, le=400, description="mean distance between neighbouring places")
     field_of_view_degrees: float = Field(45.0, ge=20, le=90, description="of the drone's camera")
@@ -50,7 +50,7 @@ class WorldConfig(Settings):
     )
     panoramas: int = Field(0, ge=0, le=16, description="street-level panoramas a place (equirectangular, 4:1)")
     view_gap: float = Field(
-        1.0, ge=0, le=3, description="strength of what sets drone pictures apart from tiles: colour, haze, light, noise"
+        1.0, ge=0, le=3, description="strength of what sets drone images apart from tiles: colour, haze, light, noise"
     )
     latitude: float = Field(47.86, ge=-80, le=80, description="of the town's centre")
     longitude: float = Field(9.43, ge=-180, le=180)

@@ -19,7 +19,7 @@ from cvgl.errors import ConfigError
 from cvgl.lake import write_bytes
 from cvgl.synthetic.act_data import act_data
 from cvgl.synthetic.scene import Picture, Place, World, generate
-from cvgl.synthetic.writer import claim, university_names, write_pictures, write_university1652
+from cvgl.synthetic.writer import claim, university_names, write_images, write_university1652
 from cvgl.types import Progress, Subset, View, silent
 
 if TYPE_CHECKING:
@@ -73,10 +73,10 @@ def write_university160k(config: WorldConfig, folder: Path, progress: Progress =
     world = generate(config)
     masked = _second_half(world)
 
-    def names(picture: Picture) -> Sequence[str]:
-        if picture.place.number in masked:
-            return [f"{GALLERY}/{mask(picture)}.jpg"]
-        return university_names(picture)
+    def names(image: Picture) -> Sequence[str]:
+        if image.place.number in masked:
+            return [f"{GALLERY}/{mask(image)}.jpg"]
+        return university_names(image)
 
     return _write(world, folder, Layout.UNIVERSITY160K, names, progress, workers)
 
@@ -84,30 +84,30 @@ def write_university160k(config: WorldConfig, folder: Path, progress: Progress =
 def write_university160k_official(
     config: WorldConfig, folder: Path, progress: Progress = silent, workers: int | None = None
 ) -> Path:
-    """University-160k as in the challenge: train/ with labels, all test pictures under masked names, and their list."""
+    """University-160k as in the challenge: train/ with labels, all test images under masked names, and their list."""
     world = generate(config)
 
-    def names(picture: Picture) -> Sequence[str]:
-        if picture.place.subset is Subset.TRAIN:
-            return university_names(picture)
-        if picture.view is View.SATELLITE:
-            return [f"{GALLERY}/{mask(picture)}.jpg"]
-        return [f"{QUERIES}/{mask(picture)}.jpeg"] if picture.view is View.DRONE else []
+    def names(image: Picture) -> Sequence[str]:
+        if image.place.subset is Subset.TRAIN:
+            return university_names(image)
+        if image.view is View.SATELLITE:
+            return [f"{GALLERY}/{mask(image)}.jpg"]
+        return [f"{QUERIES}/{mask(image)}.jpeg"] if image.view is View.DRONE else []
 
     _write(world, folder, Layout.UNIVERSITY160K_OFFICIAL, names, progress, workers)
-    queries = sorted(Path(name).name for p in _all_pictures(world) for name in names(p) if name.startswith(QUERIES))
+    queries = sorted(Path(name).name for p in _all_images(world) for name in names(p) if name.startswith(QUERIES))
     write_bytes(folder / NAMES, "".join(f"{name}\n" for name in queries).encode())
     return folder
 
 
 def write_cvusa(config: WorldConfig, folder: Path, progress: Progress = silent, workers: int | None = None) -> Path:
-    """CVUSA: one panorama and one satellite picture a place, both splits, and the positions of both."""
+    """CVUSA: one panorama and one satellite image a place, both splits, and the positions of both."""
     world = _street_world(config, Layout.CVUSA)
 
-    def names(picture: Picture) -> Sequence[str]:
-        number = f"{picture.place.number + 1:07d}.jpg"
+    def names(image: Picture) -> Sequence[str]:
+        number = f"{image.place.number + 1:07d}.jpg"
         folders = {View.SATELLITE: "bingmap/19", View.GROUND: "streetview/panos"}
-        return [f"{folders[picture.view]}/{number}"] if picture.view in folders else []
+        return [f"{folders[image.view]}/{number}"] if image.view in folders else []
 
     _write(world, folder, Layout.CVUSA, names, progress, workers)
     rows: dict[Subset, list[str]] = {Subset.TRAIN: [], Subset.QUERY: []}
@@ -117,7 +117,7 @@ def write_cvusa(config: WorldConfig, folder: Path, progress: Progress = silent, 
         rows[place.subset].append(
             f"bingmap/19/{number}.jpg,streetview/panos/{number}.jpg,streetview/annotations/{number}.png\n"
         )
-        found = {p.view: f"{p.latitude:.8f},{p.longitude:.8f}" for p in world.pictures(place)}
+        found = {p.view: f"{p.latitude:.8f},{p.longitude:.8f}" for p in world.images(place)}
         positions.append(f"{found[View.SATELLITE]},{found[View.GROUND]},0\n")
     write_bytes(folder / "splits/train-19zl.csv", "".join(rows[Subset.TRAIN]).encode())
     write_bytes(folder / "splits/val-19zl.csv", "".join(rows[Subset.QUERY]).encode())
@@ -131,12 +131,12 @@ def write_cvact(config: WorldConfig, folder: Path, progress: Progress = silent, 
     tested = [place.number for place in world.places if place.subset is Subset.QUERY]
     small = {place.number for place in world.places if place.subset is Subset.TRAIN} | set(tested[: (len(tested) + 1) // 2])
 
-    def names(picture: Picture) -> Sequence[str]:
-        number = picture.place.number
+    def names(image: Picture) -> Sequence[str]:
+        number = image.place.number
         endings = {View.GROUND: "streetview/{}_grdView.jpg", View.SATELLITE: "satview_polish/{}_satView_polish.jpg"}
-        if picture.view not in endings:
+        if image.view not in endings:
             return []
-        name = endings[picture.view].format(pano_id(picture.place))
+        name = endings[image.view].format(pano_id(image.place))
         return [
             f"{part}/{name}"
             for part, numbers in (("ANU_data_small", small), ("ANU_data_test", set(tested)))
@@ -149,39 +149,39 @@ def write_cvact(config: WorldConfig, folder: Path, progress: Progress = silent, 
 
 
 def write_sues200(config: WorldConfig, folder: Path, progress: Progress = silent, workers: int | None = None) -> Path:
-    """SUES-200 as released: drone pictures by height, of at most 120 places to train on and 80 to be asked for."""
+    """SUES-200 as released: drone images by height, of at most 120 places to train on and 80 to be asked for."""
     world = generate(config)
-    _check(config.views % len(HEIGHTS) == 0, "views", f"SUES-200 has as many pictures at each of {len(HEIGHTS)} heights")
+    _check(config.views % len(HEIGHTS) == 0, "views", f"SUES-200 has as many images at each of {len(HEIGHTS)} heights")
     names_of = _sues_names(world)
     count = config.views // len(HEIGHTS)
 
-    def names(picture: Picture) -> Sequence[str]:
-        place = names_of.get(picture.place.number)
+    def names(image: Picture) -> Sequence[str]:
+        place = names_of.get(image.place.number)
         if place is None:
             return []
-        if picture.view is View.SATELLITE:
+        if image.view is View.SATELLITE:
             return [f"satellite-view/{place}/0.png"]
-        if picture.view is not View.DRONE:
+        if image.view is not View.DRONE:
             return []
-        step = picture.index - 1
+        step = image.index - 1
         return [f"drone_view_512/{place}/{HEIGHTS[-1 - step // count % len(HEIGHTS)]}/{step % count}.jpg"]
 
     return _write(world, folder, Layout.SUES200, names, progress, workers)
 
 
 def write_denseuav(config: WorldConfig, folder: Path, progress: Progress = silent, workers: int | None = None) -> Path:
-    """DenseUAV: three heights a place, six satellite pictures (three cuts, today's and an older one), tables of positions."""
+    """DenseUAV: three heights a place, six satellite images (three cuts, today's and an older one), tables of positions."""
     world = generate(config)
-    _check(config.views == len(_DENSE_HEIGHTS), "views", "DenseUAV has one picture at each of three heights")
+    _check(config.views == len(_DENSE_HEIGHTS), "views", "DenseUAV has one image at each of three heights")
 
-    def names(picture: Picture) -> Sequence[str]:
-        place, training = picture.place, picture.place.subset is Subset.TRAIN
+    def names(image: Picture) -> Sequence[str]:
+        place, training = image.place, image.place.subset is Subset.TRAIN
         if place.is_distractor:
             return []
-        if picture.view is View.DRONE:
-            files = [f"{_DENSE_HEIGHTS[(picture.index - 1) % len(_DENSE_HEIGHTS)]}.JPG"]
+        if image.view is View.DRONE:
+            files = [f"{_DENSE_HEIGHTS[(image.index - 1) % len(_DENSE_HEIGHTS)]}.JPG"]
             folders = ["train/drone", "test/gallery_drone"] if training else ["test/query_drone", "test/gallery_drone"]
-        elif picture.view is View.SATELLITE:
+        elif image.view is View.SATELLITE:
             files = [f"{height}{age}.tif" for height in _DENSE_HEIGHTS for age in ("", "_old")]
             other = "train/satellite" if training else "test/query_satellite"
             folders = [other, "test/gallery_satellite"]
@@ -192,7 +192,7 @@ def write_denseuav(config: WorldConfig, folder: Path, progress: Progress = silen
     _write(world, folder, Layout.DENSEUAV, names, progress, workers, _dense_cut)
     tables: dict[str, list[str]] = {"ALL": [], "train": [], "test": []}
     for place in world.places:
-        satellite = next(picture for picture in world.pictures(place) if picture.view is View.SATELLITE)
+        satellite = next(image for image in world.images(place) if image.view is View.SATELLITE)
         part = "train" if place.subset is Subset.TRAIN else "test"
         where = "train/satellite" if part == "train" else "test/query_satellite"
         line = f"{where}/{place.number:06d}/H80.tif E{satellite.longitude:.8f} N{satellite.latitude:.8f} 80\n"
@@ -203,9 +203,9 @@ def write_denseuav(config: WorldConfig, folder: Path, progress: Progress = silen
     return folder
 
 
-def mask(picture: Picture) -> str:
+def mask(image: Picture) -> str:
     """A name that tells nothing about the place, the same one whenever the world is written."""
-    key = f"{picture.view}/{picture.place.number}/{picture.index}"
+    key = f"{image.view}/{image.place.number}/{image.index}"
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
@@ -224,7 +224,7 @@ def _write(
     vary: Callable[[str, Image.Image], Image.Image] | None = None,
 ) -> Path:
     claim(folder, world.config, str(layout))
-    write_pictures(world, folder, names, progress, workers, **({} if vary is None else {"vary": vary}))
+    write_images(world, folder, names, progress, workers, **({} if vary is None else {"vary": vary}))
     return folder
 
 
@@ -244,8 +244,8 @@ def _second_half(world: World) -> frozenset[int]:
     return frozenset(distractors[len(distractors) // 2 :])
 
 
-def _all_pictures(world: World) -> list[Picture]:
-    return [picture for place in world.places for picture in world.pictures(place)]
+def _all_images(world: World) -> list[Picture]:
+    return [image for place in world.places for image in world.images(place)]
 
 
 def _sues_names(world: World) -> Mapping[int, str]:

@@ -22,7 +22,7 @@ _OFFSET = 1 << 20  # lattice indices may be negative; generators take non-negati
 
 
 def stream(seed: int, *key: int) -> np.random.Generator:
-    """An independent random generator for a thing named by integers (a block, a place, a picture)."""
+    """An independent random generator for a thing named by integers (a block, a place, an image)."""
     return np.random.default_rng([seed, *(part + _OFFSET for part in key)])
 
 

@@ -1,4 +1,4 @@
-"""The world as a set of pictures: which there are, what is known about each, and how to take it."""
+"""The world as a set of images: which there are, what is known about each, and how to take it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture that can be taken.
+    """One image that can be taken.
 
     Attributes:
         place: what it shows.
@@ -79,14 +79,14 @@ class Picture:
 
     @property
     def subsets(self) -> tuple[Subset, ...]:
-        """What it may be used for: test pictures are asked for and searched, by direction."""
+        """What it may be used for: test images are asked for and searched, by direction."""
         if self.place.subset is Subset.QUERY:
             return (Subset.GALLERY, Subset.QUERY)
         return (self.place.subset,)
 
 
 class World:
-    """A town and the pictures of it. Nothing is drawn before it is asked for; safe to use from several threads."""
+    """A town and the images of it. Nothing is drawn before it is asked for; safe to use from several threads."""
 
     def __init__(self, config: WorldConfig) -> None:
         self.config = config
@@ -117,11 +117,11 @@ class World:
         parallel = EARTH_RADIUS_M * math.cos(math.radians(self.config.latitude))
         return latitude, self.config.longitude + math.degrees(x / parallel)
 
-    def pictures(self, place: Place) -> Iterator[Picture]:
-        """All pictures of a place: its tile, then its drone views by flight, then its panoramas."""
+    def images(self, place: Place) -> Iterator[Picture]:
+        """All images of a place: its tile, then its drone views by flight, then its panoramas."""
         config = self.config
         taken = _date(config.satellite_season, 2022) + timedelta(hours=10, minutes=35)
-        yield self._picture(place, View.SATELLITE, 1, config.satellite_season, place.x, place.y, taken)
+        yield self._image(place, View.SATELLITE, 1, config.satellite_season, place.x, place.y, taken)
         if place.is_distractor:
             return
         for flight, season in enumerate(config.drone_seasons):
@@ -129,23 +129,23 @@ class World:
             for index in range(config.views):
                 x, y, _ = self._aim(place, season, index)
                 number = flight * config.views + index + 1
-                yield self._picture(place, View.DRONE, number, season, x, y, start + timedelta(seconds=4 * index))
+                yield self._image(place, View.DRONE, number, season, x, y, start + timedelta(seconds=4 * index))
         for index in range(config.panoramas):
             x, y, _ = self._street_camera(place, index)
             start = self._flight_start(place, config.drone_seasons[0]) + timedelta(days=3, seconds=20 * index)
-            yield self._picture(place, View.GROUND, index + 1, config.drone_seasons[0], x, y, start)
+            yield self._image(place, View.GROUND, index + 1, config.drone_seasons[0], x, y, start)
 
-    def render(self, pictures: list[Picture]) -> Iterator[tuple[Picture, Image.Image]]:
-        """Takes pictures. Those of one place, season and view after one another share the work of lighting."""
+    def render(self, images: list[Picture]) -> Iterator[tuple[Picture, Image.Image]]:
+        """Takes images. Those of one place, season and view after one another share the work of lighting."""
         key: tuple[Place, View, Season] | None = None
         lit: LitGround | None = None
-        for picture in pictures:
-            if lit is None or key != (picture.place, picture.view, picture.season):
-                key = (picture.place, picture.view, picture.season)
-                lit = self._lit(picture)
-            yield picture, self._take(picture, lit)
+        for image in images:
+            if lit is None or key != (image.place, image.view, image.season):
+                key = (image.place, image.view, image.season)
+                lit = self._lit(image)
+            yield image, self._take(image, lit)
 
-    def _picture(
+    def _image(
         self, place: Place, view: View, index: int, season: Season, x: float, y: float, captured_at: datetime
     ) -> Picture:
         latitude, longitude = self.position(x, y)
@@ -158,16 +158,16 @@ class World:
     def _flight(self, place: Place, season: Season, purpose: int) -> np.random.Generator:
         return stream(self.config.seed, 5, place.number, _number(season), purpose)
 
-    def _lit(self, picture: Picture) -> LitGround:
-        config, place = self.config, picture.place
-        if picture.view is View.SATELLITE:
+    def _lit(self, image: Picture) -> LitGround:
+        config, place = self.config, image.place
+        if image.view is View.SATELLITE:
             # Room for the shadows that fall in from outside.
             ground = self.ground.around(place.x, place.y, config.tile_metres / 2 + 30)
-            light = appearance.satellite_light(picture.season, stream(config.seed, 6))
+            light = appearance.satellite_light(image.season, stream(config.seed, 6))
         else:
-            ground = self._surroundings(place, picture.view)
-            light = appearance.drone_light(picture.season, config.view_gap, self._flight(place, picture.season, 0))
-        return illuminate(ground, light, picture.season)
+            ground = self._surroundings(place, image.view)
+            light = appearance.drone_light(image.season, config.view_gap, self._flight(place, image.season, 0))
+        return illuminate(ground, light, image.season)
 
     def _surroundings(self, place: Place, view: View) -> Ground:
         """The ground that a flight around a place can see."""
@@ -182,18 +182,18 @@ class World:
             reach = max(reach, slant * math.sin(tilt) / math.tan(flattest) - slant * math.cos(tilt))
         return self.ground.around(place.x, place.y, min(1.12 * reach + 15, 3.2 * config.tile_metres))
 
-    def _take(self, picture: Picture, lit: LitGround) -> Image.Image:
-        config, place = self.config, picture.place
-        grain = stream(config.seed, 7, place.number, _number(picture.season), picture.index, list(View).index(picture.view))
-        if picture.view is View.SATELLITE:
+    def _take(self, image: Picture, lit: LitGround) -> Image.Image:
+        config, place = self.config, image.place
+        grain = stream(config.seed, 7, place.number, _number(image.season), image.index, list(View).index(image.view))
+        if image.view is View.SATELLITE:
             colour = look_from_above(lit, place.x, place.y, config.tile_metres, config.image_size)
             return appearance.develop(colour, appearance.satellite_look(config.view_gap, grain), grain)
-        flight = self._flight(place, picture.season, 1)
+        flight = self._flight(place, image.season, 1)
         style = appearance.drone_look(config.view_gap, flight, grain)
-        if picture.view is View.GROUND:
-            return self._panorama(picture, lit, style, grain)
-        view = (picture.index - 1) % config.views
-        colour, distance = look(lit, self._drone_camera(place, picture.season, view), config.image_size)
+        if image.view is View.GROUND:
+            return self._panorama(image, lit, style, grain)
+        view = (image.index - 1) % config.views
+        colour, distance = look(lit, self._drone_camera(place, image.season, view), config.image_size)
         return appearance.develop(colour, style, grain, distance)
 
     def _aim(self, place: Place, season: Season, index: int) -> tuple[float, float, np.random.Generator]:
@@ -233,8 +233,8 @@ class World:
         x, y = block.corners[edge] + share * following[edge]
         return float(x), float(y), math.degrees(math.atan2(following[edge][0], following[edge][1]))
 
-    def _panorama(self, picture: Picture, lit: LitGround, style: appearance.Look, grain: np.random.Generator) -> Image.Image:
-        x, y, heading = self._street_camera(picture.place, picture.index - 1)
+    def _panorama(self, image: Picture, lit: LitGround, style: appearance.Look, grain: np.random.Generator) -> Image.Image:
+        x, y, heading = self._street_camera(image.place, image.index - 1)
         camera = Camera(x, y, self.town.ground(x, y) + _STREET_EYES, heading, 0.0, 0.0, 90.0)
         size = self.config.image_size
         colour, distance = look_around(lit, camera, 4 * size, size, *_PANORAMA_RANGE)
@@ -257,5 +257,5 @@ def _date(season: Season, year: int) -> datetime:
 
 
 def generate(config: WorldConfig) -> World:
-    """The world that a configuration describes. Costs nothing: pictures are drawn when they are asked for."""
+    """The world that a configuration describes. Costs nothing: images are drawn when they are asked for."""
     return World(config)

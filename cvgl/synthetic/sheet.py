@@ -12,7 +12,7 @@ from cvgl.errors import ConfigError
 if TYPE_CHECKING:
     from cvgl.synthetic.scene import Place, World
 
-_GAP = 2  # pixels between pictures
+_GAP = 2  # pixels between images
 
 
 def contact_sheet(world: World, places: Sequence[Place]) -> Image.Image:
@@ -23,7 +23,7 @@ def contact_sheet(world: World, places: Sequence[Place]) -> Image.Image:
     """
     if not places:
         raise ConfigError("a contact sheet of no places has nothing to show", where="places", fix="give at least one place")
-    rows = [[image for _, image in world.render(list(world.pictures(place)))] for place in places]
+    rows = [[image for _, image in world.render(list(world.images(place)))] for place in places]
     width = max(sum(image.width + _GAP for image in row) for row in rows) - _GAP
     height = sum(max(image.height for image in row) + _GAP for row in rows) - _GAP
     sheet = Image.new("RGB", (width, height), "white")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MARKER = "world.json"
 MANIFEST = "manifest.csv"
-VERSION = 2  # raise when the same settings draw other pictures
+VERSION = 2  # raise when the same settings draw other images
 COLUMNS = ("path", "view", "subset", "location_id", "latitude", "longitude", "captured_at")
 
 NameOf = Callable[[Picture], Sequence[str]]
@@ -33,13 +33,13 @@ FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF"}
 
 
 def write_manifest(config: WorldConfig, folder: Path, progress: Progress = silent, workers: int | None = None) -> Path:
-    """Writes all pictures and `manifest.csv`, which names them with view, subset, place, position and time.
+    """Writes all images and `manifest.csv`, which names them with view, subset, place, position and time.
 
     A drone picture's position is the point its camera aims at: what a right answer should give.
 
     Args:
         config: the world.
-        folder: new, empty, or written before with the same settings; finished pictures are kept.
+        folder: new, empty, or written before with the same settings; finished images are kept.
         progress: told about finished places.
         workers: threads; default: one for each core. Does not change a byte.
 
@@ -51,20 +51,20 @@ def write_manifest(config: WorldConfig, folder: Path, progress: Progress = silen
     """
     world = generate(config)
     claim(folder, config, "manifest")
-    write_pictures(world, folder, _manifest_names, progress, workers)
+    write_images(world, folder, _manifest_names, progress, workers)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for place in world.places:
-        for picture in world.pictures(place):
-            writer.writerow(_manifest_row(picture))
+        for image in world.images(place):
+            writer.writerow(_manifest_row(image))
     manifest = folder / MANIFEST
     write_bytes(manifest, text.getvalue().encode())
     return manifest
 
 
 def write_university1652(config: WorldConfig, folder: Path, progress: Progress = silent, workers: int | None = None) -> Path:
-    """Writes all pictures in the layout of University-1652's release; distractors lie in the satellite gallery only.
+    """Writes all images in the layout of University-1652's release; distractors lie in the satellite gallery only.
 
     Arguments and errors are those of `write_manifest`.
 
@@ -73,7 +73,7 @@ def write_university1652(config: WorldConfig, folder: Path, progress: Progress =
     """
     world = generate(config)
     claim(folder, config, "university1652")
-    write_pictures(world, folder, university_names, progress, workers)
+    write_images(world, folder, university_names, progress, workers)
     return folder
 
 
@@ -109,14 +109,14 @@ def claim(folder: Path, config: WorldConfig, layout: str) -> None:
     sweep(folder)
 
 
-def write_pictures(
+def write_images(
     world: World, folder: Path, names: NameOf, progress: Progress, workers: int | None, vary: Vary = _as_drawn
 ) -> None:
-    """Draws and writes all pictures that have a name and are not there yet.
+    """Draws and writes all images that have a name and are not there yet.
 
     Args:
-        names: of a picture, relative to the folder; none where the layout has no such picture.
-        vary: what lies under a name, from the picture that was drawn.
+        names: of an image, relative to the folder; none where the layout has no such image.
+        vary: what lies under a name, from the image that was drawn.
     """
     places = _by_neighbourhood(world.places)
     threads = workers or os.cpu_count() or 1
@@ -135,8 +135,8 @@ def _by_neighbourhood(places: Sequence[Place]) -> list[Place]:
 
 
 def _write_place(world: World, place: Place, folder: Path, names: NameOf, vary: Vary) -> None:
-    """Draws and writes those pictures of a place that are not there yet."""
-    missing = [p for p in world.pictures(place) if not all((folder / name).is_file() for name in names(p))]
+    """Draws and writes those images of a place that are not there yet."""
+    missing = [p for p in world.images(place) if not all((folder / name).is_file() for name in names(p))]
     for picture, image in world.render(missing):
         for name in names(picture):
             path = folder / name
@@ -144,7 +144,7 @@ def _write_place(world: World, place: Place, folder: Path, names: NameOf, vary: 
 
 
 def encode(image: Image.Image, quality: int, file_format: str = "JPEG") -> bytes:
-    """A picture's bytes in a format; the quality is that of JPEG."""
+    """An picture's bytes in a format; the quality is that of JPEG."""
     stream = io.BytesIO()
     image.save(stream, file_format, **({"quality": quality} if file_format == "JPEG" else {}))
     return stream.getvalue()
@@ -153,8 +153,8 @@ def encode(image: Image.Image, quality: int, file_format: str = "JPEG") -> bytes
 def _write_whole(path: Path, data: bytes) -> None:
     """Writes a file under a temporary name and renames it.
 
-    Unlike `lake.write_bytes` it does not wait for the disk: thousands of pictures would cost minutes, and they can be
-    drawn again at any time. A killed process leaves no half picture under a final name.
+    Unlike `lake.write_bytes` it does not wait for the disk: thousands of images would cost minutes, and they can be
+    drawn again at any time. A killed process leaves no half image under a final name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
@@ -165,29 +165,29 @@ def _write_whole(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
-def _manifest_names(picture: Picture) -> list[str]:
-    number = f"-{picture.index:02d}" if picture.view is not View.SATELLITE else ""
-    return [f"{picture.view}/{picture.place.location_id}{number}.jpg"]
+def _manifest_names(image: Picture) -> list[str]:
+    number = f"-{image.index:02d}" if image.view is not View.SATELLITE else ""
+    return [f"{image.view}/{image.place.location_id}{number}.jpg"]
 
 
-def _manifest_row(picture: Picture) -> list[str]:
+def _manifest_row(image: Picture) -> list[str]:
     return [
-        _manifest_names(picture)[0],
-        str(picture.view),
-        ";".join(picture.subsets),
-        picture.place.location_id,
-        f"{picture.latitude:.8f}",
-        f"{picture.longitude:.8f}",
-        picture.captured_at.isoformat().replace("+00:00", "Z"),
+        _manifest_names(image)[0],
+        str(image.view),
+        ";".join(image.subsets),
+        image.place.location_id,
+        f"{image.latitude:.8f}",
+        f"{image.longitude:.8f}",
+        image.captured_at.isoformat().replace("+00:00", "Z"),
     ]
 
 
-def university_names(picture: Picture) -> list[str]:
+def university_names(image: Picture) -> list[str]:
     """The release's names; its street views are called street."""
-    view = "street" if picture.view is View.GROUND else str(picture.view)
-    place = picture.place.location_id
-    file = f"{place}.jpg" if picture.view is View.SATELLITE else f"image-{picture.index:02d}.jpeg"
-    if picture.place.subset is Subset.TRAIN:
+    view = "street" if image.view is View.GROUND else str(image.view)
+    place = image.place.location_id
+    file = f"{place}.jpg" if image.view is View.SATELLITE else f"image-{image.index:02d}.jpeg"
+    if image.place.subset is Subset.TRAIN:
         return [f"train/{view}/{place}/{file}"]
-    roles = ("gallery",) if picture.place.is_distractor else ("query", "gallery")
+    roles = ("gallery",) if image.place.is_distractor else ("query", "gallery")
     return [f"test/{role}_{view}/{place}/{file}" for role in roles]

@@ -32,7 +32,7 @@ Version = Annotated[bool, typer.Option("--version", callback=_print_version, is_
 
 @app.callback()
 def main(version: Version = False) -> None:
-    """Tell where a picture was taken, by matching it to geo-tagged overhead imagery; learn that from unlabelled pictures."""
+    """Tell where an image was taken, by matching it to geo-tagged overhead imagery; learn that from unlabelled pictures."""
 
 
 for group in (run, stages, registry, ask, backbones, pages, reproduce, doctor, watch):

@@ -35,7 +35,7 @@ ALIGN = AlignConfig(enabled=False)
 
 
 def write_world(lake: Lake, progress: Progress) -> Path:
-    """Draws the town and its pictures under the lake, unless that is done; gives the manifest."""
+    """Draws the town and its images under the lake, unless that is done; gives the manifest."""
     return write_manifest(WORLD, lake.root / "world", progress)
 
 

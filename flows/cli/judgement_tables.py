@@ -42,7 +42,7 @@ def _summary(result: JudgementResult) -> Table:
 
 
 def _error(error: Error) -> str:
-    aside = f"bias {100 * error.bias:+.1f}; the draw of pictures alone: {100 * error.draw:.1f}"
+    aside = f"bias {100 * error.bias:+.1f}; the draw of images alone: {100 * error.draw:.1f}"
     return f"{100 * error.mean_error:.1f} over {error.count} ({aside})"
 
 

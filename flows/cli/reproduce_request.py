@@ -39,7 +39,7 @@ class Request:
         dataset: its name in the lake; none: the folder's.
         weights: folder with weights; none: beside the data.
         seeds: as given, separated by commas; none: the experiment's own.
-        sampling: how the released code's training pictures are drawn.
+        sampling: how the released code's training images are drawn.
     """
 
     draft: Draft

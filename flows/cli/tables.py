@@ -125,7 +125,7 @@ def alignment_answer(record: AlignmentRecord, rows: Mapping[str, object]) -> Ren
         parts += [
             table,
             Text(
-                "agreement: share of pictures that find each other, or nats a picture of a flight (docs/alignment.md)",
+                "agreement: share of images that find each other, or nats an image of a flight (docs/alignment.md)",
                 style="dim",
             ),
             "",
@@ -134,8 +134,8 @@ def alignment_answer(record: AlignmentRecord, rows: Mapping[str, object]) -> Ren
 
 
 def placements_table(placements: Sequence[Placement]) -> Table:
-    """The answers for each picture, best first."""
-    table = FittedTable(title="Where the pictures were taken", title_justify="left")
+    """The answers for each image, best first."""
+    table = FittedTable(title="Where the images were taken", title_justify="left")
     folder = _common_folder([answer.uri for placement in placements for answer in placement.top_k])
     likely = any(isinstance(answer, LikelyAnswer) for placement in placements for answer in placement.top_k)
     table.add_column("picture", overflow="fold")
@@ -148,10 +148,10 @@ def placements_table(placements: Sequence[Placement]) -> Table:
             nothing = [""] * (len(table.columns) - 2)
             table.add_row(cell(placement.picture), *nothing, Text(legible(placement.problem), style="yellow"))
         for rank, answer in enumerate(placement.top_k, start=1):
-            picture = cell(_pictures(placement) if rank == 1 else "")
+            image = cell(_images(placement) if rank == 1 else "")
             chance = [f"{answer.probability:.3f}"] if isinstance(answer, LikelyAnswer) else []
             reference = cell(answer.uri.removeprefix(folder))
-            table.add_row(picture, str(rank), f"{answer.score:.3f}", *chance, cell(_place(answer)), reference)
+            table.add_row(image, str(rank), f"{answer.score:.3f}", *chance, cell(_place(answer)), reference)
     adapters = ", ".join(sorted({placement.adapter for placement in placements}))
     caption = [f"adapter: {adapters}", f"references in {folder}"]
     reasons = sorted({reason for placement in placements if (reason := placement.degrees_problem())})
@@ -161,7 +161,7 @@ def placements_table(placements: Sequence[Placement]) -> Table:
     return table
 
 
-def _pictures(placement: Placement) -> str:
+def _images(placement: Placement) -> str:
     more = len(placement.pictures) - 1 if isinstance(placement, JointPlacement) else 0
     return f"{placement.picture} and {more} more" if more else placement.picture
 

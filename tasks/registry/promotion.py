@@ -1,7 +1,7 @@
 """Which version serves: the aliases `champion`, `challenger` and `previous`, and the version of the map that goes with it.
 
 The alias `champion`, and the tag `cvgl.map` of the version that it points to, are the truth. All else (the alias
-`previous`, a challenger that has won, the file that says which map pictures are placed on) follows from it and is mended by
+`previous`, a challenger that has won, the file that says which map images are placed on) follows from it and is mended by
 `reconcile`, so a process that dies between two steps harms nothing.
 """
 

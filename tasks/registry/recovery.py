@@ -96,7 +96,7 @@ def mend_at_start(dataset: str, lake: Lake, config: RegisterConfig) -> list[str]
     Registering, which comes later, waits for a registry that does not answer, and mends too.
     """
     try:
-        # Old positions are brought in where the gate's record is made, after the pictures have been measured anew.
+        # Old positions are brought in where the gate's record is made, after the images have been measured anew.
         found = _disagreeing(dataset, lake, config)
         return mend(dataset, lake, config.model_copy(update={"patience_s": 0.0})) if found else []
     except CvglError as error:

@@ -17,7 +17,7 @@ from cvgl.adaptation.record import AdapterRecord
 from cvgl.hashing import digest_json, sha256_file
 from cvgl.lake import TEMPORARY_PREFIX, Lake, read_versioned
 from cvgl.summary import MetricSummary
-from cvgl.types import Stage
+from cvgl.types import Representation
 from tasks.registry.store import Registry, experiment_id, run_page
 
 logger = logging.getLogger("cvgl.registry")
@@ -129,7 +129,7 @@ def log_figures(
     registry.client.set_tag(tracked.id, "cvgl.figures", f"{moment}:{contents}")
     for summary in summaries:
         rows = [(figure_name(summary, name), 0, value) for name, value in summary.measures().items()]
-        owner = model_id if summary.stage is Stage.ADAPTED else None
+        owner = model_id if summary.stage is Representation.ADAPTED else None
         _log_metrics(registry, tracked, rows, tracked.started + moment, owner)
 
 

@@ -26,7 +26,7 @@ from cvgl.quality.report import QualityReport
 from cvgl.stages.held_out import contest
 from cvgl.stages.quality import quality_path, read_quality
 from cvgl.summary import MetricSummary
-from cvgl.types import Stage
+from cvgl.types import Representation
 from tasks.registry import promotion, tracking
 from tasks.registry.agreement import CHALLENGER, CHAMPION, ROLLED_BACK
 from tasks.registry.promotion import Version
@@ -125,7 +125,7 @@ def judge(
     if "cvgl.verdict" in version.tags:  # of an earlier evaluation; the new one is set when it has taken effect
         registry.client.delete_model_version_tag(version.model, version.number, "cvgl.verdict")
     promotion.set_alias(registry, version, CHALLENGER)
-    ours = _of_stage(summaries, Stage.ADAPTED)
+    ours = _of_stage(summaries, Representation.ADAPTED)
     evidence = _gather(registry, champion, record, config, ours, evaluate_run)
     decision = _decide(summaries, evidence, record, config, quality)
     logger.info("%s: %s", decision.verdict, decision.reason)
@@ -141,7 +141,9 @@ def judge(
 def beside_frozen(lake: Lake, record: AdapterRecord, config: RegisterConfig, summaries: Sequence[MetricSummary]) -> Judged:
     """What a run comes to beside its own frozen descriptors, whatever serves."""
     compared = (
-        compare(lake, str(record.dataset), str(record.run), None, config) if _of_stage(summaries, Stage.ADAPTED) else None
+        compare(lake, str(record.dataset), str(record.run), None, config)
+        if _of_stage(summaries, Representation.ADAPTED)
+        else None
     )
     evidence = _of_frozen(compared)
     return Judged(_decide(summaries, evidence, record, config, _quality(lake, str(record.run))), evidence)
@@ -156,9 +158,9 @@ def _decide(
 ) -> GateDecision:
     frozen = evidence.frozen
     return decide(
-        _of_stage(summaries, Stage.ADAPTED),
+        _of_stage(summaries, Representation.ADAPTED),
         evidence.champion,
-        _of_stage(summaries, Stage.FROZEN),
+        _of_stage(summaries, Representation.FROZEN),
         rules=config,
         run=str(record.run),
         difference=frozen.difference if frozen else None,
@@ -189,7 +191,7 @@ def _gather(
     theirs = read_record(lake.adapter(champion.run))
     serving = Champion(champion.run, grown=_has_grown(record, theirs))
     try:
-        figures = _of_stage(evaluate_run(champion.run), Stage.ADAPTED)
+        figures = _of_stage(evaluate_run(champion.run), Representation.ADAPTED)
         if ours or figures:
             serving = replace(serving, figures=figures)
             compared = compare(lake, dataset, run, champion.run, config)
@@ -204,7 +206,7 @@ def _gather(
 
 
 def _has_grown(record: AdapterRecord, champion: AdapterRecord) -> bool:
-    """Whether the challenger has learned from more pictures, and of neither view from fewer."""
+    """Whether the challenger has learned from more images, and of neither view from fewer."""
     ours, theirs = record.training, champion.training
     more = (ours.n_queries - theirs.n_queries, ours.n_references - theirs.n_references)
     return min(more) >= 0 and max(more) > 0
@@ -284,7 +286,7 @@ def _standing_decision(version: Version, champion: Version | None, circumstances
     return None
 
 
-def _of_stage(summaries: Sequence[MetricSummary], stage: Stage) -> list[MetricSummary]:
+def _of_stage(summaries: Sequence[MetricSummary], stage: Representation) -> list[MetricSummary]:
     return [summary for summary in summaries if summary.stage is stage]
 
 

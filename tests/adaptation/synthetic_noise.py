@@ -14,7 +14,7 @@ STYLES = 10
 
 
 def correlated_noise(places: int = 150, views: int = 1, d0: int = 48, strength: float = 2.0, seed: int = 0) -> CrossView:
-    """Places differ in all directions, and pictures of one place by strong noise in ten directions and little in the others."""
+    """Places differ in all directions, and images of one place by strong noise in ten directions and little in the others."""
     rng = np.random.default_rng(seed)
     mix = strength * rng.normal(size=(STYLES, d0)) / np.sqrt(d0)
     offsets = rng.normal(size=(2, d0))

@@ -198,7 +198,7 @@ def test_there_is_no_place_for_a_label():
         "checkpoint",
         "trajectories",
     ]
-    # In what order pictures were taken, and where the map's own tiles lie: nothing about where a picture was taken.
+    # In what order images were taken, and where the map's own tiles lie: nothing about where an image was taken.
     assert [field.name for field in dataclasses.fields(Trajectories)] == ["runs", "positions"]
     assert list(inspect.signature(Trajectories.of).parameters) == ["sequences", "reference_positions"]
     assert not [

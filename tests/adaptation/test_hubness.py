@@ -72,7 +72,7 @@ def test_a_reference_has_at_most_as_many_labels_as_if_queries_were_spread_evenly
     assert (found.mutual <= (found.reference != NO_LABEL)).all()  # a reference's very best is among its best
 
 
-def test_several_pictures_of_each_place_are_all_labelled():
+def test_several_images_of_each_place_are_all_labelled():
     references = rows_of(20, d=64)
     queries = np.repeat(references, 3, axis=0) + 0.01 * np.random.default_rng(0).normal(size=(60, 64))
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
@@ -95,7 +95,7 @@ def test_blocks_do_not_show(monkeypatch, shape, block):
         assert torch.allclose(again, once)
 
 
-def test_equal_pictures_are_labelled_alike():
+def test_equal_images_are_labelled_alike():
     """Copies tie for a place among a reference's best; all of them get it, whatever their order."""
     references = rows_of(6, d=64)
     queries = np.concatenate([references[:1], references[:1], references[:1], references[1:4]])

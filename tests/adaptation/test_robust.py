@@ -151,7 +151,7 @@ def test_the_order_of_frames_settles_what_single_frames_leave_open(seed):
     assert (shares(along) > shares(learn(over.frames, over.tiles)) + 0.1).all()
 
 
-def test_pictures_that_are_each_on_their_own_have_no_trajectory(world):
+def test_images_that_are_each_on_their_own_have_no_trajectory(world):
     alone = Trajectories.of([None] * 60, np.random.default_rng(0).normal(size=(60, 2)))
     adaptation = learn(world.train_queries, world.train_references, alone)
     assert np.array_equal(adaptation.adapter, learn(world.train_queries, world.train_references).adapter)
@@ -183,7 +183,7 @@ def test_runs_of_any_length_are_halved():
 
 
 @pytest.mark.parametrize("recipe", [Recipe.PAPER_STANDARDISED, Recipe.RELEASED])
-def test_other_recipes_take_every_picture_on_its_own(recipe):
+def test_other_recipes_take_every_image_on_its_own(recipe):
     over = flight(side=5, seen=4, each=5)
     config = AdaptConfig(recipe=recipe, dimension=16, iterations=2)
     with_them, without = (adapt(over.frames, over.tiles, config=config, trajectories=t) for t in (over.trajectories, None))
@@ -304,7 +304,7 @@ def test_the_order_of_references_is_of_no_account_along_a_flight():
     assert np.allclose(straight.adapter, shuffled.adapter, atol=1e-4)
 
 
-def test_pictures_of_one_reference_count_as_one_witness(monkeypatch):
+def test_images_of_one_reference_count_as_one_witness(monkeypatch):
     """A hundred frames over a tile do not make a covariance a hundred times as certain."""
     fits = []
     original = whitening.fit

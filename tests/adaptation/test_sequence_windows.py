@@ -1,4 +1,4 @@
-"""Every window says what the whole-run model says of its pictures alone."""
+"""Every window says what the whole-run model says of its images alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cvgl.errors import ConfigError
 
 
 def run_of(n, references=12, seed=0):
-    """Pictures that walk along a line of references, each recognised badly."""
+    """Images that walk along a line of references, each recognised badly."""
     rng = np.random.default_rng(seed)
     positions = np.stack([100.0 * np.arange(references), np.zeros(references)], axis=1)
     shown = np.minimum(np.arange(n) // 3, references - 1)
@@ -41,7 +41,7 @@ def test_blocks_of_windows_change_nothing(monkeypatch):
     np.testing.assert_allclose(believe_windows(similarities, moves, 6), whole, rtol=1e-6)
 
 
-def test_a_window_that_ends_with_the_picture_does_not_know_the_future():
+def test_a_window_that_ends_with_the_image_does_not_know_the_future():
     similarities, moves, _ = run_of(12)
     changed = similarities.copy()
     changed[8:] = changed[8:, ::-1]
@@ -51,7 +51,7 @@ def test_a_window_that_ends_with_the_picture_does_not_know_the_future():
     assert not np.allclose(believe_windows(similarities, moves, 5, centred=True)[7], before[7])
 
 
-def test_more_pictures_settle_more():
+def test_more_images_settle_more():
     similarities, moves, shown = run_of(90, references=30, seed=4)
     similarities[np.arange(90), shown] += 1
     right = [(believe_windows(similarities, moves, size).argmax(axis=1) == shown).mean() for size in (1, 20)]
@@ -59,14 +59,14 @@ def test_more_pictures_settle_more():
     assert right[1] > right[0] + 0.15
 
 
-def test_a_missing_picture_is_bridged_by_its_neighbours():
+def test_a_missing_image_is_bridged_by_its_neighbours():
     similarities, moves, shown = run_of(9, seed=2)
     similarities[np.arange(9), shown] += 4
     similarities[4] = 0.3
     assert believe_windows(similarities, moves, 5, centred=True)[4].argmax() == shown[4]
 
 
-def test_one_picture_one_reference_and_nothing_known():
+def test_one_image_one_reference_and_nothing_known():
     one = believe_windows(np.array([[0.1, 0.9, 0.2]]), steps(np.array([[0.0, 0], [10, 0], [20, 0]])))
     assert one.shape == (1, 3)
     assert one.argmax() == 1
@@ -76,7 +76,7 @@ def test_one_picture_one_reference_and_nothing_known():
     assert believe_windows(np.zeros((0, 3)), np.ones((3, 3))).shape == (0, 3)
 
 
-def test_hubness_is_that_of_the_pictures_so_far():
+def test_hubness_is_that_of_the_images_so_far():
     similarities = np.random.default_rng(0).normal(size=(15, 6)).astype(np.float32)
     similarities[3] = 0.25  # missing: equally similar to everything
     found = hubness_so_far(similarities, neighbours=4)
@@ -110,6 +110,6 @@ def test_a_reference_near_to_everything_does_not_hold_a_flight_up():
     assert (corrected.argmax(axis=1) == shown).mean() > (plain.argmax(axis=1) == shown).mean() + 0.1
 
 
-def test_a_window_needs_a_picture():
+def test_a_window_needs_an_image():
     with pytest.raises(ConfigError, match="window of 0"):
         believe_windows(np.zeros((2, 3)), np.ones((3, 3)), 0)

@@ -1,4 +1,4 @@
-"""Forward-backward against an enumeration of every course, and what a run of pictures can settle."""
+"""Forward-backward against an enumeration of every course, and what a run of images can settle."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_the_probability_of_moving_is_found_from_the_run(moving, start):
     assert (belief.reference == course).mean() > 0.95
 
 
-def test_a_run_settles_what_single_pictures_leave_open():
+def test_a_run_settles_what_single_images_leave_open():
     rng = np.random.default_rng(0)
     moves = steps(grid(8))
     course = np.repeat([0, 1, 2, 10, 18, 19, 20, 28], 8)
@@ -141,13 +141,13 @@ def test_beliefs_are_probabilities_whatever_the_similarities(similarities):
     assert 0 < belief.moving < 1
 
 
-def test_a_run_of_one_picture_is_its_best_reference():
+def test_a_run_of_one_image_is_its_best_reference():
     similarities = np.random.default_rng(0).normal(size=(1, 25))
     belief = believe(similarities, steps(grid(5)))
     scores = np.exp(EVIDENCE * similarities[0] / similarities.std())
     assert belief.reference.tolist() == [similarities.argmax()]
     assert belief.probability[0] == pytest.approx(scores.max() / scores.sum())
-    assert belief.moving == FIRST_MOVING  # one picture says nothing of it
+    assert belief.moving == FIRST_MOVING  # one image says nothing of it
 
 
 def test_a_long_run_over_many_references_does_not_underflow():
@@ -159,7 +159,7 @@ def test_a_long_run_over_many_references_does_not_underflow():
 
 
 def test_the_gain_of_a_course_is_that_of_an_enumeration():
-    """The chain rule: a picture's gain is what its scores add to the probability of all scores so far, over chance."""
+    """The chain rule: an picture's gain is what its scores add to the probability of all scores so far, over chance."""
     rng = np.random.default_rng(1)
     similarities, moves = rng.normal(size=(5, 4)), steps(rng.uniform(0, 300, (4, 2)))
     scores, transitions = evidence_of(similarities), transitions_of(moves, FIRST_MOVING)
@@ -242,9 +242,9 @@ def test_the_digest_follows_order_runs_and_positions():
         (["a", "b"], LINE, False),
         (["a", "a"], LINE[:1], False),
         (["a", "a", None, None], LINE, True),
-        (["a", "a", None, None, None], LINE, False),  # most pictures are on their own: time can say little
+        (["a", "a", None, None, None], LINE, False),  # most images are on their own: time can say little
         (["a", "a"], np.zeros((sequences.MOST_REFERENCES + 1, 2)), False),
     ],
 )
-def test_time_and_place_help_where_most_pictures_are_in_runs(names, positions, usable):
+def test_time_and_place_help_where_most_images_are_in_runs(names, positions, usable):
     assert Trajectories.of(names, positions).usable is usable

@@ -1,4 +1,4 @@
-"""Watched folders of small pictures, and the settings to watch them with."""
+"""Watched folders of small images, and the settings to watch them with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from cvgl.config import ArrivalConfig
 from cvgl.lake import Lake
-from tests.data.pictures import place_picture, save
+from tests.data.images import place_image, save
 
 DATASET = "town"
 
@@ -30,15 +30,15 @@ def watching(source: Path | str, lake: Lake, **settings: Any) -> ArrivalConfig:
 
 
 def reference(root: Path, place: int, name: str = "") -> Path:
-    return save(place_picture(place), root / "satellite" / f"{name or place}.png")
+    return save(place_image(place), root / "satellite" / f"{name or place}.png")
 
 
 def drone(root: Path, place: int, view: int = 1, name: str = "") -> Path:
-    return save(place_picture(place, view), root / "drone" / f"{name or f'{place}-{view}'}.png")
+    return save(place_image(place, view), root / "drone" / f"{name or f'{place}-{view}'}.png")
 
 
 def town(root: Path, places: range, views: int = 3) -> Path:
-    """A folder by view: a tile and some drone pictures of each place."""
+    """A folder by view: a tile and some drone images of each place."""
     for place in places:
         reference(root, place)
         for view in range(1, views + 1):

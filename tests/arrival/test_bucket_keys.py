@@ -67,7 +67,7 @@ def test_a_key_that_is_anothers_folder_gives_way() -> None:
     assert paths["drone/1.png"].endswith(".png")
 
 
-def test_files_beside_a_picture_stay_beside_it() -> None:
+def test_files_beside_an_image_stay_beside_it() -> None:
     long = "y" * 300
     names = [f"drone/{long}{ending}" for ending in (".jpg", ".jgw", ".jpg.aux.xml", ".prj")]
     paths = paths_of(names)

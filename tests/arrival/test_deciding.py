@@ -53,7 +53,7 @@ def drifted(effect: float, p_value: float = 0.002) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "policy", "verdict", "said"),
     [
-        ({}, {}, "skip", "the champion still fits: new drone pictures differ .* by 0.001"),
+        ({}, {}, "skip", "the champion still fits: new drone images differ .* by 0.001"),
         ({"champion": None}, {}, "adapt", "^no adapter serves this map yet$"),
         ({"comparable": False}, {}, "adapt", "another frozen model"),
         (drifted(0.05), {}, "adapt", r"by 0.050 \(p 0.002, 100 against 400"),
@@ -61,16 +61,16 @@ def drifted(effect: float, p_value: float = 0.002) -> dict[str, Any]:
         (drifted(0.005), {}, "skip", "still fits"),
         (drifted(0.9), {}, "ask", "beyond ask_effect 0.3"),
         ({**drifted(0.9), "new": {View.DRONE: 10}}, {}, "ask", "beyond ask_effect"),
-        ({**drifted(0.05), "new": {View.DRONE: 19}}, {}, "skip", "19 new training pictures of a view, and minimum_new is 20"),
+        ({**drifted(0.05), "new": {View.DRONE: 19}}, {}, "skip", "19 new training images of a view, and minimum_new is 20"),
         ({"new": {}, "forgotten": 3}, {}, "skip", "3 references left the map"),
         ({"new": {}}, {"minimum_new": 0}, "skip", "still fits"),
         ({"quality": QualityChange(Quality(0.5, 0.02), Quality(0.3, 0.02))}, {}, "adapt", "quality 0.300 on what came"),
         ({"quality": QualityChange(Quality(0.5, 0.1), Quality(0.3, 0.1))}, {}, "skip", "still fits"),
         ({"quality": QualityChange(Quality(0.5, 0.001), Quality(0.35, 0.001))}, {}, "skip", "still fits"),
         ({"quality": QualityChange(Quality(0.5, 0.001), Quality(0.35, 0.001))}, {"quality_drop": 0.2}, "adapt", "drop is 20%"),
-        ({"quality": None, "drifts": {}}, {}, "skip", "too few pictures to test"),
-        ({"new": {View.DRONE: 500}}, {}, "adapt", "500 new drone pictures are 50% of those learned from"),
-        ({"new": {View.SATELLITE: 40}}, {}, "adapt", "40 new satellite pictures are 80%"),
+        ({"quality": None, "drifts": {}}, {}, "skip", "too few images to test"),
+        ({"new": {View.DRONE: 500}}, {}, "adapt", "500 new drone images are 50% of those learned from"),
+        ({"new": {View.SATELLITE: 40}}, {}, "adapt", "40 new satellite images are 80%"),
         (drifted(0.05), {"longest_hours": 0.01}, "ask", "but predicted 2 min .* longest_hours is 0.01"),
         (drifted(0.05), {"largest_gigabytes": 0.5}, "ask", "largest_gigabytes is 0.5"),
         ({**drifted(0.05), "prediction": Prediction()}, {"longest_hours": 0.01}, "adapt", "by 0.050"),
@@ -133,7 +133,7 @@ def test_small_batches_add_up(served: tuple[Path, ArrivalConfig], lake: Lake) ->
     assert verdicts[2].verdict == "adapt"
 
 
-def test_pictures_that_are_hardly_pictures_are_put_before_a_person(served: tuple[Path, ArrivalConfig], lake: Lake) -> None:
+def test_images_that_are_hardly_images_are_put_before_a_person(served: tuple[Path, ArrivalConfig], lake: Lake) -> None:
     source, config = served
     for number in range(25):
         drone(source, number + 100, name=f"dark-{number}")

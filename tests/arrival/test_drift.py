@@ -48,12 +48,12 @@ def test_a_change_of_spread_alone_is_seen() -> None:
 
 
 def test_one_flight_is_not_taken_for_another_world() -> None:
-    """Pictures of a run resemble each other, so runs are permuted, and the test keeps its level."""
+    """Images of a run resemble each other, so runs are permuted, and the test keeps its level."""
     policy = DecideConfig(permutations=199, significance=0.05)
     with_runs, without = 0, 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
-        offsets = np.repeat(rng.normal(size=(12, 16)), 10, axis=0)  # twelve runs of ten pictures
+        offsets = np.repeat(rng.normal(size=(12, 16)), 10, axis=0)  # twelve runs of ten images
         rows = (offsets + 0.3 * rng.normal(size=offsets.shape)).astype(np.float32)
         runs = [str(row // 10) for row in range(120)]
         with_runs += drift(rows[:60], rows[60:], policy, runs[:60], runs[60:]).p_value <= 0.05
@@ -66,7 +66,7 @@ def test_the_same_input_gives_the_same_figures() -> None:
     assert drift(sample(50), sample(50, seed=5), POLICY) == drift(sample(50), sample(50, seed=5), POLICY)
 
 
-def test_identical_pictures_on_both_sides_are_no_drift() -> None:
+def test_identical_images_on_both_sides_are_no_drift() -> None:
     same = np.ones((10, 4), np.float32)
     found = drift(same, same, POLICY)
     assert (found.effect, found.p_value) == (0.0, 1.0)

@@ -197,13 +197,13 @@ def test_flights_side_by_side_are_sources_of_their_own(tmp_path: Path, lake: Lak
     assert arrive(watching(drop, lake), lake).new == 8
 
 
-def test_drone_pictures_before_there_is_a_map_are_taken_in_with_it(tmp_path: Path, lake: Lake) -> None:
+def test_drone_images_before_there_is_a_map_are_taken_in_with_it(tmp_path: Path, lake: Lake) -> None:
     drop = tmp_path / "drop"
     drone(drop / "flight", 1)
     config = watching(drop, lake)
     seen = look(config, lake)
     assert seen.closed is not None
-    with pytest.raises(DataError, match="no satellite pictures"):
+    with pytest.raises(DataError, match="no satellite images"):
         take_in(seen.closed, config, lake)
     batches.advance(lake, seen.closed, state=State.FAILED)
     reference(drop / "survey", 1)
@@ -212,7 +212,7 @@ def test_drone_pictures_before_there_is_a_map_are_taken_in_with_it(tmp_path: Pat
 
 
 def test_what_cannot_be_used_is_in_quarantine_and_the_rest_goes_through(source: Path, lake: Lake) -> None:
-    (source / "drone" / "bad.jpg").write_bytes(b"no picture")
+    (source / "drone" / "bad.jpg").write_bytes(b"no image")
     outcome = arrive(watching(source, lake), lake)
     assert (outcome.new, outcome.quarantined) == (9, 1)
     assert read_quarantine(lake, DATASET).to_pylist()[0]["reason"] == "not_a_picture"

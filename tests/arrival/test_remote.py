@@ -187,18 +187,18 @@ ODD_KEYS = (
 
 
 def odd_bucket(bucket: Bucket, tmp_path: Path, count: int) -> Path:
-    """Good pictures under good keys, and one more under each odd key."""
+    """Good images under good keys, and one more under each odd key."""
     folder = town(tmp_path / "drop", range(1, count + 1), views=1)
     bucket.put(folder)
     for number, key in enumerate(ODD_KEYS, start=1):
-        picture = drone(tmp_path / "odd", number, view=2)
-        bucket.client.put_object(Bucket=bucket.name, Key=f"flights/{key}", Body=picture.read_bytes())
+        image = drone(tmp_path / "odd", number, view=2)
+        bucket.client.put_object(Bucket=bucket.name, Key=f"flights/{key}", Body=image.read_bytes())
     bucket.client.put_object(Bucket=bucket.name, Key="flights/drone", Body=b"")  # what some tools write for a folder
     bucket.client.put_object(Bucket=bucket.name, Key="flights/drone/sub/", Body=b"")
     return folder
 
 
-def test_odd_keys_stop_nothing_and_their_pictures_come_too(bucket: Bucket, tmp_path: Path, lake: Lake) -> None:
+def test_odd_keys_stop_nothing_and_their_images_come_too(bucket: Bucket, tmp_path: Path, lake: Lake) -> None:
     odd_bucket(bucket, tmp_path, 3)
     config = bucket.config(lake)
     seen = look(config, lake)

@@ -17,7 +17,7 @@ from cvgl.backbones.pooling import Head, LocalFeatures, cell_of_places
 from cvgl.config import BackboneConfig, Device, Pooling
 from cvgl.errors import ConfigError
 from tests.backbones import models
-from tests.data.pictures import place_picture
+from tests.data.images import place_image
 
 
 def test_cells_are_counted_from_the_top_left() -> None:
@@ -65,7 +65,7 @@ def test_cells_are_part_of_a_model_s_identity_and_stay_when_layers_are_chosen(tm
     whole, found = (backbones.load(one, Device.CPU) for one in (config, divided))
     assert found.identity == {**whole.identity, "cells": 2}
     assert "cells" not in whole.identity
-    batch = np.stack([found.prepare(place_picture(0))])
+    batch = np.stack([found.prepare(place_image(0))])
     assert found.dimension == found.embed(batch).shape[1] == 4 * whole.dimension
     variants = load_variants(divided, (1, 2, 4), True, Device.CPU)
     assert {one.identity["cells"] for one in variants.variants} == {2}

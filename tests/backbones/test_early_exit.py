@@ -19,7 +19,7 @@ from cvgl.backbones.transformer import FacetPooling
 from cvgl.config import BackboneConfig, Device, Facet, Pooling, Precision
 from cvgl.errors import ConfigError
 from tests.backbones import models
-from tests.data.pictures import place_picture
+from tests.data.images import place_image
 
 VITS = ["vit_of_tests", "vit_with_registers_of_tests", "dinov3_of_tests", "dinov2_nano_of_tests"]
 
@@ -32,40 +32,40 @@ def load(tmp_path: Path, name: str, state: dict[str, torch.Tensor] | None = None
     return loaded
 
 
-def operations(model: torch.nn.Module, pictures: torch.Tensor) -> int:
+def operations(model: torch.nn.Module, images: torch.Tensor) -> int:
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model(pictures)
+        model(images)
     return counter.get_total_flops()
 
 
 @pytest.mark.parametrize("name", VITS)
 @pytest.mark.parametrize("layer", [0, 2])
 def test_a_pass_costs_the_blocks_before_and_one_projection(name: str, layer: int) -> None:
-    pictures = torch.zeros(2, 3, 56, 56)
+    images = torch.zeros(2, 3, 56, 56)
     size = {} if name == "dinov3_of_tests" else {"img_size": 56}
     whole = timm.create_model(name, num_classes=0, **size).eval()
     cut = timm.create_model(name, num_classes=0, **size).eval()
     cut.blocks = cut.blocks[:layer] if layer else torch.nn.Sequential()
-    before = operations(cut, pictures)
+    before = operations(cut, images)
     places = (56 // whole.patch_embed.patch_size[0]) ** 2 + whole.num_prefix_tokens
-    projection = 2 * len(pictures) * places * whole.embed_dim**2
+    projection = 2 * len(images) * places * whole.embed_dim**2
     for facet in (Facet.QUERY, Facet.KEY, Facet.VALUE):
         model = timm.create_model(name, num_classes=0, **size).eval()
         ours = FacetPooling(model, (layer,), facet, Pooling.GEM, 3.0)
-        assert operations(ours, pictures) == before + projection, facet
-    assert operations(whole, pictures) > before + projection
+        assert operations(ours, images) == before + projection, facet
+    assert operations(whole, images) > before + projection
 
 
 def test_blocks_on_the_way_that_are_asked_for_cost_one_projection_each() -> None:
-    pictures = torch.zeros(2, 3, 32, 32)
+    images = torch.zeros(2, 3, 32, 32)
     single, several = (
         operations(
             FacetPooling(timm.create_model("vit_of_tests", num_classes=0).eval(), layers, Facet.VALUE, Pooling.GEM, 3.0),
-            pictures,
+            images,
         )
         for layers in ((3,), (1, 3))
     )
-    assert several - single == 2 * len(pictures) * 17 * 24**2
+    assert several - single == 2 * len(images) * 17 * 24**2
 
 
 @pytest.mark.parametrize("name", VITS)
@@ -74,7 +74,7 @@ def test_other_projections_and_what_lies_behind_do_not_matter(tmp_path: Path, na
     """Weights that are not a number would spread to the descriptor if anything were computed with them."""
     settings = {"layers": (2,), "facet": facet, "image_size": 56}
     clean = load(tmp_path, name, **settings)
-    pictures = np.stack([clean.prepare(place_picture(place)) for place in range(2)])
+    images = np.stack([clean.prepare(place_image(place)) for place in range(2)])
     state = models.random_weights(name)
     size = len(state["blocks.2.attn.qkv.weight"]) // 3
     wanted = ("query", "key", "value").index(facet)
@@ -88,7 +88,7 @@ def test_other_projections_and_what_lies_behind_do_not_matter(tmp_path: Path, na
             part = slice(wanted * size, (wanted + 1) * size)
             state[key][part] = keep[part]
     assert len(spoiled) > 5
-    assert np.array_equal(load(tmp_path, name, state, **settings).embed(pictures), clean.embed(pictures))
+    assert np.array_equal(load(tmp_path, name, state, **settings).embed(images), clean.embed(images))
 
 
 @pytest.mark.parametrize("name", ["vit_with_registers_of_tests", "dinov3_of_tests"])
@@ -96,7 +96,7 @@ def test_other_projections_and_what_lies_behind_do_not_matter(tmp_path: Path, na
 @pytest.mark.parametrize("facet", ["token", "query", "key", "value"])
 def test_registers_and_the_class_token_are_no_places(tmp_path: Path, name: str, facet: str, pooling: str) -> None:
     ours = load(tmp_path, name, layers=(2,), facet=facet, pooling=pooling, image_size=32)
-    pictures = np.stack([ours.prepare(place_picture(place)) for place in range(2)])
+    images = np.stack([ours.prepare(place_image(place)) for place in range(2)])
     model = timm.create_model(name, num_classes=0).eval()
     model.load_state_dict(models.random_weights(name))
     if name == "dinov3_of_tests":
@@ -108,7 +108,7 @@ def test_registers_and_the_class_token_are_no_places(tmp_path: Path, name: str, 
     )
     block.register_forward_hook(lambda _m, _i, out: seen.update(token=out))
     with torch.inference_mode():
-        model(torch.from_numpy(pictures))
+        model(torch.from_numpy(images))
     rows = seen[facet]
     assert rows.shape[1] == 1 + 4 + 16
     places = torch.nn.functional.normalize(rows[:, 5:], dim=-1)
@@ -119,7 +119,7 @@ def test_registers_and_the_class_token_are_no_places(tmp_path: Path, name: str, 
         "cls": rows[:, 0],
     }[pooling]
     expected = torch.nn.functional.normalize(pooled, dim=-1).numpy()
-    assert ours.embed(pictures) == pytest.approx(expected, abs=1e-5)
+    assert ours.embed(images) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", VITS)
@@ -127,7 +127,7 @@ def test_tokens_may_pass_the_last_normalisation(tmp_path: Path, name: str) -> No
     """The class token as the model's own head sees it."""
     settings = {"facet": "token", "pooling": "cls", "layers": (-1,), "image_size": 56}
     ours = load(tmp_path, name, final_norm=True, **settings)
-    pictures = np.stack([ours.prepare(place_picture(place)) for place in range(2)])
+    images = np.stack([ours.prepare(place_image(place)) for place in range(2)])
     plain = load(tmp_path, name, **settings)
     model = timm.create_model(name, num_classes=0).eval()
     model.load_state_dict(models.random_weights(name))
@@ -135,9 +135,9 @@ def test_tokens_may_pass_the_last_normalisation(tmp_path: Path, name: str) -> No
     if model.pos_embed is not None:
         model.pos_embed = ours.network.model.pos_embed
     with torch.inference_mode():
-        expected = torch.nn.functional.normalize(model.forward_features(torch.from_numpy(pictures))[:, 0], dim=-1).numpy()
-    assert ours.embed(pictures) == pytest.approx(expected, abs=1e-5)
-    assert not np.allclose(plain.embed(pictures), expected, atol=1e-3)
+        expected = torch.nn.functional.normalize(model.forward_features(torch.from_numpy(images))[:, 0], dim=-1).numpy()
+    assert ours.embed(images) == pytest.approx(expected, abs=1e-5)
+    assert not np.allclose(plain.embed(images), expected, atol=1e-3)
     assert plain.identity != ours.identity
     with pytest.raises(ConfigError, match="not of facet value"):
         load(tmp_path, name, final_norm=True, image_size=56)
@@ -171,8 +171,8 @@ def test_the_papers_model_is_what_the_benchmark_builds_for_a_gpu() -> None:
     meta = torch.device("meta")
     whole, model = (early_exit._build(early_exit.GIANT, {"img_size": 252}, meta) for _ in range(2))
     ours = FacetPooling(model, (early_exit.BLOCK,), Facet.VALUE, Pooling.GEM, 3.0)
-    pictures = torch.zeros(1, 3, 252, 252, device=meta)
-    ratio = early_exit._operations(whole, pictures) / early_exit._operations(ours, pictures)
+    images = torch.zeros(1, 3, 252, 252, device=meta)
+    ratio = early_exit._operations(whole, images) / early_exit._operations(ours, images)
     assert ratio == pytest.approx(40 / (31 + 1 / 12), rel=0.01)
     assert ratio > early_exit.BOUND
     if not torch.cuda.is_available():

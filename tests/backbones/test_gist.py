@@ -16,7 +16,7 @@ from cvgl.backbones.gabor import energies, filter_bank, prefilter
 from cvgl.config import BackboneConfig, Facet, Pooling
 from cvgl.errors import ConfigError
 from cvgl.types import Embedder
-from tests.data.pictures import place_picture
+from tests.data.images import place_image
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +24,8 @@ def gist() -> Embedder:
     return backbones.load(BackboneConfig())
 
 
-def described(gist: Embedder, *pictures: Image.Image) -> np.ndarray:
-    return gist.embed(np.stack([gist.prepare(picture) for picture in pictures]))
+def described(gist: Embedder, *images: Image.Image) -> np.ndarray:
+    return gist.embed(np.stack([gist.prepare(image) for image in images]))
 
 
 def stripes(angle_degrees: float, period: float = 8.0, size: int = 128) -> np.ndarray:
@@ -37,27 +37,27 @@ def stripes(angle_degrees: float, period: float = 8.0, size: int = 128) -> np.nd
 
 
 def test_rows_are_float32_and_of_unit_length(gist: Embedder) -> None:
-    rows = described(gist, *(place_picture(place) for place in range(6)))
+    rows = described(gist, *(place_image(place) for place in range(6)))
     assert rows.shape == (6, gist.dimension)
     assert rows.dtype == np.float32
     assert np.linalg.norm(rows, axis=1) == pytest.approx(np.ones(6), abs=1e-5)
 
 
-def test_another_camera_s_picture_of_a_place_is_nearest_to_that_place(gist: Embedder) -> None:
+def test_another_camera_s_image_of_a_place_is_nearest_to_that_place(gist: Embedder) -> None:
     places = range(40)
-    queries = described(gist, *(place_picture(place, view=1, size=128) for place in places))
-    references = described(gist, *(place_picture(place, size=128) for place in places))
+    queries = described(gist, *(place_image(place, view=1, size=128) for place in places))
+    references = described(gist, *(place_image(place, size=128) for place in places))
     assert ((queries @ references.T).argmax(1) == np.arange(40)).mean() >= 0.95
 
 
 def test_a_row_does_not_depend_on_its_neighbours(gist: Embedder) -> None:
-    pictures = [place_picture(place) for place in range(9)]
-    assert np.array_equal(described(gist, *pictures)[5:6], described(gist, pictures[5]))
+    images = [place_image(place) for place in range(9)]
+    assert np.array_equal(described(gist, *images)[5:6], described(gist, images[5]))
 
 
-@pytest.mark.parametrize("picture", [Image.new("RGB", (40, 40), colour) for colour in ("black", "white", "gray")])
-def test_a_uniform_picture_still_has_a_descriptor(gist: Embedder, picture: Image.Image) -> None:
-    row = described(gist, picture)
+@pytest.mark.parametrize("image", [Image.new("RGB", (40, 40), colour) for colour in ("black", "white", "gray")])
+def test_a_uniform_image_still_has_a_descriptor(gist: Embedder, image: Image.Image) -> None:
+    row = described(gist, image)
     assert np.isfinite(row).all()
     assert np.linalg.norm(row) == pytest.approx(1, abs=1e-5)
 
@@ -117,7 +117,7 @@ def test_lab_agrees_with_published_values() -> None:
 
 
 def test_colour_tells_apart_what_structure_cannot(gist: Embedder) -> None:
-    base = np.asarray(place_picture(3).convert("L"), np.float32) / 255
+    base = np.asarray(place_image(3).convert("L"), np.float32) / 255
     tinted = []
     for hue in (0.33, 0.0):
         tint = np.array(colorsys.hsv_to_rgb(hue, 0.6, 1.0), np.float32)
@@ -147,7 +147,7 @@ def test_settings_without_a_meaning_are_refused(config: BackboneConfig) -> None:
 
 def test_another_size_works_and_has_another_identity(gist: Embedder) -> None:
     small = backbones.load(BackboneConfig(image_size=64))
-    assert described(small, place_picture(0)).shape == (1, gist.dimension)
+    assert described(small, place_image(0)).shape == (1, gist.dimension)
     assert small.identity != gist.identity
 
 

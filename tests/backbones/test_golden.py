@@ -37,7 +37,7 @@ FACETS = ["token", "query", "key", "value"]
 
 @dataclass(frozen=True)
 class Golden:
-    """What the released extractor gives for three pictures, and ours beside it."""
+    """What the released extractor gives for three images, and ours beside it."""
 
     values: Mapping[str, np.ndarray]
     weights: Path
@@ -47,9 +47,9 @@ class Golden:
         given = {"checkpoint": str(self.weights), "image_size": 252, "layers": (layer,), "facet": facet, **settings}
         embedder = backbones.load(BackboneConfig(name=models.dinov2_nano_of_tests.__name__, **given), Device.CPU)
         assert isinstance(embedder, TimmEmbedder)
-        pictures = [Image.fromarray(values.transpose(1, 2, 0)) for values in self.values["images_uint8"]]
+        images = [Image.fromarray(values.transpose(1, 2, 0)) for values in self.values["images_uint8"]]
         heads = [Head((0,), 1, pooling, float(given.get("gem_p", 3.0))) for pooling in POOLINGS]
-        rows = embedder.embed_with(heads, np.stack([embedder.prepare(picture) for picture in pictures]))
+        rows = embedder.embed_with(heads, np.stack([embedder.prepare(image) for image in images]))
         for name, ours in zip(POOLINGS.values(), rows, strict=True):
             key = f"layer{layer}/{facet}/{name}"
             yield key, float((ours * self.values[key]).sum(1).min()), float(np.abs(ours - self.values[key]).max())
@@ -85,7 +85,7 @@ def test_the_released_extractor_is_reproduced(golden: Golden, layer: int, facet:
         {"position_resampling": "timm-antialiased"},
         {**RELEASED, "image_size": 266},
         {**RELEASED, "preprocessing": "native", "resize": 256},
-        {**RELEASED, "preprocessing": "released"},  # the golden pictures have been cut to 252 before
+        {**RELEASED, "preprocessing": "released"},  # the golden images have been cut to 252 before
     ],
 )
 def test_other_settings_are_told_apart(golden: Golden, perturbed: dict[str, Any]) -> None:
@@ -146,8 +146,8 @@ def recall_at_1(shared: Path, backbone: tuple[str, str], crop: float, rotations:
     alignment = AlignmentConfig(query_crop=crop, reference_rotations=rotations)
     sides = []
     for view, folder in ((View.DRONE, "query_drone"), (View.SATELLITE, "gallery_satellite")):
-        pictures = [open_rgb(path) for path in sorted((test / folder).glob("*/*"))]
-        sides.append(describe(pictures, embedder, view, alignment))
+        images = [open_rgb(path) for path in sorted((test / folder).glob("*/*"))]
+        sides.append(describe(images, embedder, view, alignment))
     similarities = sides[0] @ sides[1].T
     right = np.arange(len(similarities))
     return 100 * (similarities.argmax(1) == right).mean(), 100 * (similarities.argmax(0) == right).mean()
@@ -155,7 +155,7 @@ def recall_at_1(shared: Path, backbone: tuple[str, str], crop: float, rotations:
 
 @pytest.mark.slow
 def test_frozen_figures_on_real_pairs(shared: Path) -> None:
-    """Measured before with other resampling filters (18 / 30, 15 / - and 40 / 47); one picture is one point."""
+    """Measured before with other resampling filters (18 / 30, 15 / - and 40 / 47); one image is one point."""
     assert recall_at_1(shared, SWIN, 1.0, 1) == pytest.approx((19, 37), abs=3)
     assert recall_at_1(shared, VIT, 1.0, 1) == pytest.approx((15, 15), abs=3)
 

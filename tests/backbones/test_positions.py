@@ -19,7 +19,7 @@ from cvgl.backbones.timm_embedder import TimmEmbedder
 from cvgl.config import BackboneConfig, Device, PositionResampling
 from cvgl.errors import ConfigError
 from tests.backbones import models
-from tests.data.pictures import place_picture
+from tests.data.images import place_image
 
 WAYS = list(PositionResampling)
 
@@ -100,7 +100,7 @@ def test_a_checkpoint_of_another_size_is_resampled_once(tmp_path: Path, way: Pos
     torch.save(state, tmp_path / "w.pt")
     ours = load(tmp_path / "w.pt", image_size=target, position_resampling=way)
     side = (target or 224) // 8
-    assert ours.prepare(place_picture(0)).shape == (3, side * 8, side * 8)
+    assert ours.prepare(place_image(0)).shape == (3, side * 8, side * 8)
     grid = state["pos_embed"][:, 1:].reshape(1, 9, 9, 24).permute(0, 3, 1, 2)
     expected = resample(grid, (side, side), way).flatten(2).transpose(1, 2)
     assert torch.equal(positions(ours)[:, :1], state["pos_embed"][:, :1]), "the class token keeps its own"
@@ -129,8 +129,8 @@ def test_weights_of_the_hub_are_resampled_alike(weights: Path, monkeypatch: pyte
 
     monkeypatch.setattr(timm, "create_model", of_the_hub)
     hub, local = (load(path, image_size=48, position_resampling="released") for path in (None, weights))
-    pictures = np.stack([hub.prepare(place_picture(0))])
-    assert np.array_equal(hub.embed(pictures), local.embed(pictures))
+    images = np.stack([hub.prepare(place_image(0))])
+    assert np.array_equal(hub.embed(images), local.embed(images))
     sizes = {load(None, image_size=size).weights_sha256 for size in (32, 48)}
     assert len(sizes) == 1, "the same weights"
 
@@ -156,11 +156,11 @@ def test_other_kinds_of_positions_follow_as_timm_has_it(tmp_path: Path, name: st
     model = timm.create_model(name, num_classes=0, img_size=size).eval()
     convert = sys.modules[type(model).__module__].checkpoint_filter_fn
     model.load_state_dict(convert(state, model))
-    pictures = torch.from_numpy(np.stack([ours.prepare(place_picture(place)) for place in range(2)]))
+    images = torch.from_numpy(np.stack([ours.prepare(place_image(place)) for place in range(2)]))
     with torch.inference_mode():
-        tokens = model.forward_intermediates(pictures, indices=[4], return_prefix_tokens=True, intermediates_only=True)[0][1]
+        tokens = model.forward_intermediates(images, indices=[4], return_prefix_tokens=True, intermediates_only=True)[0][1]
     expected = torch.nn.functional.normalize(tokens[:, 0], dim=1).numpy()
-    assert ours.embed(pictures.numpy()) == pytest.approx(expected, abs=1e-5)
+    assert ours.embed(images.numpy()) == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_old_name_of_a_way_is_read_and_written_and_the_new_one_is_honest() -> None:

@@ -1,4 +1,4 @@
-"""Pictures as inputs: pixel by pixel what torchvision and timm make of them, for the released way and the models' own."""
+"""Images as inputs: pixel by pixel what torchvision and timm make of them, for the released way and the models' own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cvgl.config import BackboneConfig, Device, Preprocess
 from cvgl.errors import ConfigError
 from cvgl.imaging import open_rgb
 from tests.backbones import models
-from tests.data.pictures import place_picture
+from tests.data.images import place_image
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIZES = [(512, 512), (300, 200), (201, 333), (252, 252), (100, 90), (257, 256), (1232, 224), (40, 41)]
@@ -46,18 +46,18 @@ def embedder(tmp_path: Path, name: str = "vit_of_tests", **settings: Any) -> Tim
     return loaded
 
 
-def picture(size: tuple[int, int]) -> Image.Image:
-    return place_picture(3).resize(size, Image.Resampling.BICUBIC)
+def image(size: tuple[int, int]) -> Image.Image:
+    return place_image(3).resize(size, Image.Resampling.BICUBIC)
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("resize", "crop"), [(256, 252), (255, 252), (256, 224), (64, 64)])
 def test_the_released_preprocessing_is_torchvisions(size: tuple[int, int], resize: int, crop: int) -> None:
     ours = Preprocessing(crop, crop, *IMAGENET, style=Preprocess.RELEASED, resize=resize)
-    np.testing.assert_allclose(ours(picture(size)), released(resize, crop)(picture(size)).numpy(), atol=1e-6)
+    np.testing.assert_allclose(ours(image(size)), released(resize, crop)(image(size)).numpy(), atol=1e-6)
 
 
-def test_real_pictures_get_the_released_preprocessing(shared: Path) -> None:
+def test_real_images_get_the_released_preprocessing(shared: Path) -> None:
     ours = Preprocessing(252, 252, *IMAGENET, style=Preprocess.RELEASED, resize=256)
     paths = sorted((shared / "data" / "university_mini").rglob("*.jp*g"))[:6]
     assert paths
@@ -68,10 +68,10 @@ def test_real_pictures_get_the_released_preprocessing(shared: Path) -> None:
 
 def test_the_setting_gives_the_released_sizes_filter_and_statistics(tmp_path: Path) -> None:
     model = embedder(tmp_path, "dinov2_nano_of_tests", preprocessing="released")
-    np.testing.assert_allclose(model.prepare(picture((333, 512))), released()(picture((333, 512))).numpy(), atol=1e-6)
+    np.testing.assert_allclose(model.prepare(image((333, 512))), released()(image((333, 512))).numpy(), atol=1e-6)
     # ImageNet's statistics also where the model's own are others.
     model = embedder(tmp_path, preprocessing="released", image_size=64, resize=70)
-    np.testing.assert_allclose(model.prepare(picture((300, 200))), released(70, 64)(picture((300, 200))).numpy(), atol=1e-6)
+    np.testing.assert_allclose(model.prepare(image((300, 200))), released(70, 64)(image((300, 200))).numpy(), atol=1e-6)
     scaled = embedder(tmp_path, preprocessing="released", image_size=504)
     assert scaled.preprocessing.resize == 512
 
@@ -85,8 +85,8 @@ def test_native_is_timms_evaluation(tmp_path: Path, name: str, image_size: int |
     model = embedder(tmp_path, name, preprocessing="native", image_size=image_size)
     config = timm.data.resolve_data_config({}, model=timm.create_model(name))
     config["input_size"] = (3, image_size, image_size) if image_size else config["input_size"]
-    expected = timm.data.create_transform(**config)(picture(size))
-    np.testing.assert_allclose(model.prepare(picture(size)), expected.numpy(), atol=1e-6)
+    expected = timm.data.create_transform(**config)(image(size))
+    np.testing.assert_allclose(model.prepare(image(size)), expected.numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("size", SIZES[:4])
@@ -95,10 +95,10 @@ def test_native_squashes_where_timm_does(size: tuple[int, int]) -> None:
     theirs = timm.data.create_transform(
         (3, 64, 64), interpolation="bilinear", mean=IMAGENET[0], std=IMAGENET[1], crop_pct=0.8, crop_mode="squash"
     )
-    np.testing.assert_allclose(ours(picture(size)), theirs(picture(size)).numpy(), atol=1e-6)
+    np.testing.assert_allclose(ours(image(size)), theirs(image(size)).numpy(), atol=1e-6)
 
 
-def test_the_whole_picture_is_the_default_and_stays_named_as_it_was(tmp_path: Path) -> None:
+def test_the_whole_image_is_the_default_and_stays_named_as_it_was(tmp_path: Path) -> None:
     whole = embedder(tmp_path, image_size=32)
     wide = Image.new("RGB", (90, 30))
     wide.paste((255, 255, 255), (0, 0, 10, 30))
@@ -141,7 +141,7 @@ def test_one_row_of_pixels_is_not_blown_up(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValidationError, match="whole picture has no middle"):
+    with pytest.raises(ValidationError, match="whole image has no middle"):
         BackboneConfig(resize=256)
     with pytest.raises(ValidationError, match="smaller than image_size"):
         BackboneConfig(preprocessing="released", resize=100, image_size=252)
@@ -154,5 +154,5 @@ def test_settings_that_contradict_each_other_are_refused(tmp_path: Path) -> None
 def test_padding_and_rectangles_are_refused_rather_than_guessed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = timm.data.resolve_data_config
     monkeypatch.setattr(timm.data, "resolve_data_config", lambda *a, **k: {**real(*a, **k), "crop_mode": "border"})
-    with pytest.raises(ConfigError, match="pads pictures"):
+    with pytest.raises(ConfigError, match="pads images"):
         embedder(tmp_path, preprocessing="native", image_size=32)

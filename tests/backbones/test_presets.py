@@ -28,7 +28,7 @@ from cvgl.config import (
 )
 from cvgl.errors import ModelError
 from tests.backbones import models  # noqa: F401  # registers models of our own, which no preset may be named like
-from tests.data.pictures import place_picture
+from tests.data.images import place_image
 
 PAPER = "dinov2-g-value31-gem"
 
@@ -157,12 +157,12 @@ def test_a_preset_with_local_weights_is_the_model_with_the_same_settings(shared:
     weights = str(shared / "weights" / "vit_tiny_patch16_224.safetensors")
     preset = backbones.load(BackboneConfig(name="vit-ti16", checkpoint=weights), Device.CPU)
     named = backbones.load(BackboneConfig(name="vit_tiny_patch16_224", checkpoint=weights), Device.CPU)
-    pictures = np.stack([named.prepare(place_picture(place)) for place in range(2)])
-    assert np.array_equal(preset.embed(pictures), named.embed(pictures))
+    images = np.stack([named.prepare(place_image(place)) for place in range(2)])
+    assert np.array_equal(preset.embed(images), named.embed(images))
     assert {**preset.identity, "backbone": ""} == {**named.identity, "backbone": ""}
     token = backbones.load(BackboneConfig(name="vit-ti16-cls", checkpoint=weights), Device.CPU)
     model = timm.create_model("vit_tiny_patch16_224", checkpoint_path=weights).eval()  # whole, with its classifier
     with torch.inference_mode():
-        seen = model.forward_head(model.forward_features(torch.from_numpy(pictures)), pre_logits=True)
+        seen = model.forward_head(model.forward_features(torch.from_numpy(images)), pre_logits=True)
         expected = torch.nn.functional.normalize(seen, dim=1).numpy()
-    assert token.embed(pictures) == pytest.approx(expected, abs=1e-5)
+    assert token.embed(images) == pytest.approx(expected, abs=1e-5)

@@ -1,4 +1,4 @@
-"""How pictures become the input of released models."""
+"""How images become the input of released models."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def noise(height: int, width: int, seed: int = 0) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def levels(inputs: ReleasedInput, picture: Image.Image) -> np.ndarray:
+def levels(inputs: ReleasedInput, image: Image.Image) -> np.ndarray:
     """The input's colours as (H, W, 3) from 0 to 255."""
     mean, deviation = (np.array(colour)[:, None, None] for colour in inputs.colours)
-    return ((inputs(picture) * deviation + mean) * 255).transpose(1, 2, 0)
+    return ((inputs(image) * deviation + mean) * 255).transpose(1, 2, 0)
 
 
 @pytest.mark.parametrize(("height", "width"), [(37, 61), (5, 9), (200, 150), (1, 1), (64, 50)])
@@ -80,16 +80,14 @@ def test_panoramas_of_cvusa_are_taken_whole_and_full_spheres_of_cvact_in_their_m
     ("way", "resampling"), [(Way.BICUBIC, Image.Resampling.BICUBIC), (Way.BILINEAR, Image.Resampling.BILINEAR)]
 )
 def test_pillow_s_filters_are_what_torchvision_uses(way: Way, resampling: Image.Resampling) -> None:
-    picture = noise(90, 130)
-    assert levels(ReleasedInput(32, 48, way), picture) == pytest.approx(
-        np.asarray(picture.resize((48, 32), resampling)), abs=1e-2
-    )
+    image = noise(90, 130)
+    assert levels(ReleasedInput(32, 48, way), image) == pytest.approx(np.asarray(image.resize((48, 32), resampling)), abs=1e-2)
 
 
 @pytest.mark.parametrize("way", Way)
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3), (48, 48)])
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
-def test_any_picture_becomes_an_input(way: Way, size: tuple[int, int], mode: str) -> None:
+def test_any_image_becomes_an_input(way: Way, size: tuple[int, int], mode: str) -> None:
     found = ReleasedInput(20, 30, way, IMAGENET)(Image.new(mode, size, 255))
     assert found.shape == (3, 20, 30)
     assert found.dtype == np.float32

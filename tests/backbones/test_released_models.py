@@ -39,12 +39,12 @@ def loaded(path: Path, name: str, **settings: object) -> ReleasedEmbedder:
     return embedder
 
 
-def picture(seed: int = 0, width: int = 90, height: int = 90) -> Image.Image:
+def image(seed: int = 0, width: int = 90, height: int = 90) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
 def inputs(embedder: ReleasedEmbedder, view: View, count: int = 2) -> np.ndarray:
-    return np.stack([embedder.for_view(view).prepare(picture(seed)) for seed in range(count)])
+    return np.stack([embedder.for_view(view).prepare(image(seed)) for seed in range(count)])
 
 
 def unit(rows: torch.Tensor) -> np.ndarray:
@@ -174,10 +174,10 @@ def test_fsra_is_the_naive_transcription(tmp_path: Path, segments: int) -> None:
     assert embedder.identity["segments"] == segments
 
 
-def test_fsra_has_a_second_network_for_street_pictures_where_the_file_has(tmp_path: Path) -> None:
+def test_fsra_has_a_second_network_for_street_images_where_the_file_has(tmp_path: Path) -> None:
     one = load(tmp_path, "fsra", made.fsra())
     assert one.for_view(View.DRONE).network is one.for_view(View.SATELLITE).network
-    with pytest.raises(ModelError, match="knows no ground pictures, only drone and satellite"):
+    with pytest.raises(ModelError, match="knows no ground images, only drone and satellite"):
         one.for_view(View.GROUND)
     state = made.fsra(models=("model_1", "model_2"))
     both = load(tmp_path, "fsra", state)
@@ -332,7 +332,7 @@ def test_geodtr_reads_its_heads_where_training_left_them(tmp_path: Path) -> None
 
 def test_geodtr_knows_no_drones_and_its_size_is_fixed(tmp_path: Path) -> None:
     embedder = load(tmp_path, "geodtr", made.geodtr())
-    with pytest.raises(ModelError, match="knows no drone pictures"):
+    with pytest.raises(ModelError, match="knows no drone images"):
         embedder.for_view(View.DRONE)
     with pytest.raises(ConfigError, match="input size"):
         loaded(tmp_path / "geodtr.pth", "geodtr", image_size=256)
@@ -473,7 +473,7 @@ def test_descriptors_are_unit_rows_that_depend_on_nothing_else(tmp_path: Path, n
         assert np.abs(rows[0] - rows[1]).max() > 1e-4
         assert (branch.dimension, branch.identity) == (embedder.dimension, embedder.identity)
     with pytest.raises(ModelError, match="depends on the view"):
-        embedder.prepare(picture())
+        embedder.prepare(image())
     with pytest.raises(ModelError, match="depends on the view"):
         embedder.embed(batch)
 

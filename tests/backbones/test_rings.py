@@ -18,7 +18,7 @@ from cvgl.backbones.timm_embedder import TimmEmbedder
 from cvgl.config import BackboneConfig, Device, Pooling
 from cvgl.errors import ConfigError
 from tests.backbones import models
-from tests.data.pictures import place_picture
+from tests.data.images import place_image
 
 
 def load(name: str, weights: Path, **settings: Any) -> TimmEmbedder:
@@ -42,7 +42,7 @@ def resnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def batch(embedder: TimmEmbedder, count: int = 2) -> np.ndarray:
-    return np.stack([embedder.prepare(place_picture(place)) for place in range(count)])
+    return np.stack([embedder.prepare(place_image(place)) for place in range(count)])
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -109,9 +109,9 @@ def test_a_quarter_turn_of_the_features_does_not_change_the_rings(pooling: Pooli
 def test_several_blocks_are_the_single_ones_joined(vit: Path, facet: str, pooling: str) -> None:
     settings = {"facet": facet, "pooling": pooling, "image_size": 32}
     both = load("vit_of_tests", vit, layers=(3, 1), **settings)
-    pictures = batch(both)
-    singles = [load("vit_of_tests", vit, layers=(layer,), **settings).embed(pictures) for layer in (1, 3)]
-    assert both.embed(pictures) == pytest.approx(joined(*singles), abs=1e-6)
+    images = batch(both)
+    singles = [load("vit_of_tests", vit, layers=(layer,), **settings).embed(images) for layer in (1, 3)]
+    assert both.embed(images) == pytest.approx(joined(*singles), abs=1e-6)
     assert both.identity["layer"] == "1,3"
     assert both.dimension == 48
 
@@ -119,26 +119,26 @@ def test_several_blocks_are_the_single_ones_joined(vit: Path, facet: str, poolin
 def test_rings_of_a_transformer_are_those_of_its_patches(vit: Path) -> None:
     settings = {"image_size": 48, "position_resampling": "timm-antialiased"}  # what timm does by itself below
     embedder = load("vit_of_tests", vit, layers=(2,), facet="token", pooling="mean", rings=2, **settings)
-    pictures = batch(embedder)
+    images = batch(embedder)
     model = timm.create_model("vit_of_tests", num_classes=0, img_size=48).eval()
     model.load_state_dict(timm.models.vision_transformer.checkpoint_filter_fn(timm.models.load_state_dict(str(vit)), model))
     with torch.inference_mode():
-        maps = model.forward_intermediates(torch.from_numpy(pictures), indices=[2], intermediates_only=True)[0]
+        maps = model.forward_intermediates(torch.from_numpy(images), indices=[2], intermediates_only=True)[0]
     rows = F.normalize(maps.flatten(2).transpose(1, 2), dim=-1)
     ring = ring_of_places(6, 6, 2)
     expected = joined(rows.mean(1).numpy(), rows[:, ring == 0].mean(1).numpy(), rows[:, ring == 1].mean(1).numpy())
-    assert embedder.embed(pictures) == pytest.approx(expected, abs=1e-5)
+    assert embedder.embed(images) == pytest.approx(expected, abs=1e-5)
 
 
 def test_several_stages_with_rings_are_the_single_ones_joined(resnet: Path) -> None:
     both = load("resnet10t", resnet, layers=(-2, 2), rings=2, image_size=96)
-    pictures = batch(both)
+    images = batch(both)
     assert both.identity["layer"] == "2,3"
     assert both.identity["rings"] == 2
-    singles = [load("resnet10t", resnet, layers=(layer,), rings=2, image_size=96).embed(pictures) for layer in (2, 3)]
+    singles = [load("resnet10t", resnet, layers=(layer,), rings=2, image_size=96).embed(images) for layer in (2, 3)]
     widths = [rows.shape[1] // 3 for rows in singles]
     parts = [rows[:, k * width : (k + 1) * width] for rows, width in zip(singles, widths, strict=True) for k in range(3)]
-    assert both.embed(pictures) == pytest.approx(joined(*parts), abs=1e-5)
+    assert both.embed(images) == pytest.approx(joined(*parts), abs=1e-5)
 
 
 def test_one_ring_and_one_layer_are_what_they_were_before_there_were_several(vit: Path, resnet: Path) -> None:
@@ -179,12 +179,12 @@ def test_each_variant_is_the_embedder_that_its_settings_load(vit: Path, resnet: 
     variants = backbones.load_variants(config, (1, 2, 16), True, Device.CPU)
     assert [one.config.rings for one in variants.variants] == [1, 2, 1, 2], "16 rings fit into neither grid"
     assert variants.variants[0].config == config
-    pictures = np.stack([variants.prepare(place_picture(place)) for place in range(2)])
-    rows = variants.embed(pictures)
+    images = np.stack([variants.prepare(place_image(place)) for place in range(2)])
+    rows = variants.embed(images)
     assert rows.shape == (2, variants.dimension)
     for one in variants.variants:
         alone = backbones.load(one.config, Device.CPU)
-        assert rows[:, one.columns] == pytest.approx(alone.embed(pictures), abs=1e-6)
+        assert rows[:, one.columns] == pytest.approx(alone.embed(images), abs=1e-6)
         assert dict(one.identity) == dict(alone.identity)
 
 
@@ -197,5 +197,5 @@ def test_layers_and_rings_that_were_given_are_the_only_ones(vit: Path) -> None:
 def test_a_model_with_one_descriptor_has_one_variant() -> None:
     variants = backbones.load_variants(BackboneConfig(), (1, 2, 4), True)
     assert [one.config for one in variants.variants] == [BackboneConfig()]
-    picture = np.stack([variants.prepare(place_picture(0))])
-    assert np.array_equal(variants.embed(picture), backbones.load(BackboneConfig()).embed(picture))
+    image = np.stack([variants.prepare(place_image(0))])
+    assert np.array_equal(variants.embed(image), backbones.load(BackboneConfig()).embed(image))

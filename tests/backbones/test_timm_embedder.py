@@ -22,7 +22,7 @@ from cvgl.config import BackboneConfig, Device, Facet, Pooling, Precision
 from cvgl.errors import ConfigError, ModelError
 from cvgl.types import Embedder
 from tests.backbones import models
-from tests.data.pictures import place_picture
+from tests.data.images import place_image
 
 
 def load(name: str, weights: Path | None = None, **settings: Any) -> Embedder:
@@ -45,7 +45,7 @@ def resnet_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def batch(embedder: Embedder, count: int = 3) -> np.ndarray:
-    return np.stack([embedder.prepare(place_picture(place)) for place in range(count)])
+    return np.stack([embedder.prepare(place_image(place)) for place in range(count)])
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 # ---- plain transformers ----------------------------------------------------------------------------------------------
 
 
-def hooked(weights: Path, layer: int, pictures: np.ndarray) -> dict[str, torch.Tensor]:
+def hooked(weights: Path, layer: int, images: np.ndarray) -> dict[str, torch.Tensor]:
     """Facets of a block as a hook in the whole, unchanged model sees them: (B, N, C), class token first."""
     model = timm.create_model("vit_of_tests", num_classes=0).eval()
     model.load_state_dict(timm.models.load_state_dict(str(weights)))
@@ -63,7 +63,7 @@ def hooked(weights: Path, layer: int, pictures: np.ndarray) -> dict[str, torch.T
     model.blocks[layer].attn.qkv.register_forward_hook(lambda _m, _i, out: seen.update(qkv=out))
     model.blocks[layer].register_forward_hook(lambda _m, _i, out: seen.update(token=out))
     with torch.inference_mode():
-        model(torch.from_numpy(pictures))
+        model(torch.from_numpy(images))
     seen.update(zip(("query", "key", "value"), seen.pop("qkv").chunk(3, dim=-1), strict=True))
     return seen
 
@@ -73,8 +73,8 @@ def hooked(weights: Path, layer: int, pictures: np.ndarray) -> dict[str, torch.T
 def test_facets_are_what_a_hook_in_the_whole_model_sees(vit_weights: Path, layer: int, facet: str) -> None:
     for pooling in ("gem", "mean", "max", "cls"):
         embedder = load("vit_of_tests", vit_weights, layers=(layer,), facet=facet, pooling=pooling, image_size=32)
-        pictures = batch(embedder)
-        rows = hooked(vit_weights, layer, pictures)[facet]
+        images = batch(embedder)
+        rows = hooked(vit_weights, layer, images)[facet]
         places = F.normalize(rows[:, 1:], dim=-1).numpy()
         expected = {
             "gem": (places.clip(1e-6) ** 3).mean(1) ** (1 / 3),
@@ -82,7 +82,7 @@ def test_facets_are_what_a_hook_in_the_whole_model_sees(vit_weights: Path, layer
             "max": places.max(1),
             "cls": rows[:, 0].numpy(),
         }[pooling]
-        assert embedder.embed(pictures) == pytest.approx(unit(expected), abs=1e-5)
+        assert embedder.embed(images) == pytest.approx(unit(expected), abs=1e-5)
 
 
 def test_the_default_is_the_papers_value_facet_and_gem_at_its_relative_depth(vit_weights: Path) -> None:
@@ -119,12 +119,12 @@ def test_eva_s_projections_with_separate_biases_and_rotary_positions(fused: bool
         for name in ("q_bias", "v_bias"):
             if fused:
                 torch.nn.init.normal_(getattr(attention, name))
-    pictures = torch.randn(2, 3, 32, 32)
+    images = torch.randn(2, 3, 32, 32)
     seen: list[torch.Tensor] = []
     attention = whole.blocks[1].attn
     attention.register_forward_pre_hook(lambda _m, args: seen.append(args[0]))
     with torch.inference_mode():
-        whole(pictures)
+        whole(images)
         if fused:
             bias = torch.cat([attention.q_bias, torch.zeros_like(attention.q_bias), attention.v_bias])
             parts = F.linear(seen[0], attention.qkv.weight, bias).chunk(3, dim=-1)
@@ -133,12 +133,12 @@ def test_eva_s_projections_with_separate_biases_and_rotary_positions(fused: bool
         expected = parts[["query", "key", "value"].index(facet)][:, whole.num_prefix_tokens :]
         expected = F.normalize(expected, dim=-1).mean(1)
         cut = FacetPooling(whole, (1,), facet, Pooling.MEAN, 3.0)
-        assert torch.allclose(cut(pictures), expected, atol=1e-6)
+        assert torch.allclose(cut(images), expected, atol=1e-6)
 
 
 def test_another_image_size_resamples_the_positions(vit_weights: Path) -> None:
     embedder = load("vit_of_tests", vit_weights, image_size=48)
-    assert embedder.prepare(place_picture(0)).shape == (3, 48, 48)
+    assert embedder.prepare(place_image(0)).shape == (3, 48, 48)
     assert np.isfinite(embedder.embed(batch(embedder))).all()
     with pytest.raises(ConfigError, match="patches of 8"):
         load("vit_of_tests", vit_weights, image_size=50)
@@ -150,13 +150,13 @@ def test_another_image_size_resamples_the_positions(vit_weights: Path) -> None:
 @pytest.mark.parametrize("layer", [None, 2])
 def test_a_stage_of_a_convolutional_model_is_its_mean(resnet_weights: Path, layer: int | None) -> None:
     embedder = load("resnet10t", resnet_weights, layer=layer, image_size=64)
-    pictures = batch(embedder)
+    images = batch(embedder)
     model = timm.create_model("resnet10t", features_only=True, out_indices=(4 if layer is None else layer,)).eval()
     state = timm.models.load_state_dict(str(resnet_weights))
     model.load_state_dict({k: v for k, v in state.items() if k in model.state_dict()})
     with torch.inference_mode():
-        expected = model(torch.from_numpy(pictures))[0].mean((2, 3)).numpy()
-    assert embedder.embed(pictures) == pytest.approx(unit(expected), abs=1e-5)
+        expected = model(torch.from_numpy(images))[0].mean((2, 3)).numpy()
+    assert embedder.embed(images) == pytest.approx(unit(expected), abs=1e-5)
     assert embedder.identity["layer"] == (4 if layer is None else layer)
 
 

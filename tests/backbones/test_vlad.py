@@ -51,7 +51,7 @@ def config(weights: Path, **settings: object) -> BackboneConfig:
     return BackboneConfig(**{**own, **settings})
 
 
-def pictures(count: int, seed: int = 0) -> np.ndarray:
+def images(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((count, 3, 32, 32)).astype(np.float32)
 
 
@@ -99,7 +99,7 @@ def test_places_that_lie_on_their_words_give_zeros_not_nan() -> None:
     assert (vlad(words[None], words) == 0).all()
 
 
-def test_a_picture_does_not_depend_on_those_beside_it() -> None:
+def test_an_image_does_not_depend_on_those_beside_it() -> None:
     rows, words = unit_rows(6, 30, 8), unit_rows(4, 8, seed=2)
     assert torch.equal(vlad(rows, words)[2:3], vlad(rows[2:3], words))
 
@@ -200,7 +200,7 @@ def test_a_descriptor_is_the_vlad_of_the_models_places(weights: Path, tmp_path: 
     words = 0.5 * unit_rows(4, SIZE, seed=7)
     embedder = backbones.load(config(weights, vocabulary=str(vocabulary_file(tmp_path / "v.safetensors", words))), Device.CPU)
     assert isinstance(embedder, VladEmbedder)
-    batch = pictures(3)
+    batch = images(3)
     plain = backbones.load(config(weights, pooling="gem"), Device.CPU)
     with torch.inference_mode():
         rows = plain.network.local(torch.from_numpy(batch))[0].rows  # type: ignore[attr-defined]
@@ -217,7 +217,7 @@ def test_layers_have_words_of_their_own(weights: Path, tmp_path: Path) -> None:
 
     def embedded(layers: tuple[int, ...], *words: torch.Tensor) -> np.ndarray:
         path = vocabulary_file(tmp_path / "v.safetensors", *words)
-        return backbones.load(config(weights, layers=layers, vocabulary=str(path)), Device.CPU).embed(pictures(2))
+        return backbones.load(config(weights, layers=layers, vocabulary=str(path)), Device.CPU).embed(images(2))
 
     alone = np.concatenate([embedded((1,), first), embedded((3,), second)], axis=1)
     assert embedded((1, 3), first, second) == pytest.approx(alone / 2**0.5, abs=1e-6)
@@ -269,7 +269,7 @@ def test_what_does_not_fit_is_refused(weights: Path, tmp_path: Path) -> None:
         backbones.load(BackboneConfig(pooling=Pooling.VLAD))
 
 
-def test_a_constant_picture_has_a_finite_descriptor(weights: Path, tmp_path: Path) -> None:
+def test_a_constant_image_has_a_finite_descriptor(weights: Path, tmp_path: Path) -> None:
     path = vocabulary_file(tmp_path / "v.safetensors", unit_rows(4, SIZE))
     rows = backbones.load(config(weights, vocabulary=str(path)), Device.CPU).embed(np.zeros((2, 3, 32, 32), np.float32))
     assert np.isfinite(rows).all()
@@ -282,4 +282,4 @@ def test_the_choice_of_an_alignment_gets_one_variant(weights: Path, tmp_path: Pa
     settings = config(weights, vocabulary=str(path))
     variants = backbones.load_variants(settings, (1, 2, 4), True, Device.CPU)
     assert [one.config for one in variants.variants] == [settings]
-    assert np.array_equal(variants.embed(pictures(2)), backbones.load(settings, Device.CPU).embed(pictures(2)))
+    assert np.array_equal(variants.embed(images(2)), backbones.load(settings, Device.CPU).embed(images(2)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.hostile import lake_files, memory, pictures, side_files
+from benchmarks.hostile import images, lake_files, memory, side_files
 from benchmarks.hostile.mutation import damaged, edited, one_damage
 from benchmarks.hostile.tally import Tally
 
@@ -22,14 +22,14 @@ def test_changes_follow_from_the_seed_and_change_something() -> None:
     assert len({edited(text, np.random.default_rng(seed)) for seed in range(40)}) > 20
 
 
-def test_mutated_pictures_are_taken_or_refused(tmp_path: Path) -> None:
-    tally = pictures.try_pictures(tmp_path, 3, 80)
+def test_mutated_images_are_taken_or_refused(tmp_path: Path) -> None:
+    tally = images.try_images(tmp_path, 3, 80)
     assert tally.is_clean, tally.examples
     assert tally.accepted + tally.refused == tally.tried == 80
     assert min(tally.accepted, tally.refused) > 5
 
 
-def test_edited_side_files_lose_no_picture(tmp_path: Path) -> None:
+def test_edited_side_files_lose_no_image(tmp_path: Path) -> None:
     tally = side_files.try_side_files(tmp_path, 3, 20)
     assert tally.is_clean, tally.examples
     assert tally.accepted + tally.refused == tally.tried == 20
@@ -54,7 +54,7 @@ def test_a_crash_a_loss_and_another_value_are_counted(tmp_path: Path, monkeypatc
         raise RuntimeError
 
     for family, attempt in (
-        (pictures, pictures.try_pictures),
+        (images, images.try_images),
         (side_files, side_files.try_side_files),
         (memory, memory.try_memory),
     ):

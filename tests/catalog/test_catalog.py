@@ -80,7 +80,7 @@ class TestViews:
 
         batch(image("1" * 32, "/a.png", ["train"]), image("2" * 32, "/b.png", ["train"]))
         batch(image("1" * 32, "/a.png", ["query", "train"]))  # said anew
-        batch(image("3" * 32, "/b.png", ["train"]))  # another picture under an old name
+        batch(image("3" * 32, "/b.png", ["train"]))  # another image under an old name
         expected = tables.read_images(lake, "a").select(["image_id", "uri", "subsets"]).to_pylist()
         found = run_query(lake, "SELECT image_id, uri, subsets FROM images ORDER BY image_id")
         assert [dict(zip(found.columns, row, strict=True)) for row in found.rows] == expected
@@ -111,9 +111,9 @@ class TestViews:
         found = rows(measured, "SELECT location_id, n_drone, n_satellite, latitude, labelled FROM scenes ORDER BY location_id")
         assert found[0] == ("0000", 3, 1, 50.0, True)
         assert len(found) == 10
-        assert found[-1][1] == 0  # a distractor has no drone picture
+        assert found[-1][1] == 0  # a distractor has no drone image
 
-    def test_scenes_without_ground_truth_are_the_satellite_pictures(self, lake: Lake) -> None:
+    def test_scenes_without_ground_truth_are_the_satellite_images(self, lake: Lake) -> None:
         from tests.stages.lakes import write_images
 
         write_images(lake, town(places=2, distractors=0))
@@ -145,7 +145,7 @@ class TestViews:
             ("b2", "2014", "q", 6),
         ]
 
-    def test_a_picture_in_two_parts_counts_once(self, lake: Lake) -> None:
+    def test_an_image_in_two_parts_counts_once(self, lake: Lake) -> None:
         store = FeatureStore(lake.features("a1", "x"))
         store.add(["p", "q"], np.eye(2, dtype=np.float32), {})
         store.add(["q"], np.full((1, 2), 0.5**0.5, np.float32), {})
@@ -278,7 +278,7 @@ class TestOnlyReading:
 
 
 class TestErrors:
-    @pytest.mark.parametrize("statement", ["SELCT 1", "SELECT * FROM pictures", "SELECT nothing FROM images", "SELECT 1 / 'a'"])
+    @pytest.mark.parametrize("statement", ["SELCT 1", "SELECT * FROM scans", "SELECT nothing FROM images", "SELECT 1 / 'a'"])
     def test_bad_sql_says_why_and_lists_the_views(self, measured: Lake, statement: str) -> None:
         with pytest.raises(DataError, match="hardest_scenes") as raised:
             run_query(measured, statement)

@@ -1,4 +1,4 @@
-"""Pictures with metadata as cameras write it: EXIF built byte by byte, XMP packets, boxes of JPEG 2000."""
+"""Images with metadata as cameras write it: EXIF built byte by byte, XMP packets, boxes of JPEG 2000."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def jpeg(exif: bytes = b"", xmp: bytes = b"") -> tuple[Image.Image, io.BytesIO]:
 
 
 def opened(stream: io.BytesIO) -> tuple[Image.Image, io.BytesIO]:
-    """A stream's picture, decoded."""
+    """A stream's image, decoded."""
     stream.seek(0)
-    picture = Image.open(stream)
-    picture.load()
-    return picture, stream
+    image = Image.open(stream)
+    image.load()
+    return image, stream
 
 
 def jp2(*boxes: tuple[bytes, bytes]) -> bytes:

@@ -13,7 +13,7 @@ from PIL import Image, TiffImagePlugin
 WIDTH, HEIGHT = 30, 20
 UTM = "EPSG:32632"
 NORTH_UP = (2.0, 0.0, 500_000.0, 0.0, -2.0, 5_200_000.0)
-"""2 m a pixel; the middle of the picture is at 500030, 5199980."""
+"""2 m a pixel; the middle of the image is at 500030, 5199980."""
 KEYS_UTM = (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32632)
 KEYS_UTM_POINT = (*KEYS_UTM[:11], 2, *KEYS_UTM[12:])
 SCALE, TIE_POINT, MATRIX, KEYS, RPC, ORIENTATION = 33550, 33922, 34264, 34735, 50844, 274
@@ -56,19 +56,19 @@ def tagged(path: Path, tags: Mapping[int, Sequence[float]], seed: int = 0) -> Pa
     for tag, values in tags.items():
         directory.tagtype[tag] = 3 if tag in (KEYS, ORIENTATION) else 12
         directory[tag] = values[0] if tag == ORIENTATION else tuple(values)
-    picture(seed).save(path, tiffinfo=directory)
+    image(seed).save(path, tiffinfo=directory)
     return path
 
 
-def picture(seed: int = 0) -> Image.Image:
+def image(seed: int = 0) -> Image.Image:
     """RGB, 30 x 20."""
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8))
 
 
 def plain(path: Path, seed: int = 0) -> Path:
-    """Writes a picture that says nothing of where it lies, in the format of its name."""
+    """Writes an image that says nothing of where it lies, in the format of its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture(seed).save(path)
+    image(seed).save(path)
     return path
 
 
@@ -81,13 +81,13 @@ def world_file(path: Path, transform: Sequence[float] = NORTH_UP, crs: str | Non
     return path
 
 
-def aux_xml(picture: Path, crs: str | None = None, transform: Sequence[float] | None = None) -> Path:
-    """Writes GDAL's `.aux.xml` beside a picture."""
+def aux_xml(image: Path, crs: str | None = None, transform: Sequence[float] | None = None) -> Path:
+    """Writes GDAL's `.aux.xml` beside an picture."""
     srs = "" if crs is None else f'<SRS dataAxisToSRSAxisMapping="2,1">{crs}</SRS>'
     numbers = ""
     if transform is not None:
         a, b, c, d, e, f = transform
         numbers = f"<GeoTransform>{', '.join(map(repr, (c, a, b, f, d, e)))}</GeoTransform>"
-    path = picture.with_name(f"{picture.name}.aux.xml")
+    path = image.with_name(f"{image.name}.aux.xml")
     path.write_text(f"<PAMDataset>{srs}{numbers}</PAMDataset>")
     return path

@@ -1,4 +1,4 @@
-"""Pictures of places seen by a drone that shows more ground than the tile, from any heading."""
+"""Images of places seen by a drone that shows more ground than the tile, from any heading."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.data.pictures import save
+from tests.data.images import save
 
 SHARE = 0.6
-"""Of each side of the drone's picture, that the tile shows."""
+"""Of each side of the drone's image, that the tile shows."""
 
 
 def ground(place: int, size: int = 120) -> Image.Image:

@@ -9,7 +9,7 @@ import pytest
 from cvgl.config import IngestConfig, Layout
 from cvgl.datasets.detection import detect, list_source
 from cvgl.errors import DataError
-from tests.data.pictures import university1652
+from tests.data.images import university1652
 
 
 def test_each_layout_is_recognised(tmp_path: Path) -> None:

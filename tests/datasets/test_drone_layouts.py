@@ -19,23 +19,23 @@ from cvgl.datasets.university160k import (
 from cvgl.errors import DataError
 from cvgl.ingestion.entries import Position, Reason
 from cvgl.types import Subset, View
+from tests.data.images import place_image, save
 from tests.data.layouts import Layouts
-from tests.data.pictures import place_picture, save
 
 
 def test_no_label_stands_beside_masked_names(layouts: Layouts, tmp_path: Path) -> None:
     folder = layouts.copy(Layout.UNIVERSITY160K_OFFICIAL, tmp_path)
-    save(place_picture(1), folder / "test/gallery_satellite/0001/0001.jpg")
+    save(place_image(1), folder / "test/gallery_satellite/0001/0001.jpg")
     listing = list_university160k_official(folder)
     assert {entry.location_id is None for entry in listing.entries if entry.subsets != (Subset.TRAIN,)} == {True}
-    assert any("1 labelled test pictures were passed over" in note for note in listing.notes)
+    assert any("1 labelled test images were passed over" in note for note in listing.notes)
 
 
 def test_what_the_list_of_queries_asks_for_has_to_be_there(layouts: Layouts, tmp_path: Path) -> None:
     folder = layouts.copy(Layout.UNIVERSITY160K_OFFICIAL, tmp_path)
     names = read_query_names(folder)
     (folder / "query_drone_160k" / names[0]).unlink()
-    save(place_picture(1), folder / "query_drone_160k/unasked.jpeg")
+    save(place_image(1), folder / "query_drone_160k/unasked.jpeg")
     listing = list_university160k_official(folder)
     assert {Path(r.uri).name: r.reason for r in listing.refusals} == {
         names[0]: Reason.MISSING,
@@ -65,7 +65,7 @@ def test_the_published_places_divide_sues200() -> None:
     assert not {"0008", "0012", "0190", "0195"} & TRAINING_PLACES
 
 
-def test_a_list_beside_the_pictures_goes_before_the_published_one(layouts: Layouts, tmp_path: Path) -> None:
+def test_a_list_beside_the_images_goes_before_the_published_one(layouts: Layouts, tmp_path: Path) -> None:
     folder = layouts.copy(Layout.SUES200, tmp_path)
     (folder / "indexs.yaml").write_text('index:\n- "0008"\n- "0012"\n')
     trained = {entry.location_id for entry in list_sues200(folder).entries if Subset.TRAIN in entry.subsets}
@@ -114,12 +114,12 @@ def test_sues200_as_its_script_arranges_it(layouts: Layouts, tmp_path: Path) -> 
     assert sum(entry.view is View.SATELLITE for entry in at_height.entries) == 12
 
 
-def test_pictures_outside_of_places_and_heights_are_misplaced(layouts: Layouts, tmp_path: Path) -> None:
+def test_images_outside_of_places_and_heights_are_misplaced(layouts: Layouts, tmp_path: Path) -> None:
     folder = layouts.copy(Layout.SUES200, tmp_path)
-    save(place_picture(1), folder / "drone_view_512/0001/100/0.jpg")
-    save(place_picture(1), folder / "drone_view_512/0001/0.jpg")
-    save(place_picture(1), folder / "satellite-view/0.png")
-    save(place_picture(1), folder / "thermal/0001/0.png")
+    save(place_image(1), folder / "drone_view_512/0001/100/0.jpg")
+    save(place_image(1), folder / "drone_view_512/0001/0.jpg")
+    save(place_image(1), folder / "satellite-view/0.png")
+    save(place_image(1), folder / "thermal/0001/0.png")
     found = {r.uri.removeprefix(f"{folder}/"): r.reason for r in list_sues200(folder).refusals}
     assert found == {
         "drone_view_512/0001/100/0.jpg": Reason.MISPLACED,
@@ -129,7 +129,7 @@ def test_pictures_outside_of_places_and_heights_are_misplaced(layouts: Layouts, 
     }
 
 
-def test_densauavs_tables_place_its_pictures(layouts: Layouts, tmp_path: Path) -> None:
+def test_densauavs_tables_place_its_images(layouts: Layouts, tmp_path: Path) -> None:
     folder = layouts.copy(Layout.DENSEUAV, tmp_path)
     for name in ("train", "test"):
         (folder / f"Dense_GPS_{name}.txt").unlink()
@@ -149,7 +149,7 @@ def test_densauavs_tables_place_its_pictures(layouts: Layouts, tmp_path: Path) -
     assert [r.reason for r in listing.refusals] == [Reason.BAD_ROW, Reason.BAD_POSITION]
 
 
-def test_denseuav_is_known_by_the_names_of_its_pictures(layouts: Layouts, tmp_path: Path) -> None:
+def test_denseuav_is_known_by_the_names_of_its_images(layouts: Layouts, tmp_path: Path) -> None:
     folder = layouts.copy(Layout.DENSEUAV, tmp_path)
     for path in folder.glob("*.txt"):
         path.unlink()

@@ -26,7 +26,7 @@ def source(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_each_picture_has_its_role_and_the_adapted_flight_no_label(source: Path) -> None:
+def test_each_image_has_its_role_and_the_adapted_flight_no_label(source: Path) -> None:
     listing = list_manifest(write_manifest(source, "2014-01", source / "m.csv"))
     assert listing.refusals == []
     found = {str(e.path.relative_to(source)): (e.view, " ".join(e.subsets), e.location_id) for e in listing.entries}

@@ -14,8 +14,8 @@ from cvgl.datasets.detection import list_source
 from cvgl.datasets.inspection import Inspection, inspect
 from cvgl.datasets.releases import PUBLISHED, Part, State, count_parts, deviation
 from cvgl.errors import DataError
+from tests.data.images import place_image, save, university1652
 from tests.data.layouts import LAYOUTS, Layouts
-from tests.data.pictures import place_picture, save, university1652
 
 Damage = Callable[[Path], object]
 
@@ -29,7 +29,7 @@ def halve(path: Path) -> None:
 
 
 def stray(name: str) -> Damage:
-    return lambda folder: save(place_picture(99), folder / name)
+    return lambda folder: save(place_image(99), folder / name)
 
 
 def remove(pattern: str) -> Damage:
@@ -168,8 +168,8 @@ def test_published_numbers_are_those_of_the_sources() -> None:
 def test_a_surplus_is_extra(layouts: Layouts, tmp_path: Path, published: Callable[[Path, Layout], None]) -> None:
     published(layouts.original(Layout.UNIVERSITY1652), Layout.UNIVERSITY1652)
     folder = layouts.copy(Layout.UNIVERSITY1652, tmp_path)
-    save(place_picture(50), folder / "test/gallery_satellite/0042/0042.jpg")
-    assert "test/gallery_satellite has 8 pictures of 8 places and should have 7" in said(inspect(str(folder)), "extra")
+    save(place_image(50), folder / "test/gallery_satellite/0042/0042.jpg")
+    assert "test/gallery_satellite has 8 images of 8 places and should have 7" in said(inspect(str(folder)), "extra")
 
 
 def test_an_absent_part_is_missing(layouts: Layouts, tmp_path: Path, published: Callable[[Path, Layout], None]) -> None:
@@ -187,11 +187,11 @@ def test_an_absent_part_is_missing(layouts: Layouts, tmp_path: Path, published: 
         (
             Layout.UNIVERSITY1652,
             "test/gallery_satellite",
-            "3 places of test/query_drone have no picture in test/gallery_satellite",
+            "3 places of test/query_drone have no image in test/gallery_satellite",
         ),
-        (Layout.UNIVERSITY1652, "train/satellite", "3 places of train/drone have no picture in train/satellite"),
-        (Layout.SUES200, "satellite-view", "6 places of drone_view_512 have no picture in satellite-view"),
-        (Layout.DENSEUAV, "test/gallery_satellite", "3 places of test/query_drone have no picture in test/gallery_satellite"),
+        (Layout.UNIVERSITY1652, "train/satellite", "3 places of train/drone have no image in train/satellite"),
+        (Layout.SUES200, "satellite-view", "6 places of drone_view_512 have no image in satellite-view"),
+        (Layout.DENSEUAV, "test/gallery_satellite", "3 places of test/query_drone have no image in test/gallery_satellite"),
     ],
 )
 def test_a_part_of_a_release_without_a_whole_view_is_wrong(
@@ -214,14 +214,14 @@ def test_an_uneven_part_of_a_release_is_a_note(layouts: Layouts, tmp_path: Path)
     first(folder, "train/drone/*/*").unlink()
     found = inspect(str(folder), partial=True)
     assert found.is_right
-    assert "1 places of train/drone have fewer pictures than the usual 4: 0000 (3)" in found.notes
+    assert "1 places of train/drone have fewer images than the usual 4: 0000 (3)" in found.notes
 
 
 def test_a_pair_without_a_row_of_positions_is_told(layouts: Layouts, tmp_path: Path) -> None:
     folder = layouts.copy(Layout.CVUSA, tmp_path)
     table = folder / "split_locations/all.csv"
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:2]))
-    assert "8 pictures have no position: the table of positions has 2 rows" in inspect(str(folder), partial=True).notes
+    assert "8 images have no position: the table of positions has 2 rows" in inspect(str(folder), partial=True).notes
 
 
 @pytest.mark.parametrize(
@@ -253,9 +253,9 @@ def test_a_sample_is_spread_over_all_and_opens_no_more(tmp_path: Path) -> None:
     assert last.name in said(few, "unreadable")
 
 
-def test_ones_own_pictures_are_looked_at_by_what_they_say(tmp_path: Path) -> None:
-    save(place_picture(1), tmp_path / "drone/1.jpg")
-    save(place_picture(1), tmp_path / "satellite/1.jpg")
+def test_ones_own_images_are_looked_at_by_what_they_say(tmp_path: Path) -> None:
+    save(place_image(1), tmp_path / "drone/1.jpg")
+    save(place_image(1), tmp_path / "satellite/1.jpg")
     assert inspect(str(tmp_path)).is_right
     halve(tmp_path / "drone/1.jpg")
     assert "drone/1.jpg" in said(inspect(str(tmp_path)), "unreadable")
@@ -269,11 +269,11 @@ def test_the_challenges_gallery_beside_the_labelled_one_is_told(tmp_path: Path, 
     root = university1652(tmp_path)
     monkeypatch.setattr("cvgl.datasets.inspection.WHOLE_GALLERY", 3)
     for number in range(3):
-        save(place_picture(100 + number), root / f"gallery_satellite_160k/{number}.jpg")
+        save(place_image(100 + number), root / f"gallery_satellite_160k/{number}.jpg")
     found = inspect(str(root), partial=True)
     assert "once more under masked names" in said(found, "extra")
 
 
 def test_only_published_layouts_deviate(tmp_path: Path) -> None:
-    save(place_picture(1), tmp_path / "drone/1.jpg")
+    save(place_image(1), tmp_path / "drone/1.jpg")
     assert deviation(list_source(IngestConfig(source=str(tmp_path), dataset="d"))) is None

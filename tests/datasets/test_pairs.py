@@ -46,11 +46,11 @@ def test_a_missing_half_is_refused_and_the_other_taken_in(layouts: Layouts, tmp_
     }
     assert len(listing.entries) == 10
     assert listing.counts == {TRAIN: 3, VAL: 3}
-    assert "1 pictures that splits/train-19zl.csv names are not there" in " ".join(listing.notes)
+    assert "1 images that splits/train-19zl.csv names are not there" in " ".join(listing.notes)
     assert any(entry.path.name == "0000002.jpg" and entry.view is View.SATELLITE for entry in listing.entries)
 
 
-def test_a_picture_that_no_split_names_is_refused(layouts: Layouts, tmp_path: Path) -> None:
+def test_an_image_that_no_split_names_is_refused(layouts: Layouts, tmp_path: Path) -> None:
     folder = layouts.copy(Layout.CVUSA, tmp_path)
     rows = (folder / VAL).read_text().splitlines()
     (folder / VAL).write_text("\n".join(rows[1:]) + "\n")

@@ -12,11 +12,11 @@ from cvgl.datasets.university1652 import is_university1652, list_university1652
 from cvgl.errors import DataError
 from cvgl.ingestion.entries import Position, Reason
 from cvgl.types import Subset, View
-from tests.data.pictures import place_picture, save, university1652
+from tests.data.images import place_image, save, university1652
 
 
-def picture(path: Path, place: int = 0) -> Path:
-    return save(place_picture(place, size=16), path)
+def image(path: Path, place: int = 0) -> Path:
+    return save(place_image(place, size=16), path)
 
 
 def test_roles_views_and_labels_come_from_the_folders(tmp_path: Path) -> None:
@@ -31,9 +31,9 @@ def test_roles_views_and_labels_come_from_the_folders(tmp_path: Path) -> None:
     assert (listing.refusals, listing.notes) == ([], [])
 
 
-def test_street_and_google_pictures_are_ground_pictures(tmp_path: Path) -> None:
+def test_street_and_google_images_are_ground_images(tmp_path: Path) -> None:
     for folder in ("train/street", "train/google", "test/query_street", "test/gallery_street"):
-        picture(tmp_path / folder / "0001" / "1.jpg")
+        image(tmp_path / folder / "0001" / "1.jpg")
     views = {(entry.view, entry.subsets) for entry in list_university1652(tmp_path).entries}
     assert views == {(View.GROUND, (subset,)) for subset in Subset}
 
@@ -47,12 +47,12 @@ def test_a_part_of_the_release_is_recognised(tmp_path: Path) -> None:
 
 
 def test_nothing_is_skipped_in_silence(tmp_path: Path) -> None:
-    picture(tmp_path / "train/drone/0001/ok.jpg")
-    picture(tmp_path / "train/drone/loose.jpg")
-    picture(tmp_path / "train/thermal/0001/1.jpg")
-    picture(tmp_path / "test/4K_drone/0001/1.jpg")
-    picture(tmp_path / "valid/drone/0001/1.jpg")
-    picture(tmp_path / "test/stray.jpg")
+    image(tmp_path / "train/drone/0001/ok.jpg")
+    image(tmp_path / "train/drone/loose.jpg")
+    image(tmp_path / "train/thermal/0001/1.jpg")
+    image(tmp_path / "test/4K_drone/0001/1.jpg")
+    image(tmp_path / "valid/drone/0001/1.jpg")
+    image(tmp_path / "test/stray.jpg")
     (tmp_path / "train/drone/0001/notes.txt").write_text("hello")
     (tmp_path / "readme.txt").write_text("hello")
     listing = list_university1652(tmp_path)
@@ -63,7 +63,7 @@ def test_nothing_is_skipped_in_silence(tmp_path: Path) -> None:
         "train/thermal": Reason.UNKNOWN_FOLDER,
         "valid": Reason.UNKNOWN_FOLDER,
         "test/stray.jpg": Reason.MISPLACED,
-        "train/drone/0001/notes.txt": Reason.NOT_A_PICTURE,
+        "train/drone/0001/notes.txt": Reason.NOT_A_IMAGE,
     }
     assert any("readme.txt" in note for note in listing.notes)
     assert any("test/4K_drone was passed over" in note for note in listing.notes)
@@ -80,8 +80,8 @@ KML = """<?xml version="1.0" encoding="UTF-8"?>
 
 def test_positions_come_from_the_kml_file_beside_the_folders(tmp_path: Path) -> None:
     for place in range(4):
-        picture(tmp_path / f"train/satellite/{place:04d}/1.jpg", place)
-        picture(tmp_path / f"train/drone/{place:04d}/1.jpg", 10 + place)
+        image(tmp_path / f"train/satellite/{place:04d}/1.jpg", place)
+        image(tmp_path / f"train/drone/{place:04d}/1.jpg", 10 + place)
     (tmp_path / "buildings.kml").write_text(KML)
     # Two buildings share a name, so it says nothing of either.
     (tmp_path / "new_name_list.txt").write_text("0001 Some Library\n0002 Old Gym\n0003 George Street\n0000 George Street\n")
@@ -103,7 +103,7 @@ def test_positions_come_from_the_kml_file_beside_the_folders(tmp_path: Path) -> 
     ],
 )
 def test_a_kml_file_that_cannot_be_one_is_told(tmp_path: Path, text: str, what: str) -> None:
-    picture(tmp_path / "train/satellite/0001/1.jpg")
+    image(tmp_path / "train/satellite/0001/1.jpg")
     (tmp_path / "buildings.kml").write_text(text)
     with pytest.raises(DataError, match=what):
         list_university1652(tmp_path)
@@ -124,7 +124,7 @@ def test_a_kml_file_that_cannot_be_one_is_told(tmp_path: Path, text: str, what: 
     ],
 )
 def test_a_kml_file_may_have_any_encoding(tmp_path: Path, encoding: str, declared: str) -> None:
-    picture(tmp_path / "train/satellite/0001/1.jpg")
+    image(tmp_path / "train/satellite/0001/1.jpg")
     text = KML.replace("0001 Some Library", "Universit\u00e9 \u00fc").replace(
         ' encoding="UTF-8"', f' encoding="{declared}"' if declared else ""
     )
@@ -139,7 +139,7 @@ def test_a_kml_file_may_have_any_encoding(tmp_path: Path, encoding: str, declare
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
 @pytest.mark.parametrize("declaration", ["<!DOCTYPE kml>", '<!DOCTYPE k [<!ENTITY a "b">]>', '<!DOCTYPE k SYSTEM "file:///x">'])
 def test_a_kml_file_with_entities_is_refused_in_every_encoding(tmp_path: Path, encoding: str, declaration: str) -> None:
-    picture(tmp_path / "train/satellite/0001/1.jpg")
+    image(tmp_path / "train/satellite/0001/1.jpg")
     (tmp_path / "buildings.kml").write_bytes(KML.partition("?>")[2].join([declaration, ""]).encode(encoding))
     with pytest.raises(DataError, match="document type or entities"):
         list_university1652(tmp_path)
@@ -149,25 +149,25 @@ def test_a_kml_file_with_entities_is_refused_in_every_encoding(tmp_path: Path, e
     "data", [b"<?xml version='1.0' encoding='klingon'?><kml/>", b"\xff\xfe<", b"", b"\0\0\0\0", b"<kml>\xff</kml"]
 )
 def test_a_kml_file_in_no_encoding_is_told(tmp_path: Path, data: bytes) -> None:
-    picture(tmp_path / "train/satellite/0001/1.jpg")
+    image(tmp_path / "train/satellite/0001/1.jpg")
     (tmp_path / "buildings.kml").write_bytes(data)
     with pytest.raises(DataError, match="not XML"):
         list_university1652(tmp_path)
 
 
 def test_litter_is_passed_over(tmp_path: Path) -> None:
-    picture(tmp_path / "train/drone/0001/1.jpg")
+    image(tmp_path / "train/drone/0001/1.jpg")
     for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._1.jpg"):
         (tmp_path / "train/drone/0001" / name).write_bytes(b"x")
-    picture(tmp_path / "train/drone/__MACOSX/1.jpg")
+    image(tmp_path / "train/drone/__MACOSX/1.jpg")
     listing = list_university1652(tmp_path)
     assert (len(listing.entries), listing.refusals) == (1, [])
 
 
 def test_links_are_followed_inside_the_root_only(tmp_path: Path) -> None:
     root, outside = tmp_path / "root", tmp_path / "outside"
-    picture(root / "train/drone/0001/1.jpg")
-    picture(outside / "2.jpg")
+    image(root / "train/drone/0001/1.jpg")
+    image(outside / "2.jpg")
     (root / "train/drone/0001/inside.jpg").symlink_to(root / "train/drone/0001/1.jpg")
     (root / "train/drone/0001/outside.jpg").symlink_to(outside / "2.jpg")
     (root / "train/drone/0002").symlink_to(outside)
@@ -193,7 +193,7 @@ def test_links_are_followed_inside_the_root_only(tmp_path: Path) -> None:
 
 def test_names_may_hold_anything_that_utf8_can(tmp_path: Path) -> None:
     for name in ("a b.jpg", "grüß.jpg", "two\nlines.jpg", "東京.jpg"):
-        picture(tmp_path / "train/drone/0001" / name)
+        image(tmp_path / "train/drone/0001" / name)
     raw = os.fsencode(tmp_path / "train/drone/0001") + b"/\xff.jpg"
     with open(raw, "wb") as stream:  # noqa: PTH123  # a name that pathlib's text cannot spell
         stream.write(b"x")

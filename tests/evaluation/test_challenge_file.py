@@ -1,4 +1,4 @@
-"""University-160k's challenge from the pictures to the file that is handed in."""
+"""University-160k's challenge from the images to the file that is handed in."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_every_query_of_the_list_is_answered_in_its_order(challenge: tuple[Path,
 
 def test_what_cannot_be_handed_in_is_told(challenge: tuple[Path, Lake, str], tmp_path: Path) -> None:
     source, lake, run = challenge
-    with pytest.raises(DataError, match="fewer than 10 answers"):  # the gallery has 7 pictures
+    with pytest.raises(DataError, match="fewer than 10 answers"):  # the gallery has 7 images
         write_answer_file(run, source, lake, tmp_path / "answer.txt")
     with pytest.raises(LakeError, match="no answers of the stage adapted-window"):
         write_answer_file(run, source, lake, tmp_path / "answer.txt", stage="adapted-window")  # type: ignore[arg-type] # a StrEnum

@@ -16,11 +16,11 @@ from cvgl.evaluation.evaluate import EvaluateOutcome, evaluate
 from cvgl.lake import Lake
 from cvgl.retrieval import comparable, convert, protocols, ranking
 from cvgl.summary import MetricSummary, read_summaries
-from cvgl.types import Stage
+from cvgl.types import Representation
 from tests.stages import lakes
 
 DRONE, SATELLITE = "drone_to_satellite", "satellite_to_drone"
-SINGLE = (Stage.FROZEN, Stage.STANDARDISED, Stage.ADAPTED)
+SINGLE = (Representation.FROZEN, Representation.STANDARDISED, Representation.ADAPTED)
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -29,7 +29,7 @@ def hashes(folder: Path) -> dict[str, str]:
     }
 
 
-def of(outcome: EvaluateOutcome, stage: Stage, direction: str, protocol: str | None = None) -> MetricSummary:
+def of(outcome: EvaluateOutcome, stage: Representation, direction: str, protocol: str | None = None) -> MetricSummary:
     (found,) = [m for m in outcome.metrics if (m.stage, m.direction) == (stage, direction) and protocol in (None, m.protocol)]
     return found
 
@@ -45,11 +45,14 @@ def test_three_stages_answer_in_both_directions(lake: Lake) -> None:
     assert not outcome.skipped
     assert outcome.ref.path == lake.evaluation(lakes.RUN)
     assert [(m.stage, m.direction) for m in outcome.metrics] == [(s, d) for s in SINGLE for d in (DRONE, SATELLITE)]
-    frozen, standardised = (of(outcome, stage, DRONE) for stage in (Stage.FROZEN, Stage.STANDARDISED))
+    frozen, standardised = (of(outcome, stage, DRONE) for stage in (Representation.FROZEN, Representation.STANDARDISED))
     # The views differ by a shift, which is what standardising removes.
     assert standardised.recall["1"] > frozen.recall["1"]
     assert (frozen.n_queries, frozen.n_gallery) == (24, 10)
-    assert (of(outcome, Stage.FROZEN, SATELLITE).n_queries, of(outcome, Stage.FROZEN, SATELLITE).n_gallery) == (8, 24)
+    assert (
+        of(outcome, Representation.FROZEN, SATELLITE).n_queries,
+        of(outcome, Representation.FROZEN, SATELLITE).n_gallery,
+    ) == (8, 24)
     assert frozen.protocol == "open-set"
     assert set(frozen.within_m) == {"25", "50", "100"}
 
@@ -80,7 +83,7 @@ def test_metres_are_from_the_first_answer_to_the_true_position(lake: Lake) -> No
         for row in rows:
             places = int(row["top_ids"][0][1:3]) - int(row["image_id"][1:3])
             assert row["distance_m"] == pytest.approx(abs(places) * 111.19, abs=0.1)
-        summary = of(outcome, Stage.STANDARDISED, direction)
+        summary = of(outcome, Representation.STANDARDISED, direction)
         assert summary.median_m == pytest.approx(sorted(r["distance_m"] for r in rows)[len(rows) // 2], abs=60)
         assert summary.within_m["50"] == pytest.approx(sum(r["distance_m"] <= 50 for r in rows) / len(rows))
         assert summary.within_m["250.5"] == pytest.approx(sum(r["distance_m"] <= 250.5 for r in rows) / len(rows))
@@ -93,7 +96,7 @@ def test_without_positions_there_are_no_metres(lake: Lake) -> None:
     assert summary.within_m == {}
 
 
-def test_pictures_of_a_known_place_borrow_the_position_of_its_satellite_picture(lake: Lake) -> None:
+def test_images_of_a_known_place_borrow_the_position_of_its_satellite_image(lake: Lake) -> None:
     shots = [replace(shot, truth=None) for shot in lakes.town()]
     assert evaluate(lakes.write_town(lake, shots), EvaluateConfig(), lake).metrics[0].median_m is not None
 
@@ -104,7 +107,7 @@ def test_the_layout_chooses_the_protocol_and_protocols_may_be_several(lake: Lake
 
     outcome = evaluate(adapter, EvaluateConfig(protocols=("auto", "university1652-701", "university1652-951-standard")), lake)
     full, without, standard = (
-        of(outcome, Stage.FROZEN, DRONE, f"university1652-{name}") for name in ("951", "701", "951-standard")
+        of(outcome, Representation.FROZEN, DRONE, f"university1652-{name}") for name in ("951", "701", "951-standard")
     )
     assert (full.n_gallery, without.n_gallery) == (10, 8)
     assert without.recall["1"] >= full.recall["1"]
@@ -121,18 +124,18 @@ def test_every_row_names_the_protocol_and_its_hash(lake: Lake) -> None:
     }
 
 
-def test_the_released_code_asks_for_all_satellite_pictures_among_the_drone_queries(lake: Lake) -> None:
+def test_the_released_code_asks_for_all_satellite_images_among_the_drone_queries(lake: Lake) -> None:
     shots = lakes.town(views=3)
     shots = [replace(s, subsets=["gallery", "train"]) if s.name[0::3] == "d2" else s for s in shots]  # not asked for
     adapter = lakes.write_town(lake, shots)
     outcome = evaluate(adapter, EvaluateConfig(protocols=("released", "university1652-951")), lake)
-    released, usual = (of(outcome, Stage.FROZEN, SATELLITE, name) for name in ("released", "university1652-951"))
+    released, usual = (of(outcome, Representation.FROZEN, SATELLITE, name) for name in ("released", "university1652-951"))
     assert (released.n_queries, released.n_gallery) == (10, 16)
     assert (usual.n_queries, usual.n_gallery) == (8, 24)
     assert (released.most_right, usual.most_right) == (2, 3)
     assert any("2 queries have no right answer" in note for note in released.notes)
     assert released.recall["10"] <= 0.8
-    drone, same = (of(outcome, Stage.FROZEN, DRONE, name) for name in ("released", "university1652-951"))
+    drone, same = (of(outcome, Representation.FROZEN, DRONE, name) for name in ("released", "university1652-951"))
     assert (drone.recall["1"], drone.ap, drone.rows_digest) == (same.recall["1"], same.ap, same.rows_digest)
     assert released.rows_digest != usual.rows_digest
     rows = rows_of(lake, stage="frozen", direction=SATELLITE, protocol="released")
@@ -149,7 +152,7 @@ def test_masked_names_give_answers_and_no_figures(lake: Lake) -> None:
 
 def test_a_part_of_a_published_set_is_said_to_be_one(lake: Lake) -> None:
     adapter = lakes.write_town(lake, lakes.town(), Layout.UNIVERSITY1652)
-    notes = of(evaluate(adapter, EvaluateConfig(), lake), Stage.FROZEN, DRONE).notes
+    notes = of(evaluate(adapter, EvaluateConfig(), lake), Representation.FROZEN, DRONE).notes
     assert any("24 queries against 10, of 37,855 against 951" in note for note in notes)
 
 
@@ -158,10 +161,10 @@ def test_average_precision_of_figures_in_the_lake_converts_where_it_is_exact(lak
     wanted = ("university1652-951", "university1652-951-standard")
     evaluate(adapter, EvaluateConfig(protocols=wanted), lake)
     stored = {(m.stage, m.direction, m.protocol): m for m in read_summaries(lake.evaluation(lakes.RUN))}
-    trapezoid, standard = (stored[Stage.ADAPTED, DRONE, name] for name in wanted)
+    trapezoid, standard = (stored[Representation.ADAPTED, DRONE, name] for name in wanted)
     assert comparable(trapezoid, standard, "AP").verdict == "convertible"
     assert convert(trapezoid, "standard").ap == pytest.approx(standard.ap)
-    back = [stored[Stage.ADAPTED, SATELLITE, name] for name in wanted]
+    back = [stored[Representation.ADAPTED, SATELLITE, name] for name in wanted]
     assert "up to 3 right answers" in comparable(*back, "AP").reason
     with pytest.raises(DataError, match="not comparable"):
         convert(back[0], "standard")
@@ -202,14 +205,14 @@ def test_the_flights_protocol_asks_for_the_nearest_tile(lake: Lake) -> None:
     assert len(right) > 12
     assert all(row["top_ids"][0][1:3] == row["image_id"][1:3] for row in right)
     assert all(row["distance_m"] == pytest.approx(0.3) for row in right)
-    assert of(outcome, Stage.STANDARDISED, DRONE).within_m["0.5"] == pytest.approx(len(right) / 24)
+    assert of(outcome, Representation.STANDARDISED, DRONE).within_m["0.5"] == pytest.approx(len(right) / 24)
 
 
 def test_queries_without_a_match_and_without_a_place_are_told_apart(lake: Lake) -> None:
     shots = lakes.town(views=1)
     shots = [replace(s, place="elsewhere", truth=None) if s.name == "d000" else s for s in shots]
     shots = [replace(s, place=None, truth=None) if s.name == "d010" else s for s in shots]
-    summary = of(evaluate(lakes.write_town(lake, shots), EvaluateConfig(), lake), Stage.STANDARDISED, DRONE)
+    summary = of(evaluate(lakes.write_town(lake, shots), EvaluateConfig(), lake), Representation.STANDARDISED, DRONE)
     assert summary.n_queries == 7
     assert any("1 queries have no right answer" in note for note in summary.notes)
     assert any("1 queries without a known place" in note for note in summary.notes)
@@ -232,19 +235,19 @@ def test_without_any_label_there_are_answers_and_no_figures(lake: Lake) -> None:
     assert again.metrics == []
 
 
-def test_a_direction_without_pictures_is_left_out(lake: Lake) -> None:
+def test_a_direction_without_images_is_left_out(lake: Lake) -> None:
     shots = [replace(s, subsets=["train", "query"] if s.view == "drone" else ["train", "gallery"]) for s in lakes.town()]
     outcome = evaluate(lakes.write_town(lake, shots), EvaluateConfig(), lake)
     assert {m.direction for m in outcome.metrics} == {DRONE}
 
 
-def test_pictures_without_a_descriptor_are_counted(lake: Lake) -> None:
+def test_images_without_a_descriptor_are_counted(lake: Lake) -> None:
     shots = lakes.town()
     adapter = lakes.write_town(lake, shots)
     (lake.features(lakes.FINGERPRINT, lakes.DATASET) / "part-0000.parquet").unlink()
     lakes.write_features(lake, shots[:-4])
-    summary = of(evaluate(adapter, EvaluateConfig(), lake), Stage.FROZEN, DRONE)
-    assert any("pictures without a descriptor" in note for note in summary.notes)
+    summary = of(evaluate(adapter, EvaluateConfig(), lake), Representation.FROZEN, DRONE)
+    assert any("images without a descriptor" in note for note in summary.notes)
 
 
 def test_perfect_scores_are_reported_as_suspicious(lake: Lake) -> None:
@@ -253,7 +256,7 @@ def test_perfect_scores_are_reported_as_suspicious(lake: Lake) -> None:
     outcome = evaluate(
         lakes.write_town(lake, [replace(s, descriptor=satellite[s.place]) for s in copies]), EvaluateConfig(), lake
     )
-    summary = of(outcome, Stage.FROZEN, DRONE)
+    summary = of(outcome, Representation.FROZEN, DRONE)
     assert summary.recall["1"] == 1
     assert any("suspicious" in note for note in summary.notes)
     assert read_summaries(outcome.ref.path)[0].notes == summary.notes

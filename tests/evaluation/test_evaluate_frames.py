@@ -10,7 +10,7 @@ from cvgl.evaluation.retrieval_task import EvaluationRows
 from cvgl.geo import ground_distance_m
 from cvgl.lake import Lake
 from cvgl.retrieval.positions import positions_of
-from cvgl.types import Stage
+from cvgl.types import Representation
 from tests.stages import lakes
 
 
@@ -24,11 +24,11 @@ def test_metres_of_an_evaluation_are_metres_on_the_ground(
     shots = lakes.town()
     for shot in shots:
         place = int(shot.place or "0")
-        true = shot.view != "satellite"  # each picture was taken one step north of the tile of its place
+        true = shot.view != "satellite"  # each image was taken one step north of the tile of its place
         at = {"x": origin[0], "y": origin[1] + (3 * place + true) * step, "crs": crs}
         shot.truth, shot.position = (at, None) if true else (None, at)
     metrics = evaluate(lakes.write_town(lake, shots), EvaluateConfig(), lake).metrics
-    (summary,) = [m for m in metrics if (m.stage, m.direction) == (Stage.STANDARDISED, "drone_to_satellite")]
+    (summary,) = [m for m in metrics if (m.stage, m.direction) == (Representation.STANDARDISED, "drone_to_satellite")]
     assert summary.recall["1"] > 0.5
     assert summary.median_m == pytest.approx(300, rel=0.01)
     assert summary.within_m["100"] == 0

@@ -1,4 +1,4 @@
-"""Rows of an evaluation for what inference adds: hubness corrected, and pictures of a sequence placed together."""
+"""Rows of an evaluation for what inference adds: hubness corrected, and images of a sequence placed together."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ from cvgl.lake import Lake
 from cvgl.localization.sequence_posterior import follow
 from cvgl.retrieval.positions import positions_of
 from cvgl.summary import MetricSummary, read_summaries
-from cvgl.types import Stage
+from cvgl.types import Representation
 from tests.stages import lakes
 from tests.stages.lakes import Shot
 
 DRONE, SATELLITE = "drone_to_satellite", "satellite_to_drone"
-SINGLE = [(stage, direction) for stage in (Stage.FROZEN, Stage.STANDARDISED, Stage.ADAPTED) for direction in (DRONE, SATELLITE)]
-CORRECTED = [(Stage.ADAPTED_CORRECTED, direction) for direction in (DRONE, SATELLITE)]
+SINGLE = [
+    (stage, direction)
+    for stage in (Representation.FROZEN, Representation.STANDARDISED, Representation.ADAPTED)
+    for direction in (DRONE, SATELLITE)
+]
+CORRECTED = [(Representation.ADAPTED_CORRECTED, direction) for direction in (DRONE, SATELLITE)]
 
 
 def rows_of(lake: Lake, **wanted: Any) -> list[dict[str, Any]]:
@@ -32,36 +36,36 @@ def rows_of(lake: Lake, **wanted: Any) -> list[dict[str, Any]]:
     return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
 
 
-def named(outcome: EvaluateOutcome) -> list[tuple[Stage, str]]:
+def named(outcome: EvaluateOutcome) -> list[tuple[Representation, str]]:
     return [(summary.stage, summary.direction) for summary in outcome.metrics]
 
 
-def of(outcome: EvaluateOutcome, stage: Stage, direction: str = DRONE) -> MetricSummary:
+def of(outcome: EvaluateOutcome, stage: Representation, direction: str = DRONE) -> MetricSummary:
     (found,) = [summary for summary in outcome.metrics if (summary.stage, summary.direction) == (stage, direction)]
     return found
 
 
 def flight(noise: float = 1.0) -> list[Shot]:
-    """Drone pictures along the places in the order of their names, in one sequence."""
+    """Drone images along the places in the order of their names, in one sequence."""
     return [replace(s, sequence="f1" if s.view == "drone" else None) for s in lakes.town(places=12, views=4, noise=noise)]
 
 
-def test_further_rows_follow_the_single_pictures(lake: Lake) -> None:
+def test_further_rows_follow_the_single_images(lake: Lake) -> None:
     outcome = evaluate(lakes.write_town(lake, flight(), recipe="robust"), EvaluateConfig(), lake)
-    assert named(outcome) == [*SINGLE, *CORRECTED, (Stage.ADAPTED_WINDOW, DRONE)]
+    assert named(outcome) == [*SINGLE, *CORRECTED, (Representation.ADAPTED_WINDOW, DRONE)]
     assert read_summaries(outcome.ref.path) == outcome.metrics
     questions = {
         (m.direction, m.protocol_hash, m.n_queries, m.n_gallery, m.rows_digest) for m in outcome.metrics if m.direction == DRONE
     }
     assert len(questions) == 1  # all rows answer the same questions, so they can be compared
-    window = of(outcome, Stage.ADAPTED_WINDOW)
-    assert window.recall["1"] > of(outcome, Stage.ADAPTED_CORRECTED).recall["1"]
+    window = of(outcome, Representation.ADAPTED_WINDOW)
+    assert window.recall["1"] > of(outcome, Representation.ADAPTED_CORRECTED).recall["1"]
     assert window.median_m is not None
     assert any("20 together" in note for note in window.notes)
-    assert not any("together" in note for note in of(outcome, Stage.ADAPTED).notes)
+    assert not any("together" in note for note in of(outcome, Representation.ADAPTED).notes)
 
 
-def test_single_picture_rows_stay_what_they_are(lake: Lake, tmp_path: Any) -> None:
+def test_single_image_rows_stay_what_they_are(lake: Lake, tmp_path: Any) -> None:
     outcome = evaluate(lakes.write_town(lake, flight(), recipe="robust"), EvaluateConfig(), lake)
     other = Lake.at(tmp_path / "other")
     alone = [replace(shot, sequence=None) for shot in flight()]
@@ -72,7 +76,7 @@ def test_single_picture_rows_stay_what_they_are(lake: Lake, tmp_path: Any) -> No
 
 def test_only_adapters_with_banks_are_corrected_and_windows_do_without(lake: Lake) -> None:
     outcome = evaluate(lakes.write_town(lake, flight()), EvaluateConfig(), lake)
-    assert named(outcome) == [*SINGLE, (Stage.ADAPTED_WINDOW, DRONE)]
+    assert named(outcome) == [*SINGLE, (Representation.ADAPTED_WINDOW, DRONE)]
 
 
 @pytest.mark.parametrize("direction", [DRONE, SATELLITE])
@@ -92,7 +96,7 @@ def read(lake: Lake, ids: list[str]) -> np.ndarray:
     return FeatureStore(lake.features(lakes.FINGERPRINT, lakes.DATASET)).read(ids)
 
 
-def test_windows_end_with_the_picture_and_follow_the_order_of_the_camera(lake: Lake) -> None:
+def test_windows_end_with_the_image_and_follow_the_order_of_the_camera(lake: Lake) -> None:
     shots = flight()
     evaluate(lakes.write_town(lake, shots, recipe="robust"), EvaluateConfig(window=5, top_k=14), lake)
     adaptation = Adaptation.load(lake.adapter(lakes.RUN))
@@ -110,8 +114,8 @@ def test_windows_end_with_the_picture_and_follow_the_order_of_the_camera(lake: L
         np.testing.assert_allclose(rows[frame]["top_scores"], posterior[best], rtol=1e-4, atol=1e-7)
 
 
-def test_pictures_of_two_flights_do_not_mix(lake: Lake, tmp_path: Any) -> None:
-    """The second flight's pictures change nothing for the first."""
+def test_images_of_two_flights_do_not_mix(lake: Lake, tmp_path: Any) -> None:
+    """The second flight's images change nothing for the first."""
     shots = flight()
     split = [replace(s, sequence=("a" if s.name < "d06" else "b") if s.view == "drone" else None) for s in shots]
     first = {row["image_id"]: row for row in windowed(lake, split)}
@@ -133,7 +137,7 @@ def test_a_map_without_positions_has_no_windows_even_where_the_truth_knows_them(
     shots = [replace(shot, position=None, truth=shot.position or shot.truth) for shot in flight()]
     outcome = evaluate(lakes.write_town(lake, shots, recipe="robust"), EvaluateConfig(), lake)
     assert named(outcome) == [*SINGLE, *CORRECTED]
-    assert of(outcome, Stage.ADAPTED).median_m is not None
+    assert of(outcome, Representation.ADAPTED).median_m is not None
 
 
 def test_the_truth_decides_no_answer(lake: Lake, tmp_path: Any) -> None:
@@ -152,7 +156,7 @@ def test_another_window_is_another_measurement_and_the_same_one_is_skipped(lake:
     assert evaluate(adapter, EvaluateConfig(), lake).skipped
     shorter = evaluate(adapter, EvaluateConfig(window=2), lake)
     assert not shorter.skipped
-    assert of(shorter, Stage.ADAPTED_WINDOW) != of(first, Stage.ADAPTED_WINDOW)
+    assert of(shorter, Representation.ADAPTED_WINDOW) != of(first, Representation.ADAPTED_WINDOW)
 
 
 def test_progress_ends_where_it_says(lake: Lake) -> None:
@@ -184,8 +188,8 @@ def test_re_ranked_answers_are_a_row_of_their_own_where_asked_for(lake: Lake) ->
     adapter = lakes.write_town(lake, lakes.town(places=12, views=4, noise=1.0))
     plain = evaluate(adapter, EvaluateConfig(), lake)
     asked = evaluate(adapter, EvaluateConfig(rerank=RerankConfig(enabled=True, neighbours=4, expansion=2)), lake)
-    assert named(asked) == [*SINGLE, (Stage.ADAPTED_RERANKED, DRONE), (Stage.ADAPTED_RERANKED, SATELLITE)]
+    assert named(asked) == [*SINGLE, (Representation.ADAPTED_RERANKED, DRONE), (Representation.ADAPTED_RERANKED, SATELLITE)]
     assert asked.metrics[:6] == plain.metrics
-    assert any("k1 = 4, k2 = 2" in note for note in of(asked, Stage.ADAPTED_RERANKED).notes)
-    assert of(asked, Stage.ADAPTED_RERANKED, SATELLITE).ap != of(asked, Stage.ADAPTED, SATELLITE).ap
+    assert any("k1 = 4, k2 = 2" in note for note in of(asked, Representation.ADAPTED_RERANKED).notes)
+    assert of(asked, Representation.ADAPTED_RERANKED, SATELLITE).ap != of(asked, Representation.ADAPTED, SATELLITE).ap
     assert len(rows_of(lake, stage="adapted-reranked")) == len(rows_of(lake, stage="adapted"))

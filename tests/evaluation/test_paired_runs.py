@@ -11,7 +11,7 @@ from cvgl.errors import DataError, LakeError
 from cvgl.evaluation.evaluate import evaluate
 from cvgl.evaluation.paired_runs import answers, compare, spacing_m
 from cvgl.lake import Lake, read_parquet
-from cvgl.types import Stage
+from cvgl.types import Representation
 from tests.stages.lakes import DATASET, RUN, Shot, town, write_adapter, write_town, write_truth
 
 QUICK = RegisterConfig(resamples=300)
@@ -23,7 +23,10 @@ def test_the_figures_are_those_of_the_evaluation_and_the_rows_those_asked(lake: 
     adapter = write_town(lake, shots)
     metrics = evaluate(adapter, EvaluateConfig(), lake).metrics
     found = compare(lake, DATASET, RUN, None, QUICK)
-    for stage, rate in ((Stage.ADAPTED, found.difference.challenger), (Stage.FROZEN, found.difference.incumbent)):
+    for stage, rate in (
+        (Representation.ADAPTED, found.difference.challenger),
+        (Representation.FROZEN, found.difference.incumbent),
+    ):
         assert rate == pytest.approx(np.mean([one.recall["1"] for one in metrics if one.stage is stage]))
         for one in metrics:
             if one.stage is stage:
@@ -34,12 +37,12 @@ def test_the_figures_are_those_of_the_evaluation_and_the_rows_those_asked(lake: 
     assert apart is not None
     assert apart.radius_m == pytest.approx(111.2, rel=0.01)  # tiles lie a thousandth of a degree of latitude apart
     queries = read_parquet(lake.evaluation(RUN) / "queries.parquet")
-    rows = queries.filter(pc.equal(queries["stage"], str(Stage.ADAPTED)))
+    rows = queries.filter(pc.equal(queries["stage"], str(Representation.ADAPTED)))
     assert np.sort(found.rows["challenger_m"].to_numpy()) == pytest.approx(np.sort(rows["distance_m"].to_numpy()))
     assert found.chance is not None
     assert found.chance.recall.value == pytest.approx(found.difference.challenger)
     assert found.chance.chance == pytest.approx(np.mean([1 / 14, 3 / 36]))
-    assert found.rows.num_rows == sum(one.n_queries for one in metrics if one.stage is Stage.ADAPTED)
+    assert found.rows.num_rows == sum(one.n_queries for one in metrics if one.stage is Representation.ADAPTED)
     evaluate(write_adapter(lake, shots, OTHER, iterations=1, seed=1), EvaluateConfig(), lake)
     against = compare(lake, DATASET, OTHER, RUN, QUICK).difference
     assert (against.against, against.incumbent, against.rows) == (
@@ -55,7 +58,7 @@ def test_a_flight_is_drawn_in_blocks(lake: Lake) -> None:
     for shot in shots:
         shot.sequence = "flight" if shot.view == "drone" else None
     evaluate(write_town(lake, shots), EvaluateConfig(), lake)
-    assert compare(lake, DATASET, RUN, None, QUICK).difference.units == "blocks of 4 consecutive pictures, 12 places"
+    assert compare(lake, DATASET, RUN, None, QUICK).difference.units == "blocks of 4 consecutive images, 12 places"
 
 
 def test_runs_that_were_evaluated_on_other_places_are_not_compared(lake: Lake) -> None:
@@ -73,7 +76,7 @@ def test_runs_that_were_evaluated_on_other_places_are_not_compared(lake: Lake) -
 def test_the_spacing_of_a_map_is_the_distance_to_the_nearest_other_place() -> None:
     blank = dict.fromkeys(("latitude", "longitude", "x", "y", "crs"))
     grid = [{**blank, "x": 40.0 * i, "y": 70.0 * j, "crs": "local"} for i in range(6) for j in range(5)]
-    assert spacing_m(grid * 2) == pytest.approx(40.0)  # two pictures of a place lie no way apart
+    assert spacing_m(grid * 2) == pytest.approx(40.0)  # two images of a place lie no way apart
     north = [{**blank, "latitude": 60.0, "longitude": 10 + i / 1000} for i in range(40)]
     assert spacing_m(north) == pytest.approx(55.7, rel=0.01)
     assert spacing_m(grid[:1]) is None

@@ -74,7 +74,7 @@ def test_batch_sizes_surround_the_number_of_references_as_far_as_queries_exist()
     assert [row.changes["query_samples"] for row in rows if row.series == "paper"] == [1, 2, 5, 8, 10, 15, 20]
 
 
-def test_robust_has_every_recipe_and_asks_as_the_pictures_allow() -> None:
+def test_robust_has_every_recipe_and_asks_as_the_images_allow() -> None:
     apart = EXPERIMENTS["robust"].configurations(SITUATION)
     assert [AdaptConfig.model_validate(row.changes).recipe for row in apart if row.learner is Learner.ADAPTED] == [
         "paper",
@@ -86,7 +86,7 @@ def test_robust_has_every_recipe_and_asks_as_the_pictures_allow() -> None:
     situation = dataclasses.replace(SITUATION, learns_along=True, asks_along=True)
     along = {row.name: row for row in EXPERIMENTS["robust"].configurations(situation)}
     added = [name for name in along if name not in {row.name for row in apart}]
-    assert added == ["robust, without trajectories", "robust, a window of 20 pictures"]
+    assert added == ["robust, without trajectories", "robust, a window of 20 images"]
     assert not along[added[0]].is_robust  # no target is set for it
     assert along["robust"].answering == Answering()
     assert along[added[1]].answering == Answering(window=20)

@@ -17,14 +17,14 @@ from cvgl.experiments.sources import find_sources, ingestion
 from cvgl.experiments.weights import AUTO, Choice, choose_backbones, find_weights
 from cvgl.experiments.worlds import draw_world, world_source
 from cvgl.lake import Lake
-from tests.data.pictures import university1652
+from tests.data.images import university1652
 
 SWIN, VIT = "swin_tiny_patch4_window7_224", "vit_tiny_patch16_224"
 
 
 @pytest.fixture
 def at_hand(tmp_path: Path) -> Resources:
-    """Pairs with one drone picture a place, and two models that are none of the paper's."""
+    """Pairs with one drone image a place, and two models that are none of the paper's."""
     root = tmp_path / "data"
     university1652(root / "pairs", train=2, test=2, views=1)
     weights = tmp_path / "weights"
@@ -131,7 +131,7 @@ def test_every_page_has_data_of_its_layout_or_the_world_in_it(at_hand: Resources
     assert all("built-in world" in note for note in plan.notes)
 
 
-def test_pairs_with_several_drone_pictures_need_no_world(at_hand: Resources) -> None:
+def test_pairs_with_several_drone_images_need_no_world(at_hand: Resources) -> None:
     university1652(at_hand.data_root / "pairs", train=2, test=2, views=2)
     plan = make_plan("fig2", resources(at_hand.data_root, at_hand.weights_folder))
     assert not any(one.source.drawn for one in plan.measurables)

@@ -195,7 +195,7 @@ def test_what_is_defined_by_ground_truth_is_refused_without(lake: Lake, learner:
         learners.learn(Configuration("x", learner), config().training({"recipe": "paper"}, 0), material.training)
 
 
-def test_training_pictures_without_places_are_refused_only_where_they_are_needed(lake: Lake) -> None:
+def test_training_images_without_places_are_refused_only_where_they_are_needed(lake: Lake) -> None:
     shots = split_town(places=12)
     for shot in shots:
         if "train" in shot.subsets:
@@ -219,7 +219,7 @@ def test_without_known_queries_or_training_rows_there_is_nothing_to_reproduce(la
         load_material(other, prepared(other, tests_only), PROTOCOL)
 
 
-def test_places_of_training_pictures_come_in_the_order_of_the_rows(lake: Lake) -> None:
+def test_places_of_training_images_come_in_the_order_of_the_rows(lake: Lake) -> None:
     shots = split_town(places=6)
     features = prepared(lake, shots)
     training = load_material(lake, features, PROTOCOL).training

@@ -29,7 +29,7 @@ from tests.experiments.flights import flown_town
 from tests.experiments.test_reproduce import split_town
 from tests.stages.lakes import DATASET, FINGERPRINT, Shot, write_features, write_images, write_truth
 
-WINDOW = "robust, a window of 20 pictures"
+WINDOW = "robust, a window of 20 images"
 
 
 def prepared(lake: Lake, shots: Sequence[Shot], alignment: AlignmentConfig | None = None) -> ArtifactRef:
@@ -68,7 +68,7 @@ def test_a_flight_is_measured_in_metres_under_its_own_protocol(flown: BackboneRe
     assert (first.protocol, first.n_queries, first.n_gallery) == ("flights", 125, 25)
     assert set(first.within_m) == {"50", "100"}
     assert first.median_m is not None
-    # Tiles lie 60 m apart and pictures 5 m from the middle of theirs: within 50 m is the right tile and no other.
+    # Tiles lie 60 m apart and images 5 m from the middle of theirs: within 50 m is the right tile and no other.
     assert first.within_m["50"].mean == first.recall["1"].mean
     assert first.judged[NEAR].rate == first.judged[RECALL].rate
     assert first.judged[RECALL].rate.low < first.recall["1"].mean < first.judged[RECALL].rate.high
@@ -88,7 +88,7 @@ def test_sequences_serve_to_learn_by_and_to_answer_by(flown: BackboneResult) -> 
 
 
 def test_intervals_draw_stretches_of_a_flight_and_single_tiles(flown: BackboneResult) -> None:
-    assert asked(flown, "frozen").resampled == "blocks of 15 consecutive pictures"
+    assert asked(flown, "frozen").resampled == "blocks of 15 consecutive images"
     assert asked(flown, "frozen", "satellite_to_drone").resampled == "25 places"
 
 
@@ -109,7 +109,7 @@ def test_pairs_have_no_flight_to_follow_and_no_metres(lake: Lake) -> None:
     result = reproduce(prepared(lake, shots), config(Kind.UNIVERSITY), lake).result
     assert [one.name for one in result.configurations][-2:] == ["robust", "robust, hubness-corrected"]
     first = asked(result, "robust")
-    assert (first.protocol, first.resampled) == ("university1652-951", "15 places")  # of each, several pictures
+    assert (first.protocol, first.resampled) == ("university1652-951", "15 places")  # of each, several images
     assert (first.median_m, first.within_m, set(first.judged)) == (None, {}, {RECALL})
     assert row(result, "robust").seeds == (0, 1)  # the self-check is drawn
 

@@ -9,7 +9,7 @@ from cvgl.errors import DataError
 from cvgl.experiments.sources import Kind, find_sources, ingestion, whole
 from cvgl.ingestion.manifest import list_manifest
 from cvgl.lake import Lake
-from tests.data.pictures import university1652
+from tests.data.images import university1652
 from tests.experiments.flights import flights_folder
 
 

@@ -57,7 +57,7 @@ def test_too_few_places_are_refused(lake: Lake) -> None:
         load_material(lake, prepared(lake, shots), PROTOCOL, split_seed=0)
 
 
-def test_within_one_view_each_place_gives_one_picture_to_the_gallery(lake: Lake) -> None:
+def test_within_one_view_each_place_gives_one_image_to_the_gallery(lake: Lake) -> None:
     shots = split_town(places=12, views=3)
     material = load_material(lake, prepared(lake, shots), PROTOCOL, single_view=True)
     (single,) = (one for one in material.examinations if str(one.question.direction) == "drone_to_drone")
@@ -76,6 +76,6 @@ def test_one_view_is_easier_than_two(lake: Lake) -> None:
     assert within.recall["1"].mean > across.recall["1"].mean
 
 
-def test_places_with_one_picture_cannot_be_asked_within_one_view(lake: Lake) -> None:
+def test_places_with_one_image_cannot_be_asked_within_one_view(lake: Lake) -> None:
     material = load_material(lake, prepared(lake, split_town(places=12, views=1)), PROTOCOL, single_view=True)
     assert {str(one.question.direction) for one in material.examinations} == {"drone_to_satellite", "satellite_to_drone"}

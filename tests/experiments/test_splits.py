@@ -27,7 +27,7 @@ def rows_of(layouts: Layouts, layout: Layout, folder: Path) -> EvaluationRows:
 
 
 @pytest.mark.parametrize("layout", [Layout.CVUSA, Layout.CVACT])
-def test_one_citys_training_pictures_lead_to_its_own_test_pairs(layouts: Layouts, layout: Layout, tmp_path: Path) -> None:
+def test_one_citys_training_images_lead_to_its_own_test_pairs(layouts: Layouts, layout: Layout, tmp_path: Path) -> None:
     rows = rows_of(layouts, layout, tmp_path)
     split = next(split for split in TABLE_III.values() if split.test.layout is layout)
     counts = place_counts(rows.rows)

@@ -58,7 +58,7 @@ def test_true_pairs_help_on_places_never_seen_and_false_ones_do_not() -> None:
     assert recall_at_1(misled.transform_query(queries), misled.transform_reference(references)) < reached - 0.2
 
 
-def test_all_pictures_of_a_place_are_right_answers() -> None:
+def test_all_images_of_a_place_are_right_answers() -> None:
     training, truth, _, _ = pairs(places=10, views=2)
     doubled = TrainingSet(
         training.queries, np.concatenate([training.references, training.references[:, ::-1].copy()]), training.query_ids, ()
@@ -70,7 +70,7 @@ def test_all_pictures_of_a_place_are_right_answers() -> None:
     assert np.isfinite(both.losses).all()
 
 
-def test_two_pictures_of_unknown_places_are_no_pair() -> None:
+def test_two_images_of_unknown_places_are_no_pair() -> None:
     training, truth, _, _ = pairs(places=6)
     config = AdaptConfig(**PAPER, iterations=2)
 

@@ -1,4 +1,4 @@
-"""Alignment, batches and memory: the path from pictures to descriptors."""
+"""Alignment, batches and memory: the path from images to descriptors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cvgl.features import describe, fingerprint
 from cvgl.features.alignment import crop, model_inputs, passes
 from cvgl.features.batches import BatchSize, embed_all
 from cvgl.types import View
-from tests.data.pictures import place_picture
+from tests.data.images import place_image
 from tests.features.fake import FakeEmbedder
 
 
@@ -55,32 +55,32 @@ def test_turns_are_the_right_ones() -> None:
 
 
 def test_references_are_the_mean_over_turns_and_queries_are_not() -> None:
-    picture, embedder = place_picture(1), FakeEmbedder()
+    image, embedder = place_image(1), FakeEmbedder()
     alignment = AlignmentConfig(reference_rotations=4)
-    prepared = embedder.prepare(picture)
+    prepared = embedder.prepare(image)
     each = embedder.embed(np.stack([np.rot90(prepared, k, (1, 2)) for k in range(4)]))
     mean = each.mean(0)
-    assert describe([picture], embedder, View.SATELLITE, alignment)[0] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-6)
-    assert describe([picture], embedder, View.DRONE, alignment)[0] == pytest.approx(each[0], abs=1e-6)
+    assert describe([image], embedder, View.SATELLITE, alignment)[0] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-6)
+    assert describe([image], embedder, View.DRONE, alignment)[0] == pytest.approx(each[0], abs=1e-6)
 
 
 def test_a_turned_tile_has_the_descriptor_of_the_upright_one() -> None:
-    picture, alignment = place_picture(2), AlignmentConfig(reference_rotations=4)
+    image, alignment = place_image(2), AlignmentConfig(reference_rotations=4)
     upright, turned_tile = (
         describe([one], FakeEmbedder(), View.SATELLITE, alignment)
-        for one in (picture, picture.transpose(Image.Transpose.ROTATE_90))
+        for one in (image, image.transpose(Image.Transpose.ROTATE_90))
     )
     assert upright == pytest.approx(turned_tile, abs=1e-3)
 
 
-def test_no_pictures_no_rows() -> None:
+def test_no_images_no_rows() -> None:
     assert describe([], FakeEmbedder(), View.DRONE).shape == (0, 5)
 
 
-def test_a_picture_without_a_finite_descriptor_is_named() -> None:
-    pictures = [Image.new("RGB", (8, 8), colour) for colour in ("black", "black", "white")]
-    with pytest.raises(ModelError, match="picture 2"):
-        describe(pictures, FakeEmbedder(unusable_above=0.9), View.DRONE)
+def test_an_image_without_a_finite_descriptor_is_named() -> None:
+    images = [Image.new("RGB", (8, 8), colour) for colour in ("black", "black", "white")]
+    with pytest.raises(ModelError, match="image 2"):
+        describe(images, FakeEmbedder(unusable_above=0.9), View.DRONE)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_batches_are_halved_when_memory_runs_out_and_stay_halved(error: Exceptio
 
 
 def test_memory_that_does_not_suffice_for_one_is_an_error_with_a_way_out() -> None:
-    with pytest.raises(ModelError, match="one picture at a time") as caught:
+    with pytest.raises(ModelError, match="one image at a time") as caught:
         embed_all([np.zeros((2, 3, 8, 8), np.float32)], FakeEmbedder(fits=0), BatchSize(4))
     assert "image-size" in caught.value.fix
 
@@ -146,55 +146,55 @@ def test_the_fingerprint_changes_with_all_that_changes_a_descriptor() -> None:
         (View.GROUND, {"query_rotations": 4}, 4),
     ],
 )
-def test_a_picture_costs_as_many_inputs_as_it_has_passes(view: View, settings: dict[str, object], count: int) -> None:
+def test_an_image_costs_as_many_inputs_as_it_has_passes(view: View, settings: dict[str, object], count: int) -> None:
     alignment, embedder = AlignmentConfig(**settings), FakeEmbedder()
     assert len(passes(view, alignment)) == count
-    assert describe([place_picture(1)], embedder, view, alignment).shape == (1, 5)
+    assert describe([place_image(1)], embedder, view, alignment).shape == (1, 5)
     assert sum(embedder.seen) == count
 
 
 @pytest.mark.parametrize(
     ("view", "settings", "change"),
     [
-        (View.SATELLITE, {"reference_rotations": 8}, lambda picture: picture.transpose(Image.Transpose.ROTATE_270)),
-        (View.DRONE, {"query_rotations": 4}, lambda picture: picture.transpose(Image.Transpose.ROTATE_90)),
-        (View.DRONE, {"flips": True}, lambda picture: picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
+        (View.SATELLITE, {"reference_rotations": 8}, lambda image: image.transpose(Image.Transpose.ROTATE_270)),
+        (View.DRONE, {"query_rotations": 4}, lambda image: image.transpose(Image.Transpose.ROTATE_90)),
+        (View.DRONE, {"flips": True}, lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
         (
             View.SATELLITE,
             {"polar": True, "reference_rotations": 4},
-            lambda picture: picture.transpose(Image.Transpose.ROTATE_90),
+            lambda image: image.transpose(Image.Transpose.ROTATE_90),
         ),
     ],
 )
 def test_what_is_averaged_over_no_longer_matters(view: View, settings: dict[str, object], change: object) -> None:
-    picture, embedder = place_picture(4), FakeEmbedder(side=16)
-    changed = change(picture)  # type: ignore[operator]
-    plain = [describe([one], embedder, view) for one in (picture, changed)]
-    averaged = [describe([one], embedder, view, AlignmentConfig(**settings)) for one in (picture, changed)]
+    image, embedder = place_image(4), FakeEmbedder(side=16)
+    changed = change(image)  # type: ignore[operator]
+    plain = [describe([one], embedder, view) for one in (image, changed)]
+    averaged = [describe([one], embedder, view, AlignmentConfig(**settings)) for one in (image, changed)]
     assert averaged[0] == pytest.approx(averaged[1], abs=3e-3)
     assert np.abs(plain[0] - plain[1]).max() > 0.02, "or the test would prove nothing"
 
 
 def test_a_panorama_turns_by_shifting_its_columns() -> None:
-    panorama, alignment = place_picture(5, size=64), AlignmentConfig(query_rotations=4)
+    panorama, alignment = place_image(5, size=64), AlignmentConfig(query_rotations=4)
     shifted = Image.fromarray(np.roll(np.asarray(panorama), 16, axis=1))
     rows = [describe([one], FakeEmbedder(side=16), View.GROUND, alignment) for one in (panorama, shifted)]
     assert rows[0] == pytest.approx(rows[1], abs=2e-3)
 
 
 def test_a_smaller_part_of_the_tile_is_that_part() -> None:
-    tile, embedder = place_picture(6, size=80), FakeEmbedder()
+    tile, embedder = place_image(6, size=80), FakeEmbedder()
     expected = describe([tile.crop((20, 20, 60, 60))], embedder, View.SATELLITE)
     assert np.array_equal(describe([tile], embedder, View.SATELLITE, AlignmentConfig(reference_crop=0.5)), expected)
     assert np.array_equal(describe([tile], embedder, View.SATELLITE, AlignmentConfig(reference_scales=(0.5,))), expected)
 
 
 def test_tilt_is_of_drones_and_polar_of_tiles() -> None:
-    picture, embedder = place_picture(7), FakeEmbedder()
+    image, embedder = place_image(7), FakeEmbedder()
     for setting, view in (({"tilt": 40.0}, View.DRONE), ({"polar": True}, View.SATELLITE)):
         for one in View:
             same = np.array_equal(
-                describe([picture], embedder, one), describe([picture], embedder, one, AlignmentConfig(**setting))
+                describe([image], embedder, one), describe([image], embedder, one, AlignmentConfig(**setting))
             )
             assert same is (one is not view)
 

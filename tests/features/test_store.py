@@ -36,7 +36,7 @@ def test_rows_come_back_in_the_order_asked_for_across_parts(store: FeatureStore)
     assert store.dimension() == 6
 
 
-def test_missing_pictures_are_listed(store: FeatureStore) -> None:
+def test_missing_images_are_listed(store: FeatureStore) -> None:
     store.add(["a"], unit_rows(1), {})
     with pytest.raises(LakeError, match=r"2 of 3 .*absent, lost"):
         store.read(["a", "absent", "lost"])
@@ -76,7 +76,7 @@ def test_a_name_is_a_hash_of_the_content_and_writing_twice_is_harmless(store: Fe
     assert len(store.parts()) == 3
 
 
-def test_a_picture_in_two_parts_is_one_picture(store: FeatureStore) -> None:
+def test_an_image_in_two_parts_is_one_image(store: FeatureStore) -> None:
     rows = unit_rows(3)
     store.add(["a", "b"], rows[:2], {})
     store.add(["b", "c"], rows[1:], {})

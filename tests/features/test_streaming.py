@@ -59,12 +59,12 @@ def test_memory_for_parts_is_bounded_and_neighbours_share_them(filled: FeatureSt
 
 def test_what_is_missing_or_broken_is_named(filled: FeatureStore) -> None:
     reader = FeatureReader(filled)
-    with pytest.raises(LakeError, match=r"1 of 2 pictures have no descriptor \(nowhere\)"):
+    with pytest.raises(LakeError, match=r"1 of 2 images have no descriptor \(nowhere\)"):
         reader.stream(["id000", "nowhere"])
     nothing = reader.stream([])
     assert (len(nothing), nothing.dimension, list(nothing.blocks())) == (0, 0, [])
     filled.add(["bad"], np.full((1, 6), np.nan, np.float32), {})
-    with pytest.raises(DataError, match="picture bad holds NaN"):
+    with pytest.raises(DataError, match="image bad holds NaN"):
         list(FeatureReader(filled).stream(["id001", "bad"]).blocks())
     for part in filled.parts():
         part.unlink()

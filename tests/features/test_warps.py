@@ -1,4 +1,4 @@
-"""Warps of pictures whose right answer is known."""
+"""Warps of images whose right answer is known."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def smooth(size: int = 96, seed: int = 0) -> Image.Image:
     return Image.fromarray(cells).resize((size, size), Image.Resampling.BICUBIC)
 
 
-def values(picture: Image.Image) -> np.ndarray:
-    return np.asarray(picture, np.float32)
+def values(image: Image.Image) -> np.ndarray:
+    return np.asarray(image, np.float32)
 
 
 def ground_colour(right: np.ndarray, forward: np.ndarray) -> np.ndarray:
@@ -57,18 +57,18 @@ def test_an_oblique_checkerboard_comes_back_as_seen_from_above(size: tuple[int, 
 
 @pytest.mark.parametrize("size", [(200, 200), (300, 200), (120, 200)])
 def test_no_tilt_is_the_square_in_the_middle(size: tuple[int, int]) -> None:
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
-    assert np.array_equal(values(to_nadir(picture, 0, 60)), values(middle(picture, min(size), min(size))))
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+    assert np.array_equal(values(to_nadir(image, 0, 60)), values(middle(image, min(size), min(size))))
 
 
 def test_a_little_tilt_is_nearly_the_square_in_the_middle() -> None:
-    picture = smooth(100)
-    assert np.abs(values(to_nadir(picture, 0.5, 60)) - values(picture)).mean() < 3
+    image = smooth(100)
+    assert np.abs(values(to_nadir(image, 0.5, 60)) - values(image)).mean() < 3
 
 
 @pytest.mark.parametrize("tilt", [10, 40, 60, 70])
-def test_the_square_lies_within_the_picture_and_below_the_horizon(tilt: float) -> None:
-    """A picture without sky below the margin gives a square without it."""
+def test_the_square_lies_within_the_image_and_below_the_horizon(tilt: float) -> None:
+    """An image without sky below the margin gives a square without it."""
     seen = rendered(300, 200, tilt, 60)
     sky = Image.fromarray(np.where((values(seen) == 255).all(-1, keepdims=True), 255, 0).astype(np.uint8).repeat(3, -1))
     assert values(to_nadir(sky, tilt, 60)).max() == 0
@@ -76,7 +76,7 @@ def test_the_square_lies_within_the_picture_and_below_the_horizon(tilt: float) -
 
 
 @pytest.mark.parametrize("eighth", range(8))
-def test_a_line_from_the_middle_is_a_column_of_the_polar_picture(eighth: int) -> None:
+def test_a_line_from_the_middle_is_a_column_of_the_polar_image(eighth: int) -> None:
     side = 128
     rows, columns = np.mgrid[:side, :side] + 0.5 - side / 2
     azimuth = np.arctan2(columns, -rows)
@@ -88,7 +88,7 @@ def test_a_line_from_the_middle_is_a_column_of_the_polar_picture(eighth: int) ->
     assert abs((centre - eighth * math.pi / 4 + math.pi) % (2 * math.pi) - math.pi) < 0.03
 
 
-def test_the_top_of_the_polar_picture_is_far_and_its_bottom_is_the_middle() -> None:
+def test_the_top_of_the_polar_image_is_far_and_its_bottom_is_the_middle() -> None:
     side = 64
     rows, columns = np.mgrid[:side, :side] + 0.5 - side / 2
     distance = np.hypot(rows, columns) / (side / 2)
@@ -96,7 +96,7 @@ def test_the_top_of_the_polar_picture_is_far_and_its_bottom_is_the_middle() -> N
     assert polar.mean(1) == pytest.approx(255 * (1 - (np.arange(side // 2) + 0.5) / (side // 2)), abs=4)
 
 
-def test_turning_the_tile_shifts_its_polar_picture() -> None:
+def test_turning_the_tile_shifts_its_polar_image() -> None:
     tile = smooth(96)
     upright, turned = values(to_polar(tile)), values(to_polar(tile.transpose(Image.Transpose.ROTATE_90)))
     assert np.abs(np.roll(upright, -upright.shape[1] // 4, axis=1) - turned).mean() < 2
@@ -119,8 +119,8 @@ def test_turning_keeps_the_scale_and_what_lies_beyond_a_crop_is_the_tile_itself(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (7, 3)])
-def test_tiny_pictures_survive_every_warp(size: tuple[int, int]) -> None:
-    picture = Image.new("RGB", size, (10, 20, 30))
-    for warped in (to_nadir(picture, 40, 60), to_polar(picture), turned_middle(picture, min(size), 45)):
+def test_tiny_images_survive_every_warp(size: tuple[int, int]) -> None:
+    image = Image.new("RGB", size, (10, 20, 30))
+    for warped in (to_nadir(image, 40, 60), to_polar(image), turned_middle(image, min(size), 45)):
         assert min(warped.size) >= 1
         assert np.abs(values(warped) - (10, 20, 30)).max() <= 1

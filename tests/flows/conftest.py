@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.pictures import university1652
+from tests.data.images import university1652
 from tests.flows.cli.commands import QUICK, Run, cvgl
 from tests.flows.towns import draw
 
@@ -21,7 +21,7 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def finished(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The pipeline on small pictures, once for all tests that only look."""
+    """The pipeline on small images, once for all tests that only look."""
     root = tmp_path_factory.mktemp("finished")
     source = university1652(root / "pictures", train=12, test=8, distractors=3, views=3)
     run = cvgl("run", "--source", source, "--dataset", "tiny", "--lake", root / "lake", *QUICK, "--json")

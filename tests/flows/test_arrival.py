@@ -25,7 +25,7 @@ from cvgl.localization.bundle import read_current
 from cvgl.stages.maps import open_map
 from cvgl.stages.training_rows import Champion, champion_of
 from tests.arrival.sources import DATASET, drone, town, watching
-from tests.data.pictures import place_picture, save
+from tests.data.images import place_image, save
 from tests.flows.cli.commands import artifacts, contents
 
 pytestmark = [pytest.mark.usefixtures("prefect_api"), pytest.mark.timeout(600)]
@@ -60,7 +60,7 @@ def undisturbed(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> t
 
 def labelled_town(root: Path) -> Path:
     """With labels, so that the gate has something to go by."""
-    from tests.data.pictures import university1652
+    from tests.data.images import university1652
 
     return university1652(root, train=8, test=4, distractors=2, views=3)
 
@@ -103,7 +103,7 @@ def test_the_page_of_a_run_answers_what_people_ask(undisturbed: tuple[Path, Lake
     assert totals in [[row["loss total"] for row in rows] for rows in tables]
 
 
-def test_where_the_pictures_of_a_batch_lie_on_the_map(undisturbed: tuple[Path, Lake]) -> None:
+def test_where_the_images_of_a_batch_lie_on_the_map(undisturbed: tuple[Path, Lake]) -> None:
     _, lake = undisturbed
     found = whereabouts(lake, state_of(lake))
     assert found is not None
@@ -140,7 +140,7 @@ def test_what_stands_in_the_way_of_an_account_stands_in_the_way_of_nothing_else(
     source, lake = second
     first = state_of(lake)
     (batches.folder(lake, DATASET) / "told" / f"{first.batch}-end.json").unlink()
-    save(place_picture(3, 7), source / "train" / "drone" / "0003" / "image-07.jpeg")
+    save(place_image(3, 7), source / "train" / "drone" / "0003" / "image-07.jpeg")
 
     def damaged(*_: object) -> None:
         raise LakeError("a version of a map cannot be used", where="maps", fix="build it anew")
@@ -180,13 +180,13 @@ def second(undisturbed: tuple[Path, Lake], tmp_path: Path) -> Iterator[tuple[Pat
 
 
 @pytest.mark.slow
-def test_few_new_pictures_are_taken_in_and_left(second: tuple[Path, Lake]) -> None:
+def test_few_new_images_are_taken_in_and_left(second: tuple[Path, Lake]) -> None:
     from flows.arrival import arrival
 
     source, lake = second
     for view in range(7, 9):
-        save(place_picture(3, view), source / "train" / "drone" / "0003" / f"image-{view:02d}.jpeg")
-    (source / "train" / "drone" / "0003" / "image-09.jpeg").write_bytes(b"no picture")
+        save(place_image(3, view), source / "train" / "drone" / "0003" / f"image-{view:02d}.jpeg")
+    (source / "train" / "drone" / "0003" / "image-09.jpeg").write_bytes(b"no image")
     outcome = arrival(watching(source, lake))
     batch = outcome.worked[0]
     assert (batch.state, batch.verdict, batch.outcome) == (State.DONE, "skip", "skipped")
@@ -209,8 +209,8 @@ def test_another_world_is_put_before_a_person_who_answers(second: tuple[Path, La
 
     source, lake = second
     for number in range(30):  # the lens cap is on
-        picture = place_picture(number, 1).point(lambda value: value // 30)
-        save(picture, source / "train" / "drone" / f"{number % 8:04d}" / f"dark-{number:02d}.jpeg")
+        image = place_image(number, 1).point(lambda value: value // 30)
+        save(image, source / "train" / "drone" / f"{number % 8:04d}" / f"dark-{number:02d}.jpeg")
     config = watching(source, lake)
     outcome = arrival(config)
     assert (outcome.worked[0].state, outcome.worked[0].verdict) == (State.WAITING, "ask"), outcome.worked[0].reason
@@ -249,11 +249,11 @@ def test_what_cannot_be_used_fails_alone(second: tuple[Path, Lake], tmp_path: Pa
     config = watching(drop, lake)
     failed = arrival(config).worked[0]
     assert (failed.state, failed.outcome) == (State.FAILED, "not usable")
-    assert "no satellite pictures" in failed.reason
+    assert "no satellite images" in failed.reason
     town(drop, range(1, 9))
     done = arrival(config).worked[0]
     assert done.state is State.DONE
-    assert done.ingest["new"] == 8 + 24  # the first batch's picture among them
+    assert done.ingest["new"] == 8 + 24  # the first batch's image among them
 
 
 @pytest.mark.slow
@@ -309,7 +309,7 @@ def test_a_part_that_is_damaged_in_the_middle_is_described_again(
 def test_a_source_that_goes_away_while_it_is_described_is_waited_for(
     undisturbed: tuple[Path, Lake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Adapting to the pictures that happen to be readable would be wrong, and would say nothing."""
+    """Adapting to the images that happen to be readable would be wrong, and would say nothing."""
     from flows.arrival import arrival
 
     source, finished = undisturbed

@@ -227,7 +227,7 @@ def test_the_page_of_the_run_says_what_came_what_was_decided_and_where_it_is(
         page.get_by_role("heading", name=heading).first.wait_for(state="visible", timeout=30_000)
     see(page, "differ from those that the champion knows")
     see(page, "with 16 references, 0 of them new")
-    see(page, "96 pictures of this batch look like a place on it")
+    see(page, "96 images of this batch look like a place on it")
     see(page, f"cvgl localize PICTURE --dataset town --lake {arrived.lake.root}")
     page.screenshot(path=str(tmp_path / "account.png"))
 

@@ -18,7 +18,7 @@ import pytest
 from cvgl.lake import Lake
 from tasks.servers.environment import engine_environment
 from tasks.servers.temporary import _answers, _free_port
-from tests.data.pictures import university1652
+from tests.data.images import university1652
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]

@@ -55,15 +55,15 @@ def everything(manifest: Path, lake: Lake, questions: Mapping[str, list[Path]]) 
         runs[recipe], metrics[recipe] = done.json["run"], done.json["metrics"]
         # What labels decide is whether an adapter serves, and nothing else: here a person does.
         assert invoke("promote", runs[recipe], "--lake", lake.root, "--json").code == 0
-        for name, pictures in questions.items():
+        for name, images in questions.items():
             how = () if name == "each" else (f"--{name}",)
-            answers[f"{recipe}, {name}"] = invoke("localize", *pictures, *where, *how, "--json").json["placements"]
+            answers[f"{recipe}, {name}"] = invoke("localize", *images, *where, *how, "--json").json["placements"]
     return Done(lake, manifest, runs, metrics, answers)
 
 
 @pytest.fixture(scope="module")
 def questions(other_town: Path, town: Path) -> dict[str, list[Path]]:
-    """Pictures outside of every source, so that they have the same names each time."""
+    """Images outside of every source, so that they have the same names each time."""
     asked = [*drones(town)[-6:], *drones(other_town)[:2]]
     return {"each": asked, "together": asked[:2], "sequence": asked[:6]}
 
@@ -88,7 +88,7 @@ def plain(source: Path, lakes: Callable[[str], Lake], prefect_api: str, question
 
 @pytest.fixture(scope="module")
 def relabelled(plain: Done, lakes: Callable[[str], Lake], questions: dict[str, list[Path]]) -> Done:
-    """Places dealt out anew among all pictures of all subsets, under other names; true positions among all queries."""
+    """Places dealt out anew among all images of all subsets, under other names; true positions among all queries."""
     before = rows(plain.manifest)
     dealt = [dict(row) for row in before]
     rng = np.random.default_rng(7)
@@ -115,7 +115,7 @@ def names(plain: Done) -> dict[str, str]:
 def renamed(
     plain: Done, names: dict[str, str], lakes: Callable[[str], Lake], questions: dict[str, list[Path]], tmp_path_factory: Any
 ) -> Done:
-    """The same pictures under names that say nothing, in rows of another order."""
+    """The same images under names that say nothing, in rows of another order."""
     folder = tmp_path_factory.mktemp("renamed")
     (folder / "mixed").mkdir()
     for path, name in names.items():
@@ -155,7 +155,7 @@ def test_labels_dealt_out_anew_change_no_answer(plain: Done, relabelled: Done, r
     assert '"top_k": [{' in ours
 
 
-def test_a_picture_under_another_name_is_the_same_picture(plain: Done, renamed: Done, names: dict[str, str]) -> None:
+def test_an_image_under_another_name_is_the_same_image(plain: Done, renamed: Done, names: dict[str, str]) -> None:
     assert plain.runs == renamed.runs
     unnamed = ("features", "alignments", "adapters", "quality")
     before, after = plain.bytes_of(*unnamed), renamed.bytes_of(*unnamed)

@@ -58,7 +58,7 @@ def test_a_run_that_no_worker_takes_and_one_that_fails_are_told(server: Server, 
             asked = hears(phone, "cvgl: batch 0001-")
         assert "no folder" in failed
         assert "/runs/flow-run/" in failed
-        assert "no satellite pictures" in asked
+        assert "no satellite images" in asked
         assert "cvgl answer 0001-" in asked
         assert f"adapt --dataset town --lake {lake.root}" in asked
         subjects = [message["subject"] for message in phone.messages]

@@ -18,9 +18,9 @@ OTHER = [*FEATURES, *("--recipe", "paper-standardised", "--dimension", "24", "--
 ANSWERS = "SELECT * FROM queries WHERE run = '{}' ORDER BY ALL"
 
 
-def answers(lake: Lake, pictures: list[Path]) -> list[dict[str, Any]]:
+def answers(lake: Lake, images: list[Path]) -> list[dict[str, Any]]:
     """What the map that serves says to some drone pictures."""
-    said = invoke("localize", *pictures, "--dataset", "tiny", "--lake", lake.root, "--json")
+    said = invoke("localize", *images, "--dataset", "tiny", "--lake", lake.root, "--json")
     assert said.code == 0, said.stderr
     placements: list[dict[str, Any]] = said.json["placements"]
     return placements
@@ -34,10 +34,10 @@ def serving(lake: Lake) -> dict[str, Any]:
 def test_a_rollback_restores_the_answers_and_figures_of_before(finished: Finished, tmp_path: Path) -> None:
     lake = Lake.at(tmp_path / "lake")
     shutil.copytree(finished.lake, lake.root, ignore=shutil.ignore_patterns("prefect", "*.lock"))
-    pictures = sorted((finished.source / "test" / "query_drone").glob("*/*"))[:12]
+    images = sorted((finished.source / "test" / "query_drone").glob("*/*"))[:12]
     command = ["run", "--source", str(finished.source), "--dataset", "tiny", "--lake", str(lake.root), "--json"]
     first = finished.run.json["run"]
-    served, said = serving(lake), answers(lake, pictures)
+    served, said = serving(lake), answers(lake, images)
     figures = contents(lake.root, f"evaluations/{first}", f"adapters/{first}")
     rows = run_query(lake, ANSWERS.format(first)).rows
     assert (served["run"], len(rows) > 0) == (first, True)
@@ -45,7 +45,7 @@ def test_a_rollback_restores_the_answers_and_figures_of_before(finished: Finishe
     second = cvgl(*command, *OTHER, "--tolerance", "1")
     assert second.code == 0, second.stderr
     assert serving(lake)["run"] == second.json["run"] != first
-    assert answers(lake, pictures) != said
+    assert answers(lake, images) != said
 
     back = invoke("rollback", "--dataset", "tiny", "--lake", lake.root, "--json")
     assert back.code == 0, back.stderr
@@ -53,10 +53,10 @@ def test_a_rollback_restores_the_answers_and_figures_of_before(finished: Finishe
     assert {name: now[name] for name in ("run", "map", "features", "version")} == {
         name: served[name] for name in ("run", "map", "features", "version")
     }
-    assert answers(lake, pictures) == said
+    assert answers(lake, images) == said
     again = cvgl(*command, *QUICK)
     assert again.code == 0, again.stderr
     assert (again.json["run"], again.json["metrics"]) == (first, finished.run.json["metrics"])
     assert contents(lake.root, f"evaluations/{first}", f"adapters/{first}") == figures
     assert run_query(lake, ANSWERS.format(first)).rows == rows
-    assert (serving(lake)["map"], answers(lake, pictures)) == (served["map"], said)
+    assert (serving(lake)["map"], answers(lake, images)) == (served["map"], said)

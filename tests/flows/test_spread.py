@@ -22,7 +22,7 @@ from cvgl.lake import Lake
 from cvgl.stages.extraction.stage import ExtractOutcome
 from cvgl.stages.extraction.stage import extract as extract_alone
 from cvgl.stages.ingest import ingest
-from tests.data.pictures import university1652
+from tests.data.images import university1652
 from tests.flows.cli.commands import COMMAND, contents
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -32,7 +32,7 @@ FEATURES = ["--backbone", "gist", "--image-size", "64", "--batch-size", "8", "--
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """A lake whose pictures one process has described."""
+    """A lake whose images one process has described."""
     root = tmp_path_factory.mktemp("spread")
     lake = Lake.at(root / "lake")
     source = university1652(root / "pictures", train=12, test=8, distractors=3, views=3)
@@ -43,7 +43,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 @pytest.fixture
 def fresh(alone: Lake, tmp_path: Path) -> Lake:
-    """The same lake before that. Each test gives back the picture that it takes away."""
+    """The same lake before that. Each test gives back the image that it takes away."""
     shutil.copytree(alone.root, tmp_path / "lake")
     shutil.rmtree(tmp_path / "lake" / "features")
     return Lake.at(tmp_path / "lake")
@@ -62,7 +62,7 @@ def ray_cluster() -> Iterator[str]:
 
 
 class Barrier:
-    """A picture whose reader waits until all other parts are written, so that at least two processes are at work."""
+    """An image whose reader waits until all other parts are written, so that at least two processes are at work."""
 
     def __init__(self, lake: Lake, others: int) -> None:
         rows = sorted(tables.read_images(lake, "town").to_pylist(), key=lambda row: str(row["image_id"]))
@@ -80,12 +80,12 @@ class Barrier:
             time.sleep(0.05)
 
     def open(self) -> None:
-        """The picture goes to whoever waits for it, and is a file again."""
+        """The image goes to whoever waits for it, and is a file again."""
         self._path.write_bytes(self._data)
         self.restore()
 
     def restore(self) -> None:
-        """The picture is a file again; whoever waits goes on waiting."""
+        """The image is a file again; whoever waits goes on waiting."""
         self._path.unlink()
         self._path.write_bytes(self._data)
 
@@ -111,7 +111,7 @@ def children_with(words: str) -> list[psutil.Process]:
 
 
 def workers_at_work(runner: Runner) -> list[psutil.Process]:
-    """The processes that describe pictures; of Dask's, which do not tell, those that could."""
+    """The processes that describe images; of Dask's, which do not tell, those that could."""
     return children_with("ray::extract-shard" if runner is Runner.RAY else "multiprocessing.spawn")
 
 

@@ -13,7 +13,7 @@ from cvgl.lake import Lake
 from cvgl.synthetic import WorldConfig, write_manifest
 
 PLACES, VIEWS = 60, 2
-# Weight-free, on pictures of this size: all the time goes into starting the stages.
+# Weight-free, on images of this size: all the time goes into starting the stages.
 FEATURES = ("--backbone", "gist", "--image-size", "64")
 
 
@@ -61,13 +61,13 @@ def tiles(manifest: Path) -> list[Path]:
 
 def folders(root: Path, queries: Iterable[Path | Image.Image], references: Iterable[Path | Image.Image]) -> Path:
     """A folder for each view, without a label or position: file names are numbers."""
-    for view, pictures in (("drone", queries), ("satellite", references)):
+    for view, images in (("drone", queries), ("satellite", references)):
         (root / view).mkdir(parents=True)
-        for number, picture in enumerate(pictures):
-            if isinstance(picture, Path):
-                shutil.copy(picture, root / view / f"{number:04d}.jpg")
+        for number, image in enumerate(images):
+            if isinstance(image, Path):
+                shutil.copy(image, root / view / f"{number:04d}.jpg")
             else:
-                picture.save(root / view / f"{number:04d}.png")
+                image.save(root / view / f"{number:04d}.png")
     return root
 
 

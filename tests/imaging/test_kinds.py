@@ -1,4 +1,4 @@
-"""What is no picture here is named as what it is, with what to do; what only looks damaged is read."""
+"""What is no image here is named as what it is, with what to do; what only looks damaged is read."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from cvgl.imaging import (
-    NotAPictureError,
-    PictureError,
-    TooLargePictureError,
-    TruncatedPictureError,
+    ImageError,
+    NotAnImageError,
+    TooLargeImageError,
+    TruncatedImageError,
     kind_of_suffix,
     open_rgb,
 )
 from cvgl.imaging.kinds import kind_of
 from tests.data.bands import pattern, raster
-from tests.data.pictures import place_picture
+from tests.data.images import place_image
 
 
 def ftyp(brand: bytes, *others: bytes) -> bytes:
@@ -55,7 +55,7 @@ def ftyp(brand: bytes, *others: bytes) -> bytes:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_other_kinds_are_named_with_what_to_do(head: bytes, name: str) -> None:
-    with pytest.raises(NotAPictureError) as caught:
+    with pytest.raises(NotAnImageError) as caught:
         open_rgb(head)
     assert name in caught.value.what
     assert caught.value.fix
@@ -71,18 +71,18 @@ def test_heic_says_which_extra_reads_it(brand: bytes) -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pillow_heif") is None, reason="needs the extra heif")
-def test_heic_is_a_picture_where_the_extra_is_installed() -> None:
+def test_heic_is_an_image_where_the_extra_is_installed() -> None:
     import pillow_heif
 
     stream = io.BytesIO()
-    pillow_heif.from_pillow(place_picture(1, size=64)).save(stream, quality=90)
+    pillow_heif.from_pillow(place_image(1, size=64)).save(stream, quality=90)
     assert open_rgb(stream.getvalue()).size == (64, 64)
 
 
-def test_pictures_are_none_of_these_kinds() -> None:
+def test_images_are_none_of_these_kinds() -> None:
     for kind in ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "PPM", "AVIF"):
         stream = io.BytesIO()
-        place_picture(1, size=32).save(stream, kind)
+        place_image(1, size=32).save(stream, kind)
         assert kind_of(stream.getvalue()[:4096]) is None, kind
         assert open_rgb(stream.getvalue()).size == (32, 32)
     assert kind_of_suffix(".jpg") is None
@@ -101,14 +101,14 @@ def test_long_texts_in_a_png_do_no_harm(size: int, compressed: bool) -> None:
     texts = PngImagePlugin.PngInfo()
     texts.add_itxt("XML:com.adobe.xmp", "x" * size if compressed else "x", zip=compressed)
     stream = io.BytesIO()
-    place_picture(1, size=16).save(stream, "PNG", pnginfo=texts)
+    place_image(1, size=16).save(stream, "PNG", pnginfo=texts)
     assert open_rgb(stream.getvalue()).size == (16, 16)
-    assert np.array_equal(np.asarray(open_rgb(stream.getvalue())), np.asarray(place_picture(1, size=16)))
+    assert np.array_equal(np.asarray(open_rgb(stream.getvalue())), np.asarray(place_image(1, size=16)))
 
 
 def test_a_long_colour_profile_in_a_png_does_no_harm() -> None:
     stream = io.BytesIO()
-    place_picture(1, size=16).save(stream, "PNG", icc_profile=bytes(3 << 20))
+    place_image(1, size=16).save(stream, "PNG", icc_profile=bytes(3 << 20))
     assert open_rgb(stream.getvalue()).size == (16, 16)
 
 
@@ -124,14 +124,14 @@ def tiff_pages(*pages: Image.Image, tags: dict[int, object] | None = None) -> by
     return stream.getvalue()
 
 
-def test_a_raw_files_preview_is_never_the_picture() -> None:
-    preview = place_picture(1, size=8)
+def test_a_raw_files_preview_is_never_the_image() -> None:
+    preview = place_image(1, size=8)
     for tags in ({254: 1, 50706: b"\x01\x04\0\0"}, {50706: b"\x01\x04\0\0"}):
-        with pytest.raises(NotAPictureError, match="raw"):
+        with pytest.raises(NotAnImageError, match="raw"):
             open_rgb(tiff_pages(preview, tags=dict(tags)))
 
 
-def test_a_reduced_first_page_gives_way_to_the_whole_picture() -> None:
+def test_a_reduced_first_page_gives_way_to_the_whole_image() -> None:
     from PIL.TiffImagePlugin import AppendingTiffWriter, ImageFileDirectory_v2
 
     small, large = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (32, 24), "blue")
@@ -142,12 +142,12 @@ def test_a_reduced_first_page_gives_way_to_the_whole_picture() -> None:
             directory[254] = reduced
             page.save(writer, "TIFF", tiffinfo=directory)
             writer.newFrame()
-    picture = open_rgb(stream.getvalue())
-    assert (picture.size, picture.getpixel((0, 0))) == ((32, 24), (0, 0, 255))
+    image = open_rgb(stream.getvalue())
+    assert (image.size, image.getpixel((0, 0))) == ((32, 24), (0, 0, 255))
 
 
-def test_complex_numbers_are_no_picture() -> None:
-    with pytest.raises(NotAPictureError, match="complex"):
+def test_complex_numbers_are_no_image() -> None:
+    with pytest.raises(NotAnImageError, match="complex"):
         open_rgb(raster(pattern(16)[None].astype(np.complex64)))
 
 
@@ -160,7 +160,7 @@ def test_too_few_bytes_for_the_pixels_are_refused_before_decoding(monkeypatch: p
     header = (4000).to_bytes(4, "big") * 2 + bytes((8, 2, 0, 0, 0))
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda self: pytest.fail("was decoded"))
-    with pytest.raises(TruncatedPictureError, match="too few"):
+    with pytest.raises(TruncatedImageError, match="too few"):
         open_rgb(data)
 
 
@@ -170,11 +170,11 @@ def test_a_jpeg_that_ends_behind_its_header_is_refused_before_decoding() -> None
     data = bytearray(stream.getvalue())
     place = data.index(b"\xff\xc0")
     data[place + 5 : place + 9] = (3000).to_bytes(2, "big") * 2
-    with pytest.raises(TruncatedPictureError, match="too few"):
+    with pytest.raises(TruncatedImageError, match="too few"):
         open_rgb(bytes(data))
 
 
-def test_uniform_pictures_that_compress_well_are_sound() -> None:
+def test_uniform_images_that_compress_well_are_sound() -> None:
     for kind, options in [
         ("PNG", {}),
         ("JPEG", {"quality": 20}),
@@ -193,7 +193,7 @@ def test_one_colour_beyond_all_measure_is_refused_by_its_header(monkeypatch: pyt
     monkeypatch.setattr(headers, "_MOST_PIXELS_PER_BYTE", 100)
     stream = io.BytesIO()
     Image.new("RGB", (512, 512)).save(stream, "WEBP", lossless=True)
-    with pytest.raises(TooLargePictureError, match="no photograph"):
+    with pytest.raises(TooLargeImageError, match="no photograph"):
         open_rgb(stream.getvalue())
-    with pytest.raises(PictureError):
+    with pytest.raises(ImageError):
         open_rgb(stream.getvalue()[:30])

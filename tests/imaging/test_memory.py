@@ -1,4 +1,4 @@
-"""Pictures wait for memory that others hold; what no memory suffices for is refused by its header."""
+"""Images wait for memory that others hold; what no memory suffices for is refused by its header."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cvgl.errors import ConfigError
-from cvgl.imaging import TooLargePictureError, decode, memory, open_rgb, opened_rgb
+from cvgl.imaging import TooLargeImageError, decode, memory, open_rgb, opened_rgb
 from cvgl.imaging.memory import MemoryBudget
 
 
@@ -75,20 +75,20 @@ def test_a_failure_gives_memory_back() -> None:
         pass
 
 
-def test_a_picture_that_there_is_no_memory_for_is_refused_undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_there_is_no_memory_for_is_refused_undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_shared", MemoryBudget(1000))
     monkeypatch.setattr(memory, "ceiling", lambda: 100_000)
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda self: pytest.fail("was decoded"))
-    with pytest.raises(TooLargePictureError, match="MiB"):
+    with pytest.raises(TooLargeImageError, match="MiB"):
         open_rgb(png(500, 500))
 
 
-def test_memory_that_runs_out_is_told_as_the_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_runs_out_is_told_as_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", fail)
-    with pytest.raises(TooLargePictureError, match="ran out"):
+    with pytest.raises(TooLargeImageError, match="ran out"):
         decode(io.BytesIO(png(8, 8)), 1000, "here")
 
 
@@ -113,11 +113,11 @@ def test_the_memory_of_a_control_group_counts(tmp_path: Path) -> None:
     assert memory.available_bytes() > 0
 
 
-def test_a_picture_is_in_memory_no_longer_than_it_is_used() -> None:
-    with opened_rgb(png(30, 30)) as picture:
-        assert picture.size == (30, 30)
+def test_an_image_is_in_memory_no_longer_than_it_is_used() -> None:
+    with opened_rgb(png(30, 30)) as image:
+        assert image.size == (30, 30)
     with pytest.raises((AssertionError, OSError)):
-        picture.getpixel((0, 0))
+        image.getpixel((0, 0))
     assert open_rgb(png(30, 30)).getpixel((0, 0)) == (255, 0, 0)
 
 
@@ -133,8 +133,8 @@ data = stream.getvalue()
 del stream
 memory._shared = memory.MemoryBudget(100 << 20)
 def look(number):
-    with decoded(io.BytesIO(data), 10**9, number) as picture:
-        return picture.size
+    with decoded(io.BytesIO(data), 10**9, number) as image:
+        return image.size
 
 with ThreadPoolExecutor(8) as threads:
     assert set(threads.map(look, range(8))) == {(4200, 4200)}
@@ -143,7 +143,7 @@ print(next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if
 """
 
 
-def test_many_threads_hold_one_large_picture_at_a_time() -> None:
+def test_many_threads_hold_one_large_image_at_a_time() -> None:
     """Each of 8 threads would keep 70 MiB for itself, as glibc has it."""
     done = subprocess.run([sys.executable, "-c", _MANY], check=True, capture_output=True, text=True, timeout=120)
     assert int(done.stdout) < 250

@@ -1,4 +1,4 @@
-"""More than 8 bits, signed values, fractions, a fourth band: the picture is seen, at the brightness that is stated."""
+"""More than 8 bits, signed values, fractions, a fourth band: the image is seen, at the brightness that is stated."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def likeness(data: bytes, channel: int = 0) -> tuple[float, int]:
         ("int8", 127, 120),
     ],
 )
-def test_values_of_any_kind_become_a_picture_and_no_black_one(kind: str, most: float, levels: int, bands: int) -> None:
+def test_values_of_any_kind_become_an_image_and_no_black_one(kind: str, most: float, levels: int, bands: int) -> None:
     values = np.stack([(PATTERN * most).astype(kind)] * bands)
     similarity, used = likeness(raster(values))
     assert similarity > 0.99
@@ -78,12 +78,12 @@ def test_what_is_missing_does_not_squeeze_what_is_there() -> None:
     ]:
         holed = values.copy()
         holed[:12] = missing
-        picture = np.asarray(open_rgb(raster(holed[None], **options)))[..., 0]
-        assert len(np.unique(picture[12:])) > 100, missing
-        assert (picture[:12] == 255).all(), missing
+        image = np.asarray(open_rgb(raster(holed[None], **options)))[..., 0]
+        assert len(np.unique(image[12:])) > 100, missing
+        assert (image[:12] == 255).all(), missing
 
 
-def test_a_flat_picture_is_not_stretched_into_noise() -> None:
+def test_a_flat_image_is_not_stretched_into_noise() -> None:
     values = (30_000 + PATTERN * 3).astype(np.int16)
     assert np.ptp(np.asarray(open_rgb(raster(values[None])))) < 16
 
@@ -100,9 +100,9 @@ def test_near_infrared_that_is_called_alpha_hides_nothing(driver: str, kind: str
     scale = {"uint8": 255, "uint16": 4095}[kind]
     bands = (np.stack([PATTERN, PATTERN, PATTERN, np.full_like(PATTERN, 0.3) + PATTERN / 4]) * scale).astype(kind)
     options = {"photometric": "RGB", "alpha": "YES"} if driver == "GTiff" else {}
-    picture = np.asarray(open_rgb(raster(bands, driver, **options)), np.float64)[..., 0]
-    assert np.corrcoef(picture.ravel(), PATTERN.ravel())[0, 1] > 0.99
-    assert picture.min() < 30
+    image = np.asarray(open_rgb(raster(bands, driver, **options)), np.float64)[..., 0]
+    assert np.corrcoef(image.ravel(), PATTERN.ravel())[0, 1] > 0.99
+    assert image.min() < 30
 
 
 def test_a_mask_still_becomes_white_in_geotiff_and_png() -> None:
@@ -110,9 +110,9 @@ def test_a_mask_still_becomes_white_in_geotiff_and_png() -> None:
     alpha[:10], alpha[10] = 0, 128
     bands = np.stack([(PATTERN * 200).astype(np.uint8)] * 3 + [alpha])
     for driver in ("GTiff", "PNG"):
-        picture = np.asarray(open_rgb(raster(bands, driver)))
-        assert (picture[:10] == 255).all()
-        assert np.array_equal(picture[11:, :, 0], bands[0, 11:])
+        image = np.asarray(open_rgb(raster(bands, driver)))
+        assert (image[:10] == 255).all()
+        assert np.array_equal(image[11:, :, 0], bands[0, 11:])
 
 
 @pytest.mark.parametrize(
@@ -129,9 +129,9 @@ def test_a_mask_still_becomes_white_in_geotiff_and_png() -> None:
 )
 def test_rasters_of_many_bands_however_they_are_packed(options: dict[str, object]) -> None:
     bands = np.stack([PATTERN * 4000, PATTERN[::-1] * 4000, PATTERN.T * 4000, PATTERN * 9]).astype(np.uint16)
-    picture = np.asarray(open_rgb(raster(bands, **options)), np.float64)
+    image = np.asarray(open_rgb(raster(bands, **options)), np.float64)
     for channel, values in enumerate((PATTERN, PATTERN[::-1], PATTERN.T)):
-        assert np.corrcoef(picture[..., channel].ravel(), values.ravel())[0, 1] > 0.99
+        assert np.corrcoef(image[..., channel].ravel(), values.ravel())[0, 1] > 0.99
 
 
 def test_webp_in_a_tiff_is_sound() -> None:
@@ -149,16 +149,16 @@ def test_colours_are_found_by_their_meaning() -> None:
             target.write(bands)
             target.colorinterp = [ColorInterp.undefined, ColorInterp.blue, ColorInterp.green, ColorInterp.red]
         file.seek(0)
-        picture = np.asarray(open_rgb(bytes(file.read())), np.float64)
-    assert np.corrcoef(picture[..., 0].ravel(), PATTERN.T.ravel())[0, 1] > 0.99
+        image = np.asarray(open_rgb(bytes(file.read())), np.float64)
+    assert np.corrcoef(image[..., 0].ravel(), PATTERN.T.ravel())[0, 1] > 0.99
 
 
-def test_a_cut_raster_is_no_picture() -> None:
-    from cvgl.imaging import PictureError
+def test_a_cut_raster_is_no_image() -> None:
+    from cvgl.imaging import ImageError
 
     data = raster(np.random.default_rng(0).integers(0, 4000, (4, 64, 64)).astype(np.uint16), compress="lzw")
     for share in (0.2, 0.5, 0.8):
-        with pytest.raises(PictureError):
+        with pytest.raises(ImageError):
             open_rgb(data[: int(len(data) * share)])
 
 

@@ -1,4 +1,4 @@
-"""A picture that a process died of is not decoded again in a process that matters; one that was only interrupted is taken."""
+"""An image that a process died of is not decoded again in a process that matters; one that was only interrupted is taken."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cvgl.ingestion.attempts import Attempts, Key, key_of
 from cvgl.ingestion.entries import Reason
 from cvgl.ingestion.scan_cache import Scan, ScanCache
 from cvgl.ingestion.scanning import scan, scan_file
-from tests.data.pictures import place_picture, save
+from tests.data.images import place_image, save
 
 LIMIT = 10**6
 
@@ -38,21 +38,21 @@ def left_mark(cache: Path, path: Path, *, isolated: bool = False) -> None:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return save(place_picture(1, size=24), tmp_path / "a.png")
+    return save(place_image(1, size=24), tmp_path / "a.png")
 
 
 def marks(tmp_path: Path) -> list[Path]:
     return list((tmp_path / "cache/attempts").glob("*.json"))
 
 
-def test_a_picture_that_was_interrupted_is_taken_all_the_same(tmp_path: Path, path: Path) -> None:
+def test_an_image_that_was_interrupted_is_taken_all_the_same(tmp_path: Path, path: Path) -> None:
     left_mark(tmp_path / "cache", path)
     assert len(marks(tmp_path)) == 1
     assert scan([path], ScanCache(tmp_path / "cache"), LIMIT) == {path: scan_file(path, LIMIT)}
     assert marks(tmp_path) == []
 
 
-def test_a_picture_that_kills_is_refused_and_not_tried_again(
+def test_an_image_that_kills_is_refused_and_not_tried_again(
     tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left_mark(tmp_path / "cache", path)
@@ -73,7 +73,7 @@ def test_a_death_of_both_processes_is_enough(tmp_path: Path, path: Path, monkeyp
 
 def test_another_content_is_tried_anew(tmp_path: Path, path: Path) -> None:
     left_mark(tmp_path / "cache", path, isolated=True)
-    save(place_picture(2, size=30), path)
+    save(place_image(2, size=30), path)
     assert scan([path], ScanCache(tmp_path / "cache"), LIMIT)[path].width == 30
     assert marks(tmp_path) == []
 
@@ -89,7 +89,7 @@ def test_a_living_process_is_no_dead_one(tmp_path: Path, path: Path) -> None:
     assert not record.exists()
 
 
-def test_only_large_pictures_are_marked_and_before_they_are_decoded(
+def test_only_large_images_are_marked_and_before_they_are_decoded(
     tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[Key] = []
@@ -100,13 +100,13 @@ def test_only_large_pictures_are_marked_and_before_they_are_decoded(
     monkeypatch.setattr(opening, "_SUSPICIOUS_PIXELS", 24 * 24)
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda self: (_ for _ in ()).throw(OSError(f"{len(written)}")))
     assert scan_file(path, LIMIT, attempts) == Scan(
-        **scan_file(path, LIMIT).model_dump(exclude={"detail"}), detail="the picture does not decode: 1"
+        **scan_file(path, LIMIT).model_dump(exclude={"detail"}), detail="the image does not decode: 1"
     )
 
 
 def test_a_process_of_its_own_sees_the_same(path: Path, tmp_path: Path) -> None:
     assert isolation.scan_in_isolation(path, LIMIT) == scan_file(path, LIMIT)
-    (tmp_path / "b.png").write_bytes(b"no picture")
+    (tmp_path / "b.png").write_bytes(b"no image")
     assert isolation.scan_in_isolation(tmp_path / "b.png", LIMIT) == scan_file(tmp_path / "b.png", LIMIT)
 
 
@@ -132,4 +132,4 @@ def test_one_colour_is_noted(tmp_path: Path) -> None:
     from PIL import Image
 
     assert scan_file(save(Image.new("RGB", (9, 9), "blue"), tmp_path / "blue.png"), LIMIT).blank
-    assert not scan_file(save(place_picture(1), tmp_path / "place.png"), LIMIT).blank
+    assert not scan_file(save(place_image(1), tmp_path / "place.png"), LIMIT).blank

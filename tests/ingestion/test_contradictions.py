@@ -1,4 +1,4 @@
-"""Rows that name one picture twice: what they agree on counts, what they contradict one another in does not."""
+"""Rows that name one image twice: what they agree on counts, what they contradict one another in does not."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from cvgl.ingestion.manifest import list_manifest
 from cvgl.ingestion.merging import unite
 from cvgl.ingestion.scan_cache import Scan
 from cvgl.types import Subset, View
-from tests.data.pictures import place_picture, save
+from tests.data.images import place_image, save
 
 
 def folder(root: Path, table: str, *more: str) -> Listing:
     for name in ("drone/sub/a.jpg", "drone/b.jpg", "satellite/c.jpg", *more):
-        save(place_picture(0, size=16), root / name)
+        save(place_image(0, size=16), root / name)
     (root / "drone.csv").write_text(table)
     return list_folder(root)
 
@@ -28,7 +28,7 @@ def by_name(listing: Listing) -> dict[str, Entry]:
 
 
 @pytest.mark.parametrize("again", ["sub/a.jpg", "./sub/a.jpg", "sub\\a.jpg", "a.jpg", "SUB/A.jpg", "drone/sub/a.jpg"])
-def test_two_rows_with_different_positions_leave_their_picture_without_one(tmp_path: Path, again: str) -> None:
+def test_two_rows_with_different_positions_leave_their_image_without_one(tmp_path: Path, again: str) -> None:
     listing = folder(tmp_path, f"path,lat,lon,location_id\nsub/a.jpg,1,2,x\nb.jpg,5,6,y\n{again},3,4,x\n")
     entries = by_name(listing)
     assert (entries["a.jpg"].position, entries["a.jpg"].location_id) == (None, "x")
@@ -80,15 +80,15 @@ def test_what_a_nearer_table_overrides_is_counted(tmp_path: Path) -> None:
     entries = by_name(listing)
     assert [entries[name].position for name in ("a.jpg", "b.jpg", "c.jpg")] == [Position(1, 2), None, Position(3, 4)]
     assert sorted(note for note in listing.notes if "goes before" in note) == [
-        "drone.csv goes before positions.csv, which has another position for 1 of its pictures",
-        "drone/positions.csv goes before drone.csv, which says more about 1 of its pictures; it is not used",
-        "drone/positions.csv goes before positions.csv, which says more about 1 of its pictures; it is not used",
+        "drone.csv goes before positions.csv, which has another position for 1 of its images",
+        "drone/positions.csv goes before drone.csv, which says more about 1 of its images; it is not used",
+        "drone/positions.csv goes before positions.csv, which says more about 1 of its images; it is not used",
     ]
 
 
 @pytest.mark.parametrize("again", ["a.jpg", "./a.jpg", "x/../a.jpg", "A.JPG"])
 def test_a_manifest_that_contradicts_itself_gives_no_position_or_label(tmp_path: Path, again: str) -> None:
-    save(place_picture(0, size=16), tmp_path / "a.jpg")
+    save(place_image(0, size=16), tmp_path / "a.jpg")
     (tmp_path / "manifest.csv").write_text(
         f"path,view,lat,lon,location_id,subset\na.jpg,drone,1,2,x,train\nb.jpg,satellite,5,6,x,\n{again},drone,1.5,2,y,query\n"
     )
@@ -106,7 +106,7 @@ def test_a_manifest_that_repeats_itself_gives_its_position(tmp_path: Path) -> No
     assert listing.refusals == []
 
 
-def test_one_picture_under_two_names_does_not_get_the_position_of_the_first_in_silence() -> None:
+def test_one_image_under_two_names_does_not_get_the_position_of_the_first_in_silence() -> None:
     scans = {Path(f"/{n}"): Scan(uri=f"/{n}", image_id="A", width=9, height=9) for n in range(3)}
     entries = [
         Entry(Path("/0"), View.SATELLITE, (Subset.GALLERY,), position=Position(1, 2)),

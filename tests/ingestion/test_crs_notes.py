@@ -37,7 +37,7 @@ def test_a_crs_that_names_north_first_is_told_with_the_place() -> None:
     assert any("x was taken as east" in note and "latitude 52.2" in note and "longitude 21.0" in note for note in notes)
 
 
-def test_exchanged_axes_are_told_by_the_pictures_that_lie_elsewhere() -> None:
+def test_exchanged_axes_are_told_by_the_images_that_lie_elsewhere() -> None:
     # Exchanged, the position is in the CRS's area still: only the pictures' own positions tell.
     exchanged = Position(x=WARSAW.y, y=WARSAW.x, crs=WARSAW.crs)
     assert frame_remarks([WARSAW], [BESIDE_WARSAW]).warnings == ()

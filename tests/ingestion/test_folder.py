@@ -1,4 +1,4 @@
-"""One folder for each view, and the four ways of saying where a picture was taken."""
+"""One folder for each view, and the four ways of saying where an image was taken."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from cvgl.errors import DataError
 from cvgl.ingestion.entries import Entry, Listing, Position, Reason, WorldFile
 from cvgl.ingestion.folder import is_folder_of_views, list_folder
 from cvgl.types import Subset, View
-from tests.data.pictures import place_picture, save
+from tests.data.images import place_image, save
 
 
-def picture(path: Path, place: int = 0) -> Path:
-    return save(place_picture(place, size=16), path)
+def save_image(path: Path, place: int = 0) -> Path:
+    return save(place_image(place, size=16), path)
 
 
 def by_name(listing: Listing) -> dict[str, Entry]:
@@ -23,7 +23,7 @@ def by_name(listing: Listing) -> dict[str, Entry]:
 
 def test_views_are_named_in_many_ways_and_nested_at_will(tmp_path: Path) -> None:
     for name in ("UAV/flight1/morning/a.jpg", "Sat/north/b.png", "street/c.jpg", "map/d.tif"):
-        picture(tmp_path / name)
+        save_image(tmp_path / name)
     entries = by_name(list_folder(tmp_path))
     assert {name: entry.view for name, entry in entries.items()} == {
         "a.jpg": View.DRONE,
@@ -37,8 +37,8 @@ def test_views_are_named_in_many_ways_and_nested_at_will(tmp_path: Path) -> None
 
 
 def test_roles_without_labels_let_everything_adapt(tmp_path: Path) -> None:
-    picture(tmp_path / "drone/a.jpg")
-    picture(tmp_path / "satellite/b.jpg")
+    save_image(tmp_path / "drone/a.jpg")
+    save_image(tmp_path / "satellite/b.jpg")
     entries = by_name(list_folder(tmp_path))
     assert entries["a.jpg"].subsets == (Subset.QUERY, Subset.TRAIN)
     assert entries["b.jpg"].subsets == (Subset.GALLERY, Subset.TRAIN)
@@ -46,7 +46,7 @@ def test_roles_without_labels_let_everything_adapt(tmp_path: Path) -> None:
 
 def test_labels_bring_the_other_direction(tmp_path: Path) -> None:
     for name in ("drone/a.jpg", "drone/n.jpg", "satellite/b.jpg", "satellite/far.jpg"):
-        picture(tmp_path / name)
+        save_image(tmp_path / name)
     (tmp_path / "positions.csv").write_text(
         "path,location_id\ndrone/a.jpg,7\nsatellite/b.jpg,7\nsatellite/far.jpg,8\ndrone/n.jpg,\n"
     )
@@ -66,8 +66,8 @@ def test_labels_bring_the_other_direction(tmp_path: Path) -> None:
     ],
 )
 def test_a_table_beside_gives_positions(tmp_path: Path, table: str, header: str) -> None:
-    picture(tmp_path / "drone/sub/a.jpg")
-    picture(tmp_path / "satellite/b.jpg")
+    save_image(tmp_path / "drone/sub/a.jpg")
+    save_image(tmp_path / "satellite/b.jpg")
     name = "drone/sub/a.jpg" if table == "positions.csv" else "sub/a.jpg"
     separator = ";" if ";" in header else ","
     (tmp_path / table).write_text(f"{header}\n{separator.join((name, '47.25', '8.5'))}\n")
@@ -77,9 +77,9 @@ def test_a_table_beside_gives_positions(tmp_path: Path, table: str, header: str)
     assert listing.refusals == []
 
 
-def test_a_bare_name_counts_where_only_one_picture_has_it(tmp_path: Path) -> None:
+def test_a_bare_name_counts_where_only_one_image_has_it(tmp_path: Path) -> None:
     for name in ("drone/1/a.jpg", "drone/1/b.jpg", "drone/2/b.jpg", "satellite/c.jpg"):
-        picture(tmp_path / name)
+        save_image(tmp_path / name)
     (tmp_path / "drone.csv").write_text("filename,x,y,crs,note\na.jpg,1,2,local,fine\nb.jpg,3,4,local,which?\n")
     listing = list_folder(tmp_path)
     assert by_name(listing)["a.jpg"].position == Position(x=1, y=2, crs="local")
@@ -88,29 +88,29 @@ def test_a_bare_name_counts_where_only_one_picture_has_it(tmp_path: Path) -> Non
 
 
 def test_the_nearest_table_wins(tmp_path: Path) -> None:
-    picture(tmp_path / "drone/a.jpg")
+    save_image(tmp_path / "drone/a.jpg")
     (tmp_path / "positions.csv").write_text("path,latitude,longitude\ndrone/a.jpg,1,1\n")
     (tmp_path / "drone.csv").write_text("path,latitude,longitude\na.jpg,2,2\n")
     (tmp_path / "drone/positions.csv").write_text("path,latitude,longitude\na.jpg,3,3\n")
     assert by_name(list_folder(tmp_path))["a.jpg"].position == Position(3, 3)
 
 
-def test_bad_cells_refuse_their_picture_only(tmp_path: Path) -> None:
+def test_bad_cells_refuse_their_image_only(tmp_path: Path) -> None:
     for name in "abcd":
-        picture(tmp_path / f"satellite/{name}.jpg")
+        save_image(tmp_path / f"satellite/{name}.jpg")
     (tmp_path / "satellite.csv").write_text("path,latitude,longitude\na.jpg,123,8\nb.jpg,47,\nc.jpg,47,8\nd.jpg\n")
     listing = list_folder(tmp_path)
     reasons = {Path(refusal.uri).name: refusal.reason for refusal in listing.refusals}
     assert reasons == {"a.jpg": Reason.BAD_POSITION, "satellite.csv:5": Reason.BAD_ROW}
     assert {name: entry.position for name, entry in by_name(listing).items()} == {
-        "b.jpg": None,  # half of a position: the picture is worth more than that
+        "b.jpg": None,  # half of a position: the image is worth more than that
         "c.jpg": Position(47, 8),
         "d.jpg": None,
     }
 
 
 def test_a_table_without_names_is_an_error(tmp_path: Path) -> None:
-    picture(tmp_path / "drone/a.jpg")
+    save_image(tmp_path / "drone/a.jpg")
     (tmp_path / "drone.csv").write_text("picture,latitude,longitude\na.jpg,1,2\n")
     with pytest.raises(DataError, match="no column 'path'; it has picture, latitude, longitude"):
         list_folder(tmp_path)
@@ -121,7 +121,7 @@ def test_a_table_without_names_is_an_error(tmp_path: Path) -> None:
     [("m.jpg", "m.jgw"), ("m.jpg", "M.JGW"), ("m.png", "m.pgw"), ("m.tif", "m.tfw"), ("m.jpg", "m.wld"), ("m.jpeg", "m.jpegw")],
 )
 def test_world_files_are_found_by_every_usual_name(tmp_path: Path, image: str, sidecar: str) -> None:
-    picture(tmp_path / "satellite" / image)
+    save_image(tmp_path / "satellite" / image)
     (tmp_path / "satellite" / sidecar).write_text("0.5\n0\n0\n-0.5\n100.25\n899.75\n")
     listing = list_folder(tmp_path)
     world = listing.entries[0].world_file
@@ -131,7 +131,7 @@ def test_world_files_are_found_by_every_usual_name(tmp_path: Path, image: str, s
 
 
 def test_a_projection_beside_names_the_crs_and_a_turned_world_file_is_right(tmp_path: Path) -> None:
-    picture(tmp_path / "satellite/m.jpg")
+    save_image(tmp_path / "satellite/m.jpg")
     (tmp_path / "satellite/m.jgw").write_text("0\n-1\n1\n0\n0\n0\n")
     (tmp_path / "satellite/m.prj").write_text("EPSG:32632\n")
     world = list_folder(tmp_path).entries[0].world_file
@@ -140,9 +140,9 @@ def test_a_projection_beside_names_the_crs_and_a_turned_world_file_is_right(tmp_
 
 
 @pytest.mark.parametrize("text", ["", "1 2 3", "a b c d e f", "0 0 0 0 5 5", "nan 0 0 1 0 0", "1 " * 40_000])
-def test_a_world_file_that_makes_no_sense_refuses_its_picture(tmp_path: Path, text: str) -> None:
-    picture(tmp_path / "satellite/m.jpg")
-    picture(tmp_path / "satellite/good.jpg")
+def test_a_world_file_that_makes_no_sense_refuses_its_image(tmp_path: Path, text: str) -> None:
+    save_image(tmp_path / "satellite/m.jpg")
+    save_image(tmp_path / "satellite/good.jpg")
     (tmp_path / "satellite/m.jgw").write_text(text)
     listing = list_folder(tmp_path)
     assert [refusal.reason for refusal in listing.refusals] == [Reason.BAD_POSITION]
@@ -150,7 +150,7 @@ def test_a_world_file_that_makes_no_sense_refuses_its_picture(tmp_path: Path, te
 
 
 def test_a_table_goes_before_a_world_file(tmp_path: Path) -> None:
-    picture(tmp_path / "satellite/m.jpg")
+    save_image(tmp_path / "satellite/m.jpg")
     (tmp_path / "satellite/m.jgw").write_text("1 0 0 -1 0 0")
     (tmp_path / "satellite.csv").write_text("path,x,y,crs\nm.jpg,5,6,local\n")
     entry = list_folder(tmp_path).entries[0]
@@ -158,9 +158,9 @@ def test_a_table_goes_before_a_world_file(tmp_path: Path) -> None:
 
 
 def test_nothing_is_skipped_in_silence(tmp_path: Path) -> None:
-    picture(tmp_path / "drone/a.jpg")
-    picture(tmp_path / "aerial/b.jpg")
-    picture(tmp_path / "loose.jpg")
+    save_image(tmp_path / "drone/a.jpg")
+    save_image(tmp_path / "aerial/b.jpg")
+    save_image(tmp_path / "loose.jpg")
     (tmp_path / "drone/readme.md").write_text("hello")
     (tmp_path / "drone/folder.jpg").mkdir()
     (tmp_path / "LICENSE").write_text("hello")
@@ -172,7 +172,7 @@ def test_nothing_is_skipped_in_silence(tmp_path: Path) -> None:
         "aerial": Reason.UNKNOWN_FOLDER,
         "loose.jpg": Reason.MISPLACED,
         "positions.csv:3: drone/gone.jpg": Reason.MISSING,
-        "drone/readme.md": Reason.NOT_A_PICTURE,
+        "drone/readme.md": Reason.NOT_A_IMAGE,
         "drone/folder.jpg": Reason.NOT_A_FILE,
     }
     assert [note.split()[0] for note in listing.notes] == ["LICENSE", "truth.csv"]

@@ -1,4 +1,4 @@
-"""Files beside pictures that link out of the source: none is opened, each is refused, and the rest goes through."""
+"""Files beside images that link out of the source: none is opened, each is refused, and the rest goes through."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from cvgl.errors import DataError
 from cvgl.ingestion.entries import Entry, Listing, PositionSource, Reason
 from cvgl.ingestion.folder import list_folder
 from cvgl.types import Subset
-from tests.data.pictures import place_picture, save
+from tests.data.images import place_image, save
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Two views with one picture each, and two tiles that know their places from files inside."""
+    """Two views with one image each, and two tiles that know their places from files inside."""
     root = tmp_path / "source"
     for name in ("drone/d.jpg", "satellite/linked.jpg", "satellite/own.jpg"):
-        picture(root / name)
+        image(root / name)
     (root / "satellite/own.jgw").write_text("1 0 0 -1 100 200")
     return root
 
@@ -47,8 +47,8 @@ def outside(tmp_path: Path) -> Callable[[Path, str], Path]:
     return put
 
 
-def picture(path: Path, place: int = 0) -> Path:
-    return save(place_picture(place, size=16), path)
+def image(path: Path, place: int = 0) -> Path:
+    return save(place_image(place, size=16), path)
 
 
 def by_name(listing: Listing) -> dict[str, Entry]:
@@ -60,7 +60,7 @@ def refused(listing: Listing) -> dict[str, Reason]:
 
 
 @pytest.mark.parametrize("table", ["positions.csv", "satellite.csv", "satellite/positions.csv"])
-def test_a_table_that_links_out_is_refused_and_its_pictures_go_through(
+def test_a_table_that_links_out_is_refused_and_its_images_go_through(
     source: Path, outside: Callable[[Path, str], Path], table: str
 ) -> None:
     outside(source / table, "path,latitude,longitude\nlinked.jpg,1,2\nsatellite/linked.jpg,1,2\n")
@@ -114,7 +114,7 @@ def test_tables_and_lists_of_published_sets_that_link_out_are_refused(
     tmp_path: Path, outside: Callable[[Path, str], Path]
 ) -> None:
     root = tmp_path / "source"
-    picture(root / "train/satellite/0001/0001.jpg")
+    image(root / "train/satellite/0001/0001.jpg")
     outside(root / "buildings.kml", "<kml/>")
     outside(root / "new_name_list.txt", "0001 Library\n")
     listing = list_university1652(root)
@@ -129,7 +129,7 @@ def test_tables_and_lists_of_published_sets_that_link_out_are_refused(
 
 def test_the_challenges_list_of_names_that_links_out_is_refused(tmp_path: Path, outside: Callable[[Path, str], Path]) -> None:
     root = tmp_path / "source"
-    picture(root / "query_drone_160k/a.jpg")
+    image(root / "query_drone_160k/a.jpg")
     outside(root / "query_drone_name.txt", "other.jpg\n")
     listing = list_university160k_official(root)
     assert refused(listing) == {"query_drone_name.txt": Reason.OUTSIDE_ROOT}
@@ -141,7 +141,7 @@ def test_the_challenges_list_of_names_that_links_out_is_refused(tmp_path: Path, 
 def test_a_list_of_places_that_links_out_leaves_the_published_one(tmp_path: Path, outside: Callable[[Path, str], Path]) -> None:
     root = tmp_path / "source"
     place = min(TRAINING_PLACES)
-    picture(root / f"drone_view_512/{place}/150/0.jpg")
+    image(root / f"drone_view_512/{place}/150/0.jpg")
     outside(root / "indexs.yaml", '- "0199"\n')
     listing = list_sues200(root)
     assert refused(listing) == {"indexs.yaml": Reason.OUTSIDE_ROOT}

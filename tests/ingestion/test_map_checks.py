@@ -23,12 +23,12 @@ def tiles(root: Path, count: int = 3, step: float = 60.0, crs: str | None = UTM)
 def drone(path: Path, latitude: float, longitude: float, seed: int = 50) -> None:
     """A JPEG with a camera's position."""
     plain(path, seed)
-    with Image.open(path) as picture:
-        exif = picture.getexif()
+    with Image.open(path) as image:
+        exif = image.getexif()
         gps = exif.get_ifd(0x8825)
         gps[1], gps[2] = "N" if latitude >= 0 else "S", (abs(latitude), 0.0, 0.0)
         gps[3], gps[4] = "E" if longitude >= 0 else "W", (abs(longitude), 0.0, 0.0)
-        picture.save(path, exif=exif)
+        image.save(path, exif=exif)
 
 
 def one(problems: tuple[Problem, ...], word: str) -> Problem:
@@ -79,7 +79,7 @@ def test_degrees_without_a_crs_are_a_problem(tmp_path: Path) -> None:
     assert one(found.problems, "bad_position").examples == ("satellite/a.jpg",)
 
 
-def test_a_table_that_names_no_picture(tmp_path: Path) -> None:
+def test_a_table_that_names_no_image(tmp_path: Path) -> None:
     plain(tmp_path / "satellite/a.png")
     (tmp_path / "positions.csv").write_text("path,latitude,longitude\nsatellite/other.png,47,8\n")
     found = looked_at(tmp_path)

@@ -17,7 +17,7 @@ from cvgl.ingestion.map_crops import SIDE, Map, write_looks
 from cvgl.lake import Lake
 from cvgl.stages.ingest import ingest
 from cvgl.types import View
-from tests.data.pictures import place_picture, save
+from tests.data.images import place_image, save
 
 METRES = 0.25  # a pixel
 
@@ -31,7 +31,7 @@ def source(tmp_path: Path) -> Path:
     coarse.resize((1200, 1200), Image.Resampling.BICUBIC).save(tmp_path / "map.png")
     (tmp_path / "map.pgw").write_text(f"{METRES}\n0\n0\n{-METRES}\n{1000 + METRES / 2}\n{2000 - METRES / 2}\n")
     for number in range(3):
-        save(place_picture(number), tmp_path / "s" / f"{number}.jpg")
+        save(place_image(number), tmp_path / "s" / f"{number}.jpg")
     (tmp_path / "m.csv").write_text(
         "path,view,subset,x,y,crs,sequence,location_id\n"
         "s/0.jpg,drone,train,,,,f,\n"

@@ -1,20 +1,20 @@
-"""A folder that is given for its pictures: what is one, what lies beside them, what is refused."""
+"""A folder that is given for its images: what is one, what lies beside them, what is refused."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from cvgl.ingestion.membership import members
-from tests.data.pictures import place_picture, save
+from tests.data.images import place_image, save
 
 
 def flight(folder: Path) -> list[str]:
     """Frames as a drone and a network disk leave them; gives the names that are pictures."""
     names = [f"DJI_{number}.JPG" for number in (1, 2, 10)]
     for name in names:
-        save(place_picture(1), folder / name)
+        save(place_image(1), folder / name)
         (folder / "@eaDir" / name).mkdir(parents=True)
-        save(place_picture(2), folder / "@eaDir" / name / "SYNOPHOTO_THUMB_M.jpg")
+        save(place_image(2), folder / "@eaDir" / name / "SYNOPHOTO_THUMB_M.jpg")
     for beside in (
         "DJI_1.SRT",
         "DJI_1.jgw",
@@ -44,8 +44,8 @@ def test_frames_are_frames_and_the_rest_is_counted(tmp_path: Path) -> None:
     assert inside.note().startswith("10 files")
 
 
-def test_a_raw_file_without_its_picture_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    save(place_picture(1), tmp_path / "a.jpg")
+def test_a_raw_file_without_its_image_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    save(place_image(1), tmp_path / "a.jpg")
     (tmp_path / "b.DNG").write_bytes(b"II*\0")
     (tmp_path / "c.unknown").write_bytes(b"x")
     inside = members(tmp_path)
@@ -55,7 +55,7 @@ def test_a_raw_file_without_its_picture_is_refused_with_what_to_do(tmp_path: Pat
 
 
 def test_links_stay_in_the_folder(tmp_path: Path) -> None:
-    outside = save(place_picture(1), tmp_path / "outside/a.jpg")
+    outside = save(place_image(1), tmp_path / "outside/a.jpg")
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "link.jpg").symlink_to(outside)

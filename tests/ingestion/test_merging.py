@@ -1,4 +1,4 @@
-"""One content is one picture; contradictions are refused; the order of names decides."""
+"""One content is one image; contradictions are refused; the order of names decides."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def test_other_roles_are_merged_and_the_first_name_stays() -> None:
     ]
     united, refusals = unite(entries, scans_of({"/gallery/a": "A", "/query/a": "A"}), {})
     assert refusals == []
-    picture = united["A"]
-    assert (picture.uri, picture.subsets, picture.sequence) == ("/gallery/a", (GALLERY, QUERY), "walk")
+    image = united["A"]
+    assert (image.uri, image.subsets, image.sequence) == ("/gallery/a", (GALLERY, QUERY), "walk")
 
 
 def test_a_name_that_adds_nothing_is_a_duplicate_and_names_the_first() -> None:
@@ -107,7 +107,7 @@ _ENTRIES = st.lists(
 
 
 @given(_ENTRIES)
-def test_every_name_is_accepted_merged_or_refused_and_pictures_do_not_contradict_themselves(
+def test_every_name_is_accepted_merged_or_refused_and_images_do_not_contradict_themselves(
     rows: list[tuple[str, View, set[Subset], str | None]],
 ) -> None:
     contents = {f"/{number}": row[0] for number, row in enumerate(rows)}
@@ -117,11 +117,11 @@ def test_every_name_is_accepted_merged_or_refused_and_pictures_do_not_contradict
     united, refusals = unite(entries, scans_of(contents), {})
     refused = {refusal.uri for refusal in refusals}
     assert set(united) == set(contents.values())
-    for image_id, picture in united.items():
+    for image_id, image in united.items():
         names = [entry for entry in entries if contents[str(entry.path)] == image_id]
         kept = [entry for entry in names if str(entry.path) not in refused]
-        assert picture.uri == str(names[0].path) == str(kept[0].path)
-        assert {entry.view for entry in kept} == {picture.view}
-        assert {entry.location_id for entry in kept} - {None} <= {picture.location_id}
-        assert set(picture.subsets) == {subset for entry in kept for subset in entry.subsets}
+        assert image.uri == str(names[0].path) == str(kept[0].path)
+        assert {entry.view for entry in kept} == {image.view}
+        assert {entry.location_id for entry in kept} - {None} <= {image.location_id}
+        assert set(image.subsets) == {subset for entry in kept for subset in entry.subsets}
     assert unite(entries, scans_of(contents), {}) == (united, refusals)

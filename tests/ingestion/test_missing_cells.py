@@ -13,7 +13,7 @@ from cvgl.ingestion.entries import Entry, Listing, Position
 from cvgl.ingestion.folder import list_folder
 from cvgl.ingestion.manifest import list_manifest
 from cvgl.types import Subset
-from tests.data.pictures import place_picture, save
+from tests.data.images import place_image, save
 
 NOTHING = (None, "", "  ", float("nan"), "NaN", "nan", "NA", "N/A", "n/a", "null", "NULL", "None", "<NA>", "#N/A", "\\N", "-")
 
@@ -76,7 +76,7 @@ def test_a_missing_label_in_parquet_is_no_label_and_numbers_stay_numbers(tmp_pat
 
 
 @pytest.mark.parametrize("view", ["drone", "satellite"])
-def test_a_picture_without_half_of_its_position_goes_in_without_it_and_is_counted(tmp_path: Path, view: str) -> None:
+def test_an_image_without_half_of_its_position_goes_in_without_it_and_is_counted(tmp_path: Path, view: str) -> None:
     listing = listed(
         tmp_path, f"path,view,lat,lon\na.jpg,{view},47,NaN\nb.jpg,{view},,8\nc.jpg,{view},0,0\nd.jpg,{view},47,8\n"
     )
@@ -91,7 +91,7 @@ def test_a_picture_without_half_of_its_position_goes_in_without_it_and_is_counte
 
 def test_whole_numbers_with_and_without_a_fraction_are_one_label(tmp_path: Path) -> None:
     for name in ("drone/a.jpg", "drone/b.jpg", "satellite/c.jpg", "satellite/d.jpg"):
-        save(place_picture(0, size=16), tmp_path / name)
+        save(place_image(0, size=16), tmp_path / name)
     (tmp_path / "drone.csv").write_text("path,location_id\na.jpg,12.0\nb.jpg,\n")  # how pandas writes a gap
     (tmp_path / "satellite.csv").write_text("path,location_id\nc.jpg,12\nd.jpg,13.0\n")
     listing = list_folder(tmp_path)

@@ -1,4 +1,4 @@
-"""Names in tables that are not spelt as on the disk: recognised where one picture can be meant, named where not."""
+"""Names in tables that are not spelt as on the disk: recognised where one image can be meant, named where not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from cvgl.ingestion.entries import Entry, Listing, Position, Reason
 from cvgl.ingestion.folder import list_folder
 from cvgl.ingestion.manifest import list_manifest
-from tests.data.pictures import place_picture
+from tests.data.images import place_image
 
 PLACE = Position(47.0, 8.0)
 
@@ -19,7 +19,7 @@ PLACE = Position(47.0, 8.0)
 @pytest.fixture(scope="module")
 def jpeg() -> bytes:
     stream = BytesIO()
-    place_picture(0, size=16).save(stream, "JPEG")
+    place_image(0, size=16).save(stream, "JPEG")
     return stream.getvalue()
 
 
@@ -80,13 +80,13 @@ def test_spellings_are_counted_in_notes(tmp_path: Path, jpeg: bytes) -> None:
     assert [note.partition("): ")[2] or note.rpartition(": ")[2] for note in notes] == ["2 rows (2, 3)", "1 row (4)"]
 
 
-def test_two_pictures_of_one_name_are_both_named(tmp_path: Path, jpeg: bytes) -> None:
+def test_two_images_of_one_name_are_both_named(tmp_path: Path, jpeg: bytes) -> None:
     put(tmp_path, jpeg, "drone/1/b.jpg", "drone/2/B.jpg", "drone/2/c.jpg", "drone/3/c.jpg", "satellite/d.jpg")
     (tmp_path / "drone.csv").write_text("path,lat,lon\nB.JPG,47,8\nc.jpg,47,8\n/x/3/c.jpg,47,8\n")
     listing = list_folder(tmp_path)
     assert [(refusal.reason, refusal.detail) for refusal in listing.refusals] == [
-        (Reason.AMBIGUOUS, "two pictures have this name: 1/b.jpg, 2/B.jpg; write the folder in front of it, too"),
-        (Reason.AMBIGUOUS, "two pictures have this name: 2/c.jpg, 3/c.jpg; write the folder in front of it, too"),
+        (Reason.AMBIGUOUS, "two images have this name: 1/b.jpg, 2/B.jpg; write the folder in front of it, too"),
+        (Reason.AMBIGUOUS, "two images have this name: 2/c.jpg, 3/c.jpg; write the folder in front of it, too"),
     ]
     assert [entry.path for entry in listing.entries if entry.position] == [tmp_path / "drone/3/c.jpg"]
 
@@ -109,7 +109,7 @@ def test_a_name_in_another_folder_is_not_taken_for_it(tmp_path: Path, jpeg: byte
     assert [(refusal.reason, "flight2/1.jpg" in refusal.detail) for refusal in listing.refusals] == [(Reason.MISSING, True)]
 
 
-def test_paths_of_two_flights_are_not_given_to_the_pictures_of_one(tmp_path: Path, jpeg: bytes) -> None:
+def test_paths_of_two_flights_are_not_given_to_the_images_of_one(tmp_path: Path, jpeg: bytes) -> None:
     put(tmp_path, jpeg, "drone/f2/1.jpg", "drone/f2/2.jpg", "satellite/d.jpg")
     (tmp_path / "drone.csv").write_text(
         "path,latitude,longitude\nD:\\f1\\1.jpg,1,1\nD:\\f2\\x\\1.jpg,3,3\nD:\\f1\\2.jpg,1,1\nD:\\f3\\2.jpg,2,2\n"
@@ -148,7 +148,7 @@ def test_nothing_leaves_the_root_by_another_spelling(tmp_path: Path, jpeg: bytes
     assert (listing.entries, [refusal.reason for refusal in listing.refusals]) == ([], [Reason.OUTSIDE_ROOT])
 
 
-def test_a_picture_that_is_not_there_stays_missing(tmp_path: Path, jpeg: bytes) -> None:
+def test_an_image_that_is_not_there_stays_missing(tmp_path: Path, jpeg: bytes) -> None:
     put(tmp_path, jpeg, "a.jpg")
     (tmp_path / "manifest.csv").write_text("path,view\ngone/b.jpg,drone\na.jpg,satellite\n")
     paths = [entry.path for entry in list_manifest(tmp_path / "manifest.csv").entries]
@@ -169,7 +169,7 @@ def test_names_that_are_none_are_refused(tmp_path: Path, jpeg: bytes, name: str)
     assert all(path.is_relative_to(tmp_path) and not path.is_file() for path in paths)
 
 
-def test_a_picture_called_like_nothing_is_a_picture(tmp_path: Path, jpeg: bytes) -> None:
+def test_an_image_called_like_nothing_is_an_image(tmp_path: Path, jpeg: bytes) -> None:
     put(tmp_path, jpeg, "null.jpg", "NA.jpg")
     (tmp_path / "manifest.csv").write_text("path,view\nnull,drone\nNA,satellite\n")
     entries: list[Entry] = list_manifest(tmp_path / "manifest.csv").entries

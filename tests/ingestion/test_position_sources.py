@@ -24,16 +24,16 @@ HERE, IN_DEGREES = Position(x=500_030.0, y=5_199_980.0, crs=UTM), Position(46.99
 def taken(source: Path) -> tuple[dict[str, Picture], list[Refusal]]:
     listing = list_source(IngestConfig(source=str(source), dataset="d"))
     scans = {entry.path: scan_file(entry.path, 10**8) for entry in listing.entries}
-    pictures, refused = unite(listing.entries, scans, {})
-    return {Path(picture.uri).name: picture for picture in pictures.values()}, [*listing.refusals, *refused]
+    images, refused = unite(listing.entries, scans, {})
+    return {Path(image.uri).name: image for image in images.values()}, [*listing.refusals, *refused]
 
 
 def tile(source: Path) -> Picture:
-    """The one picture of a source that is the map."""
-    pictures, refused = taken(source)
+    """The one image of a source that is the map."""
+    images, refused = taken(source)
     assert not refused
-    [picture] = [picture for picture in pictures.values() if picture.view.is_reference]
-    return picture
+    [image] = [image for image in images.values() if image.view.is_reference]
+    return image
 
 
 def refusal(source: Path) -> Refusal:
@@ -65,7 +65,7 @@ def with_world_file(name: str, side: str, crs: str | None = UTM) -> Callable[[Pa
         (geotiff, PositionSource.GEOTIFF),
         (lambda folder: raster(folder / "a.jp2", driver="JP2OpenJPEG"), PositionSource.GEOJP2),
         (png, PositionSource.AUX_XML),
-        *((with_world_file(f"a.{picture}", side), PositionSource.WORLD_FILE) for picture, side in (
+        *((with_world_file(f"a.{image}", side), PositionSource.WORLD_FILE) for image, side in (
             ("jpg", "a.jgw"), ("jpg", "a.jpgw"), ("jpg", "a.wld"), ("jpg", "A.WLD"), ("jpg", "a.JGW"), ("png", "a.pgw"),
             ("png", "a.pngw"), ("webp", "a.wpw"), ("webp", "a.wld"), ("tif", "a.tfw"), ("jpeg", "a.jgw"), ("jpg", "a.jpg.wld"),
         )),
@@ -74,9 +74,9 @@ def with_world_file(name: str, side: str, crs: str | None = UTM) -> Callable[[Pa
 def test_every_way_of_placing_a_tile(tmp_path: Path, write: Callable[[Path], object], source: PositionSource) -> None:
     (tmp_path / "satellite").mkdir()
     write(tmp_path / "satellite")
-    picture = tile(tmp_path)
-    assert picture.position == HERE
-    assert picture.position_source is source
+    image = tile(tmp_path)
+    assert image.position == HERE
+    assert image.position_source is source
 
 
 def test_degrees_of_a_geotiff_are_degrees(tmp_path: Path) -> None:
@@ -87,9 +87,9 @@ def test_degrees_of_a_geotiff_are_degrees(tmp_path: Path) -> None:
     assert position.crs is None
 
 
-@pytest.mark.parametrize("picture", ["a.jpg", "a.png", "a.webp", "a.tif"])
-def test_a_world_file_whose_crs_stands_in_the_aux_xml(tmp_path: Path, picture: str) -> None:
-    path = plain(tmp_path / "satellite" / picture)
+@pytest.mark.parametrize("image", ["a.jpg", "a.png", "a.webp", "a.tif"])
+def test_a_world_file_whose_crs_stands_in_the_aux_xml(tmp_path: Path, image: str) -> None:
+    path = plain(tmp_path / "satellite" / image)
     world_file(path.with_suffix(".wld"), DEGREES)
     aux_xml(path, "EPSG:4326")
     position = tile(tmp_path).position
@@ -100,14 +100,14 @@ def test_a_world_file_whose_crs_stands_in_the_aux_xml(tmp_path: Path, picture: s
 def test_aux_xml_beats_tags_and_tags_beat_the_world_file(tmp_path: Path) -> None:
     path = raster(tmp_path / "satellite/a.tif", EAST)
     world_file(path.with_suffix(".tfw"), FAR_EAST)
-    picture = tile(tmp_path)
-    assert (picture.position, picture.position_source) == (Position(x=600_030, y=5_199_980, crs=UTM), PositionSource.GEOTIFF)
+    image = tile(tmp_path)
+    assert (image.position, image.position_source) == (Position(x=600_030, y=5_199_980, crs=UTM), PositionSource.GEOTIFF)
     aux_xml(path, UTM, NORTH_UP)
-    picture = tile(tmp_path)
-    assert (picture.position, picture.position_source) == (HERE, PositionSource.AUX_XML)
+    image = tile(tmp_path)
+    assert (image.position, image.position_source) == (HERE, PositionSource.AUX_XML)
     (tmp_path / "satellite/positions.csv").write_text("path,latitude,longitude\na.tif,46.5,8.5\n")
-    picture = tile(tmp_path)
-    assert (picture.position, picture.position_source) == (Position(46.5, 8.5), PositionSource.TABLE)
+    image = tile(tmp_path)
+    assert (image.position, image.position_source) == (Position(46.5, 8.5), PositionSource.TABLE)
 
 
 def test_transform_and_crs_may_stand_in_different_files(tmp_path: Path) -> None:
@@ -161,9 +161,9 @@ def test_a_metric_frame_without_a_crs_is_local(tmp_path: Path) -> None:
 
 def test_a_geotiff_in_degrees_without_a_crs_has_no_position_and_stays(tmp_path: Path) -> None:
     raster(tmp_path / "satellite/a.tif", DEGREES, None)
-    picture = tile(tmp_path)
-    assert picture.position is None
-    assert "degrees" in picture.remark
+    image = tile(tmp_path)
+    assert image.position is None
+    assert "degrees" in image.remark
 
 
 def test_an_aux_xml_that_cannot_be_read_does_not_turn_degrees_into_metres(tmp_path: Path) -> None:
@@ -180,12 +180,12 @@ def test_side_files_that_link_out_of_the_source_are_not_followed(tmp_path: Path)
     path = raster(source / "satellite/a.tif")
     outside = aux_xml(tmp_path / "a.tif", "EPSG:32633", EAST)
     path.with_name("a.tif.aux.xml").symlink_to(outside)
-    pictures, refused = taken(source)
+    images, refused = taken(source)
     assert [each.reason for each in refused] == [Reason.OUTSIDE_ROOT]
-    assert pictures["a.tif"].position == HERE
+    assert images["a.tif"].position == HERE
 
 
-def test_corrupt_tags_are_a_remark_and_the_picture_stays(tmp_path: Path) -> None:
+def test_corrupt_tags_are_a_remark_and_the_image_stays(tmp_path: Path) -> None:
     tags = {rasters.SCALE: (2.0, 2.0, 0.0), rasters.TIE_POINT: (0, 0, 0, 5e5, 52e5, 0), KEYS: (1, 1, 0, 30, *KEYS_UTM[4:])}
     tagged(tmp_path / "satellite/a.tif", tags)
     assert tile(tmp_path).position is None
@@ -208,7 +208,7 @@ def test_a_transform_is_about_pixels_as_they_are_stored(tmp_path: Path, orientat
     assert (tile(tmp_path).position, tile(tmp_path).position_source) == (HERE, PositionSource.WORLD_FILE)
 
 
-def test_a_drone_picture_that_is_a_geotiff_has_a_position(tmp_path: Path) -> None:
+def test_a_drone_image_that_is_a_geotiff_has_a_position(tmp_path: Path) -> None:
     raster(tmp_path / "satellite/a.tif")
     raster(tmp_path / "drone/b.tif", EAST, seed=1)
     assert taken(tmp_path)[0]["b.tif"].position == Position(x=600_030, y=5_199_980, crs=UTM)
@@ -220,12 +220,12 @@ def test_a_manifest_without_positions_leaves_them_to_the_tiles(tmp_path: Path) -
     raster(tmp_path / "q.tif", EAST, seed=2)
     manifest = tmp_path / "manifest.csv"
     manifest.write_text("path,view\na.tif,satellite\nb.tif,satellite\nq.tif,drone\n")
-    pictures, _ = taken(tmp_path)
-    assert pictures["a.tif"].position == HERE
-    assert pictures["b.tif"].position_source is PositionSource.GEOTIFF
-    assert pictures["q.tif"].position is None
+    images, _ = taken(tmp_path)
+    assert images["a.tif"].position == HERE
+    assert images["b.tif"].position_source is PositionSource.GEOTIFF
+    assert images["q.tif"].position is None
     manifest.write_text("path,view,x,y,crs\na.tif,satellite,1,2,EPSG:32632\nb.tif,satellite,,,\nq.tif,drone,,,\n")
-    pictures, _ = taken(tmp_path)
-    assert pictures["a.tif"].position == Position(x=1, y=2, crs=UTM)
-    assert pictures["b.tif"].position is None
-    assert pictures["b.tif"].remark
+    images, _ = taken(tmp_path)
+    assert images["a.tif"].position == Position(x=1, y=2, crs=UTM)
+    assert images["b.tif"].position is None
+    assert images["b.tif"].remark

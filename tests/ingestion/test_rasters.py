@@ -133,7 +133,7 @@ def test_the_crs_as_it_is_stored(tmp_path: Path, crs: str | None, stored: str | 
     assert read.crs == stored
 
 
-def test_nothing_is_made_of_a_picture_without_a_position(tmp_path: Path) -> None:
+def test_nothing_is_made_of_an_image_without_a_position(tmp_path: Path) -> None:
     for name in ("a.tif", "a.jpg", "a.png", "a.webp", "a.bmp", "a.jp2"):
         assert own(plain(tmp_path / name)) is None
     assert own(raster(tmp_path / "none.tif", None, None)) is None
@@ -217,7 +217,7 @@ def test_a_virtual_raster_is_not_opened(tmp_path: Path) -> None:
 
 def test_further_pages_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
-    rasters.picture().save(path, save_all=True, append_images=[rasters.picture(1), rasters.picture(2)])
+    rasters.image().save(path, save_all=True, append_images=[rasters.image(1), rasters.image(2)])
     with path.open("rb") as stream:
         assert read_own(stream).pages == 2
 

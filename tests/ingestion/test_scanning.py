@@ -1,4 +1,4 @@
-"""Files of every kind end in a scan: a picture's facts, or a reason. Nothing hangs, nothing is read twice."""
+"""Files of every kind end in a scan: an picture's facts, or a reason. Nothing hangs, nothing is read twice."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from cvgl.ingestion import scanning
 from cvgl.ingestion.entries import Reason
 from cvgl.ingestion.scan_cache import Scan, ScanCache
 from cvgl.ingestion.scanning import scan, scan_file
-from tests.data.pictures import place_picture, save
+from tests.data.images import place_image, save
 
 LIMIT = 10**6
 
 
-def picture(path: Path, place: int = 0) -> Path:
-    return save(place_picture(place, size=24), path)
+def image(path: Path, place: int = 0) -> Path:
+    return save(place_image(place, size=24), path)
 
 
-def test_a_picture_gives_its_id_and_size(tmp_path: Path) -> None:
-    path = save(place_picture(1, size=32).resize((32, 20)), tmp_path / "a.jpg")
+def test_an_image_gives_its_id_and_size(tmp_path: Path) -> None:
+    path = save(place_image(1, size=32).resize((32, 20)), tmp_path / "a.jpg")
     found = scan_file(path, LIMIT)
     assert found.reason is None
     assert found.image_id == hashing.image_id(path.read_bytes())
@@ -60,13 +60,13 @@ def test_a_file_without_rights_is_unreadable(tmp_path: Path, monkeypatch: pytest
     def refuse(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    path = picture(tmp_path / "a.jpg")
+    path = image(tmp_path / "a.jpg")
     monkeypatch.setattr(scanning.os, "open", refuse)  # rights do not bind root, whom tests often run as
     assert scan_file(path, LIMIT).reason is Reason.UNREADABLE
 
 
 def test_a_file_that_grows_meanwhile_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = picture(tmp_path / "a.jpg")
+    path = image(tmp_path / "a.jpg")
     looked = scanning.read_exif
 
     def grow(*arguments: object) -> object:
@@ -86,7 +86,7 @@ def test_the_exif_of_a_drone_is_read(tmp_path: Path) -> None:
     exif[0x8825] = {1: "S", 2: [IFDRational(47), IFDRational(15), IFDRational(0)], 3: "E", 4: place}
     exif[0x8769] = {0x9003: "2024:05:31 14:03:00", 0x9011: "+02:00"}
     path = tmp_path / "a.jpg"
-    place_picture(0, size=24).save(path, exif=exif)
+    place_image(0, size=24).save(path, exif=exif)
     found = scan_file(path, LIMIT)
     assert (found.latitude, found.longitude) == (-47.25, pytest.approx(8.51))
     assert found.captured_at == datetime(2024, 5, 31, 12, 3, tzinfo=UTC)
@@ -108,14 +108,14 @@ def test_a_camera_without_a_fix_is_no_reason_to_refuse(tmp_path: Path, gps: dict
     exif[0x8825] = gps
     exif[0x8769] = {0x9003: "0000:00:00 00:00:00"}
     path = tmp_path / "a.jpg"
-    place_picture(0, size=24).save(path, exif=exif)
+    place_image(0, size=24).save(path, exif=exif)
     found = scan_file(path, LIMIT)
     assert (found.reason, found.latitude, found.captured_at) == (None, None, None)
 
 
 def test_only_new_and_changed_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = [picture(tmp_path / f"{n}.jpg", n) for n in range(5)]
-    (tmp_path / "text.jpg").write_text("not a picture")
+    paths = [image(tmp_path / f"{n}.jpg", n) for n in range(5)]
+    (tmp_path / "text.jpg").write_text("not an image")
     paths.append(tmp_path / "text.jpg")
     first = scan(paths, ScanCache(tmp_path / "cache"), LIMIT)
     read: list[str] = []
@@ -128,8 +128,8 @@ def test_only_new_and_changed_files_are_read(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(scanning, "scan_file", counted)
     assert scan(paths, ScanCache(tmp_path / "cache"), LIMIT) == first
     assert read == []
-    picture(tmp_path / "2.jpg", 9)
-    paths.append(picture(tmp_path / "new.jpg", 8))
+    image(tmp_path / "2.jpg", 9)
+    paths.append(image(tmp_path / "new.jpg", 8))
     again = scan(paths, ScanCache(tmp_path / "cache"), LIMIT)
     assert sorted(read) == ["2.jpg", "new.jpg"]
     assert again[tmp_path / "2.jpg"].image_id != first[tmp_path / "2.jpg"].image_id
@@ -137,7 +137,7 @@ def test_only_new_and_changed_files_are_read(tmp_path: Path, monkeypatch: pytest
 
 def test_what_was_found_before_a_death_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanning, "CHUNK", 2)
-    paths = [picture(tmp_path / f"{n}.jpg", n) for n in range(6)]
+    paths = [image(tmp_path / f"{n}.jpg", n) for n in range(6)]
 
     def die(done: int, total: int, message: str = "") -> None:
         if done >= 4:
@@ -151,7 +151,7 @@ def test_what_was_found_before_a_death_is_kept(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_limit_is_a_setting_and_no_property_of_a_file(tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.jpg")
+    path = image(tmp_path / "a.jpg")
     for limit, reason in [(24 * 24 - 1, Reason.TOO_LARGE), (24 * 24, None), (24 * 24 - 1, Reason.TOO_LARGE)]:
         assert scan([path], ScanCache(tmp_path / "cache"), limit)[path].reason is reason
 
@@ -167,14 +167,14 @@ def test_a_bomb_is_refused_without_being_decoded(tmp_path: Path) -> None:
 
 
 def test_a_damaged_cache_is_an_empty_one(tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.jpg")
+    path = image(tmp_path / "a.jpg")
     first = scan([path], ScanCache(tmp_path / "cache"), LIMIT)
     for file in (tmp_path / "cache").iterdir():
         file.write_bytes(file.read_bytes()[:-5])
     assert scan([path], ScanCache(tmp_path / "cache"), LIMIT) == first
 
 
-def test_a_hole_in_the_middle_is_found_in_lossless_pictures(tmp_path: Path) -> None:
+def test_a_hole_in_the_middle_is_found_in_lossless_images(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)).save(path)
     data = bytearray(path.read_bytes())

@@ -1,4 +1,4 @@
-"""One line a view: how many pictures have a position, from what, in which CRS; and what was passed over."""
+"""One line a view: how many images have a position, from what, in which CRS; and what was passed over."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from cvgl.types import View
 ROOT = Path("/source")
 
 
-def picture(name: str, view: View, position: Position | None = None, source: PositionSource | None = None, remark: str = "") -> Picture:  # fmt: skip # noqa: E501
+def image(name: str, view: View, position: Position | None = None, source: PositionSource | None = None, remark: str = "") -> Picture:  # fmt: skip # noqa: E501
     return Picture(name, f"{ROOT}/{name}", view, (), 10, 10, position=position, position_source=source, remark=remark)
 
 
 def tile(i: int, crs: str | None = "EPSG:32632", source: PositionSource = PositionSource.GEOTIFF) -> Picture:
     position = Position(47.0, 8.0) if crs is None else Position(x=500_000.0 + i, y=5_200_000.0, crs=crs)
-    return picture(f"satellite/{i}.tif", View.SATELLITE, position, source)
+    return image(f"satellite/{i}.tif", View.SATELLITE, position, source)
 
 
 def test_counts_by_source_and_crs() -> None:
     tiles = [*map(tile, range(3)), tile(3, "local", PositionSource.WORLD_FILE), tile(4, None, PositionSource.TABLE)]
-    drones = [picture("drone/a.jpg", View.DRONE)]
-    drone, satellite = summarise([*tiles, picture("satellite/n.jpg", View.SATELLITE), *drones], ROOT)
+    drones = [image("drone/a.jpg", View.DRONE)]
+    drone, satellite = summarise([*tiles, image("satellite/n.jpg", View.SATELLITE), *drones], ROOT)
     assert (drone.view, drone.pictures, drone.with_position) == (View.DRONE, 1, 0)
     assert (satellite.view, satellite.pictures, satellite.with_position) == (View.SATELLITE, 6, 5)
     assert satellite.sources == {"geotiff": 3, "table": 1, "world_file": 1}
@@ -36,15 +36,15 @@ def test_counts_by_source_and_crs() -> None:
 
 
 def test_remarks_are_counted_with_examples() -> None:
-    those = [picture(f"satellite/{i}.tif", View.SATELLITE, remark="no CRS is stated") for i in range(5)]
+    those = [image(f"satellite/{i}.tif", View.SATELLITE, remark="no CRS is stated") for i in range(5)]
     [summary] = summarise(those, ROOT)
     assert summary.remarks == (
-        Remark("pictures: no CRS is stated", 5, ("satellite/0.tif", "satellite/1.tif", "satellite/2.tif")),
+        Remark("images: no CRS is stated", 5, ("satellite/0.tif", "satellite/1.tif", "satellite/2.tif")),
     )
 
 
 def test_many_different_remarks_stay_few() -> None:
-    those = [picture(f"{i}.tif", View.SATELLITE, remark=f"{i} pixels off") for i in range(100)]
+    those = [image(f"{i}.tif", View.SATELLITE, remark=f"{i} pixels off") for i in range(100)]
     [summary] = summarise(those, ROOT)
     assert sum(remark.count for remark in summary.remarks) == 100
     assert len(summary.remarks) < 12
@@ -52,7 +52,7 @@ def test_many_different_remarks_stay_few() -> None:
 
 def test_a_datum_that_is_metres_off_is_told() -> None:
     gauss = Position(x=3_500_000.0, y=5_500_000.0, crs="EPSG:31467")
-    [summary] = summarise([picture("a.tif", View.SATELLITE, gauss, PositionSource.GEOTIFF)], ROOT)
+    [summary] = summarise([image("a.tif", View.SATELLITE, gauss, PositionSource.GEOTIFF)], ROOT)
     assert len(summary.accuracy) == 1
     assert "EPSG:31467" in summary.accuracy[0]
     assert summarise([tile(0)], ROOT)[0].accuracy == ()

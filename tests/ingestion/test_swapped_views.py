@@ -19,7 +19,7 @@ from cvgl.ingestion.swapped_views import ExchangedViews, Suspicion, suspicion
 from cvgl.lake import Lake
 from cvgl.stages.ingest import ingest
 from cvgl.types import View
-from tests.data.pictures import place_picture
+from tests.data.images import place_image
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 Change = Callable[[int, Entry], Entry]
@@ -32,7 +32,7 @@ def side(view: View, change: Change = lambda number, entry: entry, count: int = 
 def judged(
     queries: Sequence[Entry], references: Sequence[Entry], taken: View | None = None, *, has_map: bool = False
 ) -> Suspicion | None:
-    """`taken`: the view whose pictures have a camera's time and position."""
+    """`taken`: the view whose images have a camera's time and position."""
     entries = [*queries, *references]
     of_camera = {"captured_at": NOON, "latitude": 1.0, "longitude": 1.0}
     scans = {
@@ -56,7 +56,7 @@ def anywhere(number: int, entry: Entry) -> Entry:
 
 
 def of_a_few_places(number: int, entry: Entry) -> Entry:
-    """Several pictures of a place have one position, as in University-1652; that is no grid."""
+    """Several images of a place have one position, as in University-1652; that is no grid."""
     return anywhere(number // 6, entry)
 
 
@@ -67,11 +67,11 @@ def in_a_row(number: int, entry: Entry) -> Entry:
 @pytest.mark.parametrize("tile", [with_world_file, on_a_grid])
 @pytest.mark.parametrize("taken", [None, View.SATELLITE])
 def test_tiles_to_be_placed_on_references_without_positions_are_refused(tile: Change, taken: View | None) -> None:
-    """A camera's own position is not that of the ground in the picture: it places no reference."""
+    """A camera's own position is not that of the ground in the image: it places no reference."""
     found = judged(side(View.DRONE, tile), side(View.SATELLITE), taken)
     assert found is not None
     assert found.certain
-    assert "24 pictures to be placed are tiles of a map" in found.reason
+    assert "24 images to be placed are tiles of a map" in found.reason
     with pytest.raises(ExchangedViews, match="give the references positions") as caught:
         found.raise_if_certain(Path("/source"))
     assert isinstance(caught.value, GateRefusal)  # exit code 3
@@ -107,7 +107,7 @@ def test_photographs_and_flights_as_references_are_flagged() -> None:
     assert judged(side(View.DRONE, in_a_row), side(View.SATELLITE, in_a_row)) is None
 
 
-def test_one_side_alone_and_what_is_no_picture_say_nothing() -> None:
+def test_one_side_alone_and_what_is_no_image_say_nothing() -> None:
     assert judged(side(View.DRONE, with_world_file), []) is None
     entries = [*side(View.DRONE, with_world_file), *side(View.SATELLITE)]
     scans = {entry.path: Scan(uri=str(entry.path), reason=Reason.EMPTY) for entry in entries}
@@ -118,11 +118,11 @@ def test_a_flag_is_a_warning_of_the_ingestion_and_a_refusal_leaves_no_table(tmp_
     for view in ("drone", "satellite"):
         (tmp_path / "source" / view).mkdir(parents=True)
         for number in range(4):
-            picture = place_picture(number, view=int(view == "drone"), size=24)
+            image = place_image(number, view=int(view == "drone"), size=24)
             exif = Image.Exif()
             if view == "satellite":
                 exif.get_ifd(0x8769)[0x9003] = "2026:05:01 12:00:00"
-            picture.save(tmp_path / "source" / view / f"{number}.jpg", exif=exif)
+            image.save(tmp_path / "source" / view / f"{number}.jpg", exif=exif)
     config = IngestConfig(source=str(tmp_path / "source"), dataset="d")
     assert ["the views look exchanged" in said for said in ingest(config, lake).warnings] == [True]
     for number in range(4):

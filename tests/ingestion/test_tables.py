@@ -1,4 +1,4 @@
-"""Batches: the newest word about a picture counts, and the digest is about what is said."""
+"""Batches: the newest word about an image counts, and the digest is about what is said."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def add(lake: Lake, *rows: dict[str, Any], layout: Layout = Layout.FOLDER) -> No
     add_batch(lake.images("d"), rows, schemas.IMAGES, layout, "/source")
 
 
-def test_the_newest_row_of_a_picture_counts(lake: Lake) -> None:
+def test_the_newest_row_of_an_image_counts(lake: Lake) -> None:
     add(lake, row("b", "/b"), row("a", "/a"))
     add(lake, row("b", "/b", x=1.0, y=2.0, crs="local"))
     table = read_images(lake, "d")
@@ -42,7 +42,7 @@ def test_the_newest_row_of_a_picture_counts(lake: Lake) -> None:
     assert [name[:5] for name in table["batch"].to_pylist()] == ["0001-", "0002-"]
 
 
-def test_a_file_with_new_content_no_longer_holds_the_old_picture(lake: Lake) -> None:
+def test_a_file_with_new_content_no_longer_holds_the_old_image(lake: Lake) -> None:
     add(lake, row("a", "/1"), row("b", "/2"))
     add(lake, row("c", "/1"))
     assert read_images(lake, "d")["image_id"].to_pylist() == ["b", "c"]

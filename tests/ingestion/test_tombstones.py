@@ -46,7 +46,7 @@ def test_a_tombstone_hides_rows_up_to_its_batch(source: Path, lake: Lake) -> Non
     old, new = ids(lake, first), ids(lake) - ids(lake, first)
     gone = min(old)
     set_tombstones(lake, "town", "0002-x", [stone(gone, second), stone(min(new), first)])
-    assert ids(lake) == old - {gone} | new  # the second was set before its picture came
+    assert ids(lake) == old - {gone} | new  # the second was set before its image came
     assert ids(lake, first) == old  # and then nothing was gone yet
     assert read_tombstones(lake, "town").num_rows == 2
 

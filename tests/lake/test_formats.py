@@ -23,14 +23,14 @@ from cvgl.localization.bundle import read_current
 from tests.lake.test_old_lake import DATASET, runs, unpacked
 
 
-def picture(number: int) -> dict[str, Any]:
+def image(number: int) -> dict[str, Any]:
     blank = dict.fromkeys(("latitude", "longitude", "x", "y", "crs", "captured_at", "sequence"))
     names = {"image_id": f"i{number}", "uri": f"/p/{number}.jpg", "view": "drone", "subsets": ["query"]}
     return {**blank, **names, "width": 8, "height": 8}
 
 
 def add(lake: Lake, *numbers: int) -> Path:
-    path = tables.add_batch(lake.images("a"), [picture(n) for n in numbers], schemas.IMAGES, Layout.FOLDER, "/")
+    path = tables.add_batch(lake.images("a"), [image(n) for n in numbers], schemas.IMAGES, Layout.FOLDER, "/")
     assert path is not None
     return path
 

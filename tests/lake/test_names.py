@@ -65,12 +65,12 @@ def test_no_other_lake_is_read(tmp_path: Path, name: str) -> None:
     for find in (find_adapter, find_evaluation, find_features):
         with pytest.raises(UsageError):
             find(lake, name)
-    picture = tmp_path / "a.png"
-    picture.touch()
+    image = tmp_path / "a.png"
+    image.touch()
     with pytest.raises(UsageError):
-        localize([picture], "campus", lake, run=name)
+        localize([image], "campus", lake, run=name)
     with pytest.raises(UsageError):
-        localize([picture], name, lake)
+        localize([image], name, lake)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A lake that was written by an earlier version (13db401) opens, answers as it did then, and goes on.
 
-`data/lake-13db401.tar.xz` holds the lake of a small town that was watched, its pictures, and `recorded.json`: what that version
+`data/lake-13db401.tar.xz` holds the lake of a small town that was watched, its images, and `recorded.json`: what that version
 answered. It was written under /tmp/town, which the tables name as the place of the pictures.
 """
 
@@ -57,7 +57,7 @@ def recorded(old: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def moved(old: Path, tmp_path: Path) -> Path:
-    """A copy whose tables name the pictures where they are now, written by nothing of ours."""
+    """A copy whose tables name the images where they are now, written by nothing of ours."""
     folder = tmp_path / "moved"
     shutil.copytree(old, folder)
     for path in (folder / "lake" / "images").rglob("*.parquet"):
@@ -95,10 +95,10 @@ def test_its_views_hold_what_they_held(old: Path, recorded: dict[str, Any], view
     assert all(value is None for row in now for name, value in row.items() if name not in known), "columns of later versions"
 
 
-def test_it_places_pictures_as_it_did(old: Path, recorded: dict[str, Any]) -> None:
+def test_it_places_images_as_it_did(old: Path, recorded: dict[str, Any]) -> None:
     answers = recorded["answers"]["placements"]
-    pictures = [old / "source" / answer["picture"].removeprefix(f"{WRITTEN_AT}/") for answer in answers]
-    placed = localize(pictures, DATASET, Lake.at(old / "lake"))
+    images = [old / "source" / answer["picture"].removeprefix(f"{WRITTEN_AT}/") for answer in answers]
+    placed = localize(images, DATASET, Lake.at(old / "lake"))
     assert [one.adapter for one in placed] == [answer["adapter"] for answer in answers]
     assert [[match.image_id for match in one.top_k] for one in placed] == [
         [match["image_id"] for match in answer["top_k"]] for answer in answers
@@ -116,7 +116,7 @@ def test_its_map_is_whole_and_is_built_again_under_the_same_name(moved: Path) ->
     assert problems(folder) == []
     bundle = open_bundle(folder)
     assert bundle.manifest.version == current.serving.map
-    # The manifest holds hashes of its files: the rows are those of then, but for where the pictures lie.
+    # The manifest holds hashes of its files: the rows are those of then, but for where the images lie.
     assert build_map(lake, DATASET, current.serving.run).n_references == len(bundle.index.references)
     again = build_map(Lake.at(moved.parent / "moved" / "lake"), DATASET, current.serving.run)
     assert again.files["adapter.safetensors"] == bundle.manifest.files["adapter.safetensors"]
@@ -142,7 +142,7 @@ def test_ingestion_goes_on(moved: Path) -> None:
     extra = next((moved / "source/train/drone").rglob("*.jpeg"))
     new = extra.with_name("image-99.jpeg")
     shutil.copy(extra, new)
-    new.write_bytes(new.read_bytes() + b"\0")  # another picture by content
+    new.write_bytes(new.read_bytes() + b"\0")  # another image by content
     assert ingest(config, lake).new == 1
     versions = [
         (read_schema(path).metadata or {}).get(formats.PARQUET_FORMAT)

@@ -172,10 +172,10 @@ import json, sys
 from pathlib import Path
 from flows.cli.app import app
 lake, source = sys.argv[1:3]
-picture = next(Path(source).rglob("query_drone/*/*.jpeg"))
+image = next(Path(source).rglob("query_drone/*/*.jpeg"))
 dataset = ["--dataset", "town", "--lake", lake]
 commands = {
-    "localize": ["localize", str(picture), *dataset, "--json"],
+    "localize": ["localize", str(image), *dataset, "--json"],
     "query": ["query", "SELECT count(*) FROM images", "--lake", lake, "--json"],
     "maps": ["maps", *dataset, "--json"],
     "arrivals": ["arrivals", *dataset, "--json"],

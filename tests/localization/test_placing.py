@@ -42,11 +42,11 @@ def test_one_answer_still_has_a_margin_and_one_reference_has_none() -> None:
     assert len(placement.top_k) == 1
 
 
-def test_no_pictures_is_no_answer_and_no_map_is_an_error() -> None:
+def test_no_images_is_no_answer_and_no_map_is_an_error() -> None:
     assert locate([], np.zeros((0, 4), np.float32), index()) == []
     with pytest.raises(DataError, match="no references"):
         locate(["a"], np.ones((1, 4), np.float32), ReferenceIndex((), np.zeros((0, 4), np.float32)))
-    with pytest.raises(DataError, match="2 pictures have 1"):
+    with pytest.raises(DataError, match="2 images have 1"):
         locate(["a", "b"], np.ones((1, 4), np.float32), index())
     with pytest.raises(DataError, match="3 references have 2"):
         ReferenceIndex(index().references, np.eye(2, 4, dtype=np.float32))
@@ -55,13 +55,13 @@ def test_no_pictures_is_no_answer_and_no_map_is_an_error() -> None:
 def test_geojson_has_longitude_first_and_says_what_has_no_place() -> None:
     placed = locate(["a"], np.array([[0, 1, 0, 0]], np.float32), index())
     local = locate(["b"], np.array([[0, 1, 0, 0]], np.float32), index(x=3.0, y=4.0, crs="local"))
-    bad = [Placement(picture="c", problem="not a picture")]
+    bad = [Placement(picture="c", problem="not an image")]
     collection = json.loads(json.dumps(to_geojson([*placed, *local, *bad])))
     assert collection["type"] == "FeatureCollection"
     points = [feature["geometry"] for feature in collection["features"]]
     assert points == [{"type": "Point", "coordinates": [5, 51]}, None, None]
     assert collection["features"][1]["properties"]["x"] == 3
-    assert collection["features"][2]["properties"]["problem"] == "not a picture"
+    assert collection["features"][2]["properties"]["problem"] == "not an image"
 
 
 def test_geojson_converts_a_projected_position() -> None:

@@ -45,7 +45,7 @@ def answered(placements: Any) -> np.ndarray:
     return np.asarray([int(placement.top_k[0].image_id[1:]) for placement in placements])
 
 
-def test_a_flight_is_placed_better_than_its_pictures() -> None:
+def test_a_flight_is_placed_better_than_its_images() -> None:
     names, rows, shown = flight()
     alone = (rows @ atlas().descriptors.T).argmax(axis=1)
     found = localize_sequence(names, rows, atlas(), top_k=3, adapter="run-1")
@@ -78,7 +78,7 @@ def test_the_whole_flight_is_the_chain_of_the_adaptation() -> None:
     np.testing.assert_allclose([(frame.mean.x, frame.mean.y) for frame in found], expected, rtol=1e-4)
 
 
-def test_a_live_answer_stays_when_more_pictures_come() -> None:
+def test_a_live_answer_stays_when_more_images_come() -> None:
     names, rows, _ = flight()
     whole = localize_sequence(names, rows, atlas(), window=6)
     so_far = localize_sequence(names[:20], rows[:20], atlas(), window=6)
@@ -93,7 +93,7 @@ def test_asking_twice_gives_the_same() -> None:
     assert localize_sequence(names, rows, atlas(), window=9) == localize_sequence(names, rows, atlas(), window=9)
 
 
-def test_a_missing_picture_is_placed_by_its_neighbours() -> None:
+def test_a_missing_image_is_placed_by_its_neighbours() -> None:
     names, rows, shown = flight(noise=0.1)
     rows[9] = 0
     found = localize_sequence(names, rows, atlas())
@@ -103,7 +103,7 @@ def test_a_missing_picture_is_placed_by_its_neighbours() -> None:
     assert all(frame.probability == pytest.approx(1 / 64, rel=0.9) for frame in gone)
 
 
-def test_one_picture_is_answered_by_its_similarities() -> None:
+def test_one_image_is_answered_by_its_similarities() -> None:
     _, rows, _ = flight()
     (frame,) = localize_sequence(["a"], rows[:1], atlas(), top_k=64)
     similarity = rows[0] @ atlas().descriptors.T
@@ -161,12 +161,12 @@ def test_a_map_a_little_too_large_is_believed_as_a_whole_when_everything_is_a_ca
 
 
 @pytest.mark.parametrize("window", [None, 7])
-def test_a_large_map_is_narrowed_to_what_the_pictures_may_show(window: int | None) -> None:
+def test_a_large_map_is_narrowed_to_what_the_images_may_show(window: int | None) -> None:
     _, rows, shown = (part[:60] for part in flight(noise=0.2))
     positions = Positions("local", np.asarray([[grid_position(i)["x"], grid_position(i)["y"]] for i in range(64)]))
     found = list(follow(rows, atlas().descriptors, positions, window, most_references=63 if window is None else 21))
-    pictures = np.concatenate([part.pictures for part in found])
-    np.testing.assert_array_equal(pictures, np.arange(len(rows)))
+    images = np.concatenate([part.pictures for part in found])
+    np.testing.assert_array_equal(images, np.arange(len(rows)))
     best = np.concatenate([part.references[part.posterior.argmax(axis=1)] for part in found])
     assert np.mean(best == shown) > 0.9
     assert all(len(part.references) <= 63 for part in found)
@@ -199,7 +199,7 @@ def test_what_cannot_be_answered_is_refused() -> None:
         localize_sequence(names, rows, atlas(), top_k=0)
     with pytest.raises(ConfigError, match="window of 0"):
         localize_sequence(names, rows, atlas(), window=0)
-    with pytest.raises(DataError, match=r"2 pictures have \d+ descriptors"):
+    with pytest.raises(DataError, match=r"2 images have \d+ descriptors"):
         localize_sequence(names[:2], rows, atlas())
     with pytest.raises(DataError, match="no references"):
         localize_sequence(names, rows, ReferenceIndex((), np.zeros((0, D), np.float32)))

@@ -1,4 +1,4 @@
-"""Several pictures of one place get one answer, which is better than that of each."""
+"""Several images of one place get one answer, which is better than that of each."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_together_they_are_right_more_often_than_one_by_one() -> None:
     assert np.mean(joint) > np.mean(alone) + 0.2
 
 
-def test_one_picture_is_answered_as_alone_and_opposites_are_answered_at_all() -> None:
+def test_one_image_is_answered_as_alone_and_opposites_are_answered_at_all() -> None:
     photo, atlas = looks(3, 1, seed=5), index()
     (alone,) = locate(["a"], photo, atlas)
     assert localize_together(["a"], photo, atlas).top_k == alone.top_k
@@ -57,9 +57,9 @@ def test_one_picture_is_answered_as_alone_and_opposites_are_answered_at_all() ->
 
 
 def test_what_cannot_be_answered_is_refused() -> None:
-    with pytest.raises(DataError, match="0 pictures"):
+    with pytest.raises(DataError, match="0 images"):
         localize_together([], np.zeros((0, 16), np.float32), index())
-    with pytest.raises(DataError, match="2 pictures have 1"):
+    with pytest.raises(DataError, match="2 images have 1"):
         localize_together(["a", "b"], looks(0, 1, 0), index())
     with pytest.raises(DataError, match="no references"):
         localize_together(["a"], looks(0, 1, 0), ReferenceIndex((), np.zeros((0, 16), np.float32)))

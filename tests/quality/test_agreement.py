@@ -39,7 +39,7 @@ def test_the_order_and_length_of_rows_do_not_matter() -> None:
 
 
 def test_views_without_anything_in_common_do_not_agree() -> None:
-    """About half of all pictures have a mutual neighbour by chance; two halves of the dimensions do not have the same one."""
+    """About half of all images have a mutual neighbour by chance; two halves of the dimensions do not have the same one."""
     rng = np.random.default_rng(0)
     queries, references = (rng.normal(size=(100, 64)).astype(np.float32) for _ in range(2))
     assert len(mutual_pairs(queries, references)) > 30
@@ -65,7 +65,7 @@ def test_sides_of_different_size_are_measured_by_the_smaller() -> None:
     assert agreement(queries, references[:20]).score > 0.9
 
 
-def test_the_error_shrinks_with_the_number_of_pictures_and_is_never_zero() -> None:
+def test_the_error_shrinks_with_the_number_of_images_and_is_never_zero() -> None:
     few, many = (agreement(*views(0.1, places=places)) for places in (20, 200))
     assert min(few.score, many.score) > 0.95
     assert few.standard_error > many.standard_error > 0
@@ -95,7 +95,7 @@ def test_a_flight_without_anything_in_common_with_the_map_is_not_explained() -> 
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_a_handful_of_pictures_has_a_score(count: int) -> None:
+def test_a_handful_of_images_has_a_score(count: int) -> None:
     assert 0 <= agreement(*views(0.1, places=count)).score <= 1
 
 
@@ -106,7 +106,7 @@ def test_descriptors_that_are_all_alike_agree_on_nothing_much() -> None:
 
 def test_too_few_or_unusable_descriptors_are_refused() -> None:
     queries, references = views(1.0, places=5)
-    with pytest.raises(DataError, match="two pictures"):
+    with pytest.raises(DataError, match="two images"):
         agreement(queries[:1], references)
     queries[2, 3] = np.nan
     with pytest.raises(DataError):

@@ -1,4 +1,4 @@
-"""Each kind of pictures from which nothing can be judged has its reason."""
+"""Each kind of images from which nothing can be judged has its reason."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ def kinds(queries, references):
     return {finding.kind: finding.severity for finding in check_views(queries, references, 20)}
 
 
-def test_good_pictures_give_no_finding():
+def test_good_images_give_no_finding():
     assert kinds(*pair()) == {}
     assert kinds(*pair(views=3)) == {}
 
 
-def test_five_pictures_are_too_few():
+def test_five_images_are_too_few():
     queries, references = pair(places=5)
     assert kinds(queries, references) == {"too few": "refused"}
-    assert "5 query and 5 reference pictures are too few" in refused(check_views(queries, references, 20))
+    assert "5 query and 5 reference images are too few" in refused(check_views(queries, references, 20))
 
 
 @pytest.mark.parametrize("side", [0, 1])
-def test_constant_pictures(side):
+def test_constant_images(side):
     views = list(pair())
     views[side] = np.repeat(views[side][:1], 80, axis=0)
     assert kinds(*views)["constant"] == "refused"
 
 
-def test_pictures_of_one_place():
+def test_images_of_one_place():
     queries, references = pair()
     rng = np.random.default_rng(0)
     one = (queries[:1] + 0.02 * rng.normal(size=queries.shape)).astype(np.float32)
@@ -43,17 +43,17 @@ def test_duplicated_references_are_flagged_and_not_refused():
     twice = np.concatenate([references, references])
     findings = check_views(queries, twice, 20)
     assert {finding.kind: finding.severity for finding in findings} == {"duplicates": "flagged"}
-    assert "50% of the reference pictures are copies" in findings[0].reason
+    assert "50% of the reference images are copies" in findings[0].reason
     assert refused(findings) == ""
 
 
 @pytest.mark.parametrize("side", [0, 1])
-def test_few_pictures_many_times_are_few(side):
+def test_few_images_many_times_are_few(side):
     views = list(pair())
     views[side] = np.tile(views[side][:9], (9, 1))
     findings = check_views(*views, 20)
     assert {finding.kind: finding.severity for finding in findings} == {"too few": "refused"}
-    assert f"only 9 of the 81 {('query', 'reference')[side]} pictures look different" in refused(findings)
+    assert f"only 9 of the 81 {('query', 'reference')[side]} images look different" in refused(findings)
     views[side] = np.tile(pair()[side][:20], (4, 1))
     assert kinds(*views) == {"duplicates": "flagged"}
 

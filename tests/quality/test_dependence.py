@@ -19,11 +19,11 @@ def test_views_of_the_same_places_are_related(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_pictures_that_only_look_alike_are_not(seed):
+def test_images_that_only_look_alike_are_not(seed):
     assert not relatedness(*unrelated(seed=seed)).related
 
 
-def test_several_pictures_of_a_place_do_not_make_views_related():
+def test_several_images_of_a_place_do_not_make_views_related():
     queries, _ = pair(views=4, seed=0)
     _, references = pair(seed=99)
     assert not relatedness(queries, references).related
@@ -50,7 +50,7 @@ def test_a_flight_is_related_to_its_map_and_not_to_one_with_its_tiles_dealt_out_
     assert not relatedness(made.frames, made.tiles[dealt], made.trajectories).related
 
 
-def test_pictures_on_their_own_are_tested_as_pairs():
+def test_images_on_their_own_are_tested_as_pairs():
     queries, references = pair()
     alone = Trajectories.of([None] * len(queries), np.zeros((len(references), 2)))
     assert relatedness(queries, references, alone).test == "pairs"

@@ -20,11 +20,11 @@ from cvgl.retrieval.bootstrap import Interval
 from cvgl.retrieval.paired import Difference
 from cvgl.retrieval.paired_distance import Chance, DistanceDifference
 from cvgl.summary import MetricSummary
-from cvgl.types import Stage
+from cvgl.types import Representation
 from tests.quality.views import pair
 
 
-def figures(*recalls: float, stage: Stage = Stage.ADAPTED, **changes: Any) -> list[MetricSummary]:
+def figures(*recalls: float, stage: Representation = Representation.ADAPTED, **changes: Any) -> list[MetricSummary]:
     """One summary a direction."""
     directions = ("drone_to_satellite", "satellite_to_drone")[: len(recalls)]
     common: dict[str, Any] = {
@@ -43,7 +43,7 @@ def figures(*recalls: float, stage: Stage = Stage.ADAPTED, **changes: Any) -> li
 
 
 def frozen(*recalls: float, **changes: Any) -> list[MetricSummary]:
-    return figures(*recalls, stage=Stage.FROZEN, **changes)
+    return figures(*recalls, stage=Representation.FROZEN, **changes)
 
 
 def test_the_first_adapter_that_helps_is_promoted() -> None:
@@ -102,7 +102,7 @@ def test_directions_are_averaged() -> None:
         (-0.05, -0.01, False, {}, "refused", "^worse than the champion r0"),
         (-0.01, 0.05, True, {}, "refused", "not better with confidence"),
         (-0.01, 0.05, False, {"policy": "not-worse-when-grown"}, "refused", "not better with confidence"),
-        (-0.01, 0.05, True, {"policy": "not-worse-when-grown"}, "promoted", "learned from more pictures and is not worse"),
+        (-0.01, 0.05, True, {"policy": "not-worse-when-grown"}, "promoted", "learned from more images and is not worse"),
         (-0.03, 0.05, True, {"policy": "not-worse-when-grown"}, "refused", r"needed above -2\.0%"),
         (-0.03, 0.05, True, {"policy": "not-worse-when-grown", "grown_tolerance": 0.04}, "promoted", r"more than 4\.0%"),
         (-0.05, -0.01, True, {"policy": "not-worse-when-grown"}, "refused", "^worse than"),
@@ -241,11 +241,11 @@ def contest(difference: float, error: float = 0.02) -> Contest:
         (
             None,
             "refused",
-            "no labels; not comparable because no pictures were found that neither has learned from; the champion",
+            "no labels; not comparable because no images were found that neither has learned from; the champion",
         ),
     ],
 )
-def test_without_labels_only_what_is_better_on_unseen_pictures_replaces_the_champion(found, verdict, said):
+def test_without_labels_only_what_is_better_on_unseen_images_replaces_the_champion(found, verdict, said):
     decision = decide([], serving(contest=found), [], quality=quality(), run="r1")
     assert decision.verdict == verdict
     assert said in decision.reason
@@ -255,9 +255,9 @@ def test_without_labels_only_what_is_better_on_unseen_pictures_replaces_the_cham
 
 
 def test_without_labels_what_could_not_be_asked_is_told():
-    champion = Champion("r0", obstacle="not comparable because 3 pictures are left")
+    champion = Champion("r0", obstacle="not comparable because 3 images are left")
     decision = decide([], champion, [], quality=quality(), run="r1")
-    assert decision.reason.startswith("no labels; not comparable because 3 pictures are left; the champion r0 stays")
+    assert decision.reason.startswith("no labels; not comparable because 3 images are left; the champion r0 stays")
     assert decision.obstacle == champion.obstacle
 
 

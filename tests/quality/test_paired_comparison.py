@@ -49,7 +49,7 @@ def test_equals_seldom_win() -> None:
     assert wins <= 9  # one-sided 90 % allows 4; chance alone passes 9 once in 200
 
 
-def test_pictures_in_a_row_are_compared_along_their_course() -> None:
+def test_images_in_a_row_are_compared_along_their_course() -> None:
     queries, references = centred(places=60, noise=0.5)
     positions = np.stack([np.arange(60) * 50.0, np.zeros(60)], axis=1)
     along = Trajectories((np.arange(30), np.arange(30, 60)), positions)
@@ -58,9 +58,9 @@ def test_pictures_in_a_row_are_compared_along_their_course() -> None:
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(19, 19), (40, 41)])
-def test_too_few_or_other_pictures_are_an_error(ours: int, theirs: int) -> None:
+def test_too_few_or_other_images_are_an_error(ours: int, theirs: int) -> None:
     queries, references = centred()
-    with pytest.raises(DataError, match="the same 20 pictures"):
+    with pytest.raises(DataError, match="the same 20 images"):
         fight(Mapped(queries[:ours], references), Mapped(queries[:theirs], references))
 
 
@@ -76,4 +76,4 @@ def test_what_is_needed_is_said() -> None:
         n_references=20,
     )
     assert not found.is_won
-    assert str(found).startswith("1.000 against 0.500 nats a picture, +0.500 +- 0.400, needed 1.645 standard errors, on 30")
+    assert str(found).startswith("1.000 against 0.500 nats an image, +0.500 +- 0.400, needed 1.645 standard errors, on 30")

@@ -68,7 +68,7 @@ def test_too_many_rows_are_sampled_and_positions_follow():
 
 
 def test_two_rows_of_a_view_are_needed():
-    with pytest.raises(DataError, match="two pictures"):
+    with pytest.raises(DataError, match="two images"):
         views_of(np.ones((1, 4), np.float32), np.ones((9, 4), np.float32))
 
 

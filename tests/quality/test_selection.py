@@ -95,7 +95,7 @@ def test_nothing_is_learned_from_unrelated_views():
     assert selection.candidates == ()
 
 
-def test_nothing_is_learned_from_five_pictures():
+def test_nothing_is_learned_from_five_images():
     selection = select(*pair(places=5), AUTO, RULES)
     assert selection.chosen is Recipe.FROZEN
     assert "too few" in selection.refusal

@@ -35,7 +35,7 @@ def unrelated(places: int = 80, dimension: int = 48, coarse: float = 2.0, seed: 
 
 
 def lit(places: int = 80, dimension: int = 48, light: float = 4.0, seed: int = 1) -> CrossView:
-    """Pictures of one place differ by a light of their own, in three directions that any half of the dimensions knows."""
+    """Images of one place differ by a light of their own, in three directions that any half of the dimensions knows."""
     rng = np.random.default_rng(seed)
     look = light * rng.normal(size=(3, dimension)) / np.sqrt(3)
 

@@ -12,13 +12,17 @@ import pytest
 from cvgl.reporting import Document, Example, Strip, Tile, render
 from cvgl.reporting.document import Gallery, Grid, Picture, Refused
 from cvgl.reporting.results import headlines, result_tables
-from cvgl.types import Stage
-from tests.data.pictures import place_picture, save
+from cvgl.types import Representation
+from tests.data.images import place_image, save
 from tests.reporting.test_results import summary
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>&\"'"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
-SUMMARIES = [summary(Stage.FROZEN, 0.18), summary(Stage.STANDARDISED, 0.41), summary(Stage.ADAPTED, 0.44)]
+SUMMARIES = [
+    summary(Representation.FROZEN, 0.18),
+    summary(Representation.STANDARDISED, 0.41),
+    summary(Representation.ADAPTED, 0.44),
+]
 
 
 class Page(HTMLParser):
@@ -48,7 +52,7 @@ class Page(HTMLParser):
 
 
 def document(tmp_path: Path, **changes: Any) -> Document:
-    here = Tile(save(place_picture(1), tmp_path / "here.jpg"), "0001")
+    here = Tile(save(place_image(1), tmp_path / "here.jpg"), "0001")
     gone = Tile(tmp_path / "gone.jpg", "0.500", correct=False)
     example = Example(here, (Strip("adapted", (replace(here, correct=True), gone)),), "an example", here)
     plain = Document(
@@ -103,9 +107,9 @@ class TestContent:
         assert "✓" in page.text
         assert "✗" in page.text
 
-    def test_pictures_that_are_gone_are_said_to_be(self, tmp_path: Path) -> None:
+    def test_images_that_are_gone_are_said_to_be(self, tmp_path: Path) -> None:
         page = Page(render(document(tmp_path)))
-        assert "picture not found" in page.text
+        assert "image not found" in page.text
         assert {"gone.jpg"} <= {attributes.get("title") for attributes in page.all("span")}
 
     @pytest.mark.parametrize("verdict", ["promoted", "refused", "unchanged"])

@@ -1,4 +1,4 @@
-"""Tiles and strips of pictures, also of pictures that are gone, damaged or hostile."""
+"""Tiles and strips of images, also of images that are gone, damaged or hostile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from cvgl.errors import DataError
 from cvgl.reporting import LIGHT, Example, Strip, Tile, retrieval_gallery, to_png
 from cvgl.reporting.gallery import thumbnail, thumbnail_or_reason, thumbnail_uri
-from tests.data.pictures import place_picture, save
+from tests.data.images import place_image, save
 
 
 def decoded(uri: str) -> Image.Image:
@@ -21,7 +21,7 @@ def decoded(uri: str) -> Image.Image:
 
 class TestThumbnails:
     def test_is_a_small_square_jpeg(self, tmp_path: Path) -> None:
-        uri = thumbnail_uri(save(place_picture(1, size=300).resize((300, 150)), tmp_path / "a.jpg"), 64)
+        uri = thumbnail_uri(save(place_image(1, size=300).resize((300, 150)), tmp_path / "a.jpg"), 64)
         assert uri is not None
         assert uri.startswith("data:image/jpeg;base64,")
         assert decoded(uri).size == (64, 64)
@@ -45,7 +45,7 @@ class TestThumbnails:
         assert image is not None
         assert image.getpixel((20, 5)) < (50, 50, 50)
 
-    @pytest.mark.parametrize("content", [None, b"", b"not a picture", b"\xff\xd8\xff\xe0 cut"])
+    @pytest.mark.parametrize("content", [None, b"", b"not an image", b"\xff\xd8\xff\xe0 cut"])
     def test_gone_or_damaged_is_none(self, tmp_path: Path, content: bytes | None) -> None:
         path = tmp_path / "a.jpg"
         if content is not None:
@@ -55,14 +55,14 @@ class TestThumbnails:
         assert thumbnail(None, 16) is None
 
     def test_decompression_bomb_is_none(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        path = save(place_picture(1), tmp_path / "a.png")
+        path = save(place_image(1), tmp_path / "a.png")
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
         assert thumbnail(path, 16) is None
 
     def test_damaged_exif_does_not_matter(self, tmp_path: Path) -> None:
         stream = io.BytesIO()
         broken = b"Exif\0\0MM\0*\0\0\0\x08\0\x02\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\x02\x13\0\x0c\xff\xff\xff\xff\0\0\0\x01"
-        place_picture(1, size=40).save(stream, "JPEG", exif=broken)
+        place_image(1, size=40).save(stream, "JPEG", exif=broken)
         (tmp_path / "a.jpg").write_bytes(stream.getvalue())
         assert thumbnail(tmp_path / "a.jpg", 16) is not None
 
@@ -70,7 +70,7 @@ class TestThumbnails:
     def test_whatever_exif_does_the_report_is_written(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
     ) -> None:
-        path = save(place_picture(1, size=40), tmp_path / "a.jpg")
+        path = save(place_image(1, size=40), tmp_path / "a.jpg")
 
         def fail(self: object) -> object:
             raise error
@@ -81,19 +81,17 @@ class TestThumbnails:
     def test_formats_that_are_not_let_in_are_not_opened(self, tmp_path: Path) -> None:
         for kind in ("ICO", "PCX", "TGA", "EPS"):
             path = tmp_path / "a.jpg"
-            place_picture(1, size=32).save(path, kind)
+            place_image(1, size=32).save(path, kind)
             assert thumbnail_or_reason(path, 16) == "no picture's content", kind
 
 
 class TestRetrievalGallery:
     def example(self, folder: Path, answers: int = 3) -> Example:
         tiles = tuple(
-            Tile(save(place_picture(n), folder / f"{n}.png"), f"0.{n}", correct=[True, False, None][n % 3])
+            Tile(save(place_image(n), folder / f"{n}.png"), f"0.{n}", correct=[True, False, None][n % 3])
             for n in range(answers)
         )
-        return Example(
-            Tile(save(place_picture(9), folder / "q.png"), "query"), (Strip("frozen", tiles), Strip("adapted", tiles))
-        )
+        return Example(Tile(save(place_image(9), folder / "q.png"), "query"), (Strip("frozen", tiles), Strip("adapted", tiles)))
 
     def test_frames_tell_right_from_wrong_without_colour(self, tmp_path: Path) -> None:
         figure = retrieval_gallery([self.example(tmp_path)])
@@ -109,12 +107,12 @@ class TestRetrievalGallery:
         frames = retrieval_gallery([self.example(tmp_path)]).axes[0].patches
         assert [to_hex(frame.get_edgecolor()) for frame in frames[1:4]] == [LIGHT.right, LIGHT.wrong, LIGHT.grid]
 
-    def test_pictures_that_are_gone_leave_a_note(self, tmp_path: Path) -> None:
+    def test_images_that_are_gone_leave_a_note(self, tmp_path: Path) -> None:
         gone = Tile(tmp_path / "gone.png", "x", correct=True)
         figure = retrieval_gallery([Example(gone, (Strip("frozen", (gone,)),))])
         assert [text.get_text() for text in figure.axes[0].texts].count("no\npicture") == 2
 
-    def test_a_tile_says_why_there_is_no_picture(self, tmp_path: Path) -> None:
+    def test_a_tile_says_why_there_is_no_image(self, tmp_path: Path) -> None:
         (tmp_path / "a.jpg").write_bytes(b"text")
         figure = retrieval_gallery([Example(Tile(tmp_path / "a.jpg", "x"), ())])
         assert "no picture's content" in [text.get_text() for text in figure.axes[0].texts]

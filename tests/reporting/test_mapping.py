@@ -62,7 +62,7 @@ def test_without_positions_there_is_nothing_to_draw(positions: list[Position]) -
     assert coordinates(positions) is None
 
 
-def test_the_more_pictures_at_a_reference_the_larger_its_circle() -> None:
+def test_the_more_images_at_a_reference_the_larger_its_circle() -> None:
     where = coordinates([*PLANAR, Position()])
     assert where is not None
     figure = placement_map(where, [False, True, False, False], [0, 0, 0, 2])
@@ -78,12 +78,12 @@ def test_the_more_pictures_at_a_reference_the_larger_its_circle() -> None:
     assert [text.get_text() for text in legend.get_texts()] == [
         "reference (3)",
         "new reference (1)",
-        "pictures placed (4), at most 3 at one",
+        "images placed (4), at most 3 at one",
     ]
     assert to_png(figure) == to_png(placement_map(where, [False, True, False, False], [0, 0, 0, 2]))
 
 
-def test_no_picture_and_no_new_reference() -> None:
+def test_no_image_and_no_new_reference() -> None:
     where = coordinates(PLANAR[:1])
     assert where is not None
     assert len(placement_map(where, [False], []).axes[0].collections) == 1

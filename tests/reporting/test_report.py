@@ -1,4 +1,4 @@
-"""Stage `report` on small real lakes: pictures, features, adapter, evaluation, page."""
+"""Stage `report` on small real lakes: images, features, adapter, evaluation, page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cvgl.reporting.report import ReportOutcome, report
 from cvgl.stages.adapt import adapt
 from cvgl.stages.ingest import ingest
 from cvgl.types import ArtifactRef
-from tests.data.pictures import place_picture, save, university1652
+from tests.data.images import place_image, save, university1652
 from tests.reporting.test_document import Page
 from tests.stages.lakes import town, write_town
 
@@ -31,7 +31,7 @@ REGISTRATION = {"verdict": "promoted", "reason": "no champion yet"}
 
 
 def measure(lake: Lake, source: Path, dataset: str = "mini") -> ArtifactRef:
-    """From pictures to an evaluation, with thumbnails for descriptors."""
+    """From images to an evaluation, with thumbnails for descriptors."""
     ingest(IngestConfig(source=str(source), dataset=dataset), lake)
     images = read_images(lake, dataset)
     values = []
@@ -108,7 +108,7 @@ class TestReport:
         assert "<img src=x onerror=alert(1)>.jpg" in page.text
         assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
 
-    def test_counts_pictures(self, reported: ReportOutcome) -> None:
+    def test_counts_images(self, reported: ReportOutcome) -> None:
         text = " ".join(page_of(reported).text.split())
         # 14 places with two views and two distractors with two; the train, query and gallery roles overlap.
         assert "drone 32 16 12 16 0" in text
@@ -176,17 +176,17 @@ class TestAgain:
 
 
 class TestWhatMayBeMissing:
-    def test_pictures(self, tmp_path: Path) -> None:
+    def test_images(self, tmp_path: Path) -> None:
         lake = Lake.at(tmp_path / "lake")
-        evaluation = evaluate(write_town(lake, town()), EvaluateConfig(), lake).ref  # its pictures were never there
+        evaluation = evaluate(write_town(lake, town()), EvaluateConfig(), lake).ref  # its images were never there
         page = page_of(report(evaluation, lake))
-        assert "picture not found" in page.text
+        assert "image not found" in page.text
         assert "median error" in page.text  # positions are known, so metres are told
 
     def test_ground_truth(self, lake: Lake, tmp_path: Path) -> None:
         for view in ("drone", "satellite"):
             for place in range(6):
-                save(place_picture(place, view == "drone"), tmp_path / "pictures" / view / f"{place}.png")
+                save(place_image(place, view == "drone"), tmp_path / "pictures" / view / f"{place}.png")
         page = page_of(report(measure(lake, tmp_path / "pictures"), lake))
         assert "No figures can be given" in page.text
         assert "R@1" not in page.text

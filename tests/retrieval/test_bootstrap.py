@@ -32,16 +32,16 @@ def test_what_is_common_to_two_configurations_cancels_in_their_difference() -> N
     assert gain.high - gain.low < (alone.high - alone.low) / 2
 
 
-def test_pictures_that_err_together_are_drawn_together() -> None:
-    hits = np.repeat(np.arange(40) % 2, 25).astype(bool)  # 1000 pictures, 40 stretches or places
+def test_images_that_err_together_are_drawn_together() -> None:
+    hits = np.repeat(np.arange(40) % 2, 25).astype(bool)  # 1000 images, 40 stretches or places
     alone = width(hits, by_place(range(1000)))
     blocks = by_blocks(np.arange(1000))
-    assert blocks.name == f"blocks of {BLOCK} consecutive pictures"
+    assert blocks.name == f"blocks of {BLOCK} consecutive images"
     assert width(hits, blocks) > 2 * alone
     assert width(hits, by_place(np.repeat(np.arange(40), 25).tolist())) > 3 * alone
 
 
-def test_blocks_follow_the_order_taken_and_weigh_every_picture_alike() -> None:
+def test_blocks_follow_the_order_taken_and_weigh_every_image_alike() -> None:
     order = np.random.default_rng(0).permutation(400)
     units = by_blocks(order)
     assert [rows.tolist() for rows in units.rows[:2]] == [order[:25].tolist(), order[1:26].tolist()]

@@ -9,7 +9,7 @@ from cvgl.errors import DataError
 from cvgl.retrieval import Evaluation, comparable, convert, evaluate, protocols
 from cvgl.retrieval.protocols import PROTOCOLS, Protocol
 from cvgl.summary import MetricSummary
-from cvgl.types import Stage
+from cvgl.types import Representation
 
 TRAPEZOID, STANDARD = "university1652-951", "university1652-951-standard"
 
@@ -25,7 +25,7 @@ def asked(protocol: str | Protocol, *, per_place: int = 1, gallery: int = 25, se
 def summary(**changes: Any) -> MetricSummary:
     protocol = protocols.get(changes.pop("protocol", TRAPEZOID))
     values: dict[str, Any] = {
-        "stage": Stage.FROZEN,
+        "stage": Representation.FROZEN,
         "direction": "drone_to_satellite",
         "protocol": protocol.name,
         "protocol_hash": protocol.hash,
@@ -86,7 +86,7 @@ def test_several_right_answers_do_not_convert() -> None:
     ("change", "measure", "verdict", "reason"),
     [
         ({}, "AP", "comparable", ""),
-        ({"stage": Stage.ADAPTED, "recall": {"1": 0.1}, "ap": 0.9}, "AP", "comparable", ""),
+        ({"stage": Representation.ADAPTED, "recall": {"1": 0.1}, "ap": 0.9}, "AP", "comparable", ""),
         ({"protocol": STANDARD}, "R@1", "comparable", ""),
         ({"protocol": STANDARD}, "R@1%", "comparable", ""),
         ({"protocol": STANDARD}, "AP", "convertible", "trapezoid and the other standard"),
@@ -94,7 +94,7 @@ def test_several_right_answers_do_not_convert() -> None:
         ({"protocol": "released"}, "R@1%", "not comparable", "'round' and 'floor'"),
         ({"protocol": "released"}, "AP", "comparable", ""),
         ({"protocol": "open-set"}, "AP", "convertible", ""),
-        ({"n_gallery": 15, "protocol": "university1652-701"}, "R@1", "not comparable", "20 and 15 pictures were ranked"),
+        ({"n_gallery": 15, "protocol": "university1652-701"}, "R@1", "not comparable", "20 and 15 images were ranked"),
         ({"n_queries": 9}, "R@1", "not comparable", "10 and 9 were counted"),
         ({"rows_digest": "others"}, "R@1", "not comparable", "rows rows and others"),
         ({"rows_digest": ""}, "R@1", "not comparable", "nothing shows"),
@@ -119,7 +119,7 @@ def test_figures_of_the_library_carry_what_is_needed() -> None:
 
 
 def test_a_rule_that_makes_no_difference_is_no_obstacle() -> None:
-    """Every gallery picture shows a place with a query, so dropping distractors drops nothing."""
+    """Every gallery image shows a place with a query, so dropping distractors drops nothing."""
     assert comparable(asked("university1652-701"), asked(TRAPEZOID), "AP").verdict == "comparable"
 
 

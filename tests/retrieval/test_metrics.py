@@ -133,7 +133,7 @@ def test_constant_descriptors_of_any_size_find_nothing(dimension: int, collapsed
         assert result.per_query.rank.tolist() == [951] * 437
 
 
-def test_duplicated_pictures_and_ids_cost_a_place() -> None:
+def test_duplicated_images_and_ids_cost_a_place() -> None:
     eye = np.eye(3, dtype=np.float32)
     copy_elsewhere = evaluate(eye, [0, 1, 2], np.concatenate([eye, eye[:1]]), [0, 1, 2, 7])
     assert copy_elsewhere.per_query.rank.tolist() == [2, 1, 1]

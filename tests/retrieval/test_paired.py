@@ -38,7 +38,7 @@ def test_the_interval_is_that_of_mcnemars_discordant_pairs() -> None:
     assert (found.clears(0.0), found.units, found.n_queries) == (True, "400 places", 400)
 
 
-def test_pictures_of_a_place_are_drawn_together() -> None:
+def test_images_of_a_place_are_drawn_together() -> None:
     rng = np.random.default_rng(0)
     won, lost = np.repeat(rng.random(50) < 0.3, 8), np.repeat(rng.random(50) < 0.3, 8)
     alone, together = (compared(side(won, views), side(lost, views)).interval for views in (1, 8))
@@ -57,12 +57,12 @@ def test_a_place_is_drawn_with_its_queries_of_both_directions() -> None:
     assert (both.low, both.high) == pytest.approx((one.low, one.high), abs=1e-12)
 
 
-def test_pictures_taken_in_a_row_are_drawn_in_blocks() -> None:
+def test_images_taken_in_a_row_are_drawn_in_blocks() -> None:
     won = np.repeat(np.random.default_rng(2).random(20) < 0.5, 25)
     ours, theirs = side(won), side(np.zeros(500, bool))
     in_a_row = compared(ours, theirs, {THERE[0]: list(ours.image_ids)})
     alone = compared(ours, theirs)
-    assert in_a_row.units == "blocks of 25 consecutive pictures"
+    assert in_a_row.units == "blocks of 25 consecutive images"
     width, narrow = (one.interval.high - one.interval.low for one in (in_a_row, alone))
     assert width > 2.5 * narrow
     mixed = difference({THERE: ours, BACK: ours}, {THERE: theirs, BACK: theirs}, {THERE[0]: list(ours.image_ids)}, DRAW)

@@ -74,7 +74,7 @@ def test_queries_taken_in_a_row_are_drawn_in_blocks() -> None:
     run = {ASKED[0]: [f"q{i}" for i in range(40)]}
     found = distance_difference({ASKED: side(errors)}, {ASKED: side(errors)}, run, QUICK, 100.0)
     assert found is not None
-    assert found.units == "blocks of 5 consecutive pictures"
+    assert found.units == "blocks of 5 consecutive images"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def test_every_name_is_one_protocol_with_its_own_hash() -> None:
     assert all(protocol.description for protocol in PROTOCOLS.values())
 
 
-# What each party of the field does: gallery, average precision, R@1%, which satellite pictures are asked for.
+# What each party of the field does: gallery, average precision, R@1%, which satellite images are asked for.
 VARIANTS = {
     "university1652-951": ("all", "trapezoid", "round", "query"),
     "university1652-951-standard": ("all", "standard", "round", "query"),

@@ -20,14 +20,14 @@ def unit(rows: np.ndarray) -> Float32Array:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
-def town(places: int, pictures: int, noise: float, seed: int = 0) -> tuple[Float32Array, Float32Array, list[str], list[str]]:
-    """A query and several gallery pictures a place, and the names of the places."""
+def town(places: int, images: int, noise: float, seed: int = 0) -> tuple[Float32Array, Float32Array, list[str], list[str]]:
+    """A query and several gallery images a place, and the names of the places."""
     rng = np.random.default_rng(seed)
     centres = rng.standard_normal((places, 32))
     queries = unit(centres + noise * rng.standard_normal(centres.shape))
-    gallery = unit(np.repeat(centres, pictures, 0) + noise * rng.standard_normal((places * pictures, 32)))
+    gallery = unit(np.repeat(centres, images, 0) + noise * rng.standard_normal((places * images, 32)))
     names = [f"p{i}" for i in range(places)]
-    return queries, gallery, names, [name for name in names for _ in range(pictures)]
+    return queries, gallery, names, [name for name in names for _ in range(images)]
 
 
 def all_scores(queries: Float32Array, gallery: Float32Array, settings: RerankConfig) -> Float32Array:
@@ -72,14 +72,14 @@ def naive(query: Float32Array, gallery: Float32Array, k1: int, k2: int, share: f
 
 @pytest.mark.parametrize(("k1", "k2", "share"), [(6, 3, 0.3), (4, 1, 0.0), (9, 12, 0.5), (1, 1, 0.3)])
 def test_agrees_with_the_equations(k1: int, k2: int, share: float) -> None:
-    queries, gallery, *_ = town(places=6, pictures=4, noise=0.6)
+    queries, gallery, *_ = town(places=6, images=4, noise=0.6)
     found = all_scores(queries, gallery, RerankConfig(neighbours=k1, expansion=k2, original=share))
     for query, scores in zip(queries, found, strict=True):
         assert scores == pytest.approx(naive(query, gallery, k1, k2, share), abs=1e-5)
 
 
-def test_helps_where_a_place_has_several_pictures() -> None:
-    queries, gallery, names, shown = town(places=60, pictures=8, noise=1.3)
+def test_helps_where_a_place_has_several_images() -> None:
+    queries, gallery, names, shown = town(places=60, images=8, noise=1.3)
     settings = RerankConfig(neighbours=8, expansion=4)
     plain = evaluate(queries, names, gallery, shown)
     again = evaluate_scores(Reranker.of(gallery, settings).scores(queries), names, shown)
@@ -87,21 +87,21 @@ def test_helps_where_a_place_has_several_pictures() -> None:
 
 
 def test_no_query_has_a_say_in_another_s_answer() -> None:
-    queries, gallery, *_ = town(places=8, pictures=3, noise=0.8)
+    queries, gallery, *_ = town(places=8, images=3, noise=0.8)
     together = all_scores(queries, gallery, RerankConfig())
     alone = [all_scores(query[None], gallery, RerankConfig())[0] for query in queries]
     assert together == pytest.approx(np.stack(alone), abs=1e-6)
 
 
 def test_the_original_distance_alone_keeps_the_order() -> None:
-    queries, gallery, *_ = town(places=8, pictures=3, noise=0.8)
+    queries, gallery, *_ = town(places=8, images=3, noise=0.8)
     found = all_scores(queries, gallery, RerankConfig(original=1.0))
     assert np.array_equal(np.argsort(-found, 1), np.argsort(-(queries @ gallery.T), 1))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_small_galleries(rows: int) -> None:
-    queries, gallery, names, shown = town(places=rows, pictures=1, noise=0.1)
+    queries, gallery, names, shown = town(places=rows, images=1, noise=0.1)
     found = evaluate_scores(Reranker.of(gallery, RerankConfig()).scores(queries), names, shown)
     assert found.recall[1] == 1.0
 

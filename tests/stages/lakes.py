@@ -1,4 +1,4 @@
-"""Lakes made by hand: pictures are rows with descriptors, no pixels."""
+"""Lakes made by hand: images are rows with descriptors, no pixels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DATASET, FINGERPRINT, RUN = "town", "0123456789abcdef", "town-paper-0123456789ab
 
 @dataclass
 class Shot:
-    """One picture: what the tables say about it, and its descriptor."""
+    """One image: what the tables say about it, and its descriptor."""
 
     name: str
     view: str
@@ -34,7 +34,7 @@ class Shot:
 
 
 def town(places: int = 8, views: int = 3, dimension: int = 12, noise: float = 0.3, distractors: int = 2) -> list[Shot]:
-    """Each place has a satellite picture and some drone pictures, whose descriptors all lie off by the same shift."""
+    """Each place has a satellite image and some drone images, whose descriptors all lie off by the same shift."""
     rng = np.random.default_rng(0)
     shift, shots = 2 * rng.standard_normal(dimension), []
     for place in range(places + distractors):

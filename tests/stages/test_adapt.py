@@ -76,7 +76,7 @@ def test_ground_truth_changes_no_byte(tmp_path, truth):
     assert contents(adapt(features, CONFIG, lake).ref.path) == expected
 
 
-def test_the_order_in_which_pictures_came_changes_no_byte(tmp_path):
+def test_the_order_in_which_images_came_changes_no_byte(tmp_path):
     shots = town()
     results = []
     for name, order in (("forward", shots), ("backward", shots[::-1])):
@@ -95,7 +95,7 @@ def test_only_training_rows_are_learned_from(tmp_path):
     assert results[0] == results[1]
 
 
-def test_pictures_without_features_are_left_out(lake):
+def test_images_without_features_are_left_out(lake):
     shots = town()
     write_images(lake, [*shots, Shot("undecodable", "drone", ["query", "train"], None)])
     outcome = adapt(write_features(lake, shots), CONFIG, lake)
@@ -129,7 +129,7 @@ def test_several_query_views_need_a_choice(lake):
 
 
 @pytest.mark.parametrize(("view", "message"), [("drone", "no satellite"), ("satellite", "no drone or ground")])
-def test_a_side_without_training_pictures_is_an_error(lake, view, message):
+def test_a_side_without_training_images_is_an_error(lake, view, message):
     features = prepare(lake, [shot for shot in town() if shot.view == view])
     with pytest.raises(DataError, match=message):
         adapt(features, CONFIG, lake)
@@ -139,7 +139,7 @@ def test_impossible_views_are_refused(lake):
     features = prepare(lake, town())
     with pytest.raises(ConfigError, match="reference side"):
         adapt(features, CONFIG.model_copy(update={"query_view": View.SATELLITE}), lake)
-    with pytest.raises(DataError, match="no ground picture"):
+    with pytest.raises(DataError, match="no ground image"):
         adapt(features, CONFIG.model_copy(update={"query_view": View.GROUND}), lake)
 
 
@@ -198,7 +198,7 @@ ROBUST = AdaptConfig(recipe="robust")
 
 
 def flown(order=None, **changes):
-    """The town, whose drone pictures are one flight over it."""
+    """The town, whose drone images are one flight over it."""
     shots = town()
     flight = [shot for shot in shots if shot.view == "drone"]
     for place, number in enumerate(order if order is not None else range(len(flight))):
@@ -220,7 +220,7 @@ def test_robust_is_the_default_and_says_how_it_went(lake):
     assert record.training.trajectories_digest is None
 
 
-def test_pictures_taken_in_a_row_are_learned_from_as_such(lake):
+def test_images_taken_in_a_row_are_learned_from_as_such(lake):
     shots, seen = flown(), []
     outcome, record = trained(lake, shots)
     assert record.check.measure == "course_gain"
@@ -233,7 +233,7 @@ def test_pictures_taken_in_a_row_are_learned_from_as_such(lake):
     assert contents(again.ref.path) == before
 
 
-def test_names_of_runs_follow_the_order_of_pictures_and_the_map(tmp_path):
+def test_names_of_runs_follow_the_order_of_images_and_the_map(tmp_path):
     def run(name, shots, config=ROBUST):
         return trained(Lake.at(tmp_path / name), shots, config)[0].run
 
@@ -247,7 +247,7 @@ def test_names_of_runs_follow_the_order_of_pictures_and_the_map(tmp_path):
     assert run("paper", flown(), CONFIG) == run("paper alone", town(), CONFIG)
 
 
-def test_flights_are_learned_from_in_the_same_bytes_whatever_order_pictures_came_in(tmp_path):
+def test_flights_are_learned_from_in_the_same_bytes_whatever_order_images_came_in(tmp_path):
     results = []
     for name, order in (("forward", 1), ("backward", -1)):
         outcome, _ = trained(Lake.at(tmp_path / name), flown()[::order])

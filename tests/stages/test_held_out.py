@@ -1,4 +1,4 @@
-"""Champion and challenger on pictures that neither has learned from; no table of places exists in these lakes."""
+"""Champion and challenger on images that neither has learned from; no table of places exists in these lakes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.stages.lakes import DATASET, FINGERPRINT, Shot, write_features, write
 SHIFT = 2 * np.random.default_rng(0).standard_normal((40, 32))
 
 
-def pictures(places: range, subset: str, dimension: int = 32) -> list[Shot]:
-    """A tile and a drone picture of each place; the drone's descriptors lie off by a common shift."""
+def images(places: range, subset: str, dimension: int = 32) -> list[Shot]:
+    """A tile and a drone image of each place; the drone's descriptors lie off by a common shift."""
     shots = []
     for place in places:
         rng = np.random.default_rng(place)
@@ -41,12 +41,12 @@ def learned(lake: Lake, features: ArtifactRef, recipe: Recipe, seed: int = 0) ->
 @pytest.fixture
 def town(lake: Lake) -> ArtifactRef:
     """60 places to learn from, 40 to be asked."""
-    shots = [*pictures(range(60), "train"), *pictures(range(60, 100), "query")]
+    shots = [*images(range(60), "train"), *images(range(60, 100), "query")]
     write_images(lake, shots)
     return write_features(lake, shots)
 
 
-def test_the_better_one_wins_on_pictures_that_neither_has_learned_from(lake: Lake, town: ArtifactRef) -> None:
+def test_the_better_one_wins_on_images_that_neither_has_learned_from(lake: Lake, town: ArtifactRef) -> None:
     frozen, standardised = (learned(lake, town, recipe) for recipe in (Recipe.FROZEN, Recipe.STANDARDISED))
     assert not (lake.root / "ground_truth").exists()
     won = contest(lake, DATASET, standardised, frozen)
@@ -64,14 +64,14 @@ def test_the_better_one_wins_on_pictures_that_neither_has_learned_from(lake: Lak
 
 def test_what_one_of_them_has_learned_from_is_left_out_and_what_came_later_is_not(lake: Lake) -> None:
     def arrive(places: range) -> ArtifactRef:
-        write_images(lake, pictures(places, "train"))
-        return write_features(lake, pictures(range(places.stop), "train"))
+        write_images(lake, images(places, "train"))
+        return write_features(lake, images(range(places.stop), "train"))
 
     champion = learned(lake, arrive(range(60)), Recipe.STANDARDISED)
     challenger = learned(lake, arrive(range(60, 90)), Recipe.STANDARDISED)
     assert challenger.training.n_queries == 90
     assert list(held_out(lake, DATASET, challenger, champion).queries) == []
-    with pytest.raises(DataError, match="not comparable because 0 pictures are described that neither has learned from"):
+    with pytest.raises(DataError, match="not comparable because 0 images are described that neither has learned from"):
         contest(lake, DATASET, challenger, champion)
     arrive(range(90, 120))
     rows = held_out(lake, DATASET, challenger, champion)
@@ -85,7 +85,7 @@ def test_what_one_of_them_has_learned_from_is_left_out_and_what_came_later_is_no
 
 def test_adapters_of_two_frozen_models_are_asked_what_both_describe(lake: Lake, town: ArtifactRef, tmp_path: Path) -> None:
     frozen = learned(lake, town, Recipe.FROZEN)
-    shots = [*pictures(range(60), "train", dimension=24), *pictures(range(60, 90), "query", dimension=24)]
+    shots = [*images(range(60), "train", dimension=24), *images(range(60, 90), "query", dimension=24)]
     write_features(Lake.at(tmp_path / "other"), shots)
     folder = lake.features("f" * 16, DATASET)
     folder.mkdir(parents=True)
@@ -99,5 +99,5 @@ def test_adapters_of_two_frozen_models_are_asked_what_both_describe(lake: Lake, 
     assert (found.n_queries, found.n_references) == (30, 90)
     assert found.is_won
     ground = other.model_copy(update={"query_view": "ground"})
-    with pytest.raises(DataError, match="one is for ground pictures and the other for drone pictures"):
+    with pytest.raises(DataError, match="one is for ground images and the other for drone images"):
         contest(lake, DATASET, ground, frozen)

@@ -25,15 +25,15 @@ from cvgl.ingestion.ground_truth import read_ground_truth
 from cvgl.ingestion.tables import layout_of, read_images, read_quarantine
 from cvgl.lake import Lake
 from cvgl.stages.ingest import IngestOutcome, ingest
-from tests.data.pictures import place_picture, save, university1652
+from tests.data.images import place_image, save, university1652
 
 
 def run(source: Path, lake: Lake, **settings: Any) -> IngestOutcome:
     return ingest(IngestConfig(source=str(source), dataset="d", **settings), lake)
 
 
-def picture(path: Path, place: int = 0, view: int = 0) -> Path:
-    return save(place_picture(place, view, size=24), path)
+def image(path: Path, place: int = 0, view: int = 0) -> Path:
+    return save(place_image(place, view, size=24), path)
 
 
 def tables(lake: Lake) -> dict[str, bytes]:
@@ -91,11 +91,11 @@ def test_doing_it_again_changes_no_byte(tmp_path: Path, lake: Lake) -> None:
     assert tables(lake) == before
 
 
-def test_new_pictures_come_in_a_batch_of_their_own(tmp_path: Path, lake: Lake) -> None:
+def test_new_images_come_in_a_batch_of_their_own(tmp_path: Path, lake: Lake) -> None:
     source = university1652(tmp_path / "u", 2, 1, 0, 1, 24)
     first = run(source, lake)
     before = tables(lake)
-    picture(source / "train/drone/0000/late.jpg", 77)
+    image(source / "train/drone/0000/late.jpg", 77)
     second = run(source, lake)
     assert (second.new, second.known, second.total) == (1, first.total, first.total + 1)
     assert second.ref.digest != first.ref.digest
@@ -105,8 +105,8 @@ def test_new_pictures_come_in_a_batch_of_their_own(tmp_path: Path, lake: Lake) -
 
 
 def test_what_is_said_anew_supersedes(tmp_path: Path, lake: Lake) -> None:
-    picture(tmp_path / "s/satellite/a.jpg", 1)
-    picture(tmp_path / "s/drone/b.jpg", 2)
+    image(tmp_path / "s/satellite/a.jpg", 1)
+    image(tmp_path / "s/drone/b.jpg", 2)
     table = tmp_path / "s/positions.csv"
     table.write_text("path,latitude,longitude,location_id\nsatellite/a.jpg,1,2,L\ndrone/b.jpg,1,2,L\n")
     run(tmp_path / "s", lake)
@@ -127,8 +127,8 @@ def test_positions_of_queries_are_ground_truth_and_those_of_references_are_not(t
     for view, place in (("drone", 1), ("ground", 2), ("satellite", 3)):
         path = tmp_path / "s" / view / f"{view}.jpg"
         path.parent.mkdir(parents=True)
-        place_picture(place, size=24).save(path, exif=exif)
-    picture(tmp_path / "s/satellite/tile.jpg", 4)
+        place_image(place, size=24).save(path, exif=exif)
+    image(tmp_path / "s/satellite/tile.jpg", 4)
     (tmp_path / "s/satellite/tile.jgw").write_text("2 0 0 -2 1 47")
     run(tmp_path / "s", lake)
     rows = images(lake)
@@ -143,10 +143,10 @@ def test_positions_of_queries_are_ground_truth_and_those_of_references_are_not(t
 def bad_folder(root: Path, outside: Path) -> dict[str, str]:
     """Writes every kind of bad entry among three good ones; returns name -> reason."""
     drone, satellite = root / "drone", root / "satellite"
-    whole = picture(drone / "good.jpg", 1, 1).read_bytes()
-    picture(satellite / "good tile.jpg", 1)
-    picture(satellite / "gr\u00fc\u00df\n.png", 2)
-    picture(outside / "other.jpg", 9)
+    whole = image(drone / "good.jpg", 1, 1).read_bytes()
+    image(satellite / "good tile.jpg", 1)
+    image(satellite / "gr\u00fc\u00df\n.png", 2)
+    image(outside / "other.jpg", 9)
     (drone / "empty.jpg").write_bytes(b"")
     (drone / "text.jpg").write_text("this is a letter")
     (drone / "page.jpg").write_text("<html>404 not found</html>")
@@ -154,7 +154,7 @@ def bad_folder(root: Path, outside: Path) -> dict[str, str]:
     (drone / "script.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     (drone / "cut.jpg").write_bytes(whole[: len(whole) * 2 // 3])
     (drone / "zeros.jpg").write_bytes(whole[: len(whole) * 2 // 3] + bytes(len(whole) // 3))
-    png = picture(root / "x.png", 5).read_bytes()
+    png = image(root / "x.png", 5).read_bytes()
     (root / "x.png").unlink()
     (drone / "cut.png").write_bytes(png[: len(png) // 2])
     (drone / "hole.png").write_bytes(png[:80] + bytes(40) + png[120:])
@@ -187,15 +187,15 @@ def bad_folder(root: Path, outside: Path) -> dict[str, str]:
         ("late.jpg", 24),
         ("role.jpg", 25),
     ):
-        picture(satellite / name, place)
-    picture(satellite / "world.jpg", 26)
+        image(satellite / name, place)
+    image(satellite / "world.jpg", 26)
     (satellite / "world.jgw").write_text("0 0 0 0 0 0")
     (root / "satellite.csv").write_text(
         "path,latitude,longitude,captured_at,subset\nnorth.jpg,123,8,,\nnan.jpg,NaN,8,,\nword.jpg,here,8,,\nhalf.jpg,47,,,\n"
         "late.jpg,,,soon,\nrole.jpg,,,,holdout\nabsent.jpg,47,8,,\nshort.jpg\n"
     )
-    picture(root / "thermal/a.jpg", 30)
-    picture(root / "loose.jpg", 31)
+    image(root / "thermal/a.jpg", 30)
+    image(root / "loose.jpg", 31)
     for name in (".DS_Store", "Thumbs.db", ".hidden.jpg"):
         (drone / name).write_bytes(b"x")
     return {
@@ -249,24 +249,24 @@ def test_every_kind_of_bad_entry_is_listed_and_the_good_go_through(tmp_path: Pat
 
 
 def test_what_is_mended_leaves_the_quarantine(tmp_path: Path, lake: Lake) -> None:
-    picture(tmp_path / "s/satellite/a.jpg", 1)
+    image(tmp_path / "s/satellite/a.jpg", 1)
     (tmp_path / "s/satellite/b.jpg").write_bytes(b"")
     run(tmp_path / "s", lake)
     assert refused(lake, tmp_path / "s") == {"satellite/b.jpg": "empty"}
-    picture(tmp_path / "s/satellite/b.jpg", 2)
+    image(tmp_path / "s/satellite/b.jpg", 2)
     outcome = run(tmp_path / "s", lake)
     assert (outcome.new, outcome.quarantined) == (1, 0)
     assert refused(lake, tmp_path / "s") == {}
 
 
-def test_the_same_pictures_from_another_place_are_known(tmp_path: Path, lake: Lake) -> None:
+def test_the_same_images_from_another_place_are_known(tmp_path: Path, lake: Lake) -> None:
     source = university1652(tmp_path / "u", 2, 1, 0, 1, 24)
     shutil.copytree(source, tmp_path / "copy")
     first = run(source, lake)
     before = tables(lake)
     assert run(tmp_path / "copy", lake).skipped
     assert tables(lake) == before
-    shutil.rmtree(source)  # the pictures have moved
+    shutil.rmtree(source)  # the images have moved
     moved = run(tmp_path / "copy", lake)
     assert (moved.updated, moved.new, moved.ref.digest) == (first.total, 0, first.ref.digest)
     assert all(Path(row["uri"]).is_file() for row in images(lake).values())
@@ -274,15 +274,15 @@ def test_the_same_pictures_from_another_place_are_known(tmp_path: Path, lake: La
 
 def test_a_source_with_nothing_to_use_is_an_error_that_says_why(tmp_path: Path, lake: Lake) -> None:
     (tmp_path / "empty/drone").mkdir(parents=True)
-    with pytest.raises(DataError, match="holds no pictures"):
+    with pytest.raises(DataError, match="holds no images"):
         run(tmp_path / "empty", lake)
     (tmp_path / "bad/satellite").mkdir(parents=True)
     (tmp_path / "bad/satellite/a.jpg").write_bytes(b"")
     with pytest.raises(DataError, match=r"none of the 1 names .*: 1 empty \("):
         run(tmp_path / "bad", lake)
     assert refused(lake, tmp_path / "bad") == {"satellite/a.jpg": "empty"}
-    picture(tmp_path / "queries/drone/a.jpg", 1)
-    with pytest.raises(DataError, match="no satellite pictures, only drone"):
+    image(tmp_path / "queries/drone/a.jpg", 1)
+    with pytest.raises(DataError, match="no satellite images, only drone"):
         run(tmp_path / "queries", lake)
     assert not lake.images("d").exists()
 
@@ -300,28 +300,28 @@ def test_a_source_with_nothing_to_use_is_an_error_that_says_why(tmp_path: Path, 
 def test_a_map_that_was_refused_as_a_whole_is_not_asked_for_again(
     tmp_path: Path, lake: Lake, cells: str, word: str, layout: str
 ) -> None:
-    names = [picture(tmp_path / f"s/satellite/{n}.jpg", n).name for n in range(3)]
-    picture(tmp_path / "s/drone/d.jpg", 9)
+    names = [image(tmp_path / f"s/satellite/{n}.jpg", n).name for n in range(3)]
+    image(tmp_path / "s/drone/d.jpg", 9)
     if layout == "folder":
         (tmp_path / "s/satellite.csv").write_text("path;lat;lon\n" + "".join(f"{name};{cells}\n" for name in names))
     else:
         rows = "".join(f"satellite/{name};satellite;{cells}\n" for name in names)
         (tmp_path / "s/manifest.csv").write_text(f"path;view;lat;lon\n{rows}drone/d.jpg;drone;;\n")
-    if word == "4 cells":  # rows of another length say nothing, and the folder's pictures go in without a position
+    if word == "4 cells":  # rows of another length say nothing, and the folder's images go in without a position
         if layout == "folder":
             assert run(tmp_path / "s", lake).total == 4
             return
         word = "6 cells"
     with pytest.raises(DataError) as caught:
         run(tmp_path / "s", lake)
-    assert "none of the 3 satellite pictures can be used: 3 bad_" in caught.value.what
+    assert "none of the 3 satellite images can be used: 3 bad_" in caught.value.what
     assert word in caught.value.what
     assert "overhead" not in caught.value.fix
 
 
 @pytest.mark.parametrize("cells", ["52,5200;13,4050", "52°31'12\"N;13°24'18\"E"])
 def test_positions_of_other_countries_reach_the_tables(tmp_path: Path, lake: Lake, cells: str) -> None:
-    picture(tmp_path / "s/satellite/a.jpg", 1)
+    image(tmp_path / "s/satellite/a.jpg", 1)
     (tmp_path / "s/satellite.csv").write_text(f"path;Lat;Lon\na.jpg;{cells}\n", "utf-16")
     run(tmp_path / "s", lake)
     assert (images(lake)["a.jpg"]["latitude"], images(lake)["a.jpg"]["longitude"]) == (52.52, 13.405)
@@ -329,7 +329,7 @@ def test_positions_of_other_countries_reach_the_tables(tmp_path: Path, lake: Lak
 
 def test_labels_that_are_all_one_are_warned_of(tmp_path: Path, lake: Lake) -> None:
     for name in ("drone/a.jpg", "drone/b.jpg", "satellite/c.jpg", "satellite/d.jpg"):
-        picture(tmp_path / "s" / name, ord(name[-5]))
+        image(tmp_path / "s" / name, ord(name[-5]))
     rows = "drone/a.jpg,{0}\ndrone/b.jpg,{0}\nsatellite/c.jpg,{0}\nsatellite/d.jpg,{0}\n"
     (tmp_path / "s/positions.csv").write_text("path,location_id\n" + rows.format("town"))
     assert [warning for warning in run(tmp_path / "s", lake).warnings if "'town'" in warning]
@@ -339,8 +339,8 @@ def test_labels_that_are_all_one_are_warned_of(tmp_path: Path, lake: Lake) -> No
 
 
 def test_queries_may_arrive_where_references_are_already(tmp_path: Path, lake: Lake) -> None:
-    picture(tmp_path / "map/satellite/a.jpg", 1)
-    picture(tmp_path / "flight/drone/b.jpg", 2)
+    image(tmp_path / "map/satellite/a.jpg", 1)
+    image(tmp_path / "flight/drone/b.jpg", 2)
     run(tmp_path / "map", lake)
     assert run(tmp_path / "flight", lake).total == 2
 

@@ -13,8 +13,8 @@ from cvgl.ingestion import tables
 from cvgl.ingestion.ground_truth import read_ground_truth
 from cvgl.ingestion.scanning import scan_file
 from cvgl.stages.ingest import ingest
+from tests.data.images import place_image, save
 from tests.data.metadata import exif_bytes, rationals, text
-from tests.data.pictures import place_picture, save
 
 
 def photo(path, place, clock, stamp=None, **gps):
@@ -22,8 +22,8 @@ def photo(path, place, clock, stamp=None, **gps):
     receiver = {} if stamp is None else {7: rationals(*stamp), 29: text("2024:05:01\0")}
     position = {1: text("S\0"), 2: rationals(33, (place * 100, 7)), 3: text("W\0"), 4: rationals(70, (1, 3), (0, 0))}
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = place_picture(place, view=1, size=24)
-    picture.save(path, exif=exif_bytes({0x010F: text("GoPro\0")}, fields, position | receiver | gps.get("more", {})))
+    image = place_image(place, view=1, size=24)
+    image.save(path, exif=exif_bytes({0x010F: text("GoPro\0")}, fields, position | receiver | gps.get("more", {})))
 
 
 def table(tmp_path, lake):
@@ -35,7 +35,7 @@ def table(tmp_path, lake):
 
 def test_a_flight_of_a_gopro(tmp_path, lake):
     source = tmp_path / "source"
-    save(place_picture(9, size=24), source / "satellite" / "t.jpg")
+    save(place_image(9, size=24), source / "satellite" / "t.jpg")
     for n in range(4):
         void = {9: text("V\0")} if n == 3 else {}
         photo(source / "drone" / f"{n}.jpg", n + 1, f"12:00:0{n}.5", None if n == 1 else (16, 0, n), more=void)
@@ -45,27 +45,27 @@ def test_a_flight_of_a_gopro(tmp_path, lake):
     places = [truth[rows[f"{n}.jpg"]["image_id"]] for n in range(4)]
     assert [place["latitude"] for place in places] == pytest.approx([-33 - (n + 1) * 100 / 7 / 60 for n in range(4)])
     assert {round(place["longitude"], 6) for place in places} == {-round(70 + 1 / 180, 6)}
-    assert next(note for note in outcome.notes if "status" in note).startswith("1 picture has a position")
-    assert any(note.startswith("1 picture has local time without zone; taken in the zone of") for note in outcome.notes)
+    assert next(note for note in outcome.notes if "status" in note).startswith("1 image has a position")
+    assert any(note.startswith("1 image has local time without zone; taken in the zone of") for note in outcome.notes)
 
 
 def test_times_without_any_zone_are_counted(tmp_path, lake):
     source = tmp_path / "source"
-    save(place_picture(9, size=24), source / "satellite" / "t.jpg")
+    save(place_image(9, size=24), source / "satellite" / "t.jpg")
     for n in range(3):
         photo(source / "drone" / f"{n}.jpg", n + 1, f"12:00:0{n}")
     outcome, rows, _ = table(tmp_path, lake)
-    assert "3 pictures have local time without zone; taken as UTC" in outcome.notes
+    assert "3 images have local time without zone; taken as UTC" in outcome.notes
     assert rows["2.jpg"]["captured_at"] == datetime(2024, 5, 1, 12, 0, 2, tzinfo=UTC)
 
 
 def test_doctor_says_what_ingestion_would(tmp_path):
-    save(place_picture(9, size=24), tmp_path / "satellite" / "t.jpg")
+    save(place_image(9, size=24), tmp_path / "satellite" / "t.jpg")
     for n in range(2):
         photo(tmp_path / "drone" / f"{n}.jpg", n + 1, f"12:00:0{n}", more={9: text("V\0")})
     notes = inspect(str(tmp_path)).notes
-    assert "2 pictures have local time without zone; taken as UTC" in notes
-    assert any(note.startswith("2 pictures have a position although the receiver's status") for note in notes)
+    assert "2 images have local time without zone; taken as UTC" in notes
+    assert any(note.startswith("2 images have a position although the receiver's status") for note in notes)
 
 
 def test_a_sequence_with_missing_times_is_said(tmp_path, lake):
@@ -78,7 +78,7 @@ def test_a_sequence_with_missing_times_is_said(tmp_path, lake):
     Image.new("RGB", (16, 16), (99, 9, 6)).save(source / "t.png")
     (source / "manifest.csv").write_text("\n".join(lines))
     outcome, _, _ = table(tmp_path, lake)
-    assert "1 of the 3 pictures of sequence 'north' have no time; they stand by their names" in outcome.notes
+    assert "1 of the 3 images of sequence 'north' have no time; they stand by their names" in outcome.notes
 
 
 def test_photos_of_a_survey_flight(shared):

@@ -12,7 +12,7 @@ from cvgl.config import IngestConfig
 from cvgl.ingestion.tables import read_images, read_quarantine
 from cvgl.lake import Lake
 from cvgl.stages.ingest import IngestOutcome, ingest
-from tests.data.pictures import place_picture, save
+from tests.data.images import place_image, save
 
 
 def run(source: Path, lake: Lake) -> IngestOutcome:
@@ -22,7 +22,7 @@ def run(source: Path, lake: Lake) -> IngestOutcome:
 def manifest(folder: Path, rows: dict[str, tuple[float, float, str]]) -> Path:
     lines = ["path,view,x,y,crs"]
     for place, (name, (x, y, crs)) in enumerate(rows.items()):
-        save(place_picture(place, size=24), folder / f"{name}.jpg")
+        save(place_image(place, size=24), folder / f"{name}.jpg")
         lines.append(f"{name}.jpg,satellite,{x},{y},{crs}")
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
     return folder / "manifest.csv"
@@ -32,7 +32,7 @@ def images(lake: Lake) -> dict[str, dict[str, Any]]:
     return {Path(row["uri"]).stem: row for row in read_images(lake, "d").to_pylist()}
 
 
-def test_words_that_are_no_crs_cost_their_pictures_only(tmp_path: Path, lake: Lake) -> None:
+def test_words_that_are_no_crs_cost_their_images_only(tmp_path: Path, lake: Lake) -> None:
     good, bad = (530_000, 180_000, "epsg:27700"), (5e5, 5e6, "UTM33N")
     outcome = run(manifest(tmp_path, {"good": good, "bad": bad, "none": (5e5, 5e6, "EPSG:99999")}), lake)
     assert (outcome.new, outcome.quarantined) == (1, 2)
@@ -52,7 +52,7 @@ def test_a_datum_without_a_shift_is_told_and_taken(tmp_path: Path, lake: Lake) -
 def test_a_projection_that_older_versions_stored_in_full_is_no_news(
     tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save(place_picture(1, size=24), tmp_path / "s/satellite/a.jpg")
+    save(place_image(1, size=24), tmp_path / "s/satellite/a.jpg")
     (tmp_path / "s/satellite/a.jgw").write_text("1 0 0 -1 500000 5000000")
     wkt = pyproj.CRS.from_epsg(32632).to_wkt("WKT1_ESRI")
     (tmp_path / "s/satellite/a.prj").write_text(wkt)

@@ -27,17 +27,17 @@ from cvgl.stages.ingest import ingest
 from cvgl.stages.localize import localize
 from cvgl.stages.maps import build_map, open_map
 from cvgl.types import ArtifactRef, View, silent
-from tests.data.pictures import place_picture, save
+from tests.data.images import place_image, save
 
 PLACES = 5
 
 
 def source(root: Path) -> Path:
-    """A manifest of satellite pictures with positions, and drone pictures without any label."""
+    """A manifest of satellite images with positions, and drone images without any label."""
     rows = []
     for place in range(PLACES):
-        save(place_picture(place), root / f"map/{place}.png")
-        save(place_picture(place, 1), root / f"drone/{place}.png")
+        save(place_image(place), root / f"map/{place}.png")
+        save(place_image(place, 1), root / f"drone/{place}.png")
         rows.append([f"map/{place}.png", "satellite", 50 + place, 4.5, "gallery;train" if place else "train"])
         rows.append([f"drone/{place}.png", "drone", "", "", "train"])
     with (root / "manifest.csv").open("w", newline="") as stream:
@@ -77,7 +77,7 @@ def write_adapter(lake: Lake, features: ArtifactRef, run: str = "town-paper-1", 
 
 
 def views(tmp_path: Path) -> list[Path]:
-    return [save(place_picture(place, 2), tmp_path / f"asked/{place}.png") for place in range(1, PLACES)]
+    return [save(place_image(place, 2), tmp_path / f"asked/{place}.png") for place in range(1, PLACES)]
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -88,7 +88,7 @@ def hashes(folder: Path) -> dict[str, str]:
     }
 
 
-def test_pictures_are_placed_and_the_map_stays_as_it_was(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
+def test_images_are_placed_and_the_map_stays_as_it_was(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
     asked, before = views(tmp_path), hashes(lake.root)
 
     placements = localize(asked, "town", lake, top_k=3)
@@ -109,7 +109,7 @@ def test_pictures_are_placed_and_the_map_stays_as_it_was(lake: Lake, features: A
 def test_only_the_gallery_is_searched_and_everything_when_there_is_none(
     lake: Lake, features: ArtifactRef, built: Path, tmp_path: Path
 ) -> None:
-    asked = [save(place_picture(0, 2), tmp_path / "0.png")]
+    asked = [save(place_image(0, 2), tmp_path / "0.png")]
     assert 50 not in [answer.latitude for answer in localize(asked, "town", lake, top_k=100)[0].top_k]
 
     manifest = (built / "source/manifest.csv").read_text().replace("gallery;train", "train")
@@ -121,10 +121,10 @@ def test_only_the_gallery_is_searched_and_everything_when_there_is_none(
     assert len(placement.top_k) == PLACES
 
 
-def test_bad_pictures_say_why_and_good_ones_are_answered(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
+def test_bad_images_say_why_and_good_ones_are_answered(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
     folder = tmp_path / "asked"
     good = views(tmp_path)
-    (folder / "a-note.jpg").write_text("not a picture")
+    (folder / "a-note.jpg").write_text("not an image")
     (folder / "b-empty.png").write_bytes(b"")
     (folder / "c-cut.png").write_bytes(good[0].read_bytes()[:200])
     (folder / ".hidden").write_text("x")
@@ -148,13 +148,13 @@ def test_a_folder_of_a_drone_gives_its_frames_and_nothing_else(lake: Lake, featu
         save(Image.open(frame), folder / "@eaDir" / frame.name / "SYNOPHOTO_THUMB_M.jpg")
         for ending in (".srt", ".pgw", ".csv"):
             frame.with_suffix(ending).write_text("x")
-    save(place_picture(0, size=8), folder / "z.tif").rename(folder / "z.dng")
+    save(place_image(0, size=8), folder / "z.tif").rename(folder / "z.dng")
     placements = {Path(p.picture).name: p for p in localize([folder], "town", lake)}
     assert list(placements) == [*(frame.name for frame in frames), "z.dng"]
     assert [name for name, one in placements.items() if not one.placed] == ["z.dng"]
 
 
-def test_a_picture_that_shows_nothing_has_no_answer(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
+def test_an_image_that_shows_nothing_has_no_answer(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
     blank = save(Image.new("RGB", (40, 40), (9, 9, 9)), tmp_path / "blank.png")
     good = views(tmp_path)[0]
     first, second, third = localize([blank, good, good], "town", lake)
@@ -172,7 +172,7 @@ def test_a_map_on_which_all_is_alike_gives_no_answer() -> None:
     assert (judged.placed, judged.latitude, judged.score, judged.top_k) == (False, None, None, ())
 
 
-def test_all_pictures_bad_is_still_an_answer(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
+def test_all_images_bad_is_still_an_answer(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(b"x")
     (placement,) = localize([tmp_path / "x.jpg"], "town", lake)
     assert not placement.placed
@@ -207,10 +207,10 @@ def test_a_run_that_cannot_answer_says_why(lake: Lake, features: ArtifactRef, tm
 
 
 def test_what_is_missing_is_named(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no pictures"):
+    with pytest.raises(ConfigError, match="no images"):
         localize([], "town", lake)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigError, match="no pictures"):
+    with pytest.raises(ConfigError, match="no images"):
         localize([tmp_path / "empty"], "town", lake)
     with pytest.raises(LakeError, match="nowhere"):
         localize(views(tmp_path), "nowhere", lake)
@@ -238,10 +238,8 @@ def test_another_model_than_the_one_that_described_the_map_is_refused(
         localize(views(tmp_path), "town", lake)
 
 
-def test_pictures_of_the_map_itself_get_the_descriptors_of_extraction(
-    lake: Lake, features: ArtifactRef, tmp_path: Path
-) -> None:
-    """A drone picture that was extracted is its own nearest neighbour: one code path describes both."""
+def test_images_of_the_map_itself_get_the_descriptors_of_extraction(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
+    """A drone image that was extracted is its own nearest neighbour: one code path describes both."""
     drone = [row for row in read_images(lake, "town").to_pylist() if row["view"] == "drone"]
     extracted = FeatureStore(features.path).read([row["image_id"] for row in drone])
     found = open_map(lake, "town")
@@ -275,8 +273,8 @@ def test_the_positions_of_the_table_are_not_those_of_the_map_that_serves(
     moved = source(tmp_path / "source")
     features = extract(ingest(IngestConfig(source=str(moved), dataset="town"), lake).ref, config(), lake).ref
     serve(lake, run := write_adapter(lake, features))
-    picture = tmp_path / "source/drone/2.png"
-    (before,) = localize([picture], "town", lake)
+    image = tmp_path / "source/drone/2.png"
+    (before,) = localize([image], "town", lake)
     assert before.warning is None
     rows = moved.read_text().splitlines()
     mended = [row.replace(",4.5,", ",14.5,") for row in rows]
@@ -289,14 +287,14 @@ def test_the_positions_of_the_table_are_not_those_of_the_map_that_serves(
     assert [command in one for one in outcome.warnings] == [True]
     caplog.clear()
     with caplog.at_level("WARNING", logger="cvgl"):
-        (answered,) = localize([picture], "town", lake)
+        (answered,) = localize([image], "town", lake)
     assert (answered.latitude, answered.longitude) == (before.latitude, 4.5)  # as the map that serves says
     assert command in str(answered.warning)
     assert sum(command in record.getMessage() for record in caplog.records) == 1
-    assert stage.localize_together([picture], "town", lake)[0].warning == answered.warning
-    assert stage.localize_sequence([picture], "town", lake)[0].warning == answered.warning
-    assert localize([picture], "town", lake, run=run)[0].warning is None  # made on the spot, from the table
+    assert stage.localize_together([image], "town", lake)[0].warning == answered.warning
+    assert stage.localize_sequence([image], "town", lake)[0].warning == answered.warning
+    assert localize([image], "town", lake, run=run)[0].warning is None  # made on the spot, from the table
     serve(lake, run)
-    (answered,) = localize([picture], "town", lake)
+    (answered,) = localize([image], "town", lake)
     assert (answered.longitude, answered.warning) == (14.5, None)
     assert not [one for one in ingest(IngestConfig(source=str(moved), dataset="town"), lake).warnings if command in one]

@@ -1,4 +1,4 @@
-"""Several pictures of one place, and flights, through the stage and the command."""
+"""Several images of one place, and flights, through the stage and the command."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cvgl.stages.extraction.stage import extract
 from cvgl.stages.ingest import ingest
 from cvgl.stages.localize import localize, localize_sequence, localize_together
 from cvgl.types import ArtifactRef, View
-from tests.data.pictures import place_picture, save
+from tests.data.images import place_image, save
 from tests.flows.cli.commands import invoke
 
 PLACES, RUN = 8, "town-robust-1"
@@ -29,14 +29,14 @@ PLACES, RUN = 8, "town-robust-1"
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A map of places in a row, 60 m apart, drone pictures of them, and an adapter that keeps banks."""
+    """A map of places in a row, 60 m apart, drone images of them, and an adapter that keeps banks."""
     root = tmp_path_factory.mktemp("built")
     rows = []
     for place in range(PLACES):
-        save(place_picture(place), root / f"source/map/{place}.png")
+        save(place_image(place), root / f"source/map/{place}.png")
         rows.append([f"map/{place}.png", "satellite", 60 * place, 0, "local", "gallery;train"])
         for view in (1, 2, 3):
-            save(place_picture(place, view), root / f"source/drone/{place}-{view}.png")
+            save(place_image(place, view), root / f"source/drone/{place}-{view}.png")
             rows.append([f"drone/{place}-{view}.png", "drone", "", "", "", "train"])
     with (root / "source/manifest.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([["path", "view", "x", "y", "crs", "subset"], *rows])
@@ -63,19 +63,19 @@ def lake(built: Path, tmp_path: Path) -> Lake:
 
 
 def photos(folder: Path, place: int, n: int = 3) -> list[Path]:
-    return [save(place_picture(place, 4 + view), folder / f"photo-{view}.png") for view in range(n)]
+    return [save(place_image(place, 4 + view), folder / f"photo-{view}.png") for view in range(n)]
 
 
 def flight(folder: Path) -> list[Path]:
     """Two frames a place, named so that sorting by letters would take the tenth before the second."""
     places = [place for place in range(PLACES) for _ in range(2)]
-    return [save(place_picture(place, 9 + i), folder / f"frame{i}.png") for i, place in enumerate(places)]
+    return [save(place_image(place, 9 + i), folder / f"frame{i}.png") for i, place in enumerate(places)]
 
 
 def test_photos_of_one_place_get_one_answer(lake: Lake, tmp_path: Path) -> None:
     asked = photos(tmp_path / "asked", 5)
     bad = tmp_path / "asked/zz-note.jpg"
-    bad.write_text("not a picture")
+    bad.write_text("not an image")
     joint, refused = localize_together([tmp_path / "asked"], "town", lake, run=RUN, top_k=2)
     assert isinstance(joint, JointPlacement)
     assert joint.pictures == tuple(map(str, asked))

@@ -19,7 +19,7 @@ AUTO = AdaptConfig(recipe=Recipe.AUTO)  # its costly candidates are left out of 
 
 
 def town(places=40, dimension=32, unrelated=False, test=True):
-    """Pictures of both views; of the same places, or of different ones. Half of the places are there to be asked."""
+    """Images of both views; of the same places, or of different ones. Half of the places are there to be asked."""
     rng = np.random.default_rng(0)
     shift, shots = 2 * rng.standard_normal(dimension), []
     for place in range(places):
@@ -87,14 +87,14 @@ def test_a_good_set_is_judged_and_found_judged(lake):
     assert second.record == first.record == read_quality(lake, outcome.run)
 
 
-def test_without_pictures_to_ask_the_training_is_repeated_on_half(lake):
+def test_without_images_to_ask_the_training_is_repeated_on_half(lake):
     outcome = adapt(filled(lake, town(100, test=False)), AdaptConfig(recipe=Recipe.ROBUST), lake)
     report = judge(outcome.ref, lake).record.report
     assert report.seen
     assert report.directions[0].adapted.n_queries == 50
 
 
-def test_five_pictures_are_refused_without_a_crash(lake):
+def test_five_images_are_refused_without_a_crash(lake):
     outcome = adapt(filled(lake, town(10)), AUTO, lake)
     report = judge(outcome.ref, lake).record.report
     assert report.verdict == "refused"
@@ -110,7 +110,7 @@ def test_a_damaged_record_is_an_error(lake):
 
 
 def test_shuffled_labels_change_no_byte(tmp_path):
-    """Places dealt out anew among the pictures: choice, adapter and judgement stay what they are, to the byte."""
+    """Places dealt out anew among the images: choice, adapter and judgement stay what they are, to the byte."""
     found = []
     for seed in (None, 1):
         lake = Lake.at(tmp_path / f"lake{seed}")
@@ -128,6 +128,6 @@ def test_shuffled_labels_change_no_byte(tmp_path):
     assert len(found[0]) == 4
 
 
-def test_several_pictures_of_a_small_town_do_not_crash(lake):
+def test_several_images_of_a_small_town_do_not_crash(lake):
     outcome = adapt(filled(lake, small_town()), AUTO, lake)
     assert judge(outcome.ref, lake).record.report.verdict == "refused"

@@ -1,4 +1,4 @@
-"""Runs and positions from the images table: which pictures belong together, and in what order."""
+"""Runs and positions from the images table: which images belong together, and in what order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cvgl.stages.ingest import ingest
 from cvgl.stages.sequences import names_follow_time, order_notes, trajectories_of
 
 
-def picture(uri, sequence="flight", second=None):
+def image(uri, sequence="flight", second=None):
     taken = None if second is None else datetime(2024, 5, 1, 12, 0, second, tzinfo=UTC)
     return {"uri": uri, "sequence": sequence, "captured_at": taken}
 
@@ -33,91 +33,91 @@ def runs(queries, references=TILES):
 
 
 def test_time_tells_the_order():
-    assert runs([picture("c", second=3), picture("a", second=9), picture("b", second=1)]) == [[2, 0, 1]]
+    assert runs([image("c", second=3), image("a", second=9), image("b", second=1)]) == [[2, 0, 1]]
 
 
 def test_names_tell_it_where_time_is_unknown_with_numbers_as_numbers():
     names = ["/f/frame10.png", "/f/frame9.png", "/f/frame1.png", "/f/frame100.png"]
-    assert runs([picture(name) for name in names]) == [[2, 1, 0, 3]]
-    assert runs([picture(name) for name in ("/f/b.png", "/f/2.png", "/f/a10x3.png", "/f/a10x20.png")]) == [[1, 2, 3, 0]]
+    assert runs([image(name) for name in names]) == [[2, 1, 0, 3]]
+    assert runs([image(name) for name in ("/f/b.png", "/f/2.png", "/f/a10x3.png", "/f/a10x20.png")]) == [[1, 2, 3, 0]]
 
 
 def test_names_settle_what_time_leaves_open():
-    queries = [picture("4", second=2), picture("3", second=5), picture("2", second=5), picture("0", second=7)]
+    queries = [image("4", second=2), image("3", second=5), image("2", second=5), image("0", second=7)]
     assert runs(queries) == [[0, 2, 1, 3]]
 
 
-def test_a_picture_without_a_time_stands_behind_the_one_before_it_by_name():
+def test_an_image_without_a_time_stands_behind_the_one_before_it_by_name():
     times = [1, None, 3, 4, None, None, 7]
-    queries = [picture(f"/f/DJI_{n}.JPG", second=second) for n, second in zip(range(8, 15), times, strict=True)]
+    queries = [image(f"/f/DJI_{n}.JPG", second=second) for n, second in zip(range(8, 15), times, strict=True)]
     assert runs(queries) == [[0, 1, 2, 3, 4, 5, 6]]
     assert runs(queries[::-1]) == [[6, 5, 4, 3, 2, 1, 0]]
 
 
-def test_pictures_without_a_time_may_begin_and_end_a_sequence():
-    queries = [picture("9"), picture("1"), picture("3", second=3), picture("5", second=9), picture("10")]
+def test_images_without_a_time_may_begin_and_end_a_sequence():
+    queries = [image("9"), image("1"), image("3", second=3), image("5", second=9), image("10")]
     assert runs(queries) == [[1, 2, 3, 0, 4]]
-    assert runs([picture("b"), picture("a", second=1)]) == [[1, 0]]
+    assert runs([image("b"), image("a", second=1)]) == [[1, 0]]
 
 
 def test_names_that_start_again_within_a_flight():
-    queries = [picture("1"), picture("2", second=8), picture("3", second=9), picture("998", second=5), picture("999")]
-    queries += [picture(str(n), second=second) for n, second in ((995, 1), (996, 2), (997, 3))]
+    queries = [image("1"), image("2", second=8), image("3", second=9), image("998", second=5), image("999")]
+    queries += [image(str(n), second=second) for n, second in ((995, 1), (996, 2), (997, 3))]
     order = [queries[row]["uri"] for row in runs(queries)[0]]
     assert order == ["995", "996", "997", "998", "999", "1", "2", "3"]
 
 
 def test_names_that_count_down():
-    queries = [picture("4", second=1), picture("3"), picture("2", second=5), picture("1", second=7), picture("0")]
+    queries = [image("4", second=1), image("3"), image("2", second=5), image("1", second=7), image("0")]
     assert runs(queries) == [[0, 1, 2, 3, 4]]
 
 
-def test_names_that_say_nothing_of_time_leave_pictures_without_one_at_the_end():
-    queries = [picture("a", second=5), picture("b"), picture("c", second=1), picture("d", second=7), picture("0")]
+def test_names_that_say_nothing_of_time_leave_images_without_one_at_the_end():
+    queries = [image("a", second=5), image("b"), image("c", second=1), image("d", second=7), image("0")]
     assert names_follow_time(queries) == 0
     assert runs(queries) == [[2, 0, 3, 4, 1]]
 
 
 def test_what_is_said_of_sequences_in_which_some_times_are_missing():
-    named = [picture("1", "named", 1), picture("2", "named"), picture("3", "named", 3)]
-    random = [picture("a", "random", 5), picture("b", "random"), picture("c", "random", 1), picture("d", "random", 7)]
-    whole = [picture("1", "whole", 1), picture("2", "whole", 3), picture("1", "none"), picture("2", "none"), picture("1", None)]
+    named = [image("1", "named", 1), image("2", "named"), image("3", "named", 3)]
+    random = [image("a", "random", 5), image("b", "random"), image("c", "random", 1), image("d", "random", 7)]
+    whole = [image("1", "whole", 1), image("2", "whole", 3), image("1", "none"), image("2", "none"), image("1", None)]
     notes = order_notes([*named, *random, *whole])
     assert [note.split("'")[1] for note in notes] == ["named", "random"]
     assert ["by their names" in note for note in notes] == [True, False]
 
 
 def test_digits_that_are_no_numbers_are_text():
-    assert runs([picture("1\u00b22"), picture("1\u00b21"), picture("\u0661")]) == [[2, 1, 0]]
+    assert runs([image("1\u00b22"), image("1\u00b21"), image("\u0661")]) == [[2, 1, 0]]
 
 
-def test_every_sequence_is_a_run_and_every_other_picture_one_of_its_own():
-    queries = [picture("0", "b"), picture("1", None), picture("2", "a"), picture("3", "b"), picture("4", ""), picture("5", "a")]
+def test_every_sequence_is_a_run_and_every_other_image_one_of_its_own():
+    queries = [image("0", "b"), image("1", None), image("2", "a"), image("3", "b"), image("4", ""), image("5", "a")]
     found = runs(queries)
     assert sorted(found) == [[0, 3], [1], [2, 5], [4]]
     assert runs(queries) == found
     trajectories_of(queries, TILES).check(6, 3)
 
 
-def test_a_sequence_of_any_name_is_no_other_pictures():
-    queries = [picture("0", "picture 1 alone"), picture("1", None), picture("2", "picture 1 alone")]
+def test_a_sequence_of_any_name_is_no_other_images():
+    queries = [image("0", "image 1 alone"), image("1", None), image("2", "image 1 alone")]
     assert sorted(runs(queries)) == [[0, 2], [1]]
 
 
 @pytest.mark.parametrize("sequences", [[None, None], ["a", "b"], ["a", None], [""]])
-def test_pictures_that_share_no_sequence_have_no_trajectory(sequences):
-    assert trajectories_of([picture(str(row), name) for row, name in enumerate(sequences)], TILES) is None
+def test_images_that_share_no_sequence_have_no_trajectory(sequences):
+    assert trajectories_of([image(str(row), name) for row, name in enumerate(sequences)], TILES) is None
 
 
 def test_a_tile_of_unknown_position_leaves_none():
-    queries = [picture("0"), picture("1")]
+    queries = [image("0"), image("1")]
     assert trajectories_of(queries, TILES) is not None
     assert trajectories_of(queries, [*TILES, tile()]) is None
     assert trajectories_of(queries, [*TILES, tile(5.0, None)]) is None
 
 
 def test_positions_are_metres_in_any_frame():
-    queries = [picture("0"), picture("1")]
+    queries = [image("0"), image("1")]
     assert np.array_equal(trajectories_of(queries, TILES).positions, [[0, 0], [60, 0], [0, 60]])
     degrees = [(50.0, 4.0), (50.001, 4.0), (50.0, 4.002)]
     found = trajectories_of(queries, [tile(crs=None, latitude=a, longitude=b) for a, b in degrees]).positions
@@ -127,7 +127,7 @@ def test_positions_are_metres_in_any_frame():
 
 def test_frames_without_a_common_measure_are_refused():
     with pytest.raises(DataError, match="local metric frame"):
-        trajectories_of([picture("0"), picture("1")], [tile(0.0, 0.0), tile(latitude=50.0, longitude=4.0)])
+        trajectories_of([image("0"), image("1")], [tile(0.0, 0.0), tile(latitude=50.0, longitude=4.0)])
 
 
 MANIFEST = """path,view,subset,x,y,crs,sequence

@@ -54,9 +54,9 @@ def mark(ground: Ground, x: float, y: float, half: int = 3, height: float = 0.0)
     ground.height[inside] = height
 
 
-def red_middle(picture: np.ndarray) -> tuple[float, float] | None:
+def red_middle(image: np.ndarray) -> tuple[float, float] | None:
     """(column, row) of the middle of what is red."""
-    rows, columns = np.nonzero(picture[..., 0] - picture[..., 1] > 0.3)
+    rows, columns = np.nonzero(image[..., 0] - image[..., 1] > 0.3)
     return (float(columns.mean()), float(rows.mean())) if len(rows) else None
 
 
@@ -89,8 +89,8 @@ def test_a_drone_sees_a_point_where_a_pinhole_camera_does(
         0.0,
         50.0,
     )
-    picture, distance = look(lit(ground), camera, 96)
-    found = red_middle(picture)
+    image, distance = look(lit(ground), camera, 96)
+    found = red_middle(image)
     assert found is not None
     assert found == pytest.approx(expected_pixel(camera, (*point, 0.0), 96), abs=0.8)
     assert distance[48, 48] == pytest.approx(slant, rel=0.03)
@@ -109,9 +109,9 @@ def test_a_tower_hides_what_stands_behind_it() -> None:
 def test_flat_ground_is_seen_without_holes_or_rings() -> None:
     ground = plain(texel=0.5)
     ground.height[:] = np.linspace(0, 6, 240, dtype=np.float32)[:, None]
-    picture, distance = look(lit(ground), Camera(0, -40, 60, 0, 60, 0, 40), 96)
+    image, distance = look(lit(ground), Camera(0, -40, 60, 0, 60, 0, 40), 96)
     assert np.isfinite(distance).all()
-    np.testing.assert_allclose(picture, 0.5, atol=1e-6)
+    np.testing.assert_allclose(image, 0.5, atol=1e-6)
 
 
 def test_a_tile_is_north_up_and_to_scale() -> None:
@@ -125,8 +125,8 @@ def test_a_panorama_sees_north_in_the_middle_east_to_the_right_and_sky_above() -
     ground = plain()
     mark(ground, 25, 0, height=8)
     camera = Camera(0, 0, 2, 0, 0, 0, 90)
-    picture, distance = look_around(lit(ground), camera, 128, 32, -45, 45)
-    found = red_middle(picture)
+    image, distance = look_around(lit(ground), camera, 128, 32, -45, 45)
+    found = red_middle(image)
     assert found is not None
     assert found[0] == pytest.approx(0.75 * 128, abs=1.5)
     assert np.isinf(distance[0]).all()
@@ -179,7 +179,7 @@ def test_ground_does_not_depend_on_the_window_it_is_seen_through() -> None:
     assert CHUNK * 0.6 < 2 * 110  # the large window did span several chunks
 
 
-def test_a_town_has_every_use_every_roof_and_all_that_aerial_pictures_show() -> None:
+def test_a_town_has_every_use_every_roof_and_all_that_aerial_images_show() -> None:
     world = generate(WorldConfig(seed=0, places=150, distractors=50))
     uses = {world.town.block(place.cell).use for place in world.places}
     assert uses == set(Use)
@@ -202,19 +202,19 @@ def test_buildings_stay_out_of_streets_and_river() -> None:
             assert world.town.to_river(part.x, part.y) > 0
 
 
-def test_pictures_do_not_depend_on_what_was_drawn_before() -> None:
+def test_images_do_not_depend_on_what_was_drawn_before() -> None:
     alone, after = generate(SMALL), generate(SMALL)
     place = alone.places[2]
-    wanted = list(alone.pictures(place))
+    wanted = list(alone.images(place))
     for other in reversed(after.places):
-        list(after.render(list(after.pictures(other))[:2]))
+        list(after.render(list(after.images(other))[:2]))
     expected = [image.tobytes() for _, image in alone.render(wanted)]
     assert [next(after.render([picture]))[1].tobytes() for picture in reversed(wanted)] == expected[::-1]
 
 
 def test_another_seed_is_another_town() -> None:
     first, second = (generate(SMALL.model_copy(update={"seed": seed})) for seed in (0, 1))
-    images = [next(world.render([next(world.pictures(world.places[0]))]))[1].tobytes() for world in (first, second)]
+    images = [next(world.render([next(world.images(world.places[0]))]))[1].tobytes() for world in (first, second)]
     assert images[0] != images[1]
 
 
@@ -256,7 +256,7 @@ def _mean_colours(config: WorldConfig, view: View) -> np.ndarray:
     world = generate(config)
     means = []
     for place in world.places:
-        wanted = [picture for picture in world.pictures(place) if picture.view is view]
+        wanted = [picture for picture in world.images(place) if picture.view is view]
         means += [np.asarray(image, float).mean((0, 1)) for _, image in world.render(wanted)]
     return np.array(means).mean(0)
 
@@ -273,9 +273,9 @@ def test_the_two_views_differ_by_a_shift_that_can_be_switched_off() -> None:
 def test_seasons_recolour_leaves_and_bring_flights_of_their_own() -> None:
     config = SMALL.model_copy(update={"drone_seasons": (Season.SUMMER, Season.AUTUMN)})
     world = generate(config)
-    drone = [picture for picture in world.pictures(world.places[0]) if picture.view is View.DRONE]
-    assert [picture.index for picture in drone] == list(range(1, 9))
-    assert [picture.season for picture in drone] == [Season.SUMMER] * 4 + [Season.AUTUMN] * 4
+    drone = [image for image in world.images(world.places[0]) if image.view is View.DRONE]
+    assert [image.index for image in drone] == list(range(1, 9))
+    assert [image.season for image in drone] == [Season.SUMMER] * 4 + [Season.AUTUMN] * 4
     assert drone[4].captured_at > drone[3].captured_at
     ground = plain()
     ground.material[:] = Material.TREE
@@ -288,7 +288,7 @@ def test_seasons_recolour_leaves_and_bring_flights_of_their_own() -> None:
 def test_panoramas_are_taken_from_a_street_near_their_place() -> None:
     world = generate(SMALL.model_copy(update={"panoramas": 2}))
     place = world.places[1]
-    street = [picture for picture in world.pictures(place) if picture.view is View.GROUND]
+    street = [picture for picture in world.images(place) if picture.view is View.GROUND]
     assert len(street) == 2
     image = next(world.render(street))[1]
     assert image.size == (4 * 48, 48)
@@ -301,12 +301,12 @@ def test_panoramas_are_taken_from_a_street_near_their_place() -> None:
 
 def test_a_distractor_has_a_tile_only() -> None:
     world = generate(SMALL.model_copy(update={"panoramas": 1}))
-    assert [picture.view for picture in world.pictures(world.places[-1])] == [View.SATELLITE]
+    assert [image.view for image in world.images(world.places[-1])] == [View.SATELLITE]
 
 
-def test_pictures_of_test_places_are_queries_and_gallery() -> None:
+def test_images_of_test_places_are_queries_and_gallery() -> None:
     world = generate(SMALL)
-    by_subset = {place.subset: next(world.pictures(place)) for place in world.places}
+    by_subset = {place.subset: next(world.images(place)) for place in world.places}
     assert by_subset[Subset.TRAIN].subsets == (Subset.TRAIN,)
     assert by_subset[Subset.QUERY].subsets == (Subset.GALLERY, Subset.QUERY)
     assert by_subset[Subset.GALLERY].subsets == (Subset.GALLERY,)
@@ -314,9 +314,9 @@ def test_pictures_of_test_places_are_queries_and_gallery() -> None:
 
 def test_a_single_place_is_a_world() -> None:
     world = generate(WorldConfig(places=1, distractors=0, views=1, image_size=32, train_share=0))
-    pictures: list[Picture] = list(world.pictures(world.places[0]))
-    assert [picture.view for picture in pictures] == [View.SATELLITE, View.DRONE]
-    assert all(image.size == (32, 32) for _, image in world.render(pictures))
+    images: list[Picture] = list(world.images(world.places[0]))
+    assert [picture.view for picture in images] == [View.SATELLITE, View.DRONE]
+    assert all(image.size == (32, 32) for _, image in world.render(images))
     assert list(world.render([])) == []
 
 
@@ -338,17 +338,17 @@ def test_settings_without_a_meaning_are_refused(wrong: dict[str, object]) -> Non
         WorldConfig.model_validate(wrong)
 
 
-def test_a_picture_record_cannot_be_changed_by_accident() -> None:
-    picture = next(generate(SMALL).pictures(generate(SMALL).places[0]))
-    assert replace(picture, index=2) != picture
-    assert hash(picture) == hash(replace(picture))
+def test_an_image_record_cannot_be_changed_by_accident() -> None:
+    image = next(generate(SMALL).images(generate(SMALL).places[0]))
+    assert replace(image, index=2) != image
+    assert hash(image) == hash(replace(image))
 
 
 def test_a_contact_sheet_shows_a_place_a_row_with_its_tile_first() -> None:
     world = generate(SMALL)
     sheet = contact_sheet(world, world.places[:2] + world.places[-1:])
     assert sheet.size == (5 * 50 - 2, 3 * 50 - 2)
-    tile = next(world.render([next(world.pictures(world.places[1]))]))[1]
+    tile = next(world.render([next(world.images(world.places[1]))]))[1]
     assert sheet.crop((0, 50, 48, 98)).tobytes() == tile.tobytes()
     with pytest.raises(ConfigError, match="no places"):
         contact_sheet(world, ())

@@ -34,7 +34,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_manifest_names_every_picture_with_what_is_known(written: Path) -> None:
+def test_a_manifest_names_every_image_with_what_is_known(written: Path) -> None:
     with (written / "manifest.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == ["path", "view", "subset", "location_id", "latitude", "longitude", "captured_at"]
@@ -69,11 +69,9 @@ def test_writing_again_keeps_what_is_there_and_draws_what_is_missing(
     (folder / "drone" / ".tmp-killed").write_bytes(b"half a pict")
     drawn = []
     take = scene_module.World._take
-    monkeypatch.setattr(
-        scene_module.World, "_take", lambda self, picture, lit: drawn.append(picture) or take(self, picture, lit)
-    )
+    monkeypatch.setattr(scene_module.World, "_take", lambda self, image, lit: drawn.append(image) or take(self, image, lit))
     write_manifest(TINY, folder)
-    assert sorted((picture.view, picture.place.number) for picture in drawn) == [("drone", 1), ("satellite", 4)]
+    assert sorted((image.view, image.place.number) for image in drawn) == [("drone", 1), ("satellite", 4)]
     assert contents(folder) == contents(written)
 
 
@@ -120,7 +118,7 @@ def test_university1652_layout_has_distractors_in_the_gallery_only(tmp_path: Pat
     assert gallery == query
 
 
-def test_both_layouts_hold_the_same_pictures(written: Path, tmp_path: Path) -> None:
+def test_both_layouts_hold_the_same_images(written: Path, tmp_path: Path) -> None:
     folder = write_university1652(TINY, tmp_path / "u")
     assert (folder / "train/drone/0001/image-02.jpeg").read_bytes() == (written / "drone/0001-02.jpg").read_bytes()
 

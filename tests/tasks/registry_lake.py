@@ -18,7 +18,7 @@ from cvgl.features import FeatureStore
 from cvgl.ingestion import tables
 from cvgl.lake import Lake, write_bytes, write_json, write_parquet
 from cvgl.summary import MetricSummary, metrics_table
-from cvgl.types import ArtifactRef, Stage
+from cvgl.types import ArtifactRef, Representation
 
 DATASET = "town"
 FINGERPRINT = "f" * 16
@@ -26,7 +26,7 @@ D0, D = 12, 16
 DIRECTIONS = ("drone_to_satellite", "satellite_to_drone")
 
 
-def picture() -> bytes:
+def image_bytes() -> bytes:
     """A PNG with a few coloured bars: something that can be seen on a page."""
     image = Image.new("RGB", (360, 200), "white")
     for index, colour in enumerate(("firebrick", "seagreen", "steelblue")):
@@ -58,7 +58,11 @@ def summaries(adapted: float, frozen: float = 0.2, rows: str = "rows-1") -> list
             n_gallery=50,
             rows_digest=rows,
         )
-        for stage, value in ((Stage.FROZEN, frozen), (Stage.STANDARDISED, frozen), (Stage.ADAPTED, adapted))
+        for stage, value in (
+            (Representation.FROZEN, frozen),
+            (Representation.STANDARDISED, frozen),
+            (Representation.ADAPTED, adapted),
+        )
         for direction in DIRECTIONS
     ]
 
@@ -96,7 +100,7 @@ def _queries(run: str, figure: MetricSummary) -> list[dict[str, Any]]:
 
 
 def write_map(lake: Lake) -> None:
-    """Pictures of both views, with positions of the tiles, and their descriptors."""
+    """Images of both views, with positions of the tiles, and their descriptors."""
     ids = [f"{index:032x}" for index in range(40)]
     _write_images(lake, ids)
     store = FeatureStore(lake.features(FINGERPRINT, DATASET))
@@ -139,7 +143,7 @@ def make_run(lake: Lake, adapted: float, *, seed: int = 0, rows: str = "rows-1",
         adapted: R@1 in both directions.
         seed: of the adapter; one run a seed.
         rows: what it was evaluated on.
-        n_queries: pictures that it says it has learned from.
+        n_queries: images that it says it has learned from.
     """
     run = f"{DATASET}-paper-{seed:012d}"
     write_map(lake)
@@ -154,5 +158,5 @@ def make_run(lake: Lake, adapted: float, *, seed: int = 0, rows: str = "rows-1",
         TrainingRows(n_queries=n_queries, n_references=20, query_ids_digest="q" * 16, reference_ids_digest="r" * 16),
     )
     write_bytes(lake.report(run) / "index.html", f"<h1>Report of {run}</h1>".encode())
-    write_bytes(lake.report(run) / "figures" / "similarity.png", picture())
+    write_bytes(lake.report(run) / "figures" / "similarity.png", image_bytes())
     return write_evaluation(lake, run, summaries(adapted, rows=rows))

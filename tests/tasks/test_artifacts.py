@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from cvgl.summary import MetricSummary
-from cvgl.types import Stage
-from tasks.artifacts import INLINE_LIMIT, artifact_key, code, inline_picture, metrics_markdown, metrics_rows, prose
-from tests.data.pictures import place_picture, save
+from cvgl.types import Representation
+from tasks.artifacts import INLINE_LIMIT, artifact_key, code, inline_image, metrics_markdown, metrics_rows, prose
+from tests.data.images import place_image, save
 
 SUMMARY = MetricSummary(
-    stage=Stage.ADAPTED,
+    stage=Representation.ADAPTED,
     direction="drone_to_satellite",
     protocol="university1652-951",
     protocol_hash="0" * 16,
@@ -47,14 +47,14 @@ def test_no_labels_is_said_in_words() -> None:
     assert "no labels" in metrics_markdown([])
 
 
-def test_pictures_go_into_the_artifact_unless_they_are_large(tmp_path: Path) -> None:
-    small = save(place_picture(1), tmp_path / "small.png")
-    address = inline_picture(small)
+def test_images_go_into_the_artifact_unless_they_are_large(tmp_path: Path) -> None:
+    small = save(place_image(1), tmp_path / "small.png")
+    address = inline_image(small)
     assert address is not None
     assert base64.b64decode(address.removeprefix("data:image/png;base64,")) == small.read_bytes()
     large = tmp_path / "large.png"
     large.write_bytes(bytes(INLINE_LIMIT + 1))
-    assert inline_picture(large) is None
+    assert inline_image(large) is None
 
 
 HOSTILE = [

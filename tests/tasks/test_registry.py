@@ -31,7 +31,7 @@ from tasks.registry.registration import RegisterOutcome, publish_report, registe
 from tasks.registry.store import Registry, local_uri, open_registry
 from tasks.registry.verdict import gate_folder, read_decision
 from tests.stages.lakes import write_features, write_images
-from tests.stages.test_held_out import pictures
+from tests.stages.test_held_out import images
 from tests.tasks.registry_lake import D0, DATASET, D, add_reference, descriptors, make_run, summaries, write_evaluation
 
 NAME = f"cvgl-{DATASET}"
@@ -271,7 +271,7 @@ def test_a_lead_that_chance_explains_does_not_replace_the_champion(lake: Lake) -
     assert do(lake, again).verdict == "refused"
     promoted = do(lake, again, grown)
     assert promoted.verdict == "promoted"
-    assert "has learned from more pictures and is not worse" in promoted.reason
+    assert "has learned from more images and is not worse" in promoted.reason
 
 
 def test_a_champion_that_cannot_be_asked_stays_until_it_can(lake: Lake) -> None:
@@ -295,7 +295,7 @@ def test_champion_is_measured_again_on_the_challengers_rows(lake: Lake) -> None:
     do(lake, champion)
     stays = do(lake, challenger)
     assert stays.verdict == "refused"
-    assert "not comparable because the pictures or their places differ" in stays.reason
+    assert "not comparable because the images or their places differ" in stays.reason
     registry = open_registry(lake)
     assert aliases(registry)["champion"] == "1"
     asked: list[str] = []
@@ -608,8 +608,8 @@ def test_importing_the_registry_does_not_import_mlflow() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
 
 
-def test_without_labels_the_champion_is_replaced_on_pictures_that_neither_has_learned_from(lake: Lake) -> None:
-    shots = [*pictures(range(60), "train"), *pictures(range(60, 100), "query")]
+def test_without_labels_the_champion_is_replaced_on_images_that_neither_has_learned_from(lake: Lake) -> None:
+    shots = [*images(range(60), "train"), *images(range(60, 100), "query")]
     for shot in shots:
         shot.position = {"latitude": 50.0, "longitude": 4.0} if shot.view == "satellite" else None
     write_images(lake, shots)

@@ -22,7 +22,7 @@ ACCESS = "AKIAHUNTER29F3A"
 
 @pytest.fixture
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, str]]:
-    """Address of a bucket with a few pictures, and of its server."""
+    """Address of a bucket with a few images, and of its server."""
     boto3 = pytest.importorskip("boto3", reason="needs moto[s3], of the extra dev")
     moto = pytest.importorskip("moto.server", reason="needs moto[s3], of the extra dev")
     pytest.importorskip("s3fs", reason="needs s3fs, of the extra s3")

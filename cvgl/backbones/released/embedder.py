@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cvgl.types import Float32Array
 
-IMPLEMENTATION = 1  # raised whenever the same picture would get another descriptor
+IMPLEMENTATION = 1  # raised whenever the same image would get another descriptor
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A released model for the pictures of one view. Follows `cvgl.types.Embedder`."""
+    """A released model for the images of one view. Follows `cvgl.types.Embedder`."""
 
     network: nn.Module
     inputs: ReleasedInput
@@ -79,14 +79,14 @@ class ReleasedEmbedder:
         return self.branches[View.SATELLITE].identity
 
     def for_view(self, view: View) -> Branch:
-        """What pictures of a view go through.
+        """What images of a view go through.
 
         Raises:
             ModelError: the model was not made for this view.
         """
         if view not in self.branches:
             raise ModelError(
-                f"the released model '{self.name}' knows no {view} pictures, only {' and '.join(sorted(self.branches))}",
+                f"the released model '{self.name}' knows no {view} images, only {' and '.join(sorted(self.branches))}",
                 where="backbone.name",
                 fix="use a dataset without them, or another model",
             )
@@ -102,7 +102,7 @@ class ReleasedEmbedder:
 
     def _needs_view(self) -> ModelError:
         return ModelError(
-            f"what the released model '{self.name}' does with a picture depends on the view",
+            f"what the released model '{self.name}' does with an image depends on the view",
             where="Embedder",
             fix="use what embedder.for_view(view) gives",
         )

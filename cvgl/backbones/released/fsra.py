@@ -1,7 +1,7 @@
 """FSRA (Dai et al. 2022): a ViT whose places are segmented by how strongly they respond, and a bottleneck for each segment.
 
-Released files hold `two_view_net`, one network for drone and satellite pictures under `model_1.`, or `three_view_net`, with a
-second one for street pictures under `model_2.`. As in the released evaluation, a picture and its mirror image are added up.
+Released files hold `two_view_net`, one network for drone and satellite images under `model_1.`, or `three_view_net`, with a
+second one for street images under `model_2.`. As in the released evaluation, an image and its mirror image are added up.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ class Fsra(nn.Module):
         for index in range(segments):
             self.add_module(f"classifier_heat{index + 1}", Bottleneck(width, bottleneck))
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) -> (B, 512 (segments + 1)), each part of the same length; (B, 512) for a model with one segment."""
-        parts = self.parts(pictures) + self.parts(pictures.flip(3))
+        parts = self.parts(images) + self.parts(images.flip(3))
         return F.normalize(parts, dim=1).flatten(1)
 
-    def parts(self, pictures: torch.Tensor) -> torch.Tensor:
+    def parts(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) -> (B, 512, segments + 1), the class token's last; that alone for a model with one segment."""
-        tokens = self.transformer.forward_features(pictures)
+        tokens = self.transformer.forward_features(images)
         whole = self.classifier1(tokens[:, 0])
         if self.segments == 1:  # whose bottleneck is in the file but is not used
             return torch.stack([whole], dim=2)

@@ -66,9 +66,9 @@ class GeoDtrBranch(nn.Module):
         super().__init__()
         self.backbone, self.layout = backbone, layout
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) -> (B, 512 masks)."""
-        features: torch.Tensor = self.backbone.forward_features(pictures).flatten(2)
+        features: torch.Tensor = self.backbone.forward_features(images).flatten(2)
         masks: torch.Tensor = self.layout(features)
         return (features @ masks).flatten(1)
 
@@ -172,7 +172,7 @@ def _input(places: int, view: View, path: Path) -> ReleasedInput:
     if places == _SQUARE_PLACES and view is View.SATELLITE:
         return ReleasedInput(256, 256, Way.BILINEAR, HALVES)
     raise ModelError(
-        f"the masks for {view} pictures have {places} places; known are {_PANORAMA_PLACES} (panoramas, unrolled tiles) "
+        f"the masks for {view} images have {places} places; known are {_PANORAMA_PLACES} (panoramas, unrolled tiles) "
         f"and {_SQUARE_PLACES} (square tiles)",
         where=path,
         fix="give a checkpoint that was trained on CVUSA or CVACT",

@@ -1,4 +1,4 @@
-"""GeoDTR+ (Zhang et al. 2024): GeoDTR's successor, whose masks see where in the picture a feature lies.
+"""GeoDTR+ (Zhang et al. 2024): GeoDTR's successor, whose masks see where in the image a feature lies.
 
 Released files hold `backbone_grd`, `GLE_grd` for panoramas and `backbone_sat`, `GLE_sat` for tiles; a backbone is torchvision's
 ConvNeXt-T up to its third stage, or the ResNet-34 of GeoDTR. How masks are finished is in no weight: the run's settings tell
@@ -66,9 +66,9 @@ class GeoDtrPlusBranch(nn.Module):
         super().__init__()
         self.backbone, self.masks = backbone, masks
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) -> (B, C masks)."""
-        features: torch.Tensor = self.backbone.forward_features(pictures).flatten(2)
+        features: torch.Tensor = self.backbone.forward_features(images).flatten(2)
         masks: torch.Tensor = self.masks(features)
         return (features @ masks).flatten(1)
 
@@ -113,9 +113,9 @@ class ThreeStages(nn.Module):
         super().__init__()
         self.stem, self.stages = stem, stages
 
-    def forward_features(self, pictures: torch.Tensor) -> torch.Tensor:
+    def forward_features(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) -> (B, C, H / 16, W / 16)."""
-        features: torch.Tensor = self.stages(self.stem(pictures))
+        features: torch.Tensor = self.stages(self.stem(images))
         return features
 
 
@@ -159,7 +159,7 @@ def _input(places: int, view: View, path: Path) -> ReleasedInput:
     if places == _SQUARE_PLACES and view is View.SATELLITE:
         return ReleasedInput(256, 256, Way.BILINEAR, IMAGENET)
     raise ModelError(
-        f"the masks for {view} pictures have {places} places, which no input of CVUSA or CVACT has",
+        f"the masks for {view} images have {places} places, which no input of CVUSA or CVACT has",
         where=path,
         fix="give a checkpoint that was trained on CVUSA or CVACT",
     )

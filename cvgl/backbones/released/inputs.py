@@ -1,6 +1,6 @@
-"""From a picture to a released model's input, step by step as the code that it was trained with does it.
+"""From an image to a released model's input, step by step as the code that it was trained with does it.
 
-Panoramas, tiles and drone pictures each have their own way; all of it is part of a model's identity.
+Panoramas, tiles and drone images each have their own way; all of it is part of a model's identity.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FULL_SPHERE = 2.5  # a panorama no longer than this many times its height shows
 
 
 class Way(StrEnum):
-    """How a picture gets the input's size.
+    """How an image gets the input's size.
 
     BICUBIC, BILINEAR: with Pillow, antialiased when it shrinks, as torchvision's Resize does. OPENCV_LINEAR: from the four
     nearest pixels alone, however much it shrinks. PANORAMA: bilinear, but of a full sphere the middle half of its height, by
@@ -42,11 +42,11 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReleasedInput:
-    """Makes a model input of an RGB picture.
+    """Makes a model input of an RGB image.
 
     Attributes:
         height, width: in pixels.
-        way: how the picture gets that size.
+        way: how the image gets that size.
         colours: mean and standard deviation of the channels, of values in [0, 1].
     """
 
@@ -56,7 +56,7 @@ class ReleasedInput:
     colours: tuple[tuple[float, float, float], tuple[float, float, float]] = IMAGENET
 
     def __call__(self, image: Image) -> Float32Array:
-        """RGB picture -> float32 (3, height, width)."""
+        """RGB image -> float32 (3, height, width)."""
         if image.mode != "RGB":
             image = image.convert("RGB")
         values = self._sized(image).astype(np.float32) / np.float32(255)
@@ -123,7 +123,7 @@ def unrolled(values: NDArray[np.uint8], height: int, width: int) -> NDArray[np.u
 
 @lru_cache(maxsize=8)
 def _polar_grid(rows: int, columns: int, height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where in a tile each place of the unrolled picture comes from."""
+    """Where in a tile each place of the unrolled image comes from."""
     far = (height - 1 - np.arange(height))[:, None] / height
     azimuth = (2 * np.pi * np.arange(width) / width)[None]
     return rows / 2 * (1 + far * np.cos(azimuth)), columns / 2 * (1 - far * np.sin(azimuth))

@@ -1,6 +1,6 @@
 """Sample4Geo (Deuser et al. 2023): one ConvNeXt for all views, whose pooled features are the descriptor.
 
-Released files hold timm's ConvNeXt-base under `model.` and a learned temperature. Tiles and drone pictures are squares;
+Released files hold timm's ConvNeXt-base under `model.` and a learned temperature. Tiles and drone images are squares;
 panoramas (CVUSA, CVACT) are squeezed to twice that width, in CVUSA's proportions.
 """
 

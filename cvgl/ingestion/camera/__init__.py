@@ -1,1 +1,1 @@
-"""What cameras write into pictures, and what it means: containers, XMP, positions, clocks; see `cvgl.ingestion.exif`."""
+"""What cameras write into images, and what it means: containers, XMP, positions, clocks; see `cvgl.ingestion.exif`."""

@@ -1,4 +1,4 @@
-"""When a picture was taken: the camera's clock, and what says how far it was from UTC.
+"""When an image was taken: the camera's clock, and what says how far it was from UTC.
 
 Cameras write the local time. In this order: a zone beside it (OffsetTimeOriginal, OffsetTimeDigitized, OffsetTime), the
 receiver's UTC beside it (GPSDateStamp, GPSTimeStamp), a zone in XMP. A receiver's stamp may be seconds or minutes old, so only
@@ -53,7 +53,7 @@ def taken_at(
     *,
     has_camera: bool,
 ) -> Taken:
-    """The time of a picture.
+    """The time of an image.
 
     Args:
         fields: EXIF's own fields by tag, of any type.
@@ -61,7 +61,7 @@ def taken_at(
         xmp: the picture's XMP.
         longitude: degrees; tells two zones apart that are a day apart.
         remarks: what was dropped or interpreted is added.
-        has_camera: the picture names its camera. Without, XMP's CreateDate is that of the file.
+        has_camera: the image names its camera. Without, XMP's CreateDate is that of the file.
     """
     notes: set[Remark] = set()
     stamp = _stamp(gps, xmp)

@@ -39,22 +39,22 @@ _PROFILES = ("Raw profile type exif", "Raw profile type xmp", "Raw profile type 
 _APP1_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 
 
-def exif_of(picture: Image, stream: BinaryIO | None, remarks: set[Remark]) -> Exif:
+def exif_of(image: Image, stream: BinaryIO | None, remarks: set[Remark]) -> Exif:
     """The picture's EXIF, empty where there is none or it cannot be read."""
     from PIL.Image import Exif
 
     try:
-        exif = picture.getexif()
+        exif = image.getexif()
     except NONSENSE:
         remarks.add(Remark.EXIF_DAMAGED)
         exif = Exif()
-    written = picture.info.get("exif")
+    written = image.info.get("exif")
     # Pillow itself writes EXIF without a field: its header, and zeros.
     if isinstance(written, bytes) and written and (is_cut_off(written) or (len(exif) == 0 and any(written[14:]))):
         remarks.add(Remark.EXIF_DAMAGED)
     if len(exif) > 0:
         return exif
-    for data in _more_exif(picture, stream):
+    for data in _more_exif(image, stream):
         other = Exif()
         try:
             other.load(data)
@@ -80,9 +80,9 @@ def is_cut_off(data: bytes, start: int | None = None) -> bool:
     return len(data) < start + 2 + 12 * count
 
 
-def xmp_of(picture: Image, stream: BinaryIO | None, remarks: set[Remark]) -> bytes:
+def xmp_of(image: Image, stream: BinaryIO | None, remarks: set[Remark]) -> bytes:
     """The picture's XMP packet; empty where there is none or it is larger than `MOST_XMP_BYTES`."""
-    for candidate in _xmp_candidates(picture, stream):
+    for candidate in _xmp_candidates(image, stream):
         data = candidate.encode("utf-8", "replace") if isinstance(candidate, str) else candidate
         if not isinstance(data, bytes) or not data.strip(b"\0 \r\n\t"):
             continue
@@ -93,17 +93,17 @@ def xmp_of(picture: Image, stream: BinaryIO | None, remarks: set[Remark]) -> byt
     return b""
 
 
-def _xmp_candidates(picture: Image, stream: BinaryIO | None) -> Iterator[object]:
-    yield picture.info.get("xmp")
-    yield picture.info.get("XML:com.adobe.xmp")
-    tags = getattr(picture, "tag_v2", None)
+def _xmp_candidates(image: Image, stream: BinaryIO | None) -> Iterator[object]:
+    yield image.info.get("xmp")
+    yield image.info.get("XML:com.adobe.xmp")
+    tags = getattr(image, "tag_v2", None)
     if tags is not None:
         try:
             packet = tags.get(_TIFF_XMP)
         except NONSENSE:
             packet = None
         yield bytes(packet) if isinstance(packet, tuple) and all(isinstance(part, int) for part in packet) else packet
-    for data in _raw_profiles(picture):
+    for data in _raw_profiles(image):
         if data.startswith(_APP1_XMP):
             yield data.removeprefix(_APP1_XMP)
         elif _XMP_MARK in data:
@@ -113,9 +113,9 @@ def _xmp_candidates(picture: Image, stream: BinaryIO | None) -> Iterator[object]
             yield payload[16:] if kind == b"uuid" else payload
 
 
-def _more_exif(picture: Image, stream: BinaryIO | None) -> Iterator[bytes]:
+def _more_exif(image: Image, stream: BinaryIO | None) -> Iterator[bytes]:
     """EXIF that Pillow does not look for."""
-    for data in _raw_profiles(picture):
+    for data in _raw_profiles(image):
         if data[:4] in (b"Exif", b"II*\0", b"MM\0*"):
             yield data
     for kind, payload in _jp2_boxes(stream):
@@ -123,9 +123,9 @@ def _more_exif(picture: Image, stream: BinaryIO | None) -> Iterator[bytes]:
             yield payload[16:]
 
 
-def _raw_profiles(picture: Image) -> Iterator[bytes]:
+def _raw_profiles(image: Image) -> Iterator[bytes]:
     for name in _PROFILES:
-        text = picture.info.get(name)
+        text = image.info.get(name)
         if isinstance(text, (str, bytes)):
             written = text if isinstance(text, str) else text.decode("latin-1")
             match = re.fullmatch(r"\s*[\w-]+\s+(\d+)\s+([0-9a-fA-F\s]*)", written)

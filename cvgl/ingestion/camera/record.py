@@ -38,7 +38,7 @@ class Remark(StrEnum):
     ZONE_UNREADABLE = "zone_unreadable"
 
 
-# Each continues "N pictures ".
+# Each continues "N images ".
 SENTENCES: Mapping[Remark, str] = {
     Remark.EXIF_DAMAGED: "have damaged EXIF; what could be read of it was used",
     Remark.XMP_DAMAGED: "have XMP that is not well-formed XML; what could be read of it was used",
@@ -73,13 +73,13 @@ class ZoneSource(StrEnum):
     STATED = "stated"  # EXIF's OffsetTime, or a zone within the time
     GPS = "gps"  # the receiver's UTC beside the clock's reading
     XMP = "xmp"
-    NEIGHBOURS = "neighbours"  # other pictures of the same camera and folder
+    NEIGHBOURS = "neighbours"  # other images of the same camera and folder
     NOTHING = "nothing"  # the clock's reading is taken as UTC
 
 
 @dataclass(frozen=True, slots=True)
 class CameraRecord:
-    """Where and when a picture was taken, by its camera.
+    """Where and when an image was taken, by its camera.
 
     Attributes:
         position: latitude and longitude in degrees, WGS 84.

@@ -1,4 +1,4 @@
-"""XMP: a picture's properties by namespace, the positions that drones write into it, and its times."""
+"""XMP: an picture's properties by namespace, the positions that drones write into it, and its times."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _META = "adobe:ns:meta/"
 # Every vendor has its own namespace and, at times, its own spelling: DJI's GpsLongtitude is in files of many years.
 _LATITUDES = ("gpslatitude", "latitude", "lat")
 _LONGITUDES = ("gpslongitude", "gpslongtitude", "longitude", "longtitude", "long", "lon")
-# Structures that say where something else is: what was aimed at, where the flight began, what the picture shows.
+# Structures that say where something else is: what was aimed at, where the flight began, what the image shows.
 _ELSEWHERE = re.compile(r"target|dest|home|lrf|subject|shown|poi|takeoff|base")
 _ATTRIBUTE = re.compile(r"([\w.\-]{1,64}):(\w{1,64})\s{0,8}=\s{0,8}(?:\"([^\"<>]{0,256})\"|'([^'<>]{0,256})')")
 _ELEMENT = re.compile(r"<([\w.\-]{1,64}):(\w{1,64})(?:\s[^<>]{0,256})?>([^<>]{1,256})</")

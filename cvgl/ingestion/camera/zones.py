@@ -1,4 +1,4 @@
-"""Zones that pictures of one camera have from each other, and what is said of cameras' fields at an ingestion."""
+"""Zones that images of one camera have from each other, and what is said of cameras' fields at an ingestion."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _REACH = timedelta(hours=24)
 _SURE = frozenset({ZoneSource.STATED, ZoneSource.GPS, ZoneSource.XMP})
 _ZONES: Mapping[ZoneSource, str] = {
     ZoneSource.NOTHING: "have local time without zone; taken as UTC",
-    ZoneSource.NEIGHBOURS: "have local time without zone; taken in the zone of the same camera's other pictures in the folder",
+    ZoneSource.NEIGHBOURS: "have local time without zone; taken in the zone of the same camera's other images in the folder",
 }
 
 
 def with_neighbours_zones(entries: Iterable[Entry], scans: Mapping[Path, Scan]) -> dict[Path, Scan]:
-    """Gives pictures without a zone that of the same camera's picture in the same folder, nearest by the clock.
+    """Gives images without a zone that of the same camera's image in the same folder, nearest by the clock.
 
-    Else a flight in which the receiver lost its fix for some pictures would be torn apart by the hours between local time and
+    Else a flight in which the receiver lost its fix for some images would be torn apart by the hours between local time and
     UTC.
 
     Args:
@@ -71,7 +71,7 @@ def _settled(scan: Scan, anchors: list[tuple[datetime, int]]) -> Scan:
 
 
 def camera_notes(entries: Iterable[Entry], scans: Mapping[Path, Scan]) -> list[str]:
-    """What a person should know of cameras' fields, counted over the pictures whose camera counts.
+    """What a person should know of cameras' fields, counted over the images whose camera counts.
 
     Args:
         entries: of one source.
@@ -95,7 +95,7 @@ def _is_needed(entry: Entry) -> bool:
 
 
 def _counted(count: int, sentence: str) -> str:
-    """A sentence about pictures, or about one."""
+    """A sentence about images, or about one."""
     if count > 1:
-        return f"{count} pictures {sentence}"
-    return "1 picture " + re.sub("^have", "has", re.sub("^do ", "does ", sentence))
+        return f"{count} images {sentence}"
+    return "1 image " + re.sub("^have", "has", re.sub("^do ", "does ", sentence))

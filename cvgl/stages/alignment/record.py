@@ -21,10 +21,10 @@ class TriedCandidate(Settings):
         alignment: its settings.
         layers: of the frozen model; none for the model's own.
         rings: that are pooled.
-        agreement: `cvgl.quality.agreement`; a share, or nats a picture of those taken in a row. No labels are used.
+        agreement: `cvgl.quality.agreement`; a share, or nats an image of those taken in a row. No labels are used.
         standard_error: of the agreement.
-        query_passes: model inputs for each query picture.
-        reference_passes: model inputs for each reference picture.
+        query_passes: model inputs for each query image.
+        reference_passes: model inputs for each reference image.
     """
 
     step: str
@@ -38,7 +38,7 @@ class TriedCandidate(Settings):
 
     @property
     def passes(self) -> int:
-        """Model inputs for a picture of each view together: what the candidate costs."""
+        """Model inputs for an image of each view together: what the candidate costs."""
         return self.query_passes + self.reference_passes
 
     def in_words(self) -> str:
@@ -50,11 +50,11 @@ class AlignmentRecord(Settings):
     """The evidence of one choice; `alignments/dataset=<name>/<digest>.json` in the lake.
 
     Attributes:
-        dataset: whose pictures.
+        dataset: whose images.
         inputs: everything that the choice depends on.
         features: fingerprint of the descriptors that the winner gives.
         query_view: that was aligned with the tiles; none when there was nothing to align.
-        pictures: of the sample, by view.
+        images: of the sample, by view.
         candidates: in the order in which they were tried; empty when there was no choice.
         chosen: index of the winner among the candidates; none when there was no choice.
         passes: model inputs that the choice cost.
@@ -133,7 +133,7 @@ def alignment_of(lake: Lake, dataset: str, features: str) -> AlignmentRecord | N
 
 
 def in_words(alignment: AlignmentConfig, layers: tuple[int, ...] | None, rings: int) -> str:
-    """What differs from embedding whole pictures as they are."""
+    """What differs from embedding whole images as they are."""
     parts = {
         f"query crop {alignment.query_crop:g}": alignment.query_crop < 1,
         f"reference crop {alignment.reference_crop:g}": alignment.reference_crop < 1,
@@ -146,4 +146,4 @@ def in_words(alignment: AlignmentConfig, layers: tuple[int, ...] | None, rings: 
         f"layers {', '.join(map(str, layers or ()))}": layers is not None,
         f"{rings} rings": rings > 1,
     }
-    return ", ".join(text for text, holds in parts.items() if holds) or "whole pictures as they are"
+    return ", ".join(text for text, holds in parts.items() if holds) or "whole images as they are"

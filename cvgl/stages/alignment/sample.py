@@ -1,4 +1,4 @@
-"""The sample of pictures that candidates are tried on: its descriptors, one pass of the model at a time.
+"""The sample of images that candidates are tried on: its descriptors, one pass of the model at a time.
 
 Every candidate's descriptor is the mean over some passes, and a pass answers for all layers and rings at once. So each pass
 is computed once, however many candidates share it, and is kept until the choice is made: a killed choice goes on with it.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One pass over the sample's pictures of one view."""
+    """One pass over the sample's images of one view."""
 
     view: View
     shared: AlignmentConfig
@@ -43,10 +43,10 @@ class Unit:
 
 @dataclass(slots=True)
 class Sample:
-    """Some training pictures of two views.
+    """Some training images of two views.
 
     Attributes:
-        pictures: of each view, sorted by id.
+        images: of each view, sorted by id.
         variants: the frozen model.
         extract: how the model is run.
         folder: where descriptors are kept while the choice is made.
@@ -79,7 +79,7 @@ class Sample:
         return self._inputs(self.used)
 
     def descriptors(self, view: View, alignment: AlignmentConfig, variant: int) -> tuple[list[str], Float32Array]:
-        """Ids and descriptors, unit rows, of the pictures of a view under a candidate; some cannot be described."""
+        """Ids and descriptors, unit rows, of the images of a view under a candidate; some cannot be described."""
         units = self.units(view, alignment)
         self.used |= set(units)
         self._describe([unit for unit in units if not self._store(unit).parts()])
@@ -100,7 +100,7 @@ class Sample:
         return FeatureStore(self.folder / unit.name())
 
     def _describe(self, units: Sequence[Unit]) -> None:
-        """Computes passes that share everything but turns, scales and mirroring: each picture is read once."""
+        """Computes passes that share everything but turns, scales and mirroring: each image is read once."""
         if not units:
             return
         view, shared, wanted = units[0].view, units[0].shared, [unit.one for unit in units]
@@ -123,7 +123,7 @@ class Sample:
             self._store(unit).add(*of_unit.usable(self.variants.dimension), {})
 
     def _read(self, view: View, shared: AlignmentConfig, wanted: Sequence[Pass]) -> Iterator[Prepared]:
-        """The pictures of a view, in order; those that cannot be read are left out, since `extract` tries and lists them."""
+        """The images of a view, in order; those that cannot be read are left out, since `extract` tries and lists them."""
 
         def prepare(row: Row) -> Prepared | Failure:
             return read_and_prepare(row, self.variants, shared, wanted)
@@ -147,7 +147,7 @@ class _Rows:
         self.blocks.append(embed_all(inputs, embedder, self.batch))
 
     def usable(self, dimension: int) -> tuple[list[str], Float32Array]:
-        """Ids and rows of the pictures that the model has a finite answer for."""
+        """Ids and rows of the images that the model has a finite answer for."""
         rows = np.concatenate([np.zeros((0, dimension), np.float32), *self.blocks])
         finite = np.isfinite(rows).all(axis=1)
         return [one for one, is_finite in zip(self.ids, finite.tolist(), strict=True) if is_finite], rows[finite]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cvgl.adaptation.sequences import Trajectories
 
 MINIMUM = 20
-"""Pictures of each view below which shares of them say too little to choose by."""
+"""Images of each view below which shares of them say too little to choose by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Search:
     """One search.
 
     Attributes:
-        sample: the pictures.
+        sample: the images.
         query_view: the view that is aligned with the tiles.
         config: the candidates and the budget.
         fixed: names of alignment settings that were given and stay.
@@ -63,7 +63,7 @@ class Search:
     left_out: list[str] = field(default_factory=list)
 
     def run(self, given: AlignmentConfig) -> int | None:
-        """Tries candidates; gives the index of the winner among `tried`, or None when too few pictures can be described."""
+        """Tries candidates; gives the index of the winner among `tried`, or None when too few images can be described."""
         self._try("as given", [Candidate(given, 0)])
         if not self.tried:
             return None
@@ -99,7 +99,7 @@ class Search:
                 self.on_candidate(scored, self.sample.passes_used())
 
     def _scored(self, step: str, candidate: Candidate) -> TriedCandidate | None:
-        """None when too few of the pictures can be described."""
+        """None when too few of the images can be described."""
         (query_ids, queries), (reference_ids, references) = (
             self.sample.descriptors(view, candidate.alignment, candidate.variant) for view in (self.query_view, View.SATELLITE)
         )
@@ -136,7 +136,7 @@ class Search:
             yield best.changed(query_crop=crop, reference_rotations=turns)
 
     def _tile_scales(self, best: Candidate) -> Iterator[Candidate]:
-        """A smaller part of the tile helps where pictures show less ground than tiles: when no part of them is too much."""
+        """A smaller part of the tile helps where images show less ground than tiles: when no part of them is too much."""
         if best.alignment.query_crop < 1 and self.query_view is not View.GROUND:
             return
         for crop in self._choices("reference_crop", best, self.config.reference_crops):

@@ -1,8 +1,8 @@
-"""Stage `align`: training pictures of two views in, the settings under which they agree best out. No label is read here.
+"""Stage `align`: training images of two views in, the settings under which they agree best out. No label is read here.
 
-Which part of a picture shows as much ground as a tile, from which headings it may have been taken, and which of the frozen
+Which part of an image shows as much ground as a tile, from which headings it may have been taken, and which of the frozen
 model's layers see both views alike, is worth more on real pairs than anything learned afterwards (docs/alignment.md). The
-stage tries candidates on a sample of the training pictures, chooses by how well the views agree
+stage tries candidates on a sample of the training images, chooses by how well the views agree
 (`cvgl.quality.agreement`), and keeps the evidence.
 """
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cvgl.adaptation.sequences import Trajectories
 
 SEARCH_VERSION = 2
-"""Raised whenever the same pictures and settings could lead to another choice."""
+"""Raised whenever the same images and settings could lead to another choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,12 @@ def align(
     """Chooses how the views of a dataset are aligned, or finds that the choice was made before.
 
     Settings of `extract.alignment`, and the backbone's layers and rings, are kept where they were given and chosen where they
-    were left at their defaults. With too few pictures to choose by, `extract` comes back as it is, and the record says so.
+    were left at their defaults. With too few images to choose by, `extract` comes back as it is, and the record says so.
 
     Args:
-        images: the dataset (its name counts); only pictures in the subset `train` are looked at.
+        images: the dataset (its name counts); only images in the subset `train` are looked at.
         extract: the frozen model, and the settings that are given.
-        config: which candidates are tried, on how many pictures, at which cost.
+        config: which candidates are tried, on how many images, at which cost.
         lake: where everything is.
         progress: told how many model inputs were used of those allowed, and how the last candidate did.
 
@@ -146,7 +146,7 @@ def _chosen(
     search = Search(sample, view, config, frozenset(extract.alignment.model_fields_set), courses, on_candidate)
     chosen = search.run(extract.alignment)
     if chosen is None:
-        reason = "too few of the sampled pictures can be described to choose an alignment by: taken as given"
+        reason = "too few of the sampled images can be described to choose an alignment by: taken as given"
         return blank.model_copy(update={"reason": reason, "left_out": tuple(search.left_out), "passes": sample.passes_used()})
     candidates = list(search.tried)
     winner = candidates[chosen]
@@ -185,13 +185,11 @@ def _missing_tiles(rows: Mapping[str, Mapping[str, Any]], sample: Sample, measur
 
 def _too_few(counts: dict[View, int]) -> str:
     shown = " and ".join(f"{count} {view}" for view, count in counts.items()) or "no"
-    return (
-        f"{shown} training pictures are too few to choose an alignment by ({MINIMUM} of each view are needed): taken as given"
-    )
+    return f"{shown} training images are too few to choose an alignment by ({MINIMUM} of each view are needed): taken as given"
 
 
 def _training_rows(lake: Lake, dataset: str) -> dict[str, dict[str, Any]]:
-    """Training pictures of the images table by their id."""
+    """Training images of the images table by their id."""
     rows = tables.read_images(lake, dataset).to_pylist()
     return {row["image_id"]: row for row in rows if Subset.TRAIN in row["subsets"]}
 
@@ -199,7 +197,7 @@ def _training_rows(lake: Lake, dataset: str) -> dict[str, dict[str, Any]]:
 def _sampled(
     rows: Mapping[str, Mapping[str, Any]], dataset: str, config: AlignConfig
 ) -> tuple[View | None, dict[View, tuple[Row, ...]]]:
-    """The query view, and training pictures of both views; which, follows from their ids and the seed alone."""
+    """The query view, and training images of both views; which, follows from their ids and the seed alone."""
     by_view: dict[View, list[Mapping[str, Any]]] = {}
     for row in rows.values():
         by_view.setdefault(View(row["view"]), []).append(row)
@@ -230,7 +228,7 @@ def _query_view(views: Iterable[View], wanted: View | None, dataset: str) -> Vie
 
 
 def _drawn(rows: Iterable[Mapping[str, Any]], config: AlignConfig, count: int | None = None) -> tuple[Row, ...]:
-    """A seeded draw that a picture's arrival or departure changes by one picture at most; sorted by id.
+    """A seeded draw that an picture's arrival or departure changes by one image at most; sorted by id.
 
     Args:
         rows: of the images table.
@@ -266,18 +264,18 @@ def _tiles(config: AlignConfig) -> int:
 
 
 def _affordable(config: AlignConfig) -> int:
-    """Pictures of each view for which the budget covers the first step: every scale, and every turn of the tiles."""
+    """Images of each view for which the budget covers the first step: every scale, and every turn of the tiles."""
     return max(1, config.max_passes // (len(config.query_crops) + max(config.rotations) + 1))
 
 
 def _inputs(
-    pictures: dict[View, tuple[Row, ...]], variants: Variants, extract: ExtractConfig, config: AlignConfig, view: View | None
+    images: dict[View, tuple[Row, ...]], variants: Variants, extract: ExtractConfig, config: AlignConfig, view: View | None
 ) -> dict[str, Any]:
     """Everything that the choice depends on."""
     return {
         "search": SEARCH_VERSION,
         "score": agreement.IMPLEMENTATION,
-        "pictures": {str(one): digest_lines(row.image_id for row in rows) for one, rows in pictures.items()},
+        "pictures": {str(one): digest_lines(row.image_id for row in rows) for one, rows in images.items()},
         "query_view": view,
         "model": dict(variants.identity),
         "descriptors": fingerprint(variants.variants[0].identity, AlignmentConfig(), extract.half_storage),

@@ -1,6 +1,6 @@
-"""Which pictures share a Parquet part: fixed by the dataset alone, so that it does not matter who describes them, or when.
+"""Which images share a Parquet part: fixed by the dataset alone, so that it does not matter who describes them, or when.
 
-A part holds the pictures of one batch of the ingestion, `part_rows` at a time in the order of their ids, less those that were
+A part holds the images of one batch of the ingestion, `part_rows` at a time in the order of their ids, less those that were
 described before or cannot be described. Neither what other processes have finished nor what failed before moves a boundary.
 """
 
@@ -15,11 +15,11 @@ Part = tuple[Row, ...]
 
 
 def missing_parts(rows: Iterable[tuple[str, Row]], present: Container[str], part_rows: int) -> list[Part]:
-    """The pictures without a descriptor, part by part; parts of which nothing is missing are left out.
+    """The images without a descriptor, part by part; parts of which nothing is missing are left out.
 
     Args:
         rows: the whole dataset, each row with the name of its batch.
-        present: ids of the pictures that have a descriptor.
+        present: ids of the images that have a descriptor.
         part_rows: most rows of a part.
     """
     ordered = sorted(rows, key=lambda one: (one[0], one[1].image_id))

@@ -1,4 +1,4 @@
-"""Reading the pictures that `extract` describes, and the record of those that cannot be read."""
+"""Reading the images that `extract` describes, and the record of those that cannot be read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the images table says about a picture, as far as it matters here."""
+    """What the images table says about an image, as far as it matters here."""
 
     COLUMNS: ClassVar[tuple[str, ...]] = ("image_id", "uri", "view", "width", "height")
 
@@ -38,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A picture that is ready for the model; `values` is what `cvgl.features.description.prepare` gives."""
+    """An image that is ready for the model; `values` is what `cvgl.features.description.prepare` gives."""
 
     image_id: str
     uri: str
@@ -48,7 +48,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A picture without a descriptor.
+    """An image without a descriptor.
 
     Attributes:
         reason: missing, unreadable, changed, undecodable or no_descriptor.
@@ -63,7 +63,7 @@ class Failure:
 def read_and_prepare(
     row: Row, embedder: Embedder, alignment: AlignmentConfig, wanted: Sequence[Pass] | None = None
 ) -> Prepared | Failure:
-    """Reads a file once, proves that it still is the ingested picture, and prepares the model's inputs of it.
+    """Reads a file once, proves that it still is the ingested image, and prepares the model's inputs of it.
 
     Args:
         wanted: the passes; default: all that the settings ask for.
@@ -78,41 +78,41 @@ def read_and_prepare(
         return Failure(row.uri, "changed", "the file has changed since it was ingested; ingest the source again")
     view = View(row.view)
     try:
-        # Its size was accepted when it was ingested, and the content is the same. Other threads' pictures wait for memory until
+        # Its size was accepted when it was ingested, and the content is the same. Other threads' images wait for memory until
         # the model's inputs are made of this one.
-        with opened_rgb(data, max_pixels=max(MAX_PIXELS, row.width * row.height)) as picture:
-            return Prepared(row.image_id, row.uri, view, prepare(picture, embedder, view, alignment, wanted))
+        with opened_rgb(data, max_pixels=max(MAX_PIXELS, row.width * row.height)) as image:
+            return Prepared(row.image_id, row.uri, view, prepare(image, embedder, view, alignment, wanted))
     except DataError as error:
         return Failure(row.uri, "undecodable", error.what)
     except MemoryError:
         return Failure(row.uri, "undecodable", f"memory ran out while its {row.width} x {row.height} pixels were prepared")
 
 
-def check_recoverable(pictures: Iterable[tuple[str, str]], damaged: Collection[Path], described: Collection[str]) -> None:
+def check_recoverable(images: Iterable[tuple[str, str]], damaged: Collection[Path], described: Collection[str]) -> None:
     """Makes sure that what damaged parts hold can be described again before they are given up.
 
     Args:
-        pictures: ids and files of the dataset.
-        damaged: the parts, whose own list of pictures cannot be relied on.
-        described: ids of the pictures that sound parts hold.
+        images: ids and files of the dataset.
+        damaged: the parts, whose own list of images cannot be relied on.
+        described: ids of the images that sound parts hold.
 
     Raises:
-        DamagedError: some pictures without a sound descriptor are gone, changed, or cannot be read.
+        DamagedError: some images without a sound descriptor are gone, changed, or cannot be read.
     """
-    lost = [(one, uri) for one, uri in pictures if one not in described]
+    lost = [(one, uri) for one, uri in images if one not in described]
     away = [uri for image, uri in lost if not _is_still(Path(uri), image)]
     if away:
         listed = ", ".join(away[:5]) + (f", and {len(away) - 5} more" if len(away) > 5 else "")
         raise DamagedError(
-            f"descriptors are damaged, and {len(away)} of the {len(lost)} pictures without a sound one cannot be read again: "
+            f"descriptors are damaged, and {len(away)} of the {len(lost)} images without a sound one cannot be read again: "
             f"{listed}",
             where=", ".join(map(str, sorted(damaged))),
-            fix="restore the files from a backup, or bring the pictures back; or move the damaged files away",
+            fix="restore the files from a backup, or bring the images back; or move the damaged files away",
         )
 
 
 def _is_still(path: Path, image: str) -> bool:
-    """Whether a file holds the picture that was ingested."""
+    """Whether a file holds the image that was ingested."""
     try:
         return image_id(path.read_bytes()) == image
     except OSError:

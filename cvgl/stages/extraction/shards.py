@@ -47,11 +47,11 @@ class Shard:
     """What one process is asked to describe.
 
     Attributes:
-        path: its pictures, part by part.
+        path: its images, part by part.
         images: the dataset.
         config: the settings of the frozen model.
         fingerprint: of the model that planned it; who describes it must have the same.
-        pictures: how many.
+        images: how many.
     """
 
     path: Path
@@ -66,8 +66,8 @@ class ShardOutcome:
     """What a process has done.
 
     Attributes:
-        embedded: pictures described.
-        failures: pictures without a descriptor.
+        embedded: images described.
+        failures: images without a descriptor.
         process: machine and number of the process.
     """
 
@@ -94,7 +94,7 @@ class Plan:
         """Puts together what the shards have done.
 
         Raises:
-            DataError: no picture of the dataset can be described.
+            DataError: no image of the dataset can be described.
         """
         embedded = sum(one.embedded for one in outcomes)
         rate = embedded / max(time.perf_counter() - self._started, 1e-9)
@@ -136,9 +136,9 @@ def planned(images: ArtifactRef, config: ExtractConfig, lake: Lake, count: int, 
 
 
 def describe_shard(shard: Shard, lake: Lake, progress: Progress = silent) -> ShardOutcome:
-    """Describes the pictures of a shard and adds them to the feature store, part by part.
+    """Describes the images of a shard and adds them to the feature store, part by part.
 
-    Memory is that of the model, of one batch of pictures and one part of descriptors, and of the shard's list of pictures.
+    Memory is that of the model, of one batch of images and one part of descriptors, and of the shard's list of images.
     Doing it twice, one after the other or at once, leaves the same files; a second try skips the parts that the first wrote.
 
     Raises:
@@ -160,7 +160,7 @@ def describe_shard(shard: Shard, lake: Lake, progress: Progress = silent) -> Sha
     if parts:
         with device_lock(config, progress, work.missing):
             run.describe(parts)
-    # Pictures that an earlier try of this shard described were missing when it was planned.
+    # Images that an earlier try of this shard described were missing when it was planned.
     return ShardOutcome(run.embedded + shard.pictures - work.missing, tuple(run.failures), f"{platform.node()}:{os.getpid()}")
 
 

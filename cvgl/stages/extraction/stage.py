@@ -1,6 +1,6 @@
-"""Stage `extract`: pictures in, frozen descriptors in the feature store out (Li et al. 2024, Section III-C).
+"""Stage `extract`: images in, frozen descriptors in the feature store out (Li et al. 2024, Section III-C).
 
-Pictures are worked through part by part (see `cvgl.stages.extraction.parts`), and a part is written when its pictures are
+Images are worked through part by part (see `cvgl.stages.extraction.parts`), and a part is written when its images are
 described. So a run that was killed goes on at a part's edge with the very batches that an undisturbed run would have formed,
 and ends in the same bytes; and so do several processes that share the parts (see `cvgl.stages.extraction.shards`).
 """
@@ -71,12 +71,12 @@ class ExtractOutcome:
     Attributes:
         ref: the features; `digest` is the fingerprint of the model and its settings.
         skipped: everything was already there.
-        embedded: pictures described now.
-        known: pictures that were described before.
-        failed: pictures of the dataset without a descriptor.
+        embedded: images described now.
+        known: images that were described before.
+        failed: images of the dataset without a descriptor.
         dimension: d0.
         images_per_second: of this run, decoding included; 0 when nothing was embedded.
-        failures: which pictures failed, and why; also under the dataset's quarantine.
+        failures: which images failed, and why; also under the dataset's quarantine.
         processes: that described them; 0 when there was nothing to hand out.
     """
 
@@ -92,20 +92,20 @@ class ExtractOutcome:
 
 
 def extract(images: ArtifactRef, config: ExtractConfig, lake: Lake, progress: Progress = silent) -> ExtractOutcome:
-    """Describes the pictures of a dataset that have no descriptor under these settings yet.
+    """Describes the images of a dataset that have no descriptor under these settings yet.
 
-    A picture whose file has gone, changed since it was ingested or no longer decodes is left out and listed; the others go
+    An image whose file has gone, changed since it was ingested or no longer decodes is left out and listed; the others go
     through.
 
     Args:
         images: the dataset (its name counts).
         config: the model, the alignment and how to run it.
         lake: where everything is.
-        progress: told how many of the missing pictures are done, how fast, and how long the rest takes.
+        progress: told how many of the missing images are done, how fast, and how long the rest takes.
 
     Raises:
         ConfigError, ModelError: the model cannot be loaded, or gives nothing finite.
-        DataError: no picture of the dataset can be described.
+        DataError: no image of the dataset can be described.
         LakeError: the dataset has not been ingested.
     """
     with opened(images, config, lake, progress) as work:
@@ -126,9 +126,9 @@ class Work:
         embedder: the model.
         store: where descriptors go.
         fingerprint: of the model and its settings.
-        total: pictures of the dataset.
+        total: images of the dataset.
         parts: what is missing.
-        failures_path: where the pictures are listed that cannot be described.
+        failures_path: where the images are listed that cannot be described.
     """
 
     images: ArtifactRef
@@ -142,23 +142,23 @@ class Work:
 
     @property
     def missing(self) -> int:
-        """Pictures without a descriptor."""
+        """Images without a descriptor."""
         return sum(map(len, self.parts))
 
     def finish(self, embedded: int, failures: Sequence[Failure], images_per_second: float) -> ExtractOutcome:
         """Records what failed, and says what has been done.
 
         Raises:
-            DataError: no picture of the dataset can be described.
+            DataError: no image of the dataset can be described.
         """
         record_failures(self.failures_path, failures)
         known = self.total - self.missing
         if not known and not embedded:
             first = f"{failures[0].uri}: {failures[0].detail}" if failures else "there are none"
             raise DataError(
-                f"none of the {self.total} pictures of '{self.images.name}' can be described; the first: {first}",
+                f"none of the {self.total} images of '{self.images.name}' can be described; the first: {first}",
                 where=self.images.path,
-                fix="bring the pictures back to where they were ingested from, or ingest again",
+                fix="bring the images back to where they were ingested from, or ingest again",
             )
         return ExtractOutcome(
             ref=ArtifactRef("features", self.store.folder, self.fingerprint, self.images.name),
@@ -179,7 +179,7 @@ def opened(images: ArtifactRef, config: ExtractConfig, lake: Lake, progress: Pro
     Args and errors: see `extract`.
     """
     table = tables.read_images(lake, images.name)
-    # By columns: of millions of pictures, a dictionary for each row would be most of the memory.
+    # By columns: of millions of images, a dictionary for each row would be most of the memory.
     rows = list(starmap(Row, zip(*(table[name].to_pylist() for name in Row.COLUMNS), strict=True)))
 
     def say_learning(done: int, total: int, message: str = "") -> None:
@@ -197,7 +197,7 @@ def opened(images: ArtifactRef, config: ExtractConfig, lake: Lake, progress: Pro
         sweep(folder)
         every = [(row.image_id, row.uri) for row in rows]
         for part in store.remove_damaged(partial(check_recoverable, every)):
-            logger.warning("%s was damaged and has been set aside; its pictures are described again", part)
+            logger.warning("%s was damaged and has been set aside; its images are described again", part)
         batches = table["batch"].to_pylist()
         parts = missing_parts(zip(batches, rows, strict=True), store.index().keys(), config.part_rows)
         _write_model(folder.parent / "model.json", config, embedder)
@@ -207,7 +207,7 @@ def opened(images: ArtifactRef, config: ExtractConfig, lake: Lake, progress: Pro
 
 @dataclass(slots=True)
 class Run:
-    """One pass over missing pictures, in this process."""
+    """One pass over missing images, in this process."""
 
     embedder: Embedder
     config: ExtractConfig
@@ -245,7 +245,7 @@ class Run:
             self._write_part()
 
     def _read(self, rows: Sequence[Row]) -> Iterator[Prepared | Failure]:
-        """Pictures ready for the model, in order; decoded in threads while the model works on those before them."""
+        """Images ready for the model, in order; decoded in threads while the model works on those before them."""
 
         def prepare(row: Row) -> Prepared | Failure:
             return read_and_prepare(row, self.embedder, self.config.alignment)
@@ -260,7 +260,7 @@ class Run:
         usable = np.isfinite(rows[:, 0])  # `describe_prepared` makes a row all NaN or none of it
         if not usable.any() and not self.embedded:
             raise ModelError(
-                f"the model gives no finite descriptor for any of the first {len(batch)} pictures",
+                f"the model gives no finite descriptor for any of the first {len(batch)} images",
                 where=batch[0].uri,
                 fix="try --precision float32; if it stays, the weights are damaged",
             )
@@ -268,7 +268,7 @@ class Run:
             if is_usable:
                 self._ids.append(one.image_id)
             else:
-                self._fail(Failure(one.uri, "no_descriptor", "the model gives no finite descriptor for this picture"))
+                self._fail(Failure(one.uri, "no_descriptor", "the model gives no finite descriptor for this image"))
         self._blocks.append(rows[usable])
         self.embedded += int(usable.sum())
         self.meter.report(self.embedded, len(self.failures))
@@ -295,7 +295,7 @@ class _Meter:
         self.report(0, 0)
 
     def rate(self) -> float:
-        """Pictures embedded a second since the start, decoding included."""
+        """Images embedded a second since the start, decoding included."""
         return self._embedded / max(time.perf_counter() - self._started, 1e-9)
 
     def report(self, embedded: int, failed: int) -> None:

@@ -1,7 +1,7 @@
-"""The visual words of pooling `vlad`: learned from a dataset's unlabelled training pictures when they are first needed.
+"""The visual words of pooling `vlad`: learned from a dataset's unlabelled training images when they are first needed.
 
 A vocabulary is a file of the lake, `vocabularies/<digest>.safetensors`. The digest is of what the words were learned from:
-the pictures, the frozen model up to its pooling, the number of words and the seed. So a killed process learns the same words
+the images, the frozen model up to its pooling, the number of words and the seed. So a killed process learns the same words
 again, a second one finds them, and another dataset has its own. Their content's hash is part of the features' fingerprint.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL.Image import new as new_picture
+from PIL.Image import new as new_image
 
 from cvgl import backbones
 from cvgl.config import AlignmentConfig, BackboneConfig, ExtractConfig, Pooling
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-IMPLEMENTATION = 1  # raised whenever the same pictures and settings would give other words
+IMPLEMENTATION = 1  # raised whenever the same images and settings would give other words
 _STALE = 3600  # seconds after which a file that is being written is one that nobody writes any more
-_WHOLE = AlignmentConfig()  # words are of whole pictures, whatever part of them is described later
+_WHOLE = AlignmentConfig()  # words are of whole images, whatever part of them is described later
 
 
 def vocabulary_path(lake: Lake, digest: str) -> Path:
@@ -69,7 +69,7 @@ def _found(name: str, lake: Lake) -> Path:
         f"there is no vocabulary '{name}', neither in the lake nor as a file",
         where=own,
         fix="bring the file back; or extract again with the same options but without --vocabulary: what was learned from a "
-        "dataset's pictures is learned again, word for word",
+        "dataset's images is learned again, word for word",
     )
 
 
@@ -83,10 +83,10 @@ def frozen_model(
     """Loads the frozen model of a dataset; for pooling `vlad`, visual words are learned first if the lake does not have them.
 
     Args:
-        images: the dataset (its name counts); words are learned from pictures in the subset `train` alone.
+        images: the dataset (its name counts); words are learned from images in the subset `train` alone.
         config: the model and how to run it.
         lake: where everything is; a vocabulary given as a file is copied to it.
-        progress: told which picture is being looked at.
+        progress: told which image is being looked at.
         lock_device: gives a context in which the model may run.
 
     Returns:
@@ -94,7 +94,7 @@ def frozen_model(
 
     Raises:
         ConfigError, ModelError: the model cannot be loaded, has no local descriptors, or too few for so many words.
-        DataError: the dataset has no training pictures that can be read.
+        DataError: the dataset has no training images that can be read.
         LakeError: the dataset has not been ingested.
     """
     backbone = config.backbone
@@ -120,7 +120,7 @@ def _check_turns(embedder: Embedder, config: ExtractConfig) -> None:
         config.alignment.polar or config.alignment.reference_rotations > 1
     ):
         return
-    _, height, width = embedder.for_view(View.SATELLITE).prepare(new_picture("RGB", (64, 64))).shape
+    _, height, width = embedder.for_view(View.SATELLITE).prepare(new_image("RGB", (64, 64))).shape
     if height != width:
         raise ConfigError(
             f"'{config.backbone.name}' unrolls tiles to {height} x {width} pixels by itself, so they cannot be turned before",
@@ -158,7 +158,7 @@ def _learned(
     progress: Progress,
     lock_device: Callable[[], AbstractContextManager[None]],
 ) -> str:
-    """The name of the words that these pictures give, which are learned unless the lake has them."""
+    """The name of the words that these images give, which are learned unless the lake has them."""
     record = _record(sides, model, config.backbone)
     digest = digest_json(record)
     path, total = vocabulary_path(lake, digest), sum(map(len, sides))
@@ -176,14 +176,14 @@ def _learned(
 
 
 def _drawn(lake: Lake, dataset: str, backbone: BackboneConfig) -> list[tuple[Row, ...]]:
-    """Training pictures of both sides, queries and references: as many of one as of the other, where there are.
+    """Training images of both sides, queries and references: as many of one as of the other, where there are.
 
-    A seeded draw by id, so that a picture's arrival changes it by one picture at most.
+    A seeded draw by id, so that an picture's arrival changes it by one image at most.
     """
     rows = [row for row in tables.read_images(lake, dataset).to_pylist() if Subset.TRAIN in row["subsets"]]
     if not rows:
         raise DataError(
-            f"the dataset '{dataset}' has no training pictures to learn visual words from",
+            f"the dataset '{dataset}' has no training images to learn visual words from",
             where=lake.images(dataset),
             fix="ingest some with the role train, or give a vocabulary with --vocabulary",
         )
@@ -213,7 +213,7 @@ def _record(sides: Iterable[Sequence[Row]], model: LocalModel, backbone: Backbon
 
 @dataclass(frozen=True, slots=True)
 class _Learning:
-    """One pass over the drawn pictures, and k-means on some places of each."""
+    """One pass over the drawn images, and k-means on some places of each."""
 
     sides: Sequence[Sequence[Row]]
     model: LocalModel
@@ -232,7 +232,7 @@ class _Learning:
     def _sampled(self) -> list[Float32Array]:
         """Of each layer (n, C): memory for all of it is taken at once, and no more."""
         places = min(count for count, _ in self.model.shapes)
-        spare = self.config.backbone.vocabulary_rows - sum(map(len, self.sides))  # each picture gives one place in any case
+        spare = self.config.backbone.vocabulary_rows - sum(map(len, self.sides))  # each image gives one place in any case
         shares = [min(places, 1 + spare // len(self.sides) // len(side)) for side in self.sides]
         room = sum(share * len(side) for share, side in zip(shares, self.sides, strict=True))
         layers = [np.empty((room, size), np.float32) for _, size in self.model.shapes]
@@ -248,19 +248,19 @@ class _Learning:
                 filled += share
         if not filled:
             raise DataError(
-                f"none of the {sum(map(len, self.sides))} training pictures can be described; the first: {first}",
-                where="training pictures",
-                fix="bring the pictures back to where they were ingested from, or ingest again",
+                f"none of the {sum(map(len, self.sides))} training images can be described; the first: {first}",
+                where="training images",
+                fix="bring the images back to where they were ingested from, or ingest again",
             )
         return [rows[:filled] for rows in layers]
 
     def _places_of(self, image_id: str, places: int, share: int) -> Any:
-        """Which places of a picture count: of its id and the seed alone, so that no other picture matters."""
+        """Which places of an image count: of its id and the seed alone, so that no other image matters."""
         digest = hashlib.sha256(f"{self.config.backbone.vocabulary_seed}:{image_id}:places".encode()).digest()
         return np.sort(np.random.default_rng(int.from_bytes(digest[:8])).choice(places, share, replace=False))
 
     def _described(self, side: Sequence[Row]) -> Iterator[tuple[str, list[Float32Array]] | Failure]:
-        """Ids and places of pictures, in order."""
+        """Ids and places of images, in order."""
         size = BatchSize(self.config.batch_size)
         batch: list[Prepared] = []
 
@@ -270,7 +270,7 @@ class _Learning:
                 if np.isfinite(row).all():
                     yield one.image_id, self.model.places(row)
                 else:
-                    yield Failure(one.uri, "no_descriptor", "the model gives no finite descriptor for this picture")
+                    yield Failure(one.uri, "no_descriptor", "the model gives no finite descriptor for this image")
             batch.clear()
 
         window = self.config.batch_size + 2 * self.config.workers

@@ -29,18 +29,18 @@ class Format(StrEnum):
     JSON = "json"
 
 
-Pictures = Annotated[list[Path], typer.Argument(metavar="IMG...", help="Pictures to place.", show_default=False)]
+Pictures = Annotated[list[Path], typer.Argument(metavar="IMG...", help="Images to place.", show_default=False)]
 OptionalRun = Annotated[str | None, typer.Option("--run", help="Whose adapter; default: the dataset's champion.")]
 TopK = Annotated[int, typer.Option("--top-k", min=1, max=1000, help="Answers for each picture.")]
 GeoJson = Annotated[bool, typer.Option("--geojson", help="Print a GeoJSON FeatureCollection.")]
-Together = Annotated[bool, typer.Option("--together", help="All pictures show one place: one answer for them.")]
-Flight = Annotated[bool, typer.Option("--sequence", help="The pictures, in the order given, are one flight: its course.")]
+Together = Annotated[bool, typer.Option("--together", help="All images show one place: one answer for them.")]
+Flight = Annotated[bool, typer.Option("--sequence", help="The images, in the order given, are one flight: its course.")]
 Window = Annotated[
     int | None,
-    typer.Option("--window", min=1, max=1000, help="With --sequence: place each picture by so many, itself the last of them."),
+    typer.Option("--window", min=1, max=1000, help="With --sequence: place each image by so many, itself the last of them."),
 ]
 Corrected = Annotated[bool, typer.Option("--corrected", help="Correct hubness, with a run of the recipe 'robust'.")]
-Lines = Annotated[bool, typer.Option("--lines", help="Print one JSON object a picture, a line each (GeoJSON: a Feature).")]
+Lines = Annotated[bool, typer.Option("--lines", help="Print one JSON object an image, a line each (GeoJSON: a Feature).")]
 Sql = Annotated[str, typer.Argument(metavar="SQL", help="One SELECT over the lake's views; see docs/queries.md.")]
 RowFormat = Annotated[Format, typer.Option("--format", help="How the rows are printed.")]
 _ROWS_SHOWN, _ROWS_GIVEN = 100, 1_000_000
@@ -59,7 +59,7 @@ def register(app: typer.Typer) -> None:
 
 def localize(
     draft: Draft,
-    pictures: Pictures,
+    images: Pictures,
     run: OptionalRun = None,
     top_k: TopK = 5,
     together: Together = False,
@@ -69,7 +69,7 @@ def localize(
     geojson: GeoJson = False,
     lines: Lines = False,
 ) -> Answer:
-    """Tell where pictures were taken: the best matches of each, their scores and the place of the first."""
+    """Tell where images were taken: the best matches of each, their scores and the place of the first."""
     from functools import partial
 
     from cvgl.localization.placement import to_geojson
@@ -82,7 +82,7 @@ def localize(
     device = draft.section("extract", ExtractConfig).device
     screen = Screen()
     with screen.live():
-        placements = place(pictures, draft.dataset, draft.lake, run=run, top_k=top_k, device=device)
+        placements = place(images, draft.dataset, draft.lake, run=run, top_k=top_k, device=device)
     collection = to_geojson(placements) if geojson else None
     value = collection or {"placements": [placement.model_dump(mode="json") for placement in placements]}
     shown: RenderableType | Verbatim = placements_table(placements)
@@ -97,7 +97,7 @@ def localize(
 def _refuse_combinations(*, together: bool, sequence: bool, window: int | None, corrected: bool) -> None:
     """Raises a typer.BadParameter for options that do not go together."""
     if together and sequence:
-        raise typer.BadParameter("pictures are of one place (--together) or of one flight (--sequence)")
+        raise typer.BadParameter("images are of one place (--together) or of one flight (--sequence)")
     if window is not None and not sequence:
         raise typer.BadParameter("--window goes with --sequence")
     if corrected and sequence:

@@ -32,11 +32,11 @@ What = Annotated[
 ]
 Folder = Annotated[Path | None, typer.Argument(metavar="DIR", help="The copy.", show_default=False)]
 AsLayout = Annotated[Layout, typer.Option("--layout", help="What to take the folder for; auto looks at it.")]
-All = Annotated[bool, typer.Option("--all", help="Open every picture, not a sample.")]
-Sample = Annotated[int | None, typer.Option("--sample", min=0, help="Pictures to open; default: 200, evenly spread.")]
+All = Annotated[bool, typer.Option("--all", help="Open every image, not a sample.")]
+Sample = Annotated[int | None, typer.Option("--sample", min=0, help="Images to open; default: 200, evenly spread.")]
 Partial = Annotated[
     bool,
-    typer.Option("--partial", help="A part of a release, or your own pictures in its layout: published counts are only shown."),
+    typer.Option("--partial", help="A part of a release, or your own images in its layout: published counts are only shown."),
 ]
 
 
@@ -65,7 +65,7 @@ def doctor(
     if folder is None:
         raise typer.BadParameter("say which folder: cvgl doctor data DIR", param_hint="DIR")
     if every and sample is not None:
-        raise typer.BadParameter("--all opens every picture: leave --sample out")
+        raise typer.BadParameter("--all opens every image: leave --sample out")
     return _data(folder, layout, None if every else sample, every=every, partial=partial)
 
 
@@ -87,7 +87,7 @@ def _data(folder: Path, layout: Layout, sample: int | None, *, every: bool, part
     screen = Screen()
     size = None if every else SAMPLE if sample is None else sample
     with screen.live():
-        found = inspect(str(folder), layout, size, partial=partial, progress=screen.stage("Looking at the pictures"))
+        found = inspect(str(folder), layout, size, partial=partial, progress=screen.stage("Looking at the images"))
     return Answer(_value(found), inspection_answer(found), DONE if found.is_right else FAILED)
 
 

@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 
 def ingest(draft: Draft) -> Answer:
-    """Take pictures into the lake: a folder of views, a published data set (docs/datasets.md), or a CSV/Parquet manifest."""
+    """Take images into the lake: a folder of views, a published data set (docs/datasets.md), or a CSV/Parquet manifest."""
     from cvgl.ingestion.summaries import as_json
     from flows.cli.tables import facts, position_facts
 
@@ -54,7 +54,7 @@ def ingest(draft: Draft) -> Answer:
     counts = {"new": outcome.new, "known": outcome.known, "quarantined": outcome.quarantined, "total": outcome.total}
     value = {"dataset": config.dataset, "lake": str(draft.lake.root), "images": counts, "skipped": outcome.skipped}
     shown = {**counts, **({"see": 'cvgl query "FROM quarantine"'} if outcome.quarantined else {})}
-    answer = facts({**shown, **position_facts(outcome.summaries, outcome.passed_over)}, f"{config.dataset}: pictures")
+    answer = facts({**shown, **position_facts(outcome.summaries, outcome.passed_over)}, f"{config.dataset}: images")
     return Answer({**value, **as_json(outcome.summaries, outcome.passed_over)}, answer)
 
 

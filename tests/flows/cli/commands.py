@@ -20,7 +20,7 @@ COMMAND = [sys.executable, "-m", "flows"]
 # Several parts, so that there is a middle of the extraction to be killed in.
 FEATURES = ["--backbone", "gist", "--image-size", "64", "--part-rows", "16"]
 ADAPTER = ["--recipe", "paper-standardised", "--dimension", "64", "--iterations", "12", "--query-samples", "12"]
-# The frozen descriptors answer every question about such simple pictures; being a little worse must do for the gate.
+# The frozen descriptors answer every question about such simple images; being a little worse must do for the gate.
 QUICK = [*FEATURES, *ADAPTER, "--tolerance", "0.1"]
 
 

@@ -1,4 +1,4 @@
-"""`cvgl align`, and `cvgl run` on pictures whose views show different ground."""
+"""`cvgl align`, and `cvgl run` on images whose views show different ground."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return unaligned(tmp_path_factory.mktemp("unaligned") / "pictures", train=30, test=20)
 
 
-def test_too_few_pictures_are_said_and_change_nothing(finished: Finished) -> None:
+def test_too_few_images_are_said_and_change_nothing(finished: Finished) -> None:
     run = invoke("align", "--dataset", "tiny", "--lake", finished.lake, "--image-size", "64", "--json")
     assert run.code == 0, run.stderr
     assert run.json["skipped"], "the run has asked before"

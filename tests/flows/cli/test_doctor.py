@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cvgl.config import Layout
+from tests.data.images import university1652
 from tests.data.layouts import LAYOUTS, Layouts
-from tests.data.pictures import university1652
 from tests.data.rasters import raster
 from tests.flows.cli.commands import invoke
 
@@ -17,7 +17,7 @@ def test_a_part_of_a_release_is_right_where_a_part_is_meant(tmp_path: Path) -> N
     root = university1652(tmp_path)
     run = invoke("doctor", "data", root, "--partial")
     assert run.code == 0
-    for words in ("university1652, for it holds train/ or test/", "train/drone", "37,854", "satellite pictures has a position"):
+    for words in ("university1652, for it holds train/ or test/", "train/drone", "37,854", "satellite images has a position"):
         assert words in run.stdout
     # The release has no positions: that costs the metres, and is nothing that is wrong with the copy.
     assert "Nothing is wrong" not in run.stdout
@@ -31,8 +31,8 @@ def test_what_is_wrong_is_said_with_what_to_do_and_an_exit_code(tmp_path: Path) 
     run = invoke("doctor", "data", root)
     assert run.code == 1
     for words in (
-        "missing: train/drone has 18 pictures of 6 places and should have 37,854 pictures of 701 places",
-        "missing: 1 places of test/query_drone have no picture in test/gallery_satellite",
+        "missing: train/drone has 18 images of 6 places and should have 37,854 images of 701 places",
+        "missing: 1 places of test/query_drone have no image in test/gallery_satellite",
         "which: 0006",
         "extra: 1 refused as unknown_folder",
         "which: train/thermal",
@@ -104,7 +104,7 @@ def test_positions_are_summed_up_for_people_and_programs(tmp_path: Path) -> None
     raster(tmp_path / "satellite/a.tif")
     raster(tmp_path / "satellite/b.tif", (2.0, 0.0, 600_000.0, 0.0, -2.0, 5_200_000.0), seed=1)
     run = invoke("doctor", "data", tmp_path)
-    assert "2 of 2 pictures have a position (GeoTIFF 2) in EPSG:32632" in run.stdout
+    assert "2 of 2 images have a position (GeoTIFF 2) in EPSG:32632" in run.stdout
     assert "Nothing is wrong." in run.stdout
     value = invoke("doctor", "data", tmp_path, "--json").json
     assert value["warnings"] == []

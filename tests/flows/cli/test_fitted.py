@@ -14,7 +14,7 @@ from rich.text import Text
 
 from cvgl.localization.placement import Answer, FramePlacement, LikelyAnswer, Placement
 from cvgl.summary import MetricSummary
-from cvgl.types import Stage
+from cvgl.types import Representation
 from flows.cli.fitted import FittedTable
 from flows.cli.tables import metrics_tables, placements_table, records
 
@@ -43,7 +43,12 @@ def metrics() -> RenderableType:
                 n_queries=37855,
                 n_gallery=951,
             )
-            for stage in (Stage.FROZEN, Stage.STANDARDISED, Stage.ADAPTED, Stage.ADAPTED_CORRECTED)
+            for stage in (
+                Representation.FROZEN,
+                Representation.STANDARDISED,
+                Representation.ADAPTED,
+                Representation.ADAPTED_CORRECTED,
+            )
         ]
     )
 

@@ -20,6 +20,6 @@ def test_positions_are_told_to_everybody(prefect_api: str, tmp_path: Path) -> No
     assert (drone["view"], drone["pictures"], drone["with_position"]) == ("drone", 1, 0)
     assert (satellite["with_position"], satellite["sources"], satellite["crs"]) == (2, {"geotiff": 2}, {"EPSG:32632": 2})
     assert [each["examples"] for each in answer["passed_over"]] == [["drone/.hidden"]]
-    line = "2 of 2 pictures have a position (GeoTIFF 2) in EPSG:32632"
+    line = "2 of 2 images have a position (GeoTIFF 2) in EPSG:32632"
     assert line in invoke(*command).stdout
     assert any(f"satellite: {line}" in artifact["data"] for artifact in artifacts("images-placed"))

@@ -91,7 +91,7 @@ def test_errors_log_lines_progress_and_notes_are_legible(name: str, capsys: pyte
         logging.getLogger("cvgl.test").warning("%s is refused", name)
         report = screen.stage(f"reading {name}")
         report(1, 2, name)
-    screen.error(DataError(f"no picture: {name}", where=name, fix=f"rename {name}"))
+    screen.error(DataError(f"no image: {name}", where=name, fix=f"rename {name}"))
     screen.note(name)
     printed = capsys.readouterr()
     assert printed.out == ""

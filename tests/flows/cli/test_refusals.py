@@ -1,4 +1,4 @@
-"""`cvgl run` without labels on pictures from which nothing good can come: exit code 3, a reason, figures, and no crash."""
+"""`cvgl run` without labels on images from which nothing good can come: exit code 3, a reason, figures, and no crash."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cvgl.quality.report import QualityReport
 from cvgl.stages.quality import read_quality
 from tasks.artifacts import artifact_key
 from tasks.registry.store import open_registry
-from tests.data.pictures import place_picture
+from tests.data.images import place_image
 from tests.flows.cli.commands import Run, contents, cvgl, invoke
 from tests.flows.towns import FEATURES, drones, empty_lake, folders, tiles
 
@@ -67,7 +67,7 @@ def unrelated(site: Site) -> Run:
 
 
 def grey(number: int) -> Image.Image:
-    """A picture with nothing in it, and another grey for each number."""
+    """An image with nothing in it, and another grey for each number."""
     return Image.new("RGB", (64, 64), (number + 40,) * 3)
 
 
@@ -77,38 +77,38 @@ def wide(number: int) -> Image.Image:
 
 
 def retaken(path: Path, number: int) -> Image.Image:
-    """The same picture with the noise of another exposure."""
+    """The same image with the noise of another exposure."""
     values = np.asarray(Image.open(path)).astype(np.int16)
     noise = np.random.default_rng(number).integers(-2, 3, values.shape)
     return Image.fromarray((values + noise).clip(0, 255).astype(np.uint8))
 
 
 def patterns(count: int) -> list[Image.Image]:
-    """Pictures of nothing that a town has."""
-    return [place_picture(number, size=64) for number in range(count)]
+    """Images of nothing that a town has."""
+    return [place_image(number, size=64) for number in range(count)]
 
 
 CASES: dict[str, tuple[Callable[[Site], tuple[Pictures, Pictures]], str]] = {
     "wrong-map": (lambda site: (drones(site.town), tiles(site.other_town)), "have to do with one another"),
     "five-pictures": (
         lambda site: (drones(site.town)[:5], tiles(site.town)[:5]),
-        "5 query and 5 reference pictures are too few to judge by; 20 of each are needed",
+        "5 query and 5 reference images are too few to judge by; 20 of each are needed",
     ),
     "one-place": (
         lambda site: ([retaken(drones(site.town)[0], number) for number in range(60)], tiles(site.town)),
-        "the query pictures hardly differ from one another, as if all showed one place",
+        "the query images hardly differ from one another, as if all showed one place",
     ),
     "constant-queries": (
         lambda site: ([grey(number) for number in range(60)], tiles(site.town)),
-        "query pictures look different to the frozen model, too few to judge by; 20 are needed",
+        "query images look different to the frozen model, too few to judge by; 20 are needed",
     ),
     "constant-references": (
         lambda site: (drones(site.town), [wide(number) for number in range(60)]),
-        "all reference pictures look exactly the same to the frozen model; check that the files hold pictures",
+        "all reference images look exactly the same to the frozen model; check that the files hold images",
     ),
     "one-file-60-times": (
         lambda site: ([grey(0)] * 60, tiles(site.town)),
-        "1 query and 60 reference pictures are too few to judge by",
+        "1 query and 60 reference images are too few to judge by",
     ),
 }
 
@@ -118,10 +118,10 @@ RECIPES = [*((name, "robust") for name in CASES), ("one-place", "auto")]
 
 @pytest.mark.parametrize(("name", "recipe"), RECIPES)
 def test_nothing_is_served_and_the_reason_is_said(site: Site, name: str, recipe: str) -> None:
-    pictures, reason = CASES[name]
+    images, reason = CASES[name]
     source = site.root / name
     if not source.exists():
-        folders(source, *pictures(site))
+        folders(source, *images(site))
     run = invoke(*site.arguments(source, name, "--recipe", recipe, "--json"))
     check_refusal(site, name, run, reason)
 
@@ -144,11 +144,11 @@ def test_a_person_is_told_in_a_sentence_what_is_wrong_and_what_to_do(site: Site,
     run = cvgl(*site.arguments(site.root / "unrelated", "unrelated"))
     assert run.code == 3, run.stderr
     assert "refused: no labels, and judged without them: queries and references have nothing to do" in run.stdout
-    assert "check that the map shows where the pictures were taken" in run.stdout
+    assert "check that the map shows where the images were taken" in run.stdout
     assert "Traceback" not in run.stderr
 
 
-def test_the_same_pictures_with_their_own_map_are_accepted(site: Site, good: Run) -> None:
+def test_the_same_images_with_their_own_map_are_accepted(site: Site, good: Run) -> None:
     """Without this the others would pass with a gate that always refuses."""
     assert good.code == 0, good.stderr
     assert good.json["verdict"] == "promoted"
@@ -167,14 +167,14 @@ def test_what_is_not_better_than_the_frozen_model_leaves_what_serves(site: Site,
 
 
 def test_references_twice_are_flagged_and_judged_all_the_same(site: Site) -> None:
-    """The very same file twice is one picture; the same picture in another file cannot be told from it by its descriptor."""
+    """The very same file twice is one image; the same image in another file cannot be told from it by its descriptor."""
     again: list[Path | Image.Image] = [Image.open(path) for path in tiles(site.town)]
     run = site.run("twice", drones(site.town), [*tiles(site.town), *again, *tiles(site.town)[:3]])
     assert run.code in (0, 3), run.stderr
     assert run.json["images"]["quarantined"] == 3
     [finding] = site.report(run).findings
     assert (finding.kind, finding.severity) == ("duplicates", "flagged")
-    assert "50% of the reference pictures are copies of another one" in finding.reason
+    assert "50% of the reference images are copies of another one" in finding.reason
     assert finding.reason in Path(run.json["report"]).read_text()
 
 
@@ -193,7 +193,7 @@ def test_tiles_to_be_placed_on_photographs_are_refused_before_anything_is_taken_
         tile.with_suffix(".jgw").write_text(f"1\n0\n0\n-1\n{64 * (number % 8)}\n{-64 * (number // 8)}\n")
     run = invoke(*site.arguments(source, "exchanged", "--json"))
     assert run.code == 3, run.stderr
-    assert "the views look exchanged: the 60 pictures to be placed are tiles of a map" in run.json["error"]["what"]
+    assert "the views look exchanged: the 60 images to be placed are tiles of a map" in run.json["error"]["what"]
     assert "satellite/" in run.json["error"]["fix"]
     assert "exchanged" not in site.lake.datasets()
     # The right way round the same files are fine.

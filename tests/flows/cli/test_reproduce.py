@@ -14,7 +14,7 @@ from cvgl.experiments.contents import CONTENTS
 from cvgl.experiments.paper_models import PAPER_MODELS
 from cvgl.synthetic.writer import encode
 from tests.backbones import released
-from tests.data.pictures import university1652
+from tests.data.images import university1652
 from tests.experiments.flights import flights_folder
 from tests.flows.cli.commands import cvgl, invoke
 
@@ -27,7 +27,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.usefixtures("prefect_api")
-def test_an_experiment_from_pictures_to_one_json_object(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_experiment_from_images_to_one_json_object(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     arguments: list[str | Path] = ["reproduce", "table6", "--data-root", pairs, "--lake", tmp_path, *QUICK]
     run = invoke(*arguments, "--json")
@@ -107,7 +107,7 @@ def test_robust_measures_every_set_in_a_folder_with_and_without_an_alignment(
     assert shown.stdout.count("measured before") == 4
     summary = shown.stdout[shown.stdout.index("Figures to reach, in %") :]
     assert summary.count("flights-2014-01") == 2 * 2 * 2  # by alignment, by direction, by tile and by metres
-    for part in ("over view-standardised", "none needed", "within 50 m in %", "consecutive pictures", "views aligned: chosen"):
+    for part in ("over view-standardised", "none needed", "within 50 m in %", "consecutive images", "views aligned: chosen"):
         assert part in shown.stdout
 
 
@@ -210,7 +210,7 @@ def test_robust_on_real_imagery(shared: Path, tmp_path: Path) -> None:
         assert tables[dataset]["robust"]["seeds"] == []
         # Measured: 6.4 and 7.0 %.
         assert judged(dataset, "frozen", "within 50 m")["rate"]["value"] == pytest.approx(0.067, abs=0.02)
-        near = judged(dataset, "robust, a window of 20 pictures", "within 50 m")
+        near = judged(dataset, "robust, a window of 20 images", "within 50 m")
         assert near["rate"]["low"] < near["rate"]["value"] < near["rate"]["high"]
         assert near["target"] is None  # it is set for the other model
 
@@ -300,7 +300,7 @@ def test_all_leaves_a_page_for_every_table_and_figure_and_skips_what_the_lake_ha
 
 @pytest.mark.usefixtures("prefect_api")
 def test_scores_that_cannot_be_are_refused_and_the_exit_code_says_so(tmp_path: Path) -> None:
-    """The drone pictures are the satellite pictures under another name."""
+    """The drone images are the satellite images under another name."""
     root = university1652(tmp_path / "copies", train=4, test=24, distractors=0, views=1)
     for drone in root.rglob("image-01.jpeg"):
         tile = next(root.glob(f"*/*satellite/{drone.parent.name}/*.jpg"))

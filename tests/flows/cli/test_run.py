@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.data.pictures import place_picture, save
+from tests.data.images import place_image, save
 from tests.flows.cli.commands import ADAPTER, FEATURES, QUICK, artifacts, contents, cvgl, invoke
 from tests.flows.conftest import Finished
 
@@ -42,7 +42,7 @@ def test_a_run_ends_with_the_object_of_the_contract(finished: Finished) -> None:
     assert answer["reason"]
     assert list(answer["seconds"]) == STAGES
     assert answer["skipped"] == []
-    # 12 + 8 + 3 satellite tiles; 3 drone pictures of each of the 12 + 8 + 3 places
+    # 12 + 8 + 3 satellite tiles; 3 drone images of each of the 12 + 8 + 3 places
     assert answer["images"]["ingested"] == 23 + 69
     assert answer["images"]["quarantined"] == 0
     assert [(each["view"], each["pictures"], each["with_position"]) for each in answer["views"]] == [
@@ -52,7 +52,7 @@ def test_a_run_ends_with_the_object_of_the_contract(finished: Finished) -> None:
     assert answer["passed_over"] == []
     assert Path(answer["report"]).read_text().lstrip().lower().startswith("<!doctype html>")
     questions = {(metric["stage"], metric["direction"]) for metric in answer["metrics"]}
-    # Further rows say what inference adds, where the adapter and the pictures allow it.
+    # Further rows say what inference adds, where the adapter and the images allow it.
     assert questions >= {
         (stage, direction)
         for stage in ("frozen", "standardised", "adapted")
@@ -75,14 +75,14 @@ def test_the_page_of_a_run_answers_what_people_ask(finished: Finished, prefect_a
     text = shown["data"]
     parts = dict(part.split("\n\n", 1) for part in text.split("\n## ")[1:])
     assert list(parts) == ["What came in", "What was refused", "What was decided, and why", "Is it better?", "Where is it?"]
-    assert "92 new pictures, 0 known; the dataset holds 92" in parts["What came in"]
+    assert "92 new images, 0 known; the dataset holds 92" in parts["What came in"]
     assert parts["What was refused"].strip() == "Nothing."
     assert f"alignment: {answer['alignment']}" in parts["What was decided, and why"]
     assert parts["Is it better?"].startswith(f"**promoted**: {answer['reason']}")
     assert "| adapted | drone_to_satellite |" in parts["Is it better?"]
     assert f"adapter `{answer['run']}`" in parts["Where is it?"]
     assert answer["report"] in parts["Where is it?"]
-    assert "pictures of the dataset look like a place on it" in parts["Where is it?"]
+    assert "images of the dataset look like a place on it" in parts["Where is it?"]
 
 
 def test_no_traceback_and_no_lock_noise_on_the_terminal(finished: Finished) -> None:
@@ -111,14 +111,14 @@ def test_an_adapter_that_hurts_is_refused_with_exit_code_3(finished: Finished) -
     assert current["serving"]["run"] == finished.run.json["run"]
 
 
-def test_other_pictures_are_placed_on_the_map(finished: Finished, tmp_path: Path) -> None:
-    pictures = [save(place_picture(place, view=9), tmp_path / f"{place}.jpg") for place in (12, 13)]
+def test_other_images_are_placed_on_the_map(finished: Finished, tmp_path: Path) -> None:
+    images = [save(place_image(place, view=9), tmp_path / f"{place}.jpg") for place in (12, 13)]
     broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"not a picture")
-    run = invoke("localize", *pictures, broken, "--dataset", "tiny", "--lake", finished.lake, "--top-k", "3", "--json")
+    broken.write_bytes(b"not an image")
+    run = invoke("localize", *images, broken, "--dataset", "tiny", "--lake", finished.lake, "--top-k", "3", "--json")
     assert run.code == 0, run.stderr
     first, second, third = run.json["placements"]
-    assert [first["picture"], second["picture"]] == [str(path) for path in pictures]
+    assert [first["picture"], second["picture"]] == [str(path) for path in images]
     assert len(first["top_k"]) == 3
     assert first["adapter"] == finished.run.json["run"]
     assert third["problem"]
@@ -161,7 +161,7 @@ def test_stage_by_stage_is_the_same_as_all_at_once(finished: Finished, tmp_path:
 
 
 @pytest.mark.slow
-def test_good_pictures_of_a_bad_folder_go_through(finished: Finished, tmp_path: Path) -> None:
+def test_good_images_of_a_bad_folder_go_through(finished: Finished, tmp_path: Path) -> None:
     source = shutil.copytree(finished.source, tmp_path / "pictures")
     drone = source / "train" / "drone" / "0000"
     (drone / "empty.jpeg").write_bytes(b"")
@@ -209,7 +209,7 @@ def test_a_missing_source_is_said_in_three_lines(prefect_api: str, tmp_path: Pat
     ("backbone", "weights"),
     [("vit_tiny_patch16_224", "vit_tiny_patch16_224"), ("swin_tiny_patch4_window7_224", "swin_tiny_stage3")],
 )
-def test_real_pictures_and_a_real_backbone(prefect_api: str, shared: Path, tmp_path: Path, backbone: str, weights: str) -> None:
+def test_real_images_and_a_real_backbone(prefect_api: str, shared: Path, tmp_path: Path, backbone: str, weights: str) -> None:
     run = cvgl(
         *("run", "--source", shared / "data" / "university_mini", "--dataset", "university_mini", "--backbone", backbone),
         *("--checkpoint", shared / "weights" / f"{weights}.safetensors", "--align-samples", "64"),

@@ -15,7 +15,7 @@ from cvgl.arrival import batches
 from cvgl.arrival.batches import Contents, State
 from cvgl.lake import Lake
 from tests.arrival.sources import DATASET
-from tests.data.pictures import university1652
+from tests.data.images import university1652
 from tests.flows.cli.commands import COMMAND, QUICK, contents, cvgl, invoke
 
 WATCHED = ["--dataset", DATASET, "--quiet-seconds", "0", "--poll-seconds", "0.5", "--no-align", *QUICK]

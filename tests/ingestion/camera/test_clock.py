@@ -1,4 +1,4 @@
-"""When a picture was taken: zones from EXIF, the receiver's UTC and XMP; times in every form that cameras write."""
+"""When an image was taken: zones from EXIF, the receiver's UTC and XMP; times in every form that cameras write."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_zones_from_a_receivers_reading(clock, stamp, day, longitude, hours):
     assert result == (None if hours is None else timedelta(hours=hours))
 
 
-def test_the_longitude_in_the_picture_tells_zones_apart():
+def test_the_longitude_in_the_image_tells_zones_apart():
     gps = {1: text("S\0"), 2: rationals(36, 50, (1, 3)), 3: text("E\0"), 4: rationals(174, 45, (1, 3))}
     stamp = {7: rationals(23, 0, 0), 29: text("2024:05:01\0")}
     assert record({TAKEN: CLOCK}, gps | stamp).utc_offset == timedelta(hours=13)

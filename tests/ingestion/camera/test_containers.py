@@ -31,14 +31,14 @@ def saved(format_name, **options):
 AVIF = ["AVIF"] if features.check("avif") else []
 
 
-def check_exif(picture, stream):
-    result = read_exif(picture, stream)
+def check_exif(image, stream):
+    result = read_exif(image, stream)
     assert (result.position_source, result.captured_at, result.camera) == ("exif", TIME, "DJI FC300S")
     assert result.position == pytest.approx(PLACE)
 
 
-def check_xmp(picture, stream):
-    result = read_exif(picture, stream)
+def check_xmp(image, stream):
+    result = read_exif(image, stream)
     assert (result.position, result.position_source, result.captured_at) == (PLACE, "xmp", None)
 
 
@@ -63,8 +63,8 @@ def test_heic():
     pillow_heif = pytest.importorskip("pillow_heif")
     stream = io.BytesIO()
     pillow_heif.from_pillow(Image.new("RGB", (64, 64))).save(stream, exif=EXIF)
-    picture = pillow_heif.open_heif(io.BytesIO(stream.getvalue())).to_pillow()
-    check_exif(picture, stream)
+    image = pillow_heif.open_heif(io.BytesIO(stream.getvalue())).to_pillow()
+    check_exif(image, stream)
     stream = io.BytesIO()
     pillow_heif.from_pillow(Image.new("RGB", (64, 64))).save(stream, xmp=XMP)
     check_xmp(pillow_heif.open_heif(io.BytesIO(stream.getvalue())).to_pillow(), stream)
@@ -112,7 +112,7 @@ def test_boxes_without_sense(boxes):
 
 
 def test_boxes_whose_length_is_a_lie():
-    picture, _ = opened(io.BytesIO(jp2()))
+    image, _ = opened(io.BytesIO(jp2()))
     head = jp2()[:12]
     for tail in (
         b"\0\0\0\x03uuid",
@@ -120,28 +120,28 @@ def test_boxes_whose_length_is_a_lie():
         b"\xff\xff\xff\xffuuid" + JP2_EXIF,
         b"\0\0\0\0uuid" + JP2_EXIF + EXIF,
     ):
-        result = read_exif(picture, io.BytesIO(head + tail))
+        result = read_exif(image, io.BytesIO(head + tail))
         assert (result.position is None) == (EXIF not in tail)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data", "ignore:Truncated File Read")
 def test_damaged_exif_leaves_xmp_and_is_said():
     for length in (10, 11, 12, 13, 14, 40, len(EXIF) - 110):
-        picture, stream = jpeg(EXIF[:length], XMP)
-        result = read_exif(picture, stream)
+        image, stream = jpeg(EXIF[:length], XMP)
+        result = read_exif(image, stream)
         assert (result.position, result.position_source) == (PLACE, "xmp")
         assert Remark.EXIF_DAMAGED in result.remarks
 
 
 def test_exif_that_raises_is_said(monkeypatch):
-    picture, stream = jpeg(EXIF, XMP)
+    image, stream = jpeg(EXIF, XMP)
 
     def refuse():
         raise SyntaxError("not a TIFF file")
 
-    monkeypatch.setattr(picture, "getexif", refuse)
-    check_xmp(picture, stream)
-    assert Remark.EXIF_DAMAGED in read_exif(picture, stream).remarks
+    monkeypatch.setattr(image, "getexif", refuse)
+    check_xmp(image, stream)
+    assert Remark.EXIF_DAMAGED in read_exif(image, stream).remarks
 
 
 def test_exif_without_a_field_is_sound():
@@ -158,7 +158,7 @@ def test_a_folder_that_is_read_from_a_wrong_place_is_said(pointer):
 
 @pytest.mark.parametrize("format_name", ["PNG", "WEBP"])
 @pytest.mark.parametrize("length", range(11, 14))
-def test_exif_that_ends_within_its_header_costs_no_picture(tmp_path, format_name, length):
+def test_exif_that_ends_within_its_header_costs_no_image(tmp_path, format_name, length):
     Image.new("RGB", (8, 8)).save(tmp_path / "a", format_name, exif=EXIF[:length])
     result = scan_file(tmp_path / "a", 10**6)
     assert (result.reason, result.remarks) == (None, (Remark.EXIF_DAMAGED,))

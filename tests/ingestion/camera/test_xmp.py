@@ -126,9 +126,9 @@ def test_entities_are_not_resolved():
 
 
 def test_a_huge_packet_is_passed_over_and_said():
-    picture, stream = jpeg()
-    picture.info["xmp"] = xmp_packet('drone-dji:GpsLatitude="1" drone-dji:GpsLongitude="1"') + b" " * MOST_XMP_BYTES
-    result = read_exif(picture, stream)
+    image, stream = jpeg()
+    image.info["xmp"] = xmp_packet('drone-dji:GpsLatitude="1" drone-dji:GpsLongitude="1"') + b" " * MOST_XMP_BYTES
+    result = read_exif(image, stream)
     assert (result.position, result.remarks) == (None, (Remark.XMP_TOO_LARGE,))
 
 

@@ -1,4 +1,4 @@
-"""Pictures without a zone, and what is said of cameras' fields."""
+"""Images without a zone, and what is said of cameras' fields."""
 
 from __future__ import annotations
 
@@ -33,12 +33,10 @@ def test_a_flight_with_a_lost_fix_stays_in_one_piece():
     result, notes = settled(scans)
     assert [at for at, _ in result] == [NOON + timedelta(hours=4, seconds=n) for n in range(4)]
     assert result[2][1] is ZoneSource.NEIGHBOURS
-    assert notes == [
-        "1 picture has local time without zone; taken in the zone of the same camera's other pictures in the folder"
-    ]
+    assert notes == ["1 image has local time without zone; taken in the zone of the same camera's other images in the folder"]
 
 
-def test_the_nearest_picture_tells_the_zone():
+def test_the_nearest_image_tells_the_zone():
     scans = [scan("/f/a", NOON, 1), scan("/f/b", NOON + timedelta(hours=3)), scan("/f/c", NOON + timedelta(hours=4), 2)]
     assert settled(scans)[0][1][0] == NOON + timedelta(hours=1)
 
@@ -52,7 +50,7 @@ def test_another_camera_folder_or_day_tells_nothing():
     ]
     result, notes = settled(scans)
     assert [source for _, source in result[1:]] == [ZoneSource.NOTHING] * 3
-    assert notes == ["3 pictures have local time without zone; taken as UTC"]
+    assert notes == ["3 images have local time without zone; taken as UTC"]
 
 
 def test_where_the_camera_does_not_count_nothing_is_changed_or_said():
@@ -65,11 +63,11 @@ def test_remarks_are_counted_in_their_order():
     marks = (Remark.POSITION_ZERO, Remark.ZONE_UNREADABLE)
     scans = [scan(f"/f/{n}", NOON, 0, remarks=marks[: 1 + n % 2]) for n in range(4)]
     scans.append(Scan(uri="/f/bad", reason=Reason.DAMAGED))
-    expected = [f"4 pictures {SENTENCES[marks[0]]}", f"2 pictures {SENTENCES[marks[1]]}"]
+    expected = [f"4 images {SENTENCES[marks[0]]}", f"2 images {SENTENCES[marks[1]]}"]
     assert settled(scans)[1] == expected
 
 
-def test_pictures_that_need_nothing_of_their_camera_are_not_counted():
+def test_images_that_need_nothing_of_their_camera_are_not_counted():
     sample = scan("/f/a", NOON, remarks=(Remark.POSITION_ZERO,))
     entry = Entry(Path("/f/a"), View.DRONE, from_camera=True, captured_at=NOON, position=Position(latitude=1.0, longitude=2.0))
     assert camera_notes([entry], {entry.path: sample}) == []

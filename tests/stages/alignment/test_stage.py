@@ -26,7 +26,7 @@ from cvgl.stages.extraction.stage import extract
 from cvgl.stages.ingest import ingest
 from cvgl.stages.localize import localize
 from cvgl.types import ArtifactRef, View
-from tests.data.pictures import save, university1652
+from tests.data.images import save, university1652
 from tests.data.views import drone, unaligned
 from tests.experiments.flights import flights_folder
 
@@ -37,7 +37,7 @@ QUICK = AlignConfig(query_crops=(1.0, 0.8, 0.6), tilts=(), samples=40)
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lake that has taken in pictures in need of alignment, and has aligned them."""
+    """A lake that has taken in images in need of alignment, and has aligned them."""
     root = tmp_path_factory.mktemp("aligned")
     lake = Lake.at(root / "lake")
     align(ingest(IngestConfig(source=str(unaligned(root / "source")), dataset="town"), lake).ref, EXTRACT, QUICK, lake)
@@ -51,7 +51,7 @@ def images(built: Path, lake: Lake) -> ArtifactRef:
 
 
 def recall(lake: Lake, config: ExtractConfig) -> float:
-    """True recall of the training pictures under some settings; labels are read by this test only."""
+    """True recall of the training images under some settings; labels are read by this test only."""
     embedder = backbones.load(config.backbone)
     truth = {row["image_id"]: row["location_id"] for row in read_ground_truth(lake, "town").to_pylist()}
     rows, places = {}, {}
@@ -63,7 +63,7 @@ def recall(lake: Lake, config: ExtractConfig) -> float:
     return float((places[View.SATELLITE][best] == places[View.DRONE]).mean())
 
 
-def test_the_scale_and_the_turns_that_were_hidden_in_the_pictures_are_found(images: ArtifactRef, lake: Lake) -> None:
+def test_the_scale_and_the_turns_that_were_hidden_in_the_images_are_found(images: ArtifactRef, lake: Lake) -> None:
     outcome = align(images, EXTRACT, QUICK, lake)
     chosen = outcome.config.alignment
     assert 0.5 <= chosen.query_crop <= 0.7, "tiles show 0.6 of what drones see"
@@ -98,7 +98,7 @@ def test_the_winner_s_features_are_those_that_the_evidence_names(images: Artifac
     assert extract(images, outcome.config, lake).ref.digest == outcome.record.features
 
 
-def test_pictures_are_placed_with_the_champion_s_alignment(images: ArtifactRef, lake: Lake, tmp_path: Path) -> None:
+def test_images_are_placed_with_the_champion_s_alignment(images: ArtifactRef, lake: Lake, tmp_path: Path) -> None:
     """Localisation takes the settings from the record of the features, and so needs no word of the alignment."""
     features = extract(images, align(images, EXTRACT, QUICK, lake).config, lake).ref
     adapter = adapt(features, AdaptConfig(iterations=2, dimension=None), lake)
@@ -131,13 +131,13 @@ def test_a_budget_too_small_for_a_choice_says_so(images: ArtifactRef, lake: Lake
     assert "too few" in outcome.record.reason
 
 
-def test_too_few_pictures_are_taken_as_they_are(tmp_path: Path, lake: Lake) -> None:
+def test_too_few_images_are_taken_as_they_are(tmp_path: Path, lake: Lake) -> None:
     source = university1652(tmp_path / "source", train=5, test=2)
     images = ingest(IngestConfig(source=str(source), dataset="town"), lake).ref
     outcome = align(images, EXTRACT, AlignConfig(), lake)
     assert outcome.config == EXTRACT
     assert outcome.record.winner is None
-    assert "15 drone and 5 satellite training pictures are too few" in outcome.record.reason
+    assert "15 drone and 5 satellite training images are too few" in outcome.record.reason
     assert align(images, EXTRACT, AlignConfig(), lake).skipped
     assert extract(images, outcome.config, lake).ref.digest == outcome.record.features
 
@@ -176,7 +176,7 @@ def test_how_it_is_run_does_not_change_the_choice_s_name(images: ArtifactRef, la
     assert not align(images, EXTRACT, QUICK.model_copy(update={"seed": 1, "query_crops": (0.6,)}), lake).skipped
 
 
-def test_only_training_pictures_are_looked_at(tmp_path: Path, lake: Lake) -> None:
+def test_only_training_images_are_looked_at(tmp_path: Path, lake: Lake) -> None:
     source = unaligned(tmp_path / "source", train=24, test=30)
     images = ingest(IngestConfig(source=str(source), dataset="town"), lake).ref
     shutil.rmtree(source / "test")
@@ -192,7 +192,7 @@ def test_the_ground_truth_is_not_needed(images: ArtifactRef, lake: Lake) -> None
     assert align(images, EXTRACT, QUICK, lake).record == expected
 
 
-def test_pictures_that_have_gone_are_left_out_of_the_sample(tmp_path: Path, lake: Lake) -> None:
+def test_images_that_have_gone_are_left_out_of_the_sample(tmp_path: Path, lake: Lake) -> None:
     source = unaligned(tmp_path / "source", train=30)
     images = ingest(IngestConfig(source=str(source), dataset="town"), lake).ref
     for place in range(4):

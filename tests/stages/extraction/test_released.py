@@ -1,4 +1,4 @@
-"""Models that look at each view in a way of their own, all the way from pictures to places."""
+"""Models that look at each view in a way of their own, all the way from images to places."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cvgl.stages.ingest import ingest
 from cvgl.stages.localize import localize
 from cvgl.types import ArtifactRef, View
 from tests.backbones import released as made
-from tests.data.pictures import place_picture, save
+from tests.data.images import place_image, save
 
 
 @pytest.fixture(autouse=True)
@@ -35,13 +35,13 @@ def one_thread() -> Iterator[None]:
 
 
 def ingested(root: Path, lake: Lake, *views: str, places: int = 4) -> ArtifactRef:
-    """Some places, each with a tile and one picture of each view; panoramas are wide."""
+    """Some places, each with a tile and one image of each view; panoramas are wide."""
     rows = []
     for place in range(places):
         for view in ("satellite", *views):
-            picture = place_picture(place, 0 if view == "satellite" else 1, size=64)
+            image = place_image(place, 0 if view == "satellite" else 1, size=64)
             path = root / view / f"{place}.png"
-            save(picture.resize((220, 40)) if view == "ground" else picture, path)
+            save(image.resize((220, 40)) if view == "ground" else image, path)
             position = [50 + place, 4.5] if view == "satellite" else ["", ""]
             rows.append([f"{view}/{place}.png", view, *position, "gallery;train" if view == "satellite" else "query;train"])
     with (root / "manifest.csv").open("w", newline="") as stream:
@@ -74,7 +74,7 @@ def test_every_view_goes_its_own_way_in_one_extraction(tmp_path: Path, lake: Lak
 
 
 def test_panoramas_are_placed_as_panoramas(tmp_path: Path, lake: Lake) -> None:
-    """Where a dataset's queries are of one view, so are the pictures that are asked about."""
+    """Where a dataset's queries are of one view, so are the images that are asked about."""
     images = ingested(tmp_path, lake, "ground")
     outcome = extract(images, config(tmp_path, "geodtr", made.geodtr()), lake)
     ground = [row for row in tables.read_images(lake, "town").to_pylist() if row["view"] == "ground"]
@@ -89,7 +89,7 @@ def test_panoramas_are_placed_as_panoramas(tmp_path: Path, lake: Lake) -> None:
 
 def test_a_view_that_the_model_does_not_know_stops_the_extraction(tmp_path: Path, lake: Lake) -> None:
     images = ingested(tmp_path, lake, "drone")
-    with pytest.raises(ModelError, match="'geodtr' knows no drone pictures, only ground and satellite"):
+    with pytest.raises(ModelError, match="'geodtr' knows no drone images, only ground and satellite"):
         extract(images, config(tmp_path, "geodtr", made.geodtr()), lake)
 
 

@@ -22,7 +22,7 @@ from cvgl.stages.extraction.shards import Shard, ShardOutcome, describe_shard, p
 from cvgl.stages.extraction.stage import ExtractOutcome, extract
 from cvgl.stages.ingest import ingest
 from cvgl.types import ArtifactRef
-from tests.data.pictures import place_picture, save, university1652
+from tests.data.images import place_image, save, university1652
 
 CONFIG = ExtractConfig(backbone=BackboneConfig(image_size=32), batch_size=3, part_rows=4)
 
@@ -69,13 +69,13 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def twins(source: Path, tmp_path: Path) -> tuple[Lake, Lake]:
-    """Two lakes with the same dataset of two batches, of which a picture cannot be read."""
+    """Two lakes with the same dataset of two batches, of which an image cannot be read."""
     both = Lake.at(tmp_path / "one"), Lake.at(tmp_path / "two")
     for view in (8, 9):
-        picture = save(place_picture(view), source / "train" / "drone" / "0000" / f"image-{view:02d}.jpeg")
+        image = save(place_image(view), source / "train" / "drone" / "0000" / f"image-{view:02d}.jpeg")
         for lake in both:
             ingest(IngestConfig(source=str(source), dataset="town"), lake)
-    picture.unlink()
+    image.unlink()
     assert len(tables.image_batches(both[0], "town")) == 2
     return both
 
@@ -182,7 +182,7 @@ def test_nothing_but_failures_is_an_error(twins: tuple[Lake, Lake]) -> None:
         spread(lake, 3)
 
 
-def test_plan_keeps_others_out_and_a_shard_reads_its_own_pictures_alone(twins: tuple[Lake, Lake]) -> None:
+def test_plan_keeps_others_out_and_a_shard_reads_its_own_images_alone(twins: tuple[Lake, Lake]) -> None:
     lake, _ = twins
     with planned(images(lake), CONFIG, lake, 3) as plan:
         [lock] = (lake.root / "locks").glob("features-*")

@@ -22,7 +22,7 @@ from cvgl.stages.extraction import stage as stage
 from cvgl.stages.extraction.stage import ExtractOutcome, extract
 from cvgl.stages.ingest import ingest
 from cvgl.types import ArtifactRef, View
-from tests.data.pictures import place_picture, save, university1652
+from tests.data.images import place_image, save, university1652
 from tests.features.fake import FakeEmbedder
 
 GIST = BackboneConfig(image_size=32)
@@ -58,7 +58,7 @@ def count(lake: Lake) -> int:
     return tables.read_images(lake, "town").num_rows
 
 
-def test_every_picture_gets_the_descriptor_that_describe_gives(images: ArtifactRef, lake: Lake) -> None:
+def test_every_image_gets_the_descriptor_that_describe_gives(images: ArtifactRef, lake: Lake) -> None:
     outcome = extract(images, config(alignment=ALIGNED), lake)
     store, embedder = FeatureStore(outcome.ref.path), backbones.load(GIST)
     rows = tables.read_images(lake, "town").to_pylist()
@@ -90,7 +90,7 @@ def test_parts_are_sorted_of_the_size_asked_for_and_say_what_made_them(images: A
 def test_doing_it_again_does_nothing(images: ArtifactRef, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     first = extract(images, config(), lake)
     before = files(first)
-    monkeypatch.setattr(stage, "read_and_prepare", None)  # any attempt to read a picture would fail
+    monkeypatch.setattr(stage, "read_and_prepare", None)  # any attempt to read an image would fail
     second = extract(images, config(), lake)
     assert second.skipped
     assert (second.embedded, second.known) == (0, first.embedded)
@@ -102,7 +102,7 @@ def test_only_what_is_missing_is_added(images: ArtifactRef, source: Path, lake: 
     first = extract(images, config(), lake)
     before = files(first)
     for view in (8, 9):
-        save(place_picture(0, view), source / "train" / "drone" / "0000" / f"image-{view:02d}.jpeg")
+        save(place_image(0, view), source / "train" / "drone" / "0000" / f"image-{view:02d}.jpeg")
     ingest(IngestConfig(source=str(source), dataset="town"), lake)
     second = extract(tables.images_ref(lake, "town"), config(), lake)
     assert (second.embedded, second.known) == (2, first.embedded)
@@ -173,7 +173,7 @@ def test_files_that_have_gone_or_changed_are_listed_and_the_rest_goes_through(im
     rows = tables.read_images(lake, "town").to_pylist()
     gone, changed, folder = (Path(rows[index]["uri"]) for index in (0, 5, 9))
     gone.unlink()
-    save(place_picture(77), changed)
+    save(place_image(77), changed)
     folder.unlink()
     folder.mkdir()
     outcome = extract(images, config(), lake)
@@ -195,7 +195,7 @@ def test_files_that_have_gone_or_changed_are_listed_and_the_rest_goes_through(im
     assert record.read_bytes() == before
 
 
-def test_a_picture_that_comes_back_is_described_and_off_the_list(images: ArtifactRef, lake: Lake) -> None:
+def test_an_image_that_comes_back_is_described_and_off_the_list(images: ArtifactRef, lake: Lake) -> None:
     row = tables.read_images(lake, "town").to_pylist()[3]
     data = Path(row["uri"]).read_bytes()
     Path(row["uri"]).unlink()
@@ -209,7 +209,7 @@ def test_a_picture_that_comes_back_is_described_and_off_the_list(images: Artifac
 def test_ingestion_is_not_disturbed_by_the_list_of_failures(images: ArtifactRef, source: Path, lake: Lake) -> None:
     Path(tables.read_images(lake, "town").to_pylist()[0]["uri"]).unlink()
     extract(images, config(), lake)
-    save(place_picture(99), source / "train" / "drone" / "0000" / "image-09.jpeg")
+    save(place_image(99), source / "train" / "drone" / "0000" / "image-09.jpeg")
     (source / "train" / "drone" / "0000" / "image-10.jpeg").write_bytes(b"broken")
     outcome = ingest(IngestConfig(source=str(source), dataset="town"), lake)
     assert outcome.new == 1
@@ -236,7 +236,7 @@ def test_a_damaged_part_is_made_again(images: ArtifactRef, lake: Lake, caplog: p
     assert {name: content for name, content in files(again).items() if name != aside} == before
 
 
-def test_a_damaged_part_stays_where_its_pictures_cannot_be_read_again(images: ArtifactRef, lake: Lake) -> None:
+def test_a_damaged_part_stays_where_its_images_cannot_be_read_again(images: ArtifactRef, lake: Lake) -> None:
     first = extract(images, config(), lake)
     part = FeatureStore(first.ref.path).parts()[0]
     held = read_parquet(part)["image_id"].to_pylist()
@@ -303,9 +303,7 @@ def test_memory_that_runs_out_halves_the_batches_once(images: ArtifactRef, lake:
     assert set(fake.seen) <= {4, count(lake) % 4, 16 % 4}
 
 
-def test_a_picture_without_a_finite_descriptor_is_left_out(
-    source: Path, lake: Lake, fake: FakeEmbedder, tmp_path: Path
-) -> None:
+def test_an_image_without_a_finite_descriptor_is_left_out(source: Path, lake: Lake, fake: FakeEmbedder, tmp_path: Path) -> None:
     bright = save(Image.new("RGB", (48, 48), "white"), source / "train" / "drone" / "0000" / "image-09.jpeg")
     images = ingest(IngestConfig(source=str(source), dataset="town"), lake).ref
     fake.unusable_above = 0.99

@@ -1,4 +1,4 @@
-"""Visual words: from training pictures alone, once, in bounded memory, and the same again after a kill."""
+"""Visual words: from training images alone, once, in bounded memory, and the same again after a kill."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cvgl.stages.ingest import ingest
 from cvgl.stages.localize import localize
 from cvgl.types import ArtifactRef, Subset, View
 from tests.backbones import models
-from tests.data.pictures import place_picture, save, university1652
+from tests.data.images import place_image, save, university1652
 from tests.data.views import unaligned
 
 NAME, SIZE, PLACES, WORDS = models.vit_of_tests.__name__, 24, 16, 6
@@ -78,7 +78,7 @@ def rows_of(lake: Lake) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Row]:
-    """The pictures that words were looked for in."""
+    """The images that words were looked for in."""
     rows: list[Row] = []
 
     def read(row: Row, *arguments: Any) -> Any:
@@ -132,7 +132,7 @@ def _record_in(content: bytes) -> Any:
     return json.loads(header["__metadata__"]["record"])
 
 
-def test_words_are_learned_from_training_pictures_of_both_views_alone(
+def test_words_are_learned_from_training_images_of_both_views_alone(
     images: ArtifactRef, config: ExtractConfig, lake: Lake, seen: list[Row]
 ) -> None:
     extract(images, config, lake)
@@ -165,12 +165,12 @@ def test_the_draw_is_bounded_and_balanced(
 def test_where_one_side_is_short_the_other_gives_more(
     images: ArtifactRef, config: ExtractConfig, lake: Lake, seen: list[Row], pictures: int, views: tuple[int, int]
 ) -> None:
-    """Ten drone and five satellite pictures to train with."""
+    """Ten drone and five satellite images to train with."""
     extract(images, changed(config, vocabulary_pictures=pictures), lake)
     assert tuple(sum(row.view == view for row in seen) for view in ("drone", "satellite")) == views
 
 
-def test_fewer_rows_than_pictures_are_still_the_most(
+def test_fewer_rows_than_images_are_still_the_most(
     images: ArtifactRef, config: ExtractConfig, lake: Lake, learned_from: list[np.ndarray]
 ) -> None:
     extract(images, changed(config, vocabulary_rows=7, clusters=2), lake)
@@ -186,7 +186,7 @@ def test_words_that_the_lake_has_are_not_learned_again(
     assert second.skipped
     assert len(learned_from) == 1
     assert {**vocabularies(lake), **features(lake, second)} == before
-    # which part of the pictures is described later does not matter to the words
+    # which part of the images is described later does not matter to the words
     third = extract(images, config.model_copy(update={"alignment": AlignmentConfig(query_crop=0.5)}), lake)
     assert third.ref.digest != first.ref.digest
     assert len(learned_from) == 1
@@ -240,14 +240,14 @@ def test_what_a_killed_writer_left_is_swept_and_what_is_being_written_is_not(
     assert (old.exists(), new.exists()) == (False, True)
 
 
-def test_pictures_are_placed_by_the_stored_words(
+def test_images_are_placed_by_the_stored_words(
     images: ArtifactRef, config: ExtractConfig, lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extract(images, config, lake)
     moved = Lake.at(tmp_path / "elsewhere")
     shutil.move(lake.root, moved.root)
     monkeypatch.setattr(vlad, "learn_words", None)  # any attempt to learn would fail
-    asked = save(place_picture(5, 9), tmp_path / "asked.png")
+    asked = save(place_image(5, 9), tmp_path / "asked.png")
     (placement,) = localize([asked], "town", moved)
     assert placement.problem is None
     assert len(placement.top_k) == 4, "the gallery's tiles"
@@ -266,14 +266,14 @@ def test_a_vocabulary_from_a_file_moves_into_the_lake(
     assert learned_from == []
     (name,) = vocabularies(lake)
     given.unlink()
-    (placement,) = localize([save(place_picture(5, 9), tmp_path / "asked.png")], "town", lake)
+    (placement,) = localize([save(place_image(5, 9), tmp_path / "asked.png")], "town", lake)
     assert placement.problem is None
     assert extract(images, changed(config, vocabulary=name), lake).ref == first.ref, "its name in the lake is enough"
     with pytest.raises(ModelError, match="no vocabulary"):
         extract(images, changed(config, vocabulary=str(given)), lake)
 
 
-def test_pictures_that_have_gone_teach_nothing(images: ArtifactRef, config: ExtractConfig, lake: Lake) -> None:
+def test_images_that_have_gone_teach_nothing(images: ArtifactRef, config: ExtractConfig, lake: Lake) -> None:
     training = [row for row in rows_of(lake) if Subset.TRAIN in row["subsets"]]
     Path(training[0]["uri"]).unlink()
     outcome = extract(images, config, lake)
@@ -282,15 +282,15 @@ def test_pictures_that_have_gone_teach_nothing(images: ArtifactRef, config: Extr
     shutil.rmtree(lake.root / "vocabularies")
     for row in training[1:]:
         Path(row["uri"]).unlink()
-    with pytest.raises(DataError, match=r"none of the 15 training pictures.*has gone"):
+    with pytest.raises(DataError, match=r"none of the 15 training images.*has gone"):
         extract(images, config, lake)
     assert vocabularies(lake) == {}
 
 
-def test_without_training_pictures_there_are_no_words(tmp_path: Path, config: ExtractConfig, lake: Lake) -> None:
+def test_without_training_images_there_are_no_words(tmp_path: Path, config: ExtractConfig, lake: Lake) -> None:
     source = university1652(tmp_path / "tests-only", train=0, test=3, distractors=1, views=1)
     images = ingest(IngestConfig(source=str(source), dataset="town"), lake).ref
-    with pytest.raises(DataError, match="no training pictures"):
+    with pytest.raises(DataError, match="no training images"):
         extract(images, config, lake)
     with pytest.raises(LakeError, match="nowhere"):
         extract(ArtifactRef("images", lake.images("nowhere"), "", "nowhere"), config, lake)
@@ -328,7 +328,7 @@ def test_an_alignment_is_chosen_with_the_words_that_extract_then_uses(
     assert len(learned_from) == 1
 
 
-def test_parts_say_how_pictures_and_positions_were_fitted(images: ArtifactRef, config: ExtractConfig, lake: Lake) -> None:
+def test_parts_say_how_images_and_positions_were_fitted(images: ArtifactRef, config: ExtractConfig, lake: Lake) -> None:
     fitted = changed(
         config,
         facet="token",

@@ -161,23 +161,23 @@ def test_mlflow_page_shows_the_run_its_files_and_the_model(served: Served, page:
     _see(page, outcome.run)
     _see(page, "drone_to_satellite")
     _see(page, "adapt.iterations")
-    _picture(page, tmp_path, "mlflow-run")
+    _image(page, tmp_path, "mlflow-run")
 
     page.get_by_role("tab", name="Artifacts").click()
     page.get_by_text("report", exact=True).click()
     page.get_by_text("index.html").click()
     page.frame_locator("iframe").get_by_text(f"Report of {outcome.run}").wait_for(timeout=30_000)
-    _picture(page, tmp_path, "mlflow-report")
+    _image(page, tmp_path, "mlflow-report")
     page.get_by_text("figures", exact=True).click()
     page.get_by_text("similarity.png").click()
     drawn = page.locator("img[alt='similarity.png'], .image-outer-container img, img[src^='blob:']").first
     drawn.wait_for(state="visible", timeout=30_000)
-    _picture(page, tmp_path, "mlflow-figure")
+    _image(page, tmp_path, "mlflow-figure")
 
     page.goto(outcome.model_page(running.mlflow_url))
     _see(page, "champion")
     _see(page, "R@1 50.0%")
-    _picture(page, tmp_path, "mlflow-model")
+    _image(page, tmp_path, "mlflow-model")
 
 
 @pytest.mark.slow
@@ -185,33 +185,33 @@ def test_prefect_page_shows_the_flow_run_and_its_artifacts(served: Served, page:
     _, running, _, outcome = served
     page.goto(f"{running.prefect.url}/runs")
     _see(page, f"register {outcome.run}")
-    _picture(page, tmp_path, "prefect-runs")
+    _image(page, tmp_path, "prefect-runs")
     page.get_by_text(f"register {outcome.run}").first.click()
     _see(page, "promoted: R@1 50.0%")  # the library's own log line
-    _picture(page, tmp_path, "prefect-run")
+    _image(page, tmp_path, "prefect-run")
     page.get_by_text("Artifacts", exact=True).last.click()
     _see(page, "promoted: cvgl-town version 1")
-    _picture(page, tmp_path, "prefect-artifacts")
+    _image(page, tmp_path, "prefect-artifacts")
 
     page.goto(f"{running.prefect.url}/artifacts/key/gate-{outcome.run}")
     page.locator("a[href*='/artifacts/artifact/']").first.click()
     page.get_by_role("link", name="MLflow run").wait_for(timeout=30_000)
     _see(page, "R@1 50.0% against the frozen descriptors")
-    _picture(page, tmp_path, "prefect-gate")
+    _image(page, tmp_path, "prefect-gate")
 
     page.goto(f"{running.prefect.url}/artifacts/key/figure")
     page.locator("a[href*='/artifacts/artifact/']").first.click()
     image = page.locator("img[src^='data:image/png']").first
     image.wait_for(state="visible", timeout=30_000)
     assert image.evaluate("image => image.naturalWidth") == 360
-    _picture(page, tmp_path, "prefect-figure")
+    _image(page, tmp_path, "prefect-figure")
 
 
 def _see(page: Page, text: str) -> None:
     page.get_by_text(text).first.wait_for(state="visible", timeout=30_000)
 
 
-def _picture(page: Page, folder: Path, name: str) -> None:
+def _image(page: Page, folder: Path, name: str) -> None:
     page.wait_for_timeout(1000)  # charts draw after the text is there
     page.screenshot(path=str(folder / f"{name}.png"))
 

@@ -1,4 +1,4 @@
-"""Mutated pictures through ingestion, and those that come through are opened as extraction opens them."""
+"""Mutated images through ingestion, and those that come through are opened as extraction opens them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from cvgl.ingestion.tables import read_images, read_quarantine
 from cvgl.lake import Lake
 from cvgl.stages.ingest import ingest
 
-_AT_ONCE = 250  # mutated pictures a folder
+_AT_ONCE = 250  # mutated images a folder
 _SOUND = 6
 
 
-def try_pictures(folder: Path, seed: int, inputs: int) -> Tally:
-    """Ingests folders of mutated pictures among sound ones.
+def try_images(folder: Path, seed: int, inputs: int) -> Tally:
+    """Ingests folders of mutated images among sound ones.
 
     Args:
         folder: to work in.
         seed: of every change.
-        inputs: mutated pictures.
+        inputs: mutated images.
     """
-    tally = Tally("mutated pictures")
+    tally = Tally("mutated images")
     originals = list(_originals())
     for start in range(0, inputs, _AT_ONCE):
         rng = np.random.default_rng([seed, start])
@@ -77,14 +77,14 @@ def _write(path: Path, data: bytes) -> str:
 
 
 def _originals() -> Iterator[tuple[str, bytes]]:
-    """Endings and bytes of small sound pictures in every format that is read, with EXIF where it has a place."""
+    """Endings and bytes of small sound images in every format that is read, with EXIF where it has a place."""
     for ending, name in (("jpg", "JPEG"), ("png", "PNG"), ("tif", "TIFF"), ("webp", "WEBP"), ("bmp", "BMP"), ("gif", "GIF")):
         yield ending, _encoded(name, 1)
     for ending, name in (("jp2", "JPEG2000"), ("ppm", "PPM"), ("avif", "AVIF"), ("heic", "HEIF")):
         try:
             yield ending, _encoded(name, 2)
         except (KeyError, OSError):
-            continue  # this Pillow writes no such pictures
+            continue  # this Pillow writes no such images
     for mode in ("L", "P", "CMYK", "I;16", "F"):
         yield "tif", _encoded("TIFF", 3, mode)
     yield from (("tif", data) for data in _rasters())
@@ -92,16 +92,16 @@ def _originals() -> Iterator[tuple[str, bytes]]:
 
 def _encoded(name: str, seed: int, mode: str = "RGB") -> bytes:
     rng = np.random.default_rng(seed)
-    picture = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+    image = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
     if mode == "I;16":
-        picture = Image.fromarray(rng.integers(0, 65536, (24, 32), dtype=np.uint16))
+        image = Image.fromarray(rng.integers(0, 65536, (24, 32), dtype=np.uint16))
     elif mode != "RGB":
-        picture = picture.convert(mode)
+        image = image.convert(mode)
     stream = io.BytesIO()
     if name in ("JPEG", "PNG", "WEBP", "TIFF") and mode == "RGB":
-        picture.save(stream, name, exif=_exif())
+        image.save(stream, name, exif=_exif())
     else:
-        picture.save(stream, name)
+        image.save(stream, name)
     return stream.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Small pictures that look different from place to place and alike between the views of one place."""
+"""Small images that look different from place to place and alike between the views of one place."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 from PIL import Image
 
 
-def place_picture(place: int, view: int = 0, size: int = 48) -> Image.Image:
+def place_image(place: int, view: int = 0, size: int = 48) -> Image.Image:
     """A smooth colour pattern for a place; `view` > 0 shifts, dims and roughens it as another camera would."""
     cells = np.random.default_rng(place).uniform(0, 255, (6, 6, 3)).astype(np.uint8)
-    picture = Image.fromarray(cells).resize((size, size), Image.Resampling.BICUBIC)
+    image = Image.fromarray(cells).resize((size, size), Image.Resampling.BICUBIC)
     if view == 0:
-        return picture
+        return image
     rng = np.random.default_rng([place, view])
-    values = np.roll(np.asarray(picture, np.float32), rng.integers(-2, 3, 2), (0, 1))
+    values = np.roll(np.asarray(image, np.float32), rng.integers(-2, 3, 2), (0, 1))
     values = values * rng.uniform(0.7, 0.9) + 25 + rng.normal(0, 6, values.shape)
     return Image.fromarray(values.clip(0, 255).astype(np.uint8))
 
 
-def save(picture: Image.Image, path: Path) -> Path:
+def save(image: Image.Image, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path, quality=92)
+    image.save(path, quality=92)
     return path
 
 
@@ -32,10 +32,10 @@ def university1652(root: Path, train: int = 6, test: int = 5, distractors: int =
     def write(folder: str, place: int, satellite: bool, first_view: int = 1) -> None:
         name = f"{place:04d}"
         if satellite:
-            save(place_picture(place, 0, size), root / folder / name / f"{name}.jpg")
+            save(place_image(place, 0, size), root / folder / name / f"{name}.jpg")
             return
         for view in range(first_view, first_view + views):
-            save(place_picture(place, view, size), root / folder / name / f"image-{view:02d}.jpeg")
+            save(place_image(place, view, size), root / folder / name / f"image-{view:02d}.jpeg")
 
     for place in range(train):
         write("train/satellite", place, satellite=True)
