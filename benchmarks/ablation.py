@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.ablation_variants import Variant, variants
-from cvgl.adaptation import Trajectories
+from cvgl.adaptation import FrameSequences
 from cvgl.config import AlignmentConfig, BackboneConfig, ExtractConfig, IngestConfig, Layout
 from cvgl.datasets import flights
 from cvgl.evaluation.retrieval_task import distances_m
@@ -30,7 +30,7 @@ from cvgl.lake import Lake, read_json, write_json
 from cvgl.retrieval import evaluate
 from cvgl.stages.extraction.stage import extract
 from cvgl.stages.ingest import ingest
-from cvgl.stages.sequences import trajectories_of
+from cvgl.stages.sequences import frame_sequences
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,14 +81,14 @@ class Bench:
 
     Attributes:
         material: descriptors and questions.
-        trajectories: of the training images; None without sequences.
+        sequences: of the training images; None without sequences.
         truth: row of the right training reference for each training query, -1 where there is none; None: not known.
         clusters: by direction, one number a test query, equal for those that are resampled together.
         is_flight: asked in one direction, in metres too.
     """
 
     material: Material
-    trajectories: Trajectories | None
+    sequences: FrameSequences | None
     truth: NDArray[np.int64] | None
     clusters: Mapping[str, NDArray[np.int64]]
     is_flight: bool
@@ -98,8 +98,8 @@ class Bench:
         training = self.material.training
         queries, references = rows
         truth = None if self.truth is None else _restricted(self.truth[queries], references)
-        trajectories = None if self.trajectories is None else _some(self.trajectories, queries, references)
-        learned = variant.learn(training.queries[queries], training.references[references], seed, trajectories, truth)
+        sequences = None if self.sequences is None else _some(self.sequences, queries, references)
+        learned = variant.learn(training.queries[queries], training.references[references], seed, sequences, truth)
         found: Outcomes = {}
         for examination in self.material.examinations:
             question = examination.question
@@ -131,10 +131,10 @@ def _restricted(truth: NDArray[np.int64], references: NDArray[np.int64]) -> NDAr
     return position[truth]
 
 
-def _some(trajectories: Trajectories, queries: NDArray[np.int64], references: NDArray[np.int64]) -> Trajectories:
+def _some(sequences: FrameSequences, queries: NDArray[np.int64], references: NDArray[np.int64]) -> FrameSequences:
     position = {row: index for index, row in enumerate(queries.tolist())}
-    runs = ([position[row] for row in run.tolist() if row in position] for run in trajectories.runs)
-    return Trajectories(tuple(np.asarray(run, np.int64) for run in runs if run), trajectories.positions[references])
+    runs = ([position[row] for row in run.tolist() if row in position] for run in sequences.rows)
+    return FrameSequences(tuple(np.asarray(run, np.int64) for run in runs if run), sequences.positions[references])
 
 
 def prepare(task: Task, shared: Path, lake: Lake) -> Bench:
@@ -154,7 +154,7 @@ def prepare(task: Task, shared: Path, lake: Lake) -> Bench:
     training = material.training
     return Bench(
         material=material,
-        trajectories=trajectories_of(
+        sequences=frame_sequences(
             [pictures[image] for image in training.query_ids], [pictures[image] for image in training.reference_ids]
         ),
         truth=_truth(lake, material) if task.date is None else None,
@@ -192,7 +192,7 @@ def measure(task: Task, bench: Bench) -> dict[str, Any]:
     """All rows of a task's tables: figures with all images and over the runs, gains over the baselines with intervals."""
     outcomes: dict[str, list[Outcomes]] = {}
     for variant in variants():
-        if (variant.needs_truth and bench.truth is None) or (variant.needs_trajectories and bench.trajectories is None):
+        if (variant.needs_truth and bench.truth is None) or (variant.needs_trajectories and bench.sequences is None):
             continue
         outcomes[variant.name] = [bench.measure(variant, rows, max(run, 0)) for run, rows in enumerate(bench.samples(), -1)]
         print(f"{task.key}: {variant.name}: {_percent(outcomes[variant.name][0])}", flush=True)

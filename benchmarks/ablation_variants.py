@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cvgl.adaptation import Trajectories, adapt, hubness, robust, standardise, whitening
+from cvgl.adaptation import FrameSequences, adapt, hubness, robust, standardise, whitening
 from cvgl.adaptation.descriptors import unit_rows
 from cvgl.adaptation.pseudo_labels import NO_LABEL
 from cvgl.adaptation.robust import Labels
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cvgl.types import Float32Array
 
-    Learn = Callable[[Float32Array, Float32Array, int, Trajectories | None, NDArray[np.int64] | None], DescriptorTransform]
+    Learn = Callable[[Float32Array, Float32Array, int, FrameSequences | None, NDArray[np.int64] | None], DescriptorTransform]
     Score = Callable[[Float32Array, Float32Array], tuple[Float32Array, Float32Array]]
     Choose = Callable[[Labels, Float32Array, Float32Array], Labels]
 
@@ -106,13 +106,13 @@ def _recipe(
     queries: Float32Array,
     references: Float32Array,
     seed: int,
-    trajectories: Trajectories | None,
+    sequences: FrameSequences | None,
     truth: NDArray[np.int64] | None,
     along: bool = False,
 ) -> DescriptorTransform:
     # The recipes that follow a gradient map to 2048 dimensions unless told otherwise, which changes nothing but the time.
     config = AdaptConfig(recipe=recipe, dimension=None)
-    return adapt(queries, references, config=config, seed=seed, trajectories=trajectories if along else None)
+    return adapt(queries, references, config=config, seed=seed, sequences=sequences if along else None)
 
 
 def _as_they_are(queries: Float32Array, references: Float32Array) -> Standardised:
@@ -123,7 +123,7 @@ def _em(
     queries: Float32Array,
     references: Float32Array,
     seed: int,
-    trajectories: Trajectories | None,
+    sequences: FrameSequences | None,
     truth: NDArray[np.int64] | None,
     choose: Choose | None = None,
     iterations: int = CONFIG.iterations,

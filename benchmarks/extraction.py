@@ -12,7 +12,7 @@ from PIL import Image
 from benchmarks.measure import Ratio, compare
 from cvgl import backbones
 from cvgl.config import BackboneConfig, Device, ExtractConfig, IngestConfig, Precision
-from cvgl.features import describe
+from cvgl.features import embed_images
 from cvgl.imaging import open_rgb
 from cvgl.lake import Lake
 from cvgl.stages.extraction.stage import extract
@@ -40,7 +40,7 @@ def _measure(folder: Path) -> Ratio:
 
     def in_turn() -> None:
         for start in range(0, IMAGES, BATCH):
-            describe([open_rgb(path) for path in paths[start : start + BATCH]], embedder, View.SATELLITE)
+            embed_images([open_rgb(path) for path in paths[start : start + BATCH]], embedder, View.SATELLITE)
 
     name = f"extract {IMAGES} JPEGs of {SIDE} x {SIDE}, hashed, verified and stored"
     return compare(name, "decoding and embedding in turn, nothing stored", ours, in_turn, rounds=3)

@@ -46,7 +46,7 @@ def measure(
         "frozen": frozen(training.queries.shape[1]),
         "view-standardised": fit(training.queries, training.references),
         "robust": adapt(
-            training.queries, training.references, config=AdaptConfig(recipe="robust"), trajectories=training.trajectories
+            training.queries, training.references, config=AdaptConfig(recipe="robust"), sequences=training.sequences
         ),
     }
     asked = next(one for one in material.examinations if not one.question.direction.query_view.is_reference)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cvgl.adaptation.api import adapt
     from cvgl.adaptation.correction import HubnessCorrected
     from cvgl.adaptation.record import AdapterRecord, IterationMetrics, Origin, TrainingRows
-    from cvgl.adaptation.sequences import Trajectories
+    from cvgl.adaptation.sequences import FrameSequences
     from cvgl.adaptation.standardise import DescriptorTransform, frozen
     from cvgl.adaptation.transforms import Adaptation, read_record
 
@@ -27,7 +27,7 @@ _HOMES = {
     "IterationMetrics": "record",
     "Origin": "record",
     "TrainingRows": "record",
-    "Trajectories": "sequences",
+    "FrameSequences": "sequences",
     "adapt": "api",
     "frozen": "standardise",
     "read_record": "transforms",
@@ -37,11 +37,11 @@ __all__ = [
     "Adaptation",
     "AdapterRecord",
     "DescriptorTransform",
+    "FrameSequences",
     "HubnessCorrected",
     "IterationMetrics",
     "Origin",
     "TrainingRows",
-    "Trajectories",
     "adapt",
     "frozen",
     "read_record",

@@ -11,7 +11,7 @@ from cvgl.errors import ConfigError
 
 if TYPE_CHECKING:
     from cvgl.adaptation.recipes import OnIteration
-    from cvgl.adaptation.sequences import Trajectories
+    from cvgl.adaptation.sequences import FrameSequences
     from cvgl.adaptation.transforms import Adaptation
 
 
@@ -23,7 +23,7 @@ def adapt(
     seed: int | None = None,
     on_iteration: OnIteration | None = None,
     checkpoint: str | Path | None = None,
-    trajectories: Trajectories | None = None,
+    sequences: FrameSequences | None = None,
 ) -> Adaptation:
     """Learns to compare two views of frozen descriptors, without any label.
 
@@ -37,8 +37,8 @@ def adapt(
         on_iteration: told the metrics of every EM iteration.
         checkpoint: a file in which the state is kept, so that the same call after a crash goes on where it stopped. It is
             removed when the training is complete.
-        trajectories: which queries were taken one after the other, and where references lie (the map's own data), made by
-            `Trajectories.of`. The recipe `robust` then labels a whole flight at once; others take every image on its own.
+        sequences: which queries were taken one after the other, and where references lie (the map's own data), made by
+            `FrameSequences.of`. The recipe `robust` then labels a whole flight at once; others take every image on its own.
 
     Returns:
         The adaptation, with `transform_query`, `transform_reference`, `save` and `history`.
@@ -55,9 +55,9 @@ def adapt(
     queries = checked(query_features, "query features")
     references = checked(reference_features, "reference features", queries.shape[1])
     path = None if checkpoint is None else Path(checkpoint)
-    if trajectories is not None:
-        trajectories.check(len(queries), len(references))
-    adaptation = learn(queries, references, settings, on_iteration, path, trajectories=trajectories)
+    if sequences is not None:
+        sequences.check(len(queries), len(references))
+    adaptation = learn(queries, references, settings, on_iteration, path, sequences=sequences)
     if path is not None:
         path.unlink(missing_ok=True)
     return adaptation

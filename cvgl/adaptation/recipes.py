@@ -27,7 +27,7 @@ from cvgl.errors import ConfigError, DataError
 from cvgl.hashing import digest_json, sha256_bytes
 
 if TYPE_CHECKING:
-    from cvgl.adaptation.sequences import Trajectories
+    from cvgl.adaptation.sequences import FrameSequences
     from cvgl.config import AdaptConfig
     from cvgl.types import Float32Array
 
@@ -41,7 +41,7 @@ def learn(
     on_iteration: OnIteration | None,
     checkpoint: Path | None,
     draws: Draws | None = None,
-    trajectories: Trajectories | None = None,
+    sequences: FrameSequences | None = None,
 ) -> Adaptation:
     """Learns an adapter as the recipe says, on descriptors as the recipe prepares them.
 
@@ -53,7 +53,7 @@ def learn(
         checkpoint: where to keep the state between iterations; for the caller to remove.
         draws: which query rows each iteration takes; default: the recipe's own uniform sample. A checkpoint does not know
             the draws that it was made with: give one file only to one kind of draws. `robust`, which takes seconds, keeps none.
-        trajectories: which queries were taken in a row, for `robust`; the others take every image on its own.
+        sequences: which queries were taken in a row, for `robust`; the others take every image on its own.
 
     Raises:
         ConfigError: the settings do not fit the rows or this machine.
@@ -73,9 +73,9 @@ def learn(
         learned = _finish(nothing, nothing, _statistics(queries, references, config.recipe), (), rows, config)
         return _with_banks(learned, queries, references)
     if config.recipe is Recipe.ROBUST:
-        if trajectories is not None:
-            rows = rows.model_copy(update={"trajectories_digest": trajectories.digest()})
-        found = robust.learn(queries, references, config, on_iteration, trajectories)
+        if sequences is not None:
+            rows = rows.model_copy(update={"trajectories_digest": sequences.digest()})
+        found = robust.learn(queries, references, config, on_iteration, sequences)
         learned = _finish(found.adapter, found.reverter, found.statistics, found.history, rows, config, found.check)
         return _with_banks(learned, queries, references)
     if config.recipe is Recipe.RELEASED:

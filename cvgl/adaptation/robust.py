@@ -2,7 +2,7 @@
 
     start   each view standardised by its own mean and deviation; W = I
     E-step  pseudo-labels: pairs of mutual nearest neighbours under CSLS of the rows z W (`hubness.reciprocal_labels`), or,
-            for images taken in a row over references of known position, the most probable course (`trajectory.believe`)
+            for images taken in a row over references of known position, the most probable course (`hmm.forward_backward`)
     M-step  C = shrunk covariance of z_q - z_r over the labelled pairs; W = C^-1/2 (`whitening.fit`)
 
 A wrong label does not attract what it joins, as it does under InfoNCE. Differences of wrong pairs have the covariance of
@@ -25,9 +25,11 @@ import torch
 from cvgl.adaptation import hubness, standardise, whitening
 from cvgl.adaptation.affine import Affine
 from cvgl.adaptation.compute import computing, training_device
+from cvgl.adaptation.hmm import forward_backward, log_likelihood_gain, transition_matrix
+from cvgl.adaptation.map_cells import map_cells_of
 from cvgl.adaptation.pseudo_labels import NO_LABEL
 from cvgl.adaptation.record import IterationMetrics, SelfCheck
-from cvgl.adaptation.sequences import Trajectories, believe, course_gain, places_of, steps
+from cvgl.adaptation.sequences import FrameSequences
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,7 +81,7 @@ def learn(
     references: Float32Array,
     config: AdaptConfig,
     on_iteration: OnIteration | None = None,
-    trajectories: Trajectories | None = None,
+    sequences: FrameSequences | None = None,
 ) -> Learned:
     """Alternates the two steps. Deterministic but for the seed's choice of queries, where there are more than are asked for.
 
@@ -88,11 +90,11 @@ def learn(
         references: float32 (N, d0), checked.
         config: iterations, hubness_neighbours, query_samples, seed and device are used.
         on_iteration: told the metrics of every iteration.
-        trajectories: which queries were taken in a row; used when some were and references are not too many.
+        sequences: which queries were taken in a row; used when some were and references are not too many.
     """
     statistics = standardise.fit(queries, references)
     z_query, z_reference = statistics.transform_query(queries), statistics.transform_reference(references)
-    chain = trajectories if trajectories is not None and trajectories.usable else None
+    chain = sequences if sequences is not None and sequences.usable else None
     if chain is None and config.query_samples is not None and config.query_samples < len(z_query):
         drawn = np.random.default_rng(config.seed).permutation(len(z_query))[: config.query_samples]
         z_query = z_query[np.sort(drawn)]
@@ -159,53 +161,53 @@ class Reciprocal:
 
 
 class Along:
-    """The E-step for images taken in a row: the most probable course of each run. `scores` are `trajectory.course_gain`.
+    """The E-step for images taken in a row: the most probable course of each run. `scores` are `hmm.log_likelihood_gain`.
 
     Args:
         config: as above.
-        trajectories: usable ones.
+        sequences: usable ones.
     """
 
     measure = "course_gain"
     alike = 25
 
-    def __init__(self, config: AdaptConfig, trajectories: Trajectories) -> None:
-        self._config, self._trajectories, self._device = config, trajectories, training_device(config)
-        self._places = places_of(trajectories.positions)
-        self._moves = steps(self._places.centres)
+    def __init__(self, config: AdaptConfig, sequences: FrameSequences) -> None:
+        self._config, self._sequences, self._device = config, sequences, training_device(config)
+        self._places = map_cells_of(sequences.positions)
+        self._moves = transition_matrix(self._places.centres)
 
     def labels(self, z_query: Float32Array, z_reference: Float32Array) -> Labels:
         """The place that each picture's run passes, by the look most similar to it, from unit rows (M, d) and (N, d)."""
         similarities = self._similarities(z_query, z_reference, corrected=True)
         of_places, place, weight = (
-            self._places.best(similarities),
+            self._places.max_similarity(similarities),
             np.empty(len(similarities), np.int64),
             np.empty(len(similarities)),
         )
-        for run in self._trajectories.runs:
-            belief = believe(of_places[run], self._moves)
-            place[run], weight[run] = belief.reference, belief.probability
-        rows, reference = np.arange(len(similarities)), self._places.shown(similarities, place)
+        for run in self._sequences.rows:
+            belief = forward_backward(of_places[run], self._moves)
+            place[run], weight[run] = belief.cell, belief.probability
+        rows, reference = np.arange(len(similarities)), self._places.best_reference(similarities, place)
         mutual = similarities.argmax(axis=0)[reference] == rows
         return Labels(reference, weight, similarities[rows, reference], mutual)
 
     def scores(self, z_query: Float32Array, z_reference: Float32Array) -> NDArray[np.float64]:
-        similarities = self._places.best(self._similarities(z_query, z_reference, corrected=False))
+        similarities = self._places.max_similarity(self._similarities(z_query, z_reference, corrected=False))
         gains = np.empty(len(similarities))
-        for run in self._trajectories.runs:
-            gains[run] = course_gain(similarities[run], self._moves)
+        for run in self._sequences.rows:
+            gains[run] = log_likelihood_gain(similarities[run], self._moves)
         return gains
 
     def halves(self, n: int, seed: int) -> list[tuple[NDArray[np.int64], Expectation]]:
         """The first and the second half of every run."""
-        runs = self._trajectories.runs
+        runs = self._sequences.rows
         parts = [run[: len(run) // 2] for run in runs], [run[len(run) // 2 :] for run in runs]
         return [self._part([run for run in half if len(run)]) for half in parts]
 
     def _part(self, runs: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], Expectation]:
         rows, ends = np.concatenate(runs), np.cumsum([len(run) for run in runs])
         own = tuple(np.split(np.arange(len(rows)), ends[:-1]))
-        return rows, Along(self._config, Trajectories(own, self._trajectories.positions))
+        return rows, Along(self._config, FrameSequences(own, self._sequences.positions))
 
     def _similarities(self, z_query: Float32Array, z_reference: Float32Array, *, corrected: bool) -> NDArray[np.float64]:
         with computing(self._device, self._config.precision):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cvgl.types import Float32Array
 
-LEAST_SHRINKAGE, MOST_SHRINKAGE = 0.02, 0.98
+MIN_SHRINKAGE, MAX_SHRINKAGE = 0.02, 0.98
 """Bounds of the estimate: below, directions without any difference would be blown up; above, nothing would be learned."""
 
 
@@ -79,7 +79,7 @@ def fit(
     if not rows.any():
         return identity(d)
     independent = rows if groups is None else _means(rows, groups)
-    shrinkage = float(np.clip(ledoit_wolf(independent), LEAST_SHRINKAGE, MOST_SHRINKAGE))
+    shrinkage = float(np.clip(ledoit_wolf(independent), MIN_SHRINKAGE, MAX_SHRINKAGE))
     variances, directions = _spectrum(rows)
     mean_variance = variances.sum() / d
     # (1 - s) C + s m I, over s m: the identity plus what was observed.

@@ -31,7 +31,7 @@ from cvgl.types import ArtifactRef, Progress, silent
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cvgl.adaptation.sequences import Trajectories
+    from cvgl.adaptation.sequences import FrameSequences
     from cvgl.adaptation.standardise import DescriptorTransform
     from cvgl.types import Float32Array
 
@@ -126,7 +126,7 @@ class _Set:
     name: str
     queries: Float32Array
     references: Float32Array
-    trajectories: Trajectories | None
+    sequences: FrameSequences | None
     asks: tuple[tuple[str, Ask], ...]
 
 
@@ -200,7 +200,7 @@ def _of_world(case: Case) -> _Set:
 def _of_material(name: str, material: Material) -> _Set:
     training = material.training
     asks = tuple((str(one.question.direction), _ask(one)) for one in _judged(material))
-    return _Set(name, training.queries, training.references, training.trajectories, asks)
+    return _Set(name, training.queries, training.references, training.sequences, asks)
 
 
 def _judged(material: Material) -> list[Examination]:
@@ -235,14 +235,14 @@ def _choices(given: _Set, seeds: Sequence[int], rules: SelectConfig | None) -> I
 
     def asked(config: AdaptConfig) -> tuple[float, ...]:
         if config not in shares:
-            learned = adapt(given.queries, given.references, config=config, trajectories=given.trajectories)
+            learned = adapt(given.queries, given.references, config=config, sequences=given.sequences)
             shares[config] = tuple(ask(learned) for _, ask in given.asks)
         return shares[config]
 
     baselines = [asked(AdaptConfig(recipe=recipe)) for recipe in (Recipe.FROZEN, Recipe.STANDARDISED)]
-    for seed in seeds if given.trajectories is None else seeds[:1]:  # along a course nothing is drawn
+    for seed in seeds if given.sequences is None else seeds[:1]:  # along a course nothing is drawn
         config = AdaptConfig(recipe=Recipe.AUTO, seed=seed)
-        selection = select(given.queries, given.references, config, rules, given.trajectories)
+        selection = select(given.queries, given.references, config, rules, given.sequences)
         yield Choice(
             where=given.name,
             seed=seed,
@@ -258,7 +258,7 @@ def _choices(given: _Set, seeds: Sequence[int], rules: SelectConfig | None) -> I
 def _real_rows(name: str, material: Material) -> Iterator[Row]:
     training = material.training
     for recipe in RECIPES:
-        learned = adapt(training.queries, training.references, recipe=recipe, trajectories=training.trajectories)
+        learned = adapt(training.queries, training.references, recipe=recipe, sequences=training.sequences)
         for examination in _judged(material):
             queries, gallery = examination.mapped(learned)
             yield Row(
@@ -293,7 +293,7 @@ def _tested(cases: Sequence[Case], materials: Sequence[tuple[str, Material]]) ->
         yield _test(f"world, {case.group}", case.train_queries, case.train_references, None, expected=True)
     for number, (name, material) in enumerate(materials):
         training = material.training
-        yield _test(name, training.queries, training.references, training.trajectories, expected=True)
+        yield _test(name, training.queries, training.references, training.sequences, expected=True)
         noise = np.random.default_rng(number).normal(size=training.queries.shape).astype(np.float32)
         yield _test(f"noise, and the tiles of {name}", noise, training.references, None, expected=False)
         yield _test(f"images of {name}, and noise", training.queries, noise, None, expected=False)
@@ -309,9 +309,9 @@ def _unlike(one: str, other: str) -> bool:
 
 
 def _test(
-    where: str, queries: Float32Array, references: Float32Array, trajectories: Trajectories | None, *, expected: bool
+    where: str, queries: Float32Array, references: Float32Array, sequences: FrameSequences | None, *, expected: bool
 ) -> Tested:
-    found = relatedness(queries, references, trajectories)
+    found = relatedness(queries, references, sequences)
     return Tested(where=where, expected=expected, related=found.related, strength=found.strength, test=found.test)
 
 

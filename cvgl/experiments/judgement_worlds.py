@@ -14,7 +14,7 @@ from cvgl.backbones import load
 from cvgl.config import AlignmentConfig, BackboneConfig
 from cvgl.experiments.judgement_cases import Case
 from cvgl.features.batches import BatchSize
-from cvgl.features.description import describe_prepared, prepare
+from cvgl.features.embedding import embed_prepared, prepare
 from cvgl.hashing import digest_json
 from cvgl.lake import Lake, replacing
 from cvgl.synthetic import Season, WorldConfig, generate
@@ -89,7 +89,7 @@ def _described(config: WorldConfig) -> dict[str, NDArray[Any]]:
         drawn = list(world.render(list(world.images(place))))
         seen = [picture.view for picture, _ in drawn]
         prepared = [prepare(image, embedder, picture.view, alignment) for picture, image in drawn]
-        rows.append(describe_prepared(prepared, seen, embedder, alignment, BatchSize(16)))
+        rows.append(embed_prepared(prepared, seen, embedder, alignment, BatchSize(16)))
         places += [place.number] * len(drawn)
         subsets += [str(place.subset)] * len(drawn)
         views += [str(view) for view in seen]

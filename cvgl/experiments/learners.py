@@ -51,8 +51,8 @@ def learn(
         return standardise.frozen(training.queries.shape[1])
     if learner is Learner.STANDARDISED:
         return standardise.fit(training.queries, training.references)
-    trajectories = training.trajectories if looks_at_sequences(configuration, settings, training) else None
-    return adapt(training.queries, training.references, config=settings, checkpoint=checkpoint, trajectories=trajectories)
+    sequences = training.sequences if looks_at_sequences(configuration, settings, training) else None
+    return adapt(training.queries, training.references, config=settings, checkpoint=checkpoint, sequences=sequences)
 
 
 def looks_at_sequences(configuration: Configuration, settings: AdaptConfig, training: TrainingSet) -> bool:

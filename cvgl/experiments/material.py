@@ -21,13 +21,13 @@ from cvgl.ingestion.ground_truth import read_ground_truth
 from cvgl.ingestion.tables import read_images
 from cvgl.lake import Lake
 from cvgl.retrieval import protocols
-from cvgl.stages.sequences import runs_of, trajectories_of
+from cvgl.stages.sequences import frame_sequences, runs_of
 from cvgl.types import ArtifactRef, Subset, View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cvgl.adaptation.sequences import Trajectories
+    from cvgl.adaptation.sequences import FrameSequences
     from cvgl.adaptation.standardise import DescriptorTransform
     from cvgl.types import Float32Array
 
@@ -40,14 +40,14 @@ class TrainingSet:
         queries: float32 (M, d0), drone or ground view.
         references: float32 (N, d0), satellite view.
         query_ids, reference_ids: image ids.
-        trajectories: which queries were taken in a row, and where references lie; none where nothing was, or is known.
+        sequences: which queries were taken in a row, and where references lie; none where nothing was, or is known.
     """
 
     queries: Float32Array
     references: Float32Array
     query_ids: tuple[str, ...]
     reference_ids: tuple[str, ...]
-    trajectories: Trajectories | None = None
+    sequences: FrameSequences | None = None
 
     @property
     def digest(self) -> str:
@@ -64,7 +64,7 @@ class TrainingSet:
     @property
     def has_sequences(self) -> bool:
         """Whether a recipe that looks at sequences finds enough of them."""
-        return self.trajectories is not None and self.trajectories.usable
+        return self.sequences is not None and self.sequences.usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def _training(
         store.read(reference_ids),
         tuple(query_ids),
         tuple(reference_ids),
-        trajectories_of([images[one] for one in query_ids], [images[one] for one in reference_ids]),
+        frame_sequences([images[one] for one in query_ids], [images[one] for one in reference_ids]),
     )
 
 

@@ -147,10 +147,10 @@ class Bench:
 
     def _followed(self, configuration: Configuration, settings: AdaptConfig) -> str | None:
         """Hash over the sequences that are learned from, where they are."""
-        trajectories = self.material.training.trajectories
-        if trajectories is None or not looks_at_sequences(configuration, settings, self.material.training):
+        sequences = self.material.training.sequences
+        if sequences is None or not looks_at_sequences(configuration, settings, self.material.training):
             return None
-        return trajectories.digest()
+        return sequences.digest()
 
     def _inputs(self, configuration: Configuration, settings: AdaptConfig) -> str:
         """Hash over everything that changes a figure; a name in a table does not."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cvgl.features.description import describe
+from cvgl.features.embedding import embed_images
 from cvgl.features.fingerprints import fingerprint
 from cvgl.features.store import FeatureStore
 from cvgl.features.streaming import FeatureReader, StoredDescriptors
 
-__all__ = ["FeatureReader", "FeatureStore", "StoredDescriptors", "describe", "fingerprint"]
+__all__ = ["FeatureReader", "FeatureStore", "StoredDescriptors", "embed_images", "fingerprint"]

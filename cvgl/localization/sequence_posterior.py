@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cvgl.adaptation.sequence_windows import believe_windows, hubness_so_far, says_nothing
-from cvgl.adaptation.sequences import MOST_REFERENCES, Places, believe, places_of, steps
+from cvgl.adaptation.hmm import forward_backward, transition_matrix
+from cvgl.adaptation.map_cells import MAX_MAP_CELLS, MapCells, map_cells_of
+from cvgl.adaptation.sequence_windows import hubness_so_far, is_uninformative, window_posteriors
 from cvgl.errors import ConfigError, DataError
 from cvgl.retrieval import search
 from cvgl.retrieval.positions import Positions
@@ -55,7 +56,7 @@ def moves_between(positions: Positions) -> Float64Array:
     moves = (1 - np.eye(n)) / (n - 1)
     if known.sum() > 1:
         moves[known] = 0
-        moves[np.ix_(known, known)] = steps(positions.take(np.flatnonzero(known)).local_m())
+        moves[np.ix_(known, known)] = transition_matrix(positions.take(np.flatnonzero(known)).local_m())
     return moves
 
 
@@ -66,7 +67,7 @@ def follow(
     window: int | None = None,
     *,
     centred: bool = False,
-    most_references: int = MOST_REFERENCES,
+    most_references: int = MAX_MAP_CELLS,
 ) -> Iterator[Believed]:
     """Infers which references the images of one run show.
 
@@ -83,7 +84,7 @@ def follow(
         references: float32 (N, d), N >= 1, in the same space: inner products are similarities.
         positions: of the references.
         window: each image is inferred from so many, its own included; None: from the whole run.
-        centred: see `cvgl.adaptation.sequence_windows.believe_windows`.
+        centred: see `cvgl.adaptation.sequence_windows.window_posteriors`.
         most_references: places that are considered together; their moves are a square matrix.
 
     Yields:
@@ -108,13 +109,13 @@ def follow(
         yield from _on_a_large_map(queries, references, positions, window, centred, most_references)
         return
     similarity, moves = queries @ references.T, moves_between(positions.take(places.first))
-    of_places = places.best(similarity)
+    of_places = places.max_similarity(similarity)
     hubness = hubness_so_far(of_places)
     if window is None:
-        posterior = believe(_corrected(of_places, hubness[-1]), moves).posterior.astype(np.float32)
+        posterior = forward_backward(_corrected(of_places, hubness[-1]), moves).distribution.astype(np.float32)
     else:
-        posterior = believe_windows(of_places, moves, window, centred=centred, hubness=hubness)
-    yield Believed(np.arange(len(queries)), np.arange(len(references)), places.spread(posterior, similarity), similarity)
+        posterior = window_posteriors(of_places, moves, window, centred=centred, hubness=hubness)
+    yield Believed(np.arange(len(queries)), np.arange(len(references)), places.to_references(posterior, similarity), similarity)
 
 
 def _on_a_large_map(
@@ -135,24 +136,24 @@ def _on_a_large_map(
         since = min(first, max(0, stop - _RECENT))
         found = positions.take(candidates)
         places, similarity = _places(found), queries[since:stop] @ references[candidates].T
-        of_places, rows = places.best(similarity), np.arange(first, stop)
+        of_places, rows = places.max_similarity(similarity), np.arange(first, stop)
         values = _corrected(of_places[first - since :], hubness_so_far(of_places)[-1])
-        posterior = believe(values, moves_between(found.take(places.first))).posterior.astype(np.float32)
+        posterior = forward_backward(values, moves_between(found.take(places.first))).distribution.astype(np.float32)
         kept, asked = (
             slice(None) if image is None else slice(image - first, image - first + 1),
             similarity[first - since :],
         )
-        yield Believed(rows[kept], candidates, places.spread(posterior[kept], asked[kept]), asked[kept])
+        yield Believed(rows[kept], candidates, places.to_references(posterior[kept], asked[kept]), asked[kept])
 
 
-def _places(positions: Positions) -> Places:
+def _places(positions: Positions) -> MapCells:
     """References whose position is not known are each a place of their own."""
     alone = np.where(positions.known, 0, 1 + np.arange(len(positions.known)))
-    return places_of(np.column_stack([np.nan_to_num(positions.coordinates), alone]))
+    return map_cells_of(np.column_stack([np.nan_to_num(positions.coordinates), alone]))
 
 
 def _corrected(similarity: Float32Array, hubness: Float32Array) -> Float64Array:
     """Less half of the hubness (N,), but for images that say nothing."""
     values = similarity - hubness.astype(np.float64) / 2
-    values[says_nothing(similarity)] = 0
+    values[is_uninformative(similarity)] = 0
     return np.asarray(values)

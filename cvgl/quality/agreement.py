@@ -8,7 +8,7 @@ each half finds its pairs and is whitened within them without a look at the othe
 found (the idea of co-training, Blum and Mitchell 1998, and of split-half reliability).
 
 Images taken in a row, over references of known position: by how much the most probable course explains the images
-better than chance does (`cvgl.adaptation.sequences.course_gain`). Many frames show one tile and most tiles are never seen,
+better than chance does (`cvgl.adaptation.hmm.log_likelihood_gain`). Many frames show one tile and most tiles are never seen,
 so few have a mutual neighbour however good the descriptors are; but similarities that know the place agree from frame to
 frame.
 """
@@ -27,7 +27,7 @@ from cvgl.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cvgl.adaptation.sequences import Trajectories
+    from cvgl.adaptation.sequences import FrameSequences
     from cvgl.types import Float32Array
 
 IMPLEMENTATION = 3  # raised whenever the same descriptors would get another score
@@ -51,13 +51,13 @@ class Agreement:
     standard_error: float
 
 
-def agreement(query_features: Any, reference_features: Any, trajectories: Trajectories | None = None) -> Agreement:
+def agreement(query_features: Any, reference_features: Any, sequences: FrameSequences | None = None) -> Agreement:
     """Standardises both views, then scores them as above.
 
     Args:
         query_features: (M, d) descriptors of one view, at least two rows and columns.
         reference_features: (N, d) of the other view, at least two rows.
-        trajectories: which queries were taken in a row; used when they are usable.
+        sequences: which queries were taken in a row; used when they are usable.
 
     Raises:
         DataError: fewer than two descriptors on a side, or not finite, or of different dimensions.
@@ -68,18 +68,19 @@ def agreement(query_features: Any, reference_features: Any, trajectories: Trajec
     standardised = fit(query_features, reference_features)
     queries = standardised.transform_query(query_features)
     references = standardised.transform_reference(reference_features)
-    if trajectories is not None and trajectories.usable:
-        return _along(queries, references, trajectories)
+    if sequences is not None and sequences.usable:
+        return _along(queries, references, sequences)
     return _of_halves(queries, references)
 
 
-def _along(queries: Float32Array, references: Float32Array, trajectories: Trajectories) -> Agreement:
-    from cvgl.adaptation.sequences import course_gain, places_of, steps
+def _along(queries: Float32Array, references: Float32Array, sequences: FrameSequences) -> Agreement:
+    from cvgl.adaptation.hmm import log_likelihood_gain, transition_matrix
+    from cvgl.adaptation.map_cells import map_cells_of
 
-    places = places_of(trajectories.positions)
-    similarities = places.best((queries @ references.T).astype(np.float64))
-    moves = steps(places.centres)
-    gains = np.concatenate([course_gain(similarities[run], moves) for run in trajectories.runs])
+    places = map_cells_of(sequences.positions)
+    similarities = places.max_similarity((queries @ references.T).astype(np.float64))
+    moves = transition_matrix(places.centres)
+    gains = np.concatenate([log_likelihood_gain(similarities[run], moves) for run in sequences.rows])
     means = [block.mean() for block in np.array_split(gains, max(2, len(gains) // BLOCK))]
     return Agreement(float(gains.mean()), float(np.std(means, ddof=1) / np.sqrt(len(means))))
 

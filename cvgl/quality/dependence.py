@@ -12,7 +12,7 @@ with z1, z2 the CSLS of a pair in both halves, in deviations of the query's. The
 view (hubs, several images of one place, how many there are) and breaks what is between them: the signs of the references'
 components are drawn at random, which leaves all of their own inner products as they are.
 
-Images taken in a row over references of known position: the gain of a course (`cvgl.adaptation.sequences.course_gain`)
+Images taken in a row over references of known position: the gain of a course (`cvgl.adaptation.hmm.log_likelihood_gain`)
 against the same with the positions dealt out anew. Neighbouring frames look alike over any map; only on the right one do they
 move to neighbouring tiles.
 """
@@ -33,7 +33,7 @@ from cvgl.quality.similarity import Views, corrected, decorrelated, similarities
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cvgl.adaptation.sequences import Trajectories
+    from cvgl.adaptation.sequences import FrameSequences
     from cvgl.types import Float32Array
 
 THRESHOLD, CERTAIN = 1.0, 3.5
@@ -63,19 +63,19 @@ class Relatedness(Settings):
         return self.strength >= CERTAIN
 
 
-def relatedness(query_features: Any, reference_features: Any, trajectories: Trajectories | None = None) -> Relatedness:
+def relatedness(query_features: Any, reference_features: Any, sequences: FrameSequences | None = None) -> Relatedness:
     """Tests two views of frozen descriptors.
 
     Args:
         query_features: (M, d) descriptors of one view.
         reference_features: (N, d) of the other.
-        trajectories: which queries were taken in a row; decides the test when it is usable.
+        sequences: which queries were taken in a row; decides the test when it is usable.
 
     Raises:
         DataError: see `similarity.views_of`.
     """
-    if trajectories is not None and trajectories.usable:
-        strength = _course_strength(query_features, reference_features, trajectories)
+    if sequences is not None and sequences.usable:
+        strength = _course_strength(query_features, reference_features, sequences)
         return Relatedness(test="course", strength=strength, threshold=CERTAIN, related=strength >= CERTAIN)
     views = views_of(query_features, reference_features, most=(MOST_QUERIES, MOST_REFERENCES))
     strength = float(np.mean([_pair_strength(views, count) for count in COMPONENTS]))
@@ -112,18 +112,19 @@ def _outstanding(cosines: Float32Array) -> Float32Array:
     return np.asarray(np.square(np.maximum(standard - STANDS_OUT, 0)))
 
 
-def _course_strength(query_features: Any, reference_features: Any, trajectories: Trajectories) -> float:
-    from cvgl.adaptation.sequences import course_gain, places_of, steps
+def _course_strength(query_features: Any, reference_features: Any, sequences: FrameSequences) -> float:
+    from cvgl.adaptation.hmm import log_likelihood_gain, transition_matrix
+    from cvgl.adaptation.map_cells import map_cells_of
 
     standardised = fit(query_features, reference_features)
     queries = unit_rows(standardised.transform_query(query_features))
     references = unit_rows(standardised.transform_reference(reference_features))
-    places = places_of(trajectories.positions)
-    cosines = places.best((queries @ references.T).astype(np.float64))
+    places = map_cells_of(sequences.positions)
+    cosines = places.max_similarity((queries @ references.T).astype(np.float64))
 
     def gain(positions: NDArray[np.float64]) -> float:
-        moves = steps(positions)
-        return float(np.concatenate([course_gain(cosines[run], moves) for run in trajectories.runs]).mean())
+        moves = transition_matrix(positions)
+        return float(np.concatenate([log_likelihood_gain(cosines[run], moves) for run in sequences.rows]).mean())
 
     generator = np.random.default_rng(0)
     positions = places.centres

@@ -20,7 +20,7 @@ from cvgl.quality.similarity import Views
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cvgl.adaptation.sequences import Trajectories
+    from cvgl.adaptation.sequences import FrameSequences
     from cvgl.types import Float32Array
 
 FEWEST = 20
@@ -81,13 +81,13 @@ class Fought:
     champion: NDArray[np.float64]
 
 
-def fight(challenger: Mapped, champion: Mapped, trajectories: Trajectories | None = None) -> Fought:
+def fight(challenger: Mapped, champion: Mapped, sequences: FrameSequences | None = None) -> Fought:
     """Compares two adapters on the same unlabelled images, none of which either has learned from.
 
     Args:
         challenger: the images through the one.
         champion: the same images, in the same order, through the other.
-        trajectories: which queries were taken in a row; used when they are usable.
+        sequences: which queries were taken in a row; used when they are usable.
 
     Raises:
         DataError: not the same number of images, or fewer than 20 of a view.
@@ -99,7 +99,7 @@ def fight(challenger: Mapped, champion: Mapped, trajectories: Trajectories | Non
             where="contest",
             fix="compare them on more images",
         )
-    along = trajectories if trajectories is not None and trajectories.usable else None
+    along = sequences if sequences is not None and sequences.usable else None
     earned = [credit_of(Views(side.queries, side.references), along) for side in (challenger, champion)]
     difference, error = paired(earned[0] - earned[1], along)
     contest = Contest(

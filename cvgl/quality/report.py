@@ -20,7 +20,7 @@ from cvgl.quality.similarity import Views, answers, corrected, similarities, vie
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cvgl.adaptation.sequences import Trajectories
+    from cvgl.adaptation.sequences import FrameSequences
     from cvgl.adaptation.standardise import DescriptorTransform
     from cvgl.types import Float32Array
 
@@ -38,14 +38,14 @@ class Pictures:
         queries: float32 (M, d0), frozen descriptors of the drone or ground view.
         references: float32 (N, d0), of the satellite view.
         positions: float64 (N, 2), metres, of the references on their map; none where unknown.
-        trajectories: which queries were taken in a row; none where none were, or positions are unknown.
+        sequences: which queries were taken in a row; none where none were, or positions are unknown.
         seen: the adaptation has learned from these very images.
     """
 
     queries: Float32Array
     references: Float32Array
     positions: NDArray[np.float64] | None = None
-    trajectories: Trajectories | None = None
+    sequences: FrameSequences | None = None
     seen: bool = False
 
 
@@ -111,11 +111,11 @@ def judge(adaptation: DescriptorTransform, images: Pictures) -> QualityReport:
     findings = check_views(images.queries, images.references, FEWEST)
     if problem := refused(findings):
         return _report("refused", problem, images, None, findings, None, ())
-    related = relatedness(images.queries, images.references, images.trajectories)
+    related = relatedness(images.queries, images.references, images.sequences)
     before = _mapped(frozen(images.queries.shape[1]), images)
     after = _mapped(adaptation, images)
     directions = tuple(_direction(before, after, reverse=reverse) for reverse in (False, True))
-    gain = _gain(before, after, images.trajectories)
+    gain = _gain(before, after, images.sequences)
     verdict, reason = _verdict(related, gain)
     return _report(verdict, reason, images, related, findings, gain, directions)
 
@@ -171,7 +171,7 @@ def _verdict(related: Relatedness, gain: Gain) -> tuple[Literal["accepted", "unc
 
 def _mapped(transform: DescriptorTransform, images: Pictures) -> Views:
     queries, references = transform.transform_query(images.queries), transform.transform_reference(images.references)
-    if images.trajectories is not None and images.trajectories.usable:
+    if images.sequences is not None and images.sequences.usable:
         return Views(queries, references, images.positions)  # a sample would tear sequences apart
     return views_of(queries, references, images.positions)
 
@@ -195,8 +195,8 @@ def _within(scores: Scores, views: Views) -> dict[str, Prediction]:
     return {radius: prediction for radius, prediction in found.items() if prediction is not None}
 
 
-def _gain(before: Views, after: Views, trajectories: Trajectories | None) -> Gain:
-    along = trajectories if trajectories is not None and trajectories.usable else None
+def _gain(before: Views, after: Views, sequences: FrameSequences | None) -> Gain:
+    along = sequences if sequences is not None and sequences.usable else None
     earned = [credit_of(views, along) for views in (before, after)]
     difference, error = paired(earned[1] - earned[0], along)
     return Gain(
@@ -208,30 +208,34 @@ def _gain(before: Views, after: Views, trajectories: Trajectories | None) -> Gai
     )
 
 
-def credit_of(views: Views, trajectories: Trajectories | None) -> NDArray[np.float64]:
+def credit_of(views: Views, sequences: FrameSequences | None) -> NDArray[np.float64]:
     """float64 (M,): what speaks for each query's answer without labels, see `cvgl.quality.selection`.
 
     Args:
         views: mapped.
-        trajectories: usable ones, or none.
+        sequences: usable ones, or none.
     """
-    if trajectories is None:
+    if sequences is None:
         mutual = answers(corrected(similarities(views.queries, views.references))).mutual
         return np.asarray((Halves(views, parts=2).credit() + mutual) / 2)
-    from cvgl.adaptation.sequences import course_gain, places_of, steps
+    from cvgl.adaptation.hmm import log_likelihood_gain, transition_matrix
+    from cvgl.adaptation.map_cells import map_cells_of
 
-    places = places_of(trajectories.positions)
-    cosines, moves = places.best((views.queries @ views.references.T).astype(np.float64)), steps(places.centres)
+    places = map_cells_of(sequences.positions)
+    cosines, moves = (
+        places.max_similarity((views.queries @ views.references.T).astype(np.float64)),
+        transition_matrix(places.centres),
+    )
     gains = np.empty(len(cosines))
-    for run in trajectories.runs:
-        gains[run] = course_gain(cosines[run], moves)
+    for run in sequences.rows:
+        gains[run] = log_likelihood_gain(cosines[run], moves)
     return gains
 
 
-def paired(difference: NDArray[np.float64], trajectories: Trajectories | None) -> tuple[float, float]:
+def paired(difference: NDArray[np.float64], sequences: FrameSequences | None) -> tuple[float, float]:
     """Mean difference of credits, and its standard error over queries, or over blocks of images that err together."""
     values: Sequence[float] | NDArray[np.float64] = difference
-    if trajectories is not None:
-        order = np.concatenate(trajectories.runs)
+    if sequences is not None:
+        order = np.concatenate(sequences.rows)
         values = [float(block.mean()) for block in np.array_split(difference[order], max(2, len(order) // BLOCK))]
     return float(difference.mean()), float(np.std(values, ddof=1) / np.sqrt(len(values)))

@@ -2,7 +2,7 @@
 
 What each held-out query earns is its credit: whether two halves of the mapped descriptor name the same reference for it
 (over several splits), and whether that reference prefers it, too, both under CSLS; or, for images taken in a row over
-references of known position, by how many nats a course explains it better than chance (`trajectory.course_gain`). Nothing was
+references of known position, by how many nats a course explains it better than chance (`hmm.log_likelihood_gain`). Nothing was
 learned from the query itself, so a map that only confirms its own pseudo-labels earns nothing by it.
 
 The credit is not fair to all: what halves agree on is in part light and colour, which `robust` removes, so that its credit
@@ -24,7 +24,7 @@ from pydantic import Field
 
 from cvgl.adaptation import adapt
 from cvgl.adaptation.descriptors import checked
-from cvgl.adaptation.sequences import Trajectories
+from cvgl.adaptation.sequences import FrameSequences
 from cvgl.config import UNTRAINED, AdaptConfig, Recipe, SelectConfig, Settings
 from cvgl.config.quality import SAFE
 from cvgl.errors import CvglError
@@ -80,7 +80,7 @@ def select(
     reference_features: Any,
     config: AdaptConfig,
     rules: SelectConfig | None = None,
-    trajectories: Trajectories | None = None,
+    sequences: FrameSequences | None = None,
     on_candidate: OnCandidate | None = None,
 ) -> Selection:
     """Chooses a recipe for two views of frozen descriptors. The same rows and settings lead to the same choice.
@@ -90,7 +90,7 @@ def select(
         reference_features: (N, d0), of the satellite view.
         config: seed, device, precision, hubness_neighbours and query view go to every candidate.
         rules: which candidates, and how sure the choice must be.
-        trajectories: which queries were taken in a row, and where references lie.
+        sequences: which queries were taken in a row, and where references lie.
         on_candidate: told how many trainings are done, of how many, and what comes next.
 
     Raises:
@@ -102,15 +102,13 @@ def select(
     findings = check_views(queries, references, rules.fewest)
     if problem := refused(findings):
         return Selection(chosen=Recipe.FROZEN, measure="", reason=problem, relatedness=None, findings=findings)
-    related = relatedness(queries, references, trajectories)
+    related = relatedness(queries, references, sequences)
     if not related.related:
         # It is refused. Where the test is wrong, each view by its own statistics loses least; where it is right, nothing does.
         return Selection(
             chosen=Recipe.STANDARDISED, measure="", reason=unrelated_reason(related), relatedness=related, findings=findings
         )
-    trial = Trial(
-        queries, references, trajectories if trajectories is not None and trajectories.usable else None, config, rules
-    )
+    trial = Trial(queries, references, sequences if sequences is not None and sequences.usable else None, config, rules)
     return _choose(trial, rules, related, findings, on_candidate)
 
 
@@ -176,29 +174,29 @@ class Trial:
 
     Attributes:
         queries, references: float32 (n, d0), checked.
-        trajectories: usable ones, or none.
+        sequences: usable ones, or none.
         config: of the adaptation.
         rules: of the choice.
     """
 
     queries: Float32Array
     references: Float32Array
-    trajectories: Trajectories | None
+    sequences: FrameSequences | None
     config: AdaptConfig
     rules: SelectConfig
 
     @property
     def measure(self) -> str:
-        return "halves" if self.trajectories is None else "course"
+        return "halves" if self.sequences is None else "course"
 
     @property
     def confidence(self) -> float:
         """Standard errors by which a candidate must be better than a safer one."""
-        return self.rules.confidence if self.trajectories is None else self.rules.confidence_along
+        return self.rules.confidence if self.sequences is None else self.rules.confidence_along
 
     def presumed(self, earned: Mapping[Recipe, NDArray[np.float64]]) -> Recipe:
         """The recipe that stands unless another one proves better; `robust` has no credit where relatedness is in doubt."""
-        if self.trajectories is not None:
+        if self.sequences is not None:
             return max(SAFE, key=lambda recipe: float(earned[recipe].mean()))
         return Recipe.ROBUST if Recipe.ROBUST in earned else Recipe.STANDARDISED
 
@@ -229,24 +227,24 @@ class Trial:
         for both in self._divisions():
             for learned_on, held_out in (both, both[::-1]):
                 total[held_out.rows] += self._earned(settings, learned_on, held_out)
-        return total / (1 if self.trajectories is not None else self.rules.repeats)
+        return total / (1 if self.sequences is not None else self.rules.repeats)
 
     def _earned(self, settings: AdaptConfig, learned_on: Part, held_out: Part) -> NDArray[np.float64]:
-        learned = adapt(self.queries[learned_on.rows], self.references, config=settings, trajectories=learned_on.trajectories)
+        learned = adapt(self.queries[learned_on.rows], self.references, config=settings, sequences=learned_on.sequences)
         queries = learned.transform_query(self.queries[held_out.rows])
         references = learned.transform_reference(self.references)
-        return credit_of(Views(queries, references), held_out.trajectories)
+        return credit_of(Views(queries, references), held_out.sequences)
 
     def _divisions(self) -> Iterator[tuple[Part, Part]]:
         """Two halves of the queries: of each run, or at random, several times."""
-        repeats = 1 if self.trajectories is not None else self.rules.repeats
+        repeats = 1 if self.sequences is not None else self.rules.repeats
         generator = np.random.default_rng(self.config.seed)
         for _ in range(repeats):
-            yield halves(len(self.queries), self.trajectories, generator)
+            yield halves(len(self.queries), self.sequences, generator)
 
     def paired(self, ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[float, float]:
         """Mean difference, and its standard error over queries or blocks of consecutive ones."""
-        return paired(ours - theirs, self.trajectories)
+        return paired(ours - theirs, self.sequences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +252,7 @@ class Part:
     """Some of the queries, and how they follow one another."""
 
     rows: NDArray[np.int64]
-    trajectories: Trajectories | None
+    sequences: FrameSequences | None
 
     @classmethod
     def of(cls, runs: Sequence[NDArray[np.int64]], positions: NDArray[np.float64]) -> Part:
@@ -262,19 +260,19 @@ class Part:
         kept = [run for run in runs if len(run)]
         rows = np.concatenate(kept)
         own = tuple(np.split(np.arange(len(rows)), np.cumsum([len(run) for run in kept])[:-1]))
-        return cls(rows, Trajectories(own, positions))
+        return cls(rows, FrameSequences(own, positions))
 
 
-def halves(count: int, trajectories: Trajectories | None, generator: np.random.Generator) -> tuple[Part, Part]:
+def halves(count: int, sequences: FrameSequences | None, generator: np.random.Generator) -> tuple[Part, Part]:
     """Two halves of the queries: the first and the last of each run where there are usable ones, else at random.
 
     Args:
         count: queries.
-        trajectories: which of them were taken in a row.
+        sequences: which of them were taken in a row.
         generator: of the random halves.
     """
-    if trajectories is not None and trajectories.usable:
-        runs, positions = trajectories.runs, trajectories.positions
+    if sequences is not None and sequences.usable:
+        runs, positions = sequences.rows, sequences.positions
         first, last = [run[: len(run) // 2] for run in runs], [run[len(run) // 2 :] for run in runs]
         return Part.of(first, positions), Part.of(last, positions)
     shuffled = generator.permutation(count)
@@ -286,7 +284,7 @@ def adapt_best(
     reference_features: Any,
     config: AdaptConfig | None = None,
     rules: SelectConfig | None = None,
-    trajectories: Trajectories | None = None,
+    sequences: FrameSequences | None = None,
 ) -> tuple[Any, Selection]:
     """`select`, and the chosen recipe learned from all rows: the adaptation, and the evidence for the choice.
 
@@ -294,9 +292,9 @@ def adapt_best(
         ConfigError, DataError: see `cvgl.adaptation.adapt`.
     """
     settings = config or AdaptConfig(recipe=Recipe.AUTO)
-    selection = select(query_features, reference_features, settings, rules, trajectories)
+    selection = select(query_features, reference_features, settings, rules, sequences)
     return adapt(
-        query_features, reference_features, config=chosen_settings(settings, selection), trajectories=trajectories
+        query_features, reference_features, config=chosen_settings(settings, selection), sequences=sequences
     ), selection
 
 

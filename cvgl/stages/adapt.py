@@ -21,11 +21,11 @@ from cvgl.hashing import digest_json, digest_lines
 from cvgl.ingestion import tables
 from cvgl.lake import Lake, read_versioned, sweep, write_versioned
 from cvgl.lake.locks import exclusive
-from cvgl.stages.sequences import trajectories_of
+from cvgl.stages.sequences import frame_sequences
 from cvgl.types import ArtifactRef, Progress, Subset, View, silent
 
 if TYPE_CHECKING:
-    from cvgl.adaptation.sequences import Trajectories
+    from cvgl.adaptation.sequences import FrameSequences
     from cvgl.quality.selection import Selection
     from cvgl.types import Float32Array
 
@@ -59,13 +59,13 @@ class _Rows:
         query_view: the view that is adapted to the satellite view.
         queries: image ids, sorted.
         references: image ids, sorted.
-        trajectories: which queries were taken in a row; None where the recipe or the images have no use for it.
+        sequences: which queries were taken in a row; None where the recipe or the images have no use for it.
     """
 
     query_view: View
     queries: tuple[str, ...]
     references: tuple[str, ...]
-    trajectories: Trajectories | None
+    sequences: FrameSequences | None
 
     def record(self) -> TrainingRows:
         return TrainingRows(
@@ -73,7 +73,7 @@ class _Rows:
             n_references=len(self.references),
             query_ids_digest=digest_lines(self.queries),
             reference_ids_digest=digest_lines(self.references),
-            trajectories_digest=None if self.trajectories is None else self.trajectories.digest(),
+            trajectories_digest=None if self.sequences is None else self.sequences.digest(),
         )
 
 
@@ -121,14 +121,14 @@ def adapt(
         sweep(folder)  # what a killed process left behind; nobody else writes here now
         queries, references = store.read(rows.queries), store.read(rows.references)
         if settings.recipe is Recipe.AUTO:
-            settings = _chosen(queries, references, settings, rows.trajectories, rules, folder, progress)
+            settings = _chosen(queries, references, settings, rows.sequences, rules, folder, progress)
         adaptation = learn(
             queries,
             references,
             config=settings,
             on_iteration=_reporting(progress, settings.iterations, on_iteration),
             checkpoint=folder / "checkpoint.safetensors",
-            trajectories=rows.trajectories,
+            sequences=rows.sequences,
         )
         origin = Origin(run=run, dataset=features.name, features=features.digest, query_view=rows.query_view)
         adaptation.save(folder, origin, rows.record())
@@ -148,7 +148,7 @@ def _chosen(
     queries: Float32Array,
     references: Float32Array,
     config: AdaptConfig,
-    trajectories: Trajectories | None,
+    sequences: FrameSequences | None,
     rules: SelectConfig | None,
     folder: Path,
     progress: Progress,
@@ -160,7 +160,7 @@ def _chosen(
     if path.is_file():
         selection = read_selection(folder)
     else:
-        selection = select(queries, references, config, rules, trajectories, on_candidate=progress)
+        selection = select(queries, references, config, rules, sequences, on_candidate=progress)
         write_versioned(path, "selection", selection.model_dump(mode="json"))
     return chosen_settings(config, selection)
 
@@ -227,7 +227,7 @@ def _training_rows(lake: Lake, dataset: str, embedded: Sequence[str], config: Ad
         query_view=view,
         queries=tuple(image["image_id"] for image in queries),
         references=tuple(image["image_id"] for image in references),
-        trajectories=trajectories_of(queries, references) if config.recipe in (Recipe.ROBUST, Recipe.AUTO) else None,
+        sequences=frame_sequences(queries, references) if config.recipe in (Recipe.ROBUST, Recipe.AUTO) else None,
     )
 
 

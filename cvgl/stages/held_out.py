@@ -20,7 +20,7 @@ from cvgl.ingestion.tables import image_batches, read_images
 from cvgl.lake import Lake
 from cvgl.quality.paired_comparison import FEWEST, Contest, Fought, Mapped, fight
 from cvgl.quality.similarity import MOST_QUERIES, MOST_REFERENCES
-from cvgl.stages.sequences import trajectories_of
+from cvgl.stages.sequences import frame_sequences
 from cvgl.stages.training_rows import by_view, learned_by
 from cvgl.types import Subset, View
 
@@ -113,7 +113,7 @@ def contest(lake: Lake, dataset: str, challenger: AdapterRecord, champion: Adapt
         views = f"one is for {challenger.query_view} images and the other for {champion.query_view} images"
         raise DataError(f"not comparable because {views}", where=dataset, fix="compare adapters of one view")
     found = held_out(lake, dataset, challenger, champion)
-    along = trajectories_of(found.queries, found.references) if found.queries and found.references else None
+    along = frame_sequences(found.queries, found.references) if found.queries and found.references else None
     if along is None or not along.usable:
         along, found = None, HeldOut(found.queries[:MOST_QUERIES], found.references[:MOST_REFERENCES])
     if min(len(found.queries), len(found.references)) < FEWEST:

@@ -14,7 +14,7 @@ from cvgl.config import AdaptConfig, Recipe, SelectConfig
 from cvgl.errors import GateRefusal
 
 if TYPE_CHECKING:
-    from cvgl.adaptation import Adaptation, Trajectories
+    from cvgl.adaptation import Adaptation, FrameSequences
     from cvgl.adaptation.recipes import OnIteration
 
 
@@ -26,7 +26,7 @@ def adapt(
     seed: int | None = None,
     on_iteration: OnIteration | None = None,
     checkpoint: str | Path | None = None,
-    trajectories: Trajectories | None = None,
+    sequences: FrameSequences | None = None,
     rules: SelectConfig | None = None,
 ) -> Adaptation:
     """Learns to compare two views of frozen descriptors, without any label.
@@ -42,8 +42,8 @@ def adapt(
         on_iteration: told the metrics of every EM iteration of the final training.
         checkpoint: a file in which the state is kept, so that the same call after a crash goes on where it stopped. It is
             removed when the training is complete. A choice is made again, and comes out the same.
-        trajectories: which queries were taken one after the other, and where references lie (the map's own data), made by
-            `cvgl.adaptation.Trajectories.of`.
+        sequences: which queries were taken one after the other, and where references lie (the map's own data), made by
+            `cvgl.adaptation.FrameSequences.of`.
         rules: of the choice that "auto" makes; default: `SelectConfig()`.
 
     Returns:
@@ -68,11 +68,11 @@ def adapt(
             config=settings,
             on_iteration=on_iteration,
             checkpoint=checkpoint,
-            trajectories=trajectories,
+            sequences=sequences,
         )
     from cvgl.quality.selection import chosen_settings, select
 
-    selection = select(query_features, reference_features, settings, rules, trajectories)
+    selection = select(query_features, reference_features, settings, rules, sequences)
     if selection.refusal:
         raise GateRefusal(
             selection.refusal,
@@ -85,6 +85,6 @@ def adapt(
         config=chosen_settings(settings, selection),
         on_iteration=on_iteration,
         checkpoint=checkpoint,
-        trajectories=trajectories,
+        sequences=sequences,
     )
     return replace(learned, choice=selection)

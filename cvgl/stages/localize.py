@@ -276,7 +276,7 @@ def _describe(
 ) -> tuple[Float32Array, dict[int, str]]:
     """Frozen descriptors of what can be used, in order, and why the rest cannot, by its number."""
     from cvgl.features.batches import BatchSize
-    from cvgl.features.description import describe_prepared
+    from cvgl.features.embedding import embed_prepared
 
     rows, problems = [np.zeros((0, embedder.dimension), np.float32)], {}
     batch, at_once = BatchSize(config.batch_size), min(_AT_ONCE, config.batch_size)
@@ -291,7 +291,7 @@ def _describe(
             else:
                 numbers.append(number)
                 prepared.append(values)
-        described = describe_prepared(prepared, [view] * len(prepared), embedder, config.alignment, batch)
+        described = embed_prepared(prepared, [view] * len(prepared), embedder, config.alignment, batch)
         usable = np.asarray(np.isfinite(described).all(axis=1))
         rows.append(described[usable])
         problems |= {
@@ -310,7 +310,7 @@ def _prepared(path: Path, refused: Mapping[Path, str], embedder: Embedder, confi
         DataError: it cannot be used.
         ModelError: no model input can be made of it.
     """
-    from cvgl.features.description import prepare
+    from cvgl.features.embedding import prepare
 
     if path in refused:
         raise DataError(refused[path], where=path)

@@ -25,7 +25,7 @@ from cvgl.lake import Lake, read_versioned, write_versioned
 from cvgl.quality.report import FEWEST, Pictures, QualityReport
 from cvgl.quality.report import judge as judge_images
 from cvgl.quality.selection import halves
-from cvgl.stages.sequences import positions_m, trajectories_of
+from cvgl.stages.sequences import frame_sequences, positions_m
 from cvgl.types import ArtifactRef, Progress, Subset, View, silent
 
 if TYPE_CHECKING:
@@ -127,12 +127,12 @@ def _held_out(adaptation: Adaptation, images: Pictures) -> tuple[DescriptorTrans
     """The same recipe, learned from one half of the queries, and the other half: nothing is judged by what it has learned."""
     from cvgl.adaptation import adapt
 
-    config, along = adaptation.record.config, images.trajectories
+    config, along = adaptation.record.config, images.sequences
     learned_on, held_out = halves(len(images.queries), along, np.random.default_rng(config.seed))
     if min(len(learned_on.rows), len(held_out.rows)) < FEWEST:
         return adaptation, images  # too few to judge by, which the report says
-    learned = adapt(images.queries[learned_on.rows], images.references, config=config, trajectories=learned_on.trajectories)
-    return learned, replace(images, queries=images.queries[held_out.rows], trajectories=held_out.trajectories)
+    learned = adapt(images.queries[learned_on.rows], images.references, config=config, sequences=learned_on.sequences)
+    return learned, replace(images, queries=images.queries[held_out.rows], sequences=held_out.sequences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ class _Rows:
             queries=store.read([image["image_id"] for image in self.queries]),
             references=store.read([image["image_id"] for image in self.references]),
             positions=_positions(self.references),
-            trajectories=trajectories_of(self.queries, self.references),
+            sequences=frame_sequences(self.queries, self.references),
             seen=self.seen,
         )
 

@@ -14,10 +14,10 @@ from cvgl.retrieval.positions import positions_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cvgl.adaptation.sequences import Trajectories
+    from cvgl.adaptation.sequences import FrameSequences
 
 
-def trajectories_of(queries: Sequence[Mapping[str, Any]], references: Sequence[Mapping[str, Any]]) -> Trajectories | None:
+def frame_sequences(queries: Sequence[Mapping[str, Any]], references: Sequence[Mapping[str, Any]]) -> FrameSequences | None:
     """Runs of queries in the order taken: by time where it is known, else by file name with numbers as numbers.
 
     Args:
@@ -27,11 +27,11 @@ def trajectories_of(queries: Sequence[Mapping[str, Any]], references: Sequence[M
     Returns:
         None where no two images share a sequence, or the position of a reference is unknown.
     """
-    from cvgl.adaptation.sequences import Trajectories
+    from cvgl.adaptation.sequences import FrameSequences
 
     runs = runs_of(queries)
     places = None if runs is None else positions_m(references)
-    return None if runs is None or places is None else Trajectories(runs, places)
+    return None if runs is None or places is None else FrameSequences(runs, places)
 
 
 def runs_of(images: Sequence[Mapping[str, Any]]) -> tuple[NDArray[np.int64], ...] | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cvgl.adaptation import Trajectories
+from cvgl.adaptation import FrameSequences
 from tests.adaptation.synthetic import Array, CrossView
 
 STYLES = 10
@@ -35,7 +35,7 @@ class Flight(NamedTuple):
     Attributes:
         frames, tiles: descriptors.
         course: int64, the tile that each frame shows.
-        trajectories: of the frames.
+        sequences: of the frames.
         test_frames: of other tiles, one each.
         test_tiles: the tile of each.
     """
@@ -43,7 +43,7 @@ class Flight(NamedTuple):
     frames: Array
     tiles: Array
     course: NDArray[np.int64]
-    trajectories: Trajectories
+    sequences: FrameSequences
     test_frames: Array
     test_tiles: NDArray[np.int64]
 
@@ -73,7 +73,7 @@ def flight(
         frames=look(course, 0, style),
         tiles=look(every, 1, rng.normal(size=(len(every), STYLES))),
         course=course,
-        trajectories=Trajectories.of(["flight"] * len(course), positions),
+        sequences=FrameSequences.of(["flight"] * len(course), positions),
         test_frames=look(unseen, 0, rng.normal(size=(len(unseen), STYLES))),
         test_tiles=unseen,
     )

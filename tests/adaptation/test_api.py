@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import cvgl
-from cvgl.adaptation import IterationMetrics, Trajectories, adapt, frozen, standardise
+from cvgl.adaptation import FrameSequences, IterationMetrics, adapt, frozen, standardise
 from cvgl.adaptation.standardise import fit, fit_jointly
 from cvgl.config import UNTRAINED, AdaptConfig, Recipe
 from cvgl.errors import ConfigError, DataError, LakeError, UnreadableError
@@ -196,11 +196,11 @@ def test_there_is_no_place_for_a_label():
         "seed",
         "on_iteration",
         "checkpoint",
-        "trajectories",
+        "sequences",
     ]
     # In what order images were taken, and where the map's own tiles lie: nothing about where an image was taken.
-    assert [field.name for field in dataclasses.fields(Trajectories)] == ["runs", "positions"]
-    assert list(inspect.signature(Trajectories.of).parameters) == ["sequences", "reference_positions"]
+    assert [field.name for field in dataclasses.fields(FrameSequences)] == ["rows", "positions"]
+    assert list(inspect.signature(FrameSequences.of).parameters) == ["names", "reference_positions"]
     assert not [
         name for name in AdaptConfig.model_fields if any(word in name for word in ("label", "truth", "location", "pair"))
     ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from cvgl.adaptation import Trajectories
+from cvgl.adaptation import FrameSequences
+from cvgl.adaptation.map_cells import map_cells_of
 from cvgl.adaptation.robust import learn
-from cvgl.adaptation.sequences import places_of
 from cvgl.config import AdaptConfig
 from cvgl.hashing import digest_lines, sha256_bytes
 from tests.adaptation.synthetic_noise import flight
@@ -16,34 +16,34 @@ SIMILARITIES = np.array([[1.0, 5, 3, 4, 2, 6], [9, 1, 9, 0, 8, 1]])
 
 
 def test_references_at_one_position_are_one_place() -> None:
-    places = places_of(POSITIONS)
+    places = map_cells_of(POSITIONS)
     np.testing.assert_array_equal(places.centres, [[60, 0], [0, 0], [0, 60]])
     np.testing.assert_array_equal(places.first, [0, 1, 3])
     np.testing.assert_array_equal(places.of_reference, [0, 1, 0, 2, 0, 1])
 
 
 def test_a_place_is_as_similar_as_its_best_look() -> None:
-    places = places_of(POSITIONS)
-    np.testing.assert_array_equal(places.best(SIMILARITIES), [[3, 6, 4], [9, 1, 0]])
-    np.testing.assert_array_equal(places.shown(SIMILARITIES, np.array([0, 0])), [2, 0])  # of equals the first
-    np.testing.assert_array_equal(places.shown(SIMILARITIES, np.array([1, 2])), [5, 3])
-    spread = places.spread(np.array([[0.5, 0.3, 0.2], [0.1, 0.6, 0.3]]), SIMILARITIES)
+    places = map_cells_of(POSITIONS)
+    np.testing.assert_array_equal(places.max_similarity(SIMILARITIES), [[3, 6, 4], [9, 1, 0]])
+    np.testing.assert_array_equal(places.best_reference(SIMILARITIES, np.array([0, 0])), [2, 0])  # of equals the first
+    np.testing.assert_array_equal(places.best_reference(SIMILARITIES, np.array([1, 2])), [5, 3])
+    spread = places.to_references(np.array([[0.5, 0.3, 0.2], [0.1, 0.6, 0.3]]), SIMILARITIES)
     np.testing.assert_array_equal(spread, [[0, 0, 0.5, 0.2, 0, 0.3], [0.1, 0.6, 0, 0.3, 0, 0]])
 
 
 def test_references_that_are_each_on_their_own_stay_as_they_are() -> None:
     positions = np.random.default_rng(0).normal(size=(7, 2))
-    places, rows = places_of(positions), np.random.default_rng(1).normal(size=(3, 7))
+    places, rows = map_cells_of(positions), np.random.default_rng(1).normal(size=(3, 7))
     np.testing.assert_array_equal(places.centres, positions)
-    np.testing.assert_array_equal(places.best(rows), rows)
-    np.testing.assert_array_equal(places.spread(rows, rows), rows)
+    np.testing.assert_array_equal(places.max_similarity(rows), rows)
+    np.testing.assert_array_equal(places.to_references(rows, rows), rows)
 
 
 def test_many_looks_of_few_places_are_still_weighed_as_a_course(monkeypatch) -> None:
-    monkeypatch.setattr("cvgl.adaptation.sequences.MOST_REFERENCES", 4)
+    monkeypatch.setattr("cvgl.adaptation.sequences.MAX_MAP_CELLS", 4)
     runs = (np.arange(3),)
-    assert Trajectories(runs, POSITIONS).usable
-    assert not Trajectories(runs, np.arange(12.0).reshape(6, 2)).usable
+    assert FrameSequences(runs, POSITIONS).usable
+    assert not FrameSequences(runs, np.arange(12.0).reshape(6, 2)).usable
 
 
 def test_what_was_learned_before_looks_were_known_is_not_taken_for_this() -> None:
@@ -52,20 +52,20 @@ def test_what_was_learned_before_looks_were_known_is_not_taken_for_this() -> Non
         return digest_lines([sha256_bytes(part) for part in parts])
 
     apart = np.arange(12.0).reshape(6, 2)
-    assert Trajectories((np.arange(3),), apart).digest() == digest(apart)
-    assert Trajectories((np.arange(3),), POSITIONS).digest() != digest(POSITIONS)
+    assert FrameSequences((np.arange(3),), apart).digest() == digest(apart)
+    assert FrameSequences((np.arange(3),), POSITIONS).digest() != digest(POSITIONS)
 
 
 def test_looks_that_show_something_else_leave_the_labels_where_they_were() -> None:
     """Each tile once as it is and once with its dimensions turned over, as a turned tile is: frames show the first."""
     found = flight()
     turned = np.roll(found.tiles, 17, axis=1)
-    positions = np.concatenate([found.trajectories.positions] * 2)
+    positions = np.concatenate([found.sequences.positions] * 2)
     learned = learn(
         found.frames,
         np.concatenate([turned, found.tiles]),
         AdaptConfig(recipe="robust"),
-        trajectories=Trajectories(found.trajectories.runs, positions),
+        sequences=FrameSequences(found.sequences.rows, positions),
     )
 
     def mapped(rows):

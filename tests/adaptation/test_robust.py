@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import cvgl
-from cvgl.adaptation import Adaptation, Trajectories, adapt, hubness, robust, standardise, whitening
+from cvgl.adaptation import Adaptation, FrameSequences, adapt, hubness, robust, standardise, whitening
 from cvgl.adaptation.descriptors import unit_rows
 from cvgl.adaptation.pseudo_labels import NO_LABEL
 from cvgl.config import AdaptConfig, Recipe
@@ -28,9 +28,9 @@ def world():
     return correlated_noise(places=60)
 
 
-def learn(queries, references, trajectories=None, seed=None, **changes):
+def learn(queries, references, sequences=None, seed=None, **changes):
     config = AdaptConfig.model_validate({"recipe": "robust", **changes})
-    return adapt(queries, references, config=config, seed=seed, trajectories=trajectories)
+    return adapt(queries, references, config=config, seed=seed, sequences=sequences)
 
 
 def recalls(transform, world):
@@ -143,16 +143,16 @@ def test_the_order_of_frames_settles_what_single_frames_leave_open(seed):
         sides = ((over.frames, over.course), (over.test_frames, over.test_tiles))
         return np.array([((transform.transform_query(rows) @ tiles.T).argmax(axis=1) == which).mean() for rows, which in sides])
 
-    along = learn(over.frames, over.tiles, over.trajectories)
+    along = learn(over.frames, over.tiles, over.sequences)
     assert along.record.check.measure == "course_gain"
     assert along.record.check.passed
-    assert along.record.training.trajectories_digest == over.trajectories.digest()
+    assert along.record.training.trajectories_digest == over.sequences.digest()
     assert (shares(along) > shares(standardise.fit(over.frames, over.tiles)) + 0.4).all()
     assert (shares(along) > shares(learn(over.frames, over.tiles)) + 0.1).all()
 
 
 def test_images_that_are_each_on_their_own_have_no_trajectory(world):
-    alone = Trajectories.of([None] * 60, np.random.default_rng(0).normal(size=(60, 2)))
+    alone = FrameSequences.of([None] * 60, np.random.default_rng(0).normal(size=(60, 2)))
     adaptation = learn(world.train_queries, world.train_references, alone)
     assert np.array_equal(adaptation.adapter, learn(world.train_queries, world.train_references).adapter)
     assert adaptation.record.check.measure == "mutual_share"
@@ -161,7 +161,7 @@ def test_images_that_are_each_on_their_own_have_no_trajectory(world):
 def test_the_self_check_keeps_to_standardised_views_where_held_out_frames_lose_their_course():
     """Frames over ground that the map does not show, whose looks drift: what holds them together is not the place."""
     over, elsewhere = flight(side=8, seed=4, drift=0.98), flight(side=8, seed=104, drift=0.98)
-    adaptation = learn(over.frames, elsewhere.tiles, over.trajectories)
+    adaptation = learn(over.frames, elsewhere.tiles, over.sequences)
     check = adaptation.record.check
     assert check.measure == "course_gain"
     assert not check.passed
@@ -172,21 +172,21 @@ def test_the_self_check_keeps_to_standardised_views_where_held_out_frames_lose_t
 def test_runs_of_any_length_are_halved():
     over = flight(side=5, seen=4, each=5)
     names = ["a", "a", "b", *range(3), *["c"] * 14]
-    trajectories = Trajectories.of(names, over.trajectories.positions)
-    halves = robust.Along(CONFIG, trajectories).halves(20, 0)
+    sequences = FrameSequences.of(names, over.sequences.positions)
+    halves = robust.Along(CONFIG, sequences).halves(20, 0)
     rows = np.concatenate([part for part, _ in halves])
     assert np.array_equal(np.sort(rows), np.arange(20))
     for part, expected in halves:
         labels = expected.labels(*_standardised(over.frames[part], over.tiles))
         assert len(labels.reference) == len(part)
-    assert learn(over.frames, over.tiles, trajectories).record.check.measure == "course_gain"
+    assert learn(over.frames, over.tiles, sequences).record.check.measure == "course_gain"
 
 
 @pytest.mark.parametrize("recipe", [Recipe.PAPER_STANDARDISED, Recipe.RELEASED])
 def test_other_recipes_take_every_image_on_its_own(recipe):
     over = flight(side=5, seen=4, each=5)
     config = AdaptConfig(recipe=recipe, dimension=16, iterations=2)
-    with_them, without = (adapt(over.frames, over.tiles, config=config, trajectories=t) for t in (over.trajectories, None))
+    with_them, without = (adapt(over.frames, over.tiles, config=config, sequences=t) for t in (over.sequences, None))
     assert np.array_equal(with_them.adapter, without.adapter)
     assert with_them.record == without.record
 
@@ -194,16 +194,16 @@ def test_other_recipes_take_every_image_on_its_own(recipe):
 def test_trajectories_of_other_rows_are_refused():
     over = flight(side=5, seen=4, each=5)
     with pytest.raises(DataError, match="each once"):
-        learn(over.frames[:-1], over.tiles, over.trajectories)
+        learn(over.frames[:-1], over.tiles, over.sequences)
     with pytest.raises(DataError, match="positions for 24 references"):
-        learn(over.frames, over.tiles[:-1], over.trajectories)
+        learn(over.frames, over.tiles[:-1], over.sequences)
 
 
 def test_the_same_call_gives_the_same_bytes(world, tmp_path):
     first, second = (learn(world.train_queries, world.train_references) for _ in range(2))
     assert files(first, tmp_path / "first") == files(second, tmp_path / "second")
     over = flight(side=6, seen=5, each=6)
-    first, second = (learn(over.frames, over.tiles, over.trajectories) for _ in range(2))
+    first, second = (learn(over.frames, over.tiles, over.sequences) for _ in range(2))
     assert files(first, tmp_path / "third") == files(second, tmp_path / "fourth")
 
 
@@ -249,8 +249,8 @@ def test_sides_of_any_length(views, extra):
 @pytest.mark.parametrize("in_a_row", [False, True])
 def test_very_few_rows_give_finite_unit_output(world, n_queries, n_references, in_a_row):
     positions = np.arange(2.0 * n_references).reshape(-1, 2)
-    trajectories = Trajectories.of(["a"] * n_queries, positions) if in_a_row else None
-    adaptation = learn(world.train_queries[:n_queries], world.train_references[:n_references], trajectories)
+    sequences = FrameSequences.of(["a"] * n_queries, positions) if in_a_row else None
+    adaptation = learn(world.train_queries[:n_queries], world.train_references[:n_references], sequences)
     out = adaptation.transform_query(world.test_queries)
     assert np.allclose(np.linalg.norm(out, axis=1), 1, atol=1e-5)
     assert (adaptation.record.check is None) == (n_queries < 4)
@@ -267,8 +267,8 @@ def test_constant_dimensions_and_repeated_rows_are_survived(world, in_a_row):
     queries, references = world.train_queries.copy(), world.train_references.copy()
     queries[:, :5], references[:, 3:8] = 1.5, 0.0
     queries, references = np.concatenate([queries, queries[:20], queries[:20]]), np.concatenate([references, references])
-    trajectories = Trajectories.of(["a"] * 100, np.zeros((120, 2))) if in_a_row else None
-    adaptation = learn(queries, references, trajectories)
+    sequences = FrameSequences.of(["a"] * 100, np.zeros((120, 2))) if in_a_row else None
+    adaptation = learn(queries, references, sequences)
     for rows in (adaptation.transform_query(queries), adaptation.transform_reference(references), adaptation.adapter):
         assert np.isfinite(rows).all()
     same = learn(np.repeat(queries[:1], 9, axis=0), np.repeat(references[:1], 6, axis=0))
@@ -299,8 +299,8 @@ def test_the_order_of_queries_is_of_no_account(world):
 def test_the_order_of_references_is_of_no_account_along_a_flight():
     over = flight(side=6, seen=6, each=8)
     order = np.random.default_rng(0).permutation(36)
-    moved = Trajectories(over.trajectories.runs, over.trajectories.positions[order])
-    straight, shuffled = learn(over.frames, over.tiles, over.trajectories), learn(over.frames, over.tiles[order], moved)
+    moved = FrameSequences(over.sequences.rows, over.sequences.positions[order])
+    straight, shuffled = learn(over.frames, over.tiles, over.sequences), learn(over.frames, over.tiles[order], moved)
     assert np.allclose(straight.adapter, shuffled.adapter, atol=1e-4)
 
 
@@ -310,9 +310,9 @@ def test_images_of_one_reference_count_as_one_witness(monkeypatch):
     original = whitening.fit
     monkeypatch.setattr(whitening, "fit", lambda *given, **named: fits.append((given, named)) or original(*given, **named))
     over = flight(seen=6, each=20)
-    learn(over.frames, over.tiles, over.trajectories, iterations=1)
+    learn(over.frames, over.tiles, over.sequences, iterations=1)
     ((differences, weights), named) = fits[0]
-    labels = robust.Along(CONFIG, over.trajectories).labels(*_standardised(over.frames, over.tiles))
+    labels = robust.Along(CONFIG, over.sequences).labels(*_standardised(over.frames, over.tiles))
     assert np.array_equal(named["groups"], labels.reference)
     assert np.allclose(weights, labels.weight, atol=1e-5)
     assert ((weights > 0) & (weights <= 1)).all()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cvgl.adaptation import sequence_windows
-from cvgl.adaptation.sequence_windows import believe_windows, hubness_so_far
-from cvgl.adaptation.sequences import believe, steps
+from cvgl.adaptation.hmm import forward_backward, transition_matrix
+from cvgl.adaptation.sequence_windows import hubness_so_far, window_posteriors
 from cvgl.errors import ConfigError
 
 
@@ -18,43 +18,43 @@ def run_of(n, references=12, seed=0):
     shown = np.minimum(np.arange(n) // 3, references - 1)
     similarities = rng.normal(size=(n, references))
     similarities[np.arange(n), shown] += 1.5
-    return similarities, steps(positions), shown
+    return similarities, transition_matrix(positions), shown
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 40])
 @pytest.mark.parametrize("centred", [False, True])
 def test_each_window_is_believed_as_a_run_of_its_own(size, centred):
     similarities, moves, _ = run_of(17)
-    posterior = believe_windows(similarities, moves, size, centred=centred)
+    posterior = window_posteriors(similarities, moves, size, centred=centred)
     assert posterior.dtype == np.float32
     for t in range(17):
         behind = (size - 1) // 2 if centred else 0
         first, last = max(0, t - (size - 1 - behind)), min(16, t + behind)
-        alone = believe(similarities[first : last + 1], moves).posterior[t - first]
+        alone = forward_backward(similarities[first : last + 1], moves).distribution[t - first]
         np.testing.assert_allclose(posterior[t], alone, rtol=1e-5, atol=1e-9)
 
 
 def test_blocks_of_windows_change_nothing(monkeypatch):
     similarities, moves, _ = run_of(23)
-    whole = believe_windows(similarities, moves, 6)
-    monkeypatch.setattr(sequence_windows, "_CELLS", 1)
-    np.testing.assert_allclose(believe_windows(similarities, moves, 6), whole, rtol=1e-6)
+    whole = window_posteriors(similarities, moves, 6)
+    monkeypatch.setattr(sequence_windows, "_BATCH_NUMBERS", 1)
+    np.testing.assert_allclose(window_posteriors(similarities, moves, 6), whole, rtol=1e-6)
 
 
 def test_a_window_that_ends_with_the_image_does_not_know_the_future():
     similarities, moves, _ = run_of(12)
     changed = similarities.copy()
     changed[8:] = changed[8:, ::-1]
-    before, after = (believe_windows(values, moves, 5) for values in (similarities, changed))
+    before, after = (window_posteriors(values, moves, 5) for values in (similarities, changed))
     np.testing.assert_array_equal(before[:8], after[:8])
     assert not np.allclose(before[8:], after[8:])
-    assert not np.allclose(believe_windows(similarities, moves, 5, centred=True)[7], before[7])
+    assert not np.allclose(window_posteriors(similarities, moves, 5, centred=True)[7], before[7])
 
 
 def test_more_images_settle_more():
     similarities, moves, shown = run_of(90, references=30, seed=4)
     similarities[np.arange(90), shown] += 1
-    right = [(believe_windows(similarities, moves, size).argmax(axis=1) == shown).mean() for size in (1, 20)]
+    right = [(window_posteriors(similarities, moves, size).argmax(axis=1) == shown).mean() for size in (1, 20)]
     assert (similarities.argmax(axis=1) == shown).mean() == right[0]
     assert right[1] > right[0] + 0.15
 
@@ -63,17 +63,17 @@ def test_a_missing_image_is_bridged_by_its_neighbours():
     similarities, moves, shown = run_of(9, seed=2)
     similarities[np.arange(9), shown] += 4
     similarities[4] = 0.3
-    assert believe_windows(similarities, moves, 5, centred=True)[4].argmax() == shown[4]
+    assert window_posteriors(similarities, moves, 5, centred=True)[4].argmax() == shown[4]
 
 
 def test_one_image_one_reference_and_nothing_known():
-    one = believe_windows(np.array([[0.1, 0.9, 0.2]]), steps(np.array([[0.0, 0], [10, 0], [20, 0]])))
+    one = window_posteriors(np.array([[0.1, 0.9, 0.2]]), transition_matrix(np.array([[0.0, 0], [10, 0], [20, 0]])))
     assert one.shape == (1, 3)
     assert one.argmax() == 1
-    np.testing.assert_allclose(believe_windows(np.ones((4, 1)), np.ones((1, 1)), 3), 1)
-    unknown = believe_windows(np.zeros((4, 3)), steps(np.array([[0.0, 0], [10, 0], [20, 0]])), 2)
+    np.testing.assert_allclose(window_posteriors(np.ones((4, 1)), np.ones((1, 1)), 3), 1)
+    unknown = window_posteriors(np.zeros((4, 3)), transition_matrix(np.array([[0.0, 0], [10, 0], [20, 0]])), 2)
     np.testing.assert_allclose(unknown.sum(axis=1), 1, rtol=1e-6)
-    assert believe_windows(np.zeros((0, 3)), np.ones((3, 3))).shape == (0, 3)
+    assert window_posteriors(np.zeros((0, 3)), np.ones((3, 3))).shape == (0, 3)
 
 
 def test_hubness_is_that_of_the_images_so_far():
@@ -92,24 +92,24 @@ def test_a_window_takes_half_of_what_is_known_at_its_end(centred):
     similarities, moves, _ = run_of(17)
     similarities[5] = 0.5
     hubness = hubness_so_far(similarities.astype(np.float32))
-    posterior = believe_windows(similarities, moves, 6, centred=centred, hubness=hubness)
+    posterior = window_posteriors(similarities, moves, 6, centred=centred, hubness=hubness)
     for t in range(17):
         first, last = max(0, t - (3 if centred else 5)), min(16, t + (2 if centred else 0))
         values = similarities[first : last + 1] - hubness[last] / 2
         if first <= 5 <= last:
             values[5 - first] = 0
-        np.testing.assert_allclose(posterior[t], believe(values, moves).posterior[t - first], rtol=1e-4, atol=1e-8)
+        np.testing.assert_allclose(posterior[t], forward_backward(values, moves).distribution[t - first], rtol=1e-4, atol=1e-8)
 
 
 def test_a_reference_near_to_everything_does_not_hold_a_flight_up():
     similarities, moves, shown = run_of(60, references=20)
     similarities[np.arange(60), shown] += 1
     similarities[:, 7] += 1.5
-    plain = believe_windows(similarities, moves, 20)
-    corrected = believe_windows(similarities, moves, 20, hubness=hubness_so_far(similarities.astype(np.float32)))
+    plain = window_posteriors(similarities, moves, 20)
+    corrected = window_posteriors(similarities, moves, 20, hubness=hubness_so_far(similarities.astype(np.float32)))
     assert (corrected.argmax(axis=1) == shown).mean() > (plain.argmax(axis=1) == shown).mean() + 0.1
 
 
 def test_a_window_needs_an_image():
     with pytest.raises(ConfigError, match="window of 0"):
-        believe_windows(np.zeros((2, 3)), np.ones((3, 3)), 0)
+        window_posteriors(np.zeros((2, 3)), np.ones((3, 3)), 0)

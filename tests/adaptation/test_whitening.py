@@ -71,7 +71,7 @@ def test_differences_become_alike_in_all_directions():
     found = whitening.fit(rows)
     variances = np.var(rows @ found.weight, axis=0)
     assert np.var(rows, axis=0).max() / np.var(rows, axis=0).min() > 2
-    assert found.shrinkage == whitening.LEAST_SHRINKAGE
+    assert found.shrinkage == whitening.MIN_SHRINKAGE
     # What is left apart is what the least shrinkage adds to small variances.
     assert variances.max() / variances.min() < 1.35
 
@@ -113,7 +113,7 @@ def test_pairs_of_one_group_make_a_covariance_no_more_certain():
 
 def test_one_pair_hardly_moves_the_map():
     found = whitening.fit(differences(1, 16))
-    assert found.shrinkage == whitening.MOST_SHRINKAGE
+    assert found.shrinkage == whitening.MAX_SHRINKAGE
     values = np.linalg.eigvalsh(found.weight.astype(np.float64))
     assert np.allclose(values[1:], 1, atol=1e-5)
     assert 0.8 < values[0] < 1  # (1 + 0.02 * 16 / 0.98)^-1/2 = 0.87

@@ -20,7 +20,7 @@ from cvgl.backbones.pooling import Head, LocalFeatures
 from cvgl.backbones.timm_embedder import TimmEmbedder
 from cvgl.backbones.transformer import FacetPooling
 from cvgl.config import AlignmentConfig, BackboneConfig, Device, Pooling
-from cvgl.features import describe
+from cvgl.features import embed_images
 from cvgl.imaging import open_rgb
 from cvgl.types import View
 from tests.backbones import models  # registers the models of the golden values
@@ -147,7 +147,7 @@ def recall_at_1(shared: Path, backbone: tuple[str, str], crop: float, rotations:
     sides = []
     for view, folder in ((View.DRONE, "query_drone"), (View.SATELLITE, "gallery_satellite")):
         images = [open_rgb(path) for path in sorted((test / folder).glob("*/*"))]
-        sides.append(describe(images, embedder, view, alignment))
+        sides.append(embed_images(images, embedder, view, alignment))
     similarities = sides[0] @ sides[1].T
     right = np.arange(len(similarities))
     return 100 * (similarities.argmax(1) == right).mean(), 100 * (similarities.argmax(0) == right).mean()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cvgl.adaptation.sequences import believe, steps
+from cvgl.adaptation.hmm import forward_backward, transition_matrix
 from cvgl.errors import ConfigError, DataError
 from cvgl.localization import Position, Reference, ReferenceIndex, localize_sequence, sequence_posterior, to_geojson
 from cvgl.localization.sequence import mean_position
@@ -70,11 +70,11 @@ def test_the_whole_flight_is_the_chain_of_the_adaptation() -> None:
     positions = np.asarray([[grid_position(i)["x"], grid_position(i)["y"]] for i in range(SIDE * SIDE)])
     similarity = (rows @ atlas().descriptors.T).astype(np.float64)
     hubness = np.sort(similarity, axis=0)[-10:].mean(axis=0)  # of the flight itself
-    belief = believe(similarity - hubness / 2, steps(positions))
+    belief = forward_backward(similarity - hubness / 2, transition_matrix(positions))
     found = localize_sequence(names, rows, atlas())
-    np.testing.assert_array_equal(answered(found), belief.reference)
+    np.testing.assert_array_equal(answered(found), belief.cell)
     np.testing.assert_allclose([frame.probability for frame in found], belief.probability, rtol=1e-4)
-    expected = belief.posterior @ positions
+    expected = belief.distribution @ positions
     np.testing.assert_allclose([(frame.mean.x, frame.mean.y) for frame in found], expected, rtol=1e-4)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cvgl.adaptation.sequences import Trajectories
+from cvgl.adaptation.sequences import FrameSequences
 from cvgl.errors import DataError
 from cvgl.quality.agreement import agreement, mutual_pairs
 
@@ -71,7 +71,7 @@ def test_the_error_shrinks_with_the_number_of_images_and_is_never_zero() -> None
     assert few.standard_error > many.standard_error > 0
 
 
-def flight(noise: float, frames: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray, Trajectories]:
+def flight(noise: float, frames: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray, FrameSequences]:
     """A drone that wanders over a grid of tiles, most of which it never sees."""
     rng = np.random.default_rng(seed)
     side = 12
@@ -79,7 +79,7 @@ def flight(noise: float, frames: int = 120, seed: int = 0) -> tuple[np.ndarray, 
     tiles = rng.normal(size=(side * side, 32))
     seen = [side * 4 + min(frame // 10, side - 1) for frame in range(frames)]
     queries = tiles[seen] + noise * rng.normal(size=(frames, 32))
-    return queries.astype(np.float32), tiles.astype(np.float32), Trajectories.of(["flight"] * frames, positions)
+    return queries.astype(np.float32), tiles.astype(np.float32), FrameSequences.of(["flight"] * frames, positions)
 
 
 def test_a_flight_is_scored_by_how_well_a_course_explains_it() -> None:

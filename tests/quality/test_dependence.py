@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cvgl.adaptation import Trajectories
+from cvgl.adaptation import FrameSequences
 from cvgl.quality.dependence import relatedness
 from tests.adaptation.synthetic_noise import flight
 from tests.quality.views import pair, unrelated
@@ -43,16 +43,16 @@ def test_the_same_descriptors_get_the_same_strength():
 
 def test_a_flight_is_related_to_its_map_and_not_to_one_with_its_tiles_dealt_out_anew():
     made = flight()
-    found = relatedness(made.frames, made.tiles, made.trajectories)
+    found = relatedness(made.frames, made.tiles, made.sequences)
     assert found.test == "course"
     assert found.related
     dealt = np.random.default_rng(3).permutation(len(made.tiles))
-    assert not relatedness(made.frames, made.tiles[dealt], made.trajectories).related
+    assert not relatedness(made.frames, made.tiles[dealt], made.sequences).related
 
 
 def test_images_on_their_own_are_tested_as_pairs():
     queries, references = pair()
-    alone = Trajectories.of([None] * len(queries), np.zeros((len(references), 2)))
+    alone = FrameSequences.of([None] * len(queries), np.zeros((len(references), 2)))
     assert relatedness(queries, references, alone).test == "pairs"
 
 

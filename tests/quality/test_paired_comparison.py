@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cvgl.adaptation.descriptors import unit_rows
-from cvgl.adaptation.sequences import Trajectories
+from cvgl.adaptation.sequences import FrameSequences
 from cvgl.errors import DataError
 from cvgl.quality.paired_comparison import Contest, Mapped, fight
 from tests.adaptation.synthetic import Array
@@ -52,7 +52,7 @@ def test_equals_seldom_win() -> None:
 def test_images_in_a_row_are_compared_along_their_course() -> None:
     queries, references = centred(places=60, noise=0.5)
     positions = np.stack([np.arange(60) * 50.0, np.zeros(60)], axis=1)
-    along = Trajectories((np.arange(30), np.arange(30, 60)), positions)
+    along = FrameSequences((np.arange(30), np.arange(30, 60)), positions)
     found = fight(Mapped(queries, references), Mapped(blurred(queries, 0.4), references), along).contest
     assert (found.measure, found.confidence, found.is_won) == ("course", 1.645, True)
 

@@ -43,10 +43,10 @@ def test_robust_is_presumed_where_halves_agree_on_the_light_alone():
 
 
 def test_what_is_presumed_gives_way_to_what_is_clearly_better(monkeypatch):
-    def blunted(queries, references, config, trajectories=None):
+    def blunted(queries, references, config, sequences=None):
         """Learns as it should, but for `robust`, whose map keeps two dimensions."""
         if config.recipe is not Recipe.ROBUST:
-            return adapt(queries, references, config=config, trajectories=trajectories)
+            return adapt(queries, references, config=config, sequences=sequences)
         return adapt(*(rows * np.eye(rows.shape[1])[:2].sum(axis=0) for rows in (queries, references)), recipe="frozen")
 
     monkeypatch.setattr("cvgl.quality.selection.adapt", blunted)
@@ -60,7 +60,7 @@ def test_what_is_presumed_gives_way_to_what_is_clearly_better(monkeypatch):
 def test_along_a_course_nothing_is_presumed_but_what_learns_no_map():
     made = flight()
     strict = RULES.model_copy(update={"confidence_along": 1e6})
-    selection = select(made.frames, made.tiles, AUTO, strict, made.trajectories)
+    selection = select(made.frames, made.tiles, AUTO, strict, made.sequences)
     assert selection.chosen in (Recipe.FROZEN, Recipe.STANDARDISED)
     assert select(*pair(), AUTO, strict.model_copy(update={"confidence": 1e6})).chosen is Recipe.ROBUST
 
@@ -75,7 +75,7 @@ def test_of_several_that_prove_better_the_one_with_the_highest_lower_bound_is_ch
 
     monkeypatch.setattr("cvgl.quality.selection.Trial.credit", credit)
     made = flight()
-    selection = select(made.frames, made.tiles, AUTO, RULES, made.trajectories)
+    selection = select(made.frames, made.tiles, AUTO, RULES, made.sequences)
     assert selection.chosen is Recipe.ROBUST
     gains = {one.recipe: one.over_start - 1.645 * one.standard_error for one in selection.candidates}
     assert 0 < gains[Recipe.STANDARDISED_JOINTLY] < gains[Recipe.ROBUST]
@@ -108,7 +108,7 @@ def test_the_same_rows_lead_to_the_same_choice():
 
 def test_a_flight_is_judged_by_its_course():
     made = flight()
-    selection = select(made.frames, made.tiles, AUTO, RULES, made.trajectories)
+    selection = select(made.frames, made.tiles, AUTO, RULES, made.sequences)
     assert selection.measure == "course"
     assert selection.refusal == ""
 

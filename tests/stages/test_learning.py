@@ -89,7 +89,7 @@ def test_there_is_no_parameter_for_a_label() -> None:
         "seed",
         "on_iteration",
         "checkpoint",
-        "trajectories",
+        "sequences",
         "rules",
     ]
 

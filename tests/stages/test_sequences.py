@@ -13,7 +13,7 @@ from cvgl.errors import DataError
 from cvgl.geo import haversine_m
 from cvgl.ingestion import tables
 from cvgl.stages.ingest import ingest
-from cvgl.stages.sequences import names_follow_time, order_notes, trajectories_of
+from cvgl.stages.sequences import frame_sequences, names_follow_time, order_notes
 
 
 def image(uri, sequence="flight", second=None):
@@ -29,7 +29,7 @@ TILES = [tile(0.0, 0.0), tile(60.0, 0.0), tile(0.0, 60.0)]
 
 
 def runs(queries, references=TILES):
-    return [run.tolist() for run in trajectories_of(queries, references).runs]
+    return [run.tolist() for run in frame_sequences(queries, references).rows]
 
 
 def test_time_tells_the_order():
@@ -96,7 +96,7 @@ def test_every_sequence_is_a_run_and_every_other_image_one_of_its_own():
     found = runs(queries)
     assert sorted(found) == [[0, 3], [1], [2, 5], [4]]
     assert runs(queries) == found
-    trajectories_of(queries, TILES).check(6, 3)
+    frame_sequences(queries, TILES).check(6, 3)
 
 
 def test_a_sequence_of_any_name_is_no_other_images():
@@ -106,28 +106,28 @@ def test_a_sequence_of_any_name_is_no_other_images():
 
 @pytest.mark.parametrize("sequences", [[None, None], ["a", "b"], ["a", None], [""]])
 def test_images_that_share_no_sequence_have_no_trajectory(sequences):
-    assert trajectories_of([image(str(row), name) for row, name in enumerate(sequences)], TILES) is None
+    assert frame_sequences([image(str(row), name) for row, name in enumerate(sequences)], TILES) is None
 
 
 def test_a_tile_of_unknown_position_leaves_none():
     queries = [image("0"), image("1")]
-    assert trajectories_of(queries, TILES) is not None
-    assert trajectories_of(queries, [*TILES, tile()]) is None
-    assert trajectories_of(queries, [*TILES, tile(5.0, None)]) is None
+    assert frame_sequences(queries, TILES) is not None
+    assert frame_sequences(queries, [*TILES, tile()]) is None
+    assert frame_sequences(queries, [*TILES, tile(5.0, None)]) is None
 
 
 def test_positions_are_metres_in_any_frame():
     queries = [image("0"), image("1")]
-    assert np.array_equal(trajectories_of(queries, TILES).positions, [[0, 0], [60, 0], [0, 60]])
+    assert np.array_equal(frame_sequences(queries, TILES).positions, [[0, 0], [60, 0], [0, 60]])
     degrees = [(50.0, 4.0), (50.001, 4.0), (50.0, 4.002)]
-    found = trajectories_of(queries, [tile(crs=None, latitude=a, longitude=b) for a, b in degrees]).positions
+    found = frame_sequences(queries, [tile(crs=None, latitude=a, longitude=b) for a, b in degrees]).positions
     apart = np.hypot(*(found - found[0]).T)
     assert np.allclose(apart, [haversine_m(*degrees[0], *other) for other in degrees], rtol=1e-3)
 
 
 def test_frames_without_a_common_measure_are_refused():
     with pytest.raises(DataError, match="local metric frame"):
-        trajectories_of([image("0"), image("1")], [tile(0.0, 0.0), tile(latitude=50.0, longitude=4.0)])
+        frame_sequences([image("0"), image("1")], [tile(0.0, 0.0), tile(latitude=50.0, longitude=4.0)])
 
 
 MANIFEST = """path,view,subset,x,y,crs,sequence
@@ -147,7 +147,7 @@ def test_a_manifest_with_sequences_and_positions_gives_trajectories(lake, tmp_pa
     ingest(IngestConfig(source=str(tmp_path / "manifest.csv"), dataset="town"), lake)
     rows = tables.read_images(lake, "town").to_pylist()
     queries = [row for row in rows if row["view"] == "drone"]
-    found = trajectories_of(queries, [row for row in rows if row["view"] == "satellite"])
-    named = [[queries[row]["uri"].rsplit("/", 1)[-1] for row in run] for run in found.runs]
+    found = frame_sequences(queries, [row for row in rows if row["view"] == "satellite"])
+    named = [[queries[row]["uri"].rsplit("/", 1)[-1] for row in run] for run in found.rows]
     assert named == [["f1.png", "f2.png", "f10.png"], ["s1.png"]]
     assert sorted(found.positions.tolist()) == [[0, 0], [60, 0]]

@@ -19,7 +19,7 @@ from cvgl.features import FeatureStore
 from cvgl.features.alignment import Pass, model_inputs, passes, shared_by_passes
 from cvgl.features.batches import BatchSize, embed_all
 from cvgl.features.decoding import ahead
-from cvgl.features.description import unit_or_nan
+from cvgl.features.embedding import unit_or_nan
 from cvgl.hashing import digest_json
 from cvgl.stages.extraction.reading import Failure, Prepared, Row, read_and_prepare
 from cvgl.types import Embedder, View

@@ -18,7 +18,7 @@ from cvgl.stages.alignment.sample import Sample
 from cvgl.types import View
 
 if TYPE_CHECKING:
-    from cvgl.adaptation.sequences import Trajectories
+    from cvgl.adaptation.sequences import FrameSequences
 
 MINIMUM = 20
 """Images of each view below which shares of them say too little to choose by."""
@@ -57,7 +57,7 @@ class Search:
     query_view: View
     config: AlignConfig
     fixed: frozenset[str]
-    courses: Callable[[Sequence[str], Sequence[str]], Trajectories | None]
+    courses: Callable[[Sequence[str], Sequence[str]], FrameSequences | None]
     on_candidate: OnCandidate
     tried: dict[Candidate, TriedCandidate] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)

@@ -29,11 +29,11 @@ from cvgl.stages.alignment.search import MINIMUM, Search
 from cvgl.stages.extraction.reading import Row
 from cvgl.stages.extraction.stage import device_lock
 from cvgl.stages.extraction.vocabulary import with_vocabulary
-from cvgl.stages.sequences import trajectories_of
+from cvgl.stages.sequences import frame_sequences
 from cvgl.types import ArtifactRef, Progress, Subset, View, ViewDependentEmbedder, silent
 
 if TYPE_CHECKING:
-    from cvgl.adaptation.sequences import Trajectories
+    from cvgl.adaptation.sequences import FrameSequences
 
 SEARCH_VERSION = 2
 """Raised whenever the same images and settings could lead to another choice."""
@@ -136,8 +136,8 @@ def _chosen(
     def on_candidate(tried: TriedCandidate, used: int) -> None:
         progress(min(used, config.max_passes - 1), config.max_passes, f"{tried.in_words()}: {measure} {tried.agreement:.2f}")
 
-    def courses(query_ids: Sequence[str], reference_ids: Sequence[str]) -> Trajectories | None:
-        return trajectories_of([rows[one] for one in query_ids], [rows[one] for one in reference_ids])
+    def courses(query_ids: Sequence[str], reference_ids: Sequence[str]) -> FrameSequences | None:
+        return frame_sequences([rows[one] for one in query_ids], [rows[one] for one in reference_ids])
 
     ids = {one: [row.image_id for row in rows] for one, rows in sample.pictures.items()}
     along = courses(ids[view], ids[View.SATELLITE])
@@ -205,7 +205,7 @@ def _sampled(
     if view is None:
         return None, {View.SATELLITE: _drawn(by_view.get(View.SATELLITE, []), config)}
     queries, references = by_view.get(view, []), by_view.get(View.SATELLITE, [])
-    courses = trajectories_of(queries, references)
+    courses = frame_sequences(queries, references)
     if courses is not None and courses.usable:
         return view, {
             view: _drawn_in_a_row(queries, courses, config),
@@ -241,10 +241,10 @@ def _drawn(rows: Iterable[Mapping[str, Any]], config: AlignConfig, count: int | 
     return _as_rows(ordered[:count])
 
 
-def _drawn_in_a_row(rows: Sequence[Mapping[str, Any]], courses: Trajectories, config: AlignConfig) -> tuple[Row, ...]:
+def _drawn_in_a_row(rows: Sequence[Mapping[str, Any]], courses: FrameSequences, config: AlignConfig) -> tuple[Row, ...]:
     """Whole runs, in a seeded order, until there are enough: what follows what is what they are judged by. Sorted by id."""
     count = min(config.samples, _affordable(config))
-    runs = sorted(courses.runs, key=lambda run: _shuffled(rows[run[0]]["image_id"], config))
+    runs = sorted(courses.rows, key=lambda run: _shuffled(rows[run[0]]["image_id"], config))
     return _as_rows([rows[row] for run in runs for row in run][:count])
 
 

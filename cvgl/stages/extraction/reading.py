@@ -13,7 +13,7 @@ from cvgl import schemas
 from cvgl.config import AlignmentConfig
 from cvgl.errors import DamagedError, DataError
 from cvgl.features.alignment import Pass
-from cvgl.features.description import prepare
+from cvgl.features.embedding import prepare
 from cvgl.hashing import image_id
 from cvgl.imaging import MAX_PIXELS, opened_rgb
 from cvgl.lake import write_parquet
@@ -38,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An image that is ready for the model; `values` is what `cvgl.features.description.prepare` gives."""
+    """An image that is ready for the model; `values` is what `cvgl.features.embedding.prepare` gives."""
 
     image_id: str
     uri: str

@@ -25,7 +25,7 @@ from cvgl.errors import DataError, ModelError
 from cvgl.features import FeatureStore, fingerprint
 from cvgl.features.batches import BatchSize
 from cvgl.features.decoding import ahead
-from cvgl.features.description import describe_prepared
+from cvgl.features.embedding import embed_prepared
 from cvgl.ingestion import tables
 from cvgl.lake import Lake, read_versioned, sweep, write_versioned
 from cvgl.lake.locks import exclusive
@@ -254,10 +254,10 @@ class Run:
         return ahead(prepare, rows, workers=self.config.workers, window=window)
 
     def _describe_batch(self, batch: Sequence[Prepared], batch_size: BatchSize) -> None:
-        rows = describe_prepared(
+        rows = embed_prepared(
             [one.values for one in batch], [one.view for one in batch], self.embedder, self.config.alignment, batch_size
         )
-        usable = np.isfinite(rows[:, 0])  # `describe_prepared` makes a row all NaN or none of it
+        usable = np.isfinite(rows[:, 0])  # `embed_prepared` makes a row all NaN or none of it
         if not usable.any() and not self.embedded:
             raise ModelError(
                 f"the model gives no finite descriptor for any of the first {len(batch)} images",

@@ -11,7 +11,7 @@ import pytest
 from cvgl import backbones
 from cvgl.adaptation.standardise import fit
 from cvgl.config import AlignConfig, AlignmentConfig, BackboneConfig, Device, ExtractConfig, IngestConfig
-from cvgl.features import describe
+from cvgl.features import embed_images
 from cvgl.imaging import open_rgb
 from cvgl.lake import Lake
 from cvgl.stages.alignment.stage import align
@@ -27,7 +27,7 @@ def standardised_recall(root: Path, config: ExtractConfig) -> float:
     rows, places = {}, {}
     for view in (View.DRONE, View.SATELLITE):
         paths = sorted((root / "train" / view).glob("*/*"))
-        rows[view] = describe([open_rgb(path) for path in paths], embedder, view, config.alignment)
+        rows[view] = embed_images([open_rgb(path) for path in paths], embedder, view, config.alignment)
         places[view] = np.array([path.parent.name for path in paths])
     transform = fit(rows[View.DRONE], rows[View.SATELLITE])
     scores = transform.transform_query(rows[View.DRONE]) @ transform.transform_reference(rows[View.SATELLITE]).T

@@ -12,7 +12,7 @@ from cvgl import backbones
 from cvgl.config import AdaptConfig, AlignConfig, AlignmentConfig, BackboneConfig, Device, ExtractConfig, IngestConfig
 from cvgl.datasets.flights import write_manifest
 from cvgl.errors import ConfigError, LakeError
-from cvgl.features import FeatureStore, describe
+from cvgl.features import FeatureStore, embed_images
 from cvgl.imaging import open_rgb
 from cvgl.ingestion import tables
 from cvgl.ingestion.ground_truth import read_ground_truth
@@ -57,7 +57,7 @@ def recall(lake: Lake, config: ExtractConfig) -> float:
     rows, places = {}, {}
     for view in (View.DRONE, View.SATELLITE):
         pictures = [row for row in tables.read_images(lake, "town").to_pylist() if row["view"] == view]
-        rows[view] = describe([open_rgb(row["uri"]) for row in pictures], embedder, view, config.alignment)
+        rows[view] = embed_images([open_rgb(row["uri"]) for row in pictures], embedder, view, config.alignment)
         places[view] = np.array([truth[row["image_id"]] for row in pictures])
     best = (rows[View.DRONE] @ rows[View.SATELLITE].T).argmax(1)
     return float((places[View.SATELLITE][best] == places[View.DRONE]).mean())

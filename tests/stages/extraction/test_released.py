@@ -13,7 +13,7 @@ import torch
 from cvgl import backbones
 from cvgl.config import AlignConfig, AlignmentConfig, BackboneConfig, Device, ExtractConfig, IngestConfig
 from cvgl.errors import ConfigError, ModelError
-from cvgl.features import FeatureStore, describe
+from cvgl.features import FeatureStore, embed_images
 from cvgl.imaging import open_rgb
 from cvgl.ingestion import tables
 from cvgl.lake import Lake, read_json
@@ -66,7 +66,7 @@ def test_every_view_goes_its_own_way_in_one_extraction(tmp_path: Path, lake: Lak
     assert (outcome.embedded, outcome.failed) == (4 * (1 + len(views)), 0)
     store, embedder = FeatureStore(outcome.ref.path), backbones.load(settings.backbone, Device.CPU)
     for row in tables.read_images(lake, "town").to_pylist():
-        expected = describe([open_rgb(row["uri"])], embedder, View(row["view"]))
+        expected = embed_images([open_rgb(row["uri"])], embedder, View(row["view"]))
         assert store.read([row["image_id"]]) == pytest.approx(expected, abs=1e-5)
     assert extract(images, settings, lake).skipped
     assert store.metadata()["backbone"] == name

@@ -118,7 +118,7 @@ def test_killed_shard_goes_on_and_so_does_a_killed_plan(
 ) -> None:
     alone, apart = twins
     expected = extract(images(alone), CONFIG, alone)
-    through: Any = extract_module.describe_prepared  # type: ignore[attr-defined]
+    through: Any = extract_module.embed_prepared  # type: ignore[attr-defined]
     calls = list[int]()
 
     def dies(*arguments: object) -> object:
@@ -130,7 +130,7 @@ def test_killed_shard_goes_on_and_so_does_a_killed_plan(
     def killed(shard: Shard) -> None:
         calls.clear()
         with monkeypatch.context() as patched:
-            patched.setattr(extract_module, "describe_prepared", dies)
+            patched.setattr(extract_module, "embed_prepared", dies)
             with pytest.raises(Killed):
                 describe_shard(shard, apart)
 

@@ -14,7 +14,7 @@ from PIL import Image
 from cvgl import backbones
 from cvgl.config import AlignmentConfig, BackboneConfig, Device, ExtractConfig, IngestConfig, Precision
 from cvgl.errors import ConfigError, DataError, LakeError, ModelError, UnreadableError
-from cvgl.features import FeatureStore, describe
+from cvgl.features import FeatureStore, embed_images
 from cvgl.imaging import open_rgb
 from cvgl.ingestion import tables
 from cvgl.lake import Lake, read_json, read_parquet
@@ -64,7 +64,7 @@ def test_every_image_gets_the_descriptor_that_describe_gives(images: ArtifactRef
     rows = tables.read_images(lake, "town").to_pylist()
     assert store.ids() == [row["image_id"] for row in rows]
     for row in rows:
-        expected = describe([open_rgb(row["uri"])], embedder, View(row["view"]), ALIGNED)
+        expected = embed_images([open_rgb(row["uri"])], embedder, View(row["view"]), ALIGNED)
         assert store.read([row["image_id"]]) == pytest.approx(expected, abs=1e-6)
     assert (outcome.embedded, outcome.known, outcome.failed, outcome.skipped) == (len(rows), 0, 0, False)
     assert outcome.dimension == embedder.dimension
@@ -151,7 +151,7 @@ def test_a_killed_run_goes_on_to_the_bytes_of_an_undisturbed_one(
         Path(first["uri"]).unlink()
     expected = extract(images, config(), undisturbed)
 
-    through = stage.describe_prepared
+    through = stage.embed_prepared
     calls: list[list[float]] = []
 
     def dies(*arguments: object) -> object:
@@ -161,7 +161,7 @@ def test_a_killed_run_goes_on_to_the_bytes_of_an_undisturbed_one(
         return through(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:
-        patched.setattr(stage, "describe_prepared", dies)
+        patched.setattr(stage, "embed_prepared", dies)
         with pytest.raises(Killed):
             extract(images, config(), disturbed)
     outcome = extract(images, config(), disturbed)

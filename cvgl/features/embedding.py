@@ -38,7 +38,7 @@ def for_view(embedder: Embedder, view: View) -> Embedder:
     return embedder.for_view(view) if isinstance(embedder, ViewDependentEmbedder) else embedder
 
 
-def describe_prepared(
+def embed_prepared(
     prepared: Sequence[Float32Array], views: Sequence[View], embedder: Embedder, alignment: AlignmentConfig, batch: BatchSize
 ) -> Float32Array:
     """Descriptors of prepared images.
@@ -75,7 +75,7 @@ def _view_by_view(
     for index, view in enumerate(views):
         parts.setdefault(view, []).append(index)
     blocks = [
-        describe_prepared([prepared[index] for index in own], [view] * len(own), embedder.for_view(view), alignment, batch)
+        embed_prepared([prepared[index] for index in own], [view] * len(own), embedder.for_view(view), alignment, batch)
         for view, own in parts.items()
     ]
     order = np.argsort(np.concatenate([np.asarray(own, np.intp) for own in parts.values()]))
@@ -90,7 +90,7 @@ def unit_or_nan(descriptors: Float32Array) -> Float32Array:
         return np.where(usable, descriptors / lengths, np.float32(np.nan)).astype(np.float32)
 
 
-def describe(
+def embed_images(
     images: Sequence[Image],
     embedder: Embedder,
     view: View,
@@ -110,7 +110,7 @@ def describe(
     parts = [np.zeros((0, embedder.dimension), dtype=np.float32)]
     for start in range(0, len(images), batch_size):
         inputs = [prepare(image, embedder, view, alignment) for image in images[start : start + batch_size]]
-        parts.append(describe_prepared(inputs, [view] * len(inputs), embedder, alignment, batch))
+        parts.append(embed_prepared(inputs, [view] * len(inputs), embedder, alignment, batch))
     descriptors = np.concatenate(parts)
     unusable = np.flatnonzero(~np.isfinite(descriptors).all(axis=1))
     if len(unusable):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from cvgl.config import AlignmentConfig
 from cvgl.errors import ModelError
-from cvgl.features import describe, fingerprint
+from cvgl.features import embed_images, fingerprint
 from cvgl.features.alignment import crop, model_inputs, passes
 from cvgl.features.batches import BatchSize, embed_all
 from cvgl.types import View
@@ -60,27 +60,27 @@ def test_references_are_the_mean_over_turns_and_queries_are_not() -> None:
     prepared = embedder.prepare(image)
     each = embedder.embed(np.stack([np.rot90(prepared, k, (1, 2)) for k in range(4)]))
     mean = each.mean(0)
-    assert describe([image], embedder, View.SATELLITE, alignment)[0] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-6)
-    assert describe([image], embedder, View.DRONE, alignment)[0] == pytest.approx(each[0], abs=1e-6)
+    assert embed_images([image], embedder, View.SATELLITE, alignment)[0] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-6)
+    assert embed_images([image], embedder, View.DRONE, alignment)[0] == pytest.approx(each[0], abs=1e-6)
 
 
 def test_a_turned_tile_has_the_descriptor_of_the_upright_one() -> None:
     image, alignment = place_image(2), AlignmentConfig(reference_rotations=4)
     upright, turned_tile = (
-        describe([one], FakeEmbedder(), View.SATELLITE, alignment)
+        embed_images([one], FakeEmbedder(), View.SATELLITE, alignment)
         for one in (image, image.transpose(Image.Transpose.ROTATE_90))
     )
     assert upright == pytest.approx(turned_tile, abs=1e-3)
 
 
 def test_no_images_no_rows() -> None:
-    assert describe([], FakeEmbedder(), View.DRONE).shape == (0, 5)
+    assert embed_images([], FakeEmbedder(), View.DRONE).shape == (0, 5)
 
 
 def test_an_image_without_a_finite_descriptor_is_named() -> None:
     images = [Image.new("RGB", (8, 8), colour) for colour in ("black", "black", "white")]
     with pytest.raises(ModelError, match="image 2"):
-        describe(images, FakeEmbedder(unusable_above=0.9), View.DRONE)
+        embed_images(images, FakeEmbedder(unusable_above=0.9), View.DRONE)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_the_fingerprint_changes_with_all_that_changes_a_descriptor() -> None:
 def test_an_image_costs_as_many_inputs_as_it_has_passes(view: View, settings: dict[str, object], count: int) -> None:
     alignment, embedder = AlignmentConfig(**settings), FakeEmbedder()
     assert len(passes(view, alignment)) == count
-    assert describe([place_image(1)], embedder, view, alignment).shape == (1, 5)
+    assert embed_images([place_image(1)], embedder, view, alignment).shape == (1, 5)
     assert sum(embedder.seen) == count
 
 
@@ -169,8 +169,8 @@ def test_an_image_costs_as_many_inputs_as_it_has_passes(view: View, settings: di
 def test_what_is_averaged_over_no_longer_matters(view: View, settings: dict[str, object], change: object) -> None:
     image, embedder = place_image(4), FakeEmbedder(side=16)
     changed = change(image)  # type: ignore[operator]
-    plain = [describe([one], embedder, view) for one in (image, changed)]
-    averaged = [describe([one], embedder, view, AlignmentConfig(**settings)) for one in (image, changed)]
+    plain = [embed_images([one], embedder, view) for one in (image, changed)]
+    averaged = [embed_images([one], embedder, view, AlignmentConfig(**settings)) for one in (image, changed)]
     assert averaged[0] == pytest.approx(averaged[1], abs=3e-3)
     assert np.abs(plain[0] - plain[1]).max() > 0.02, "or the test would prove nothing"
 
@@ -178,15 +178,15 @@ def test_what_is_averaged_over_no_longer_matters(view: View, settings: dict[str,
 def test_a_panorama_turns_by_shifting_its_columns() -> None:
     panorama, alignment = place_image(5, size=64), AlignmentConfig(query_rotations=4)
     shifted = Image.fromarray(np.roll(np.asarray(panorama), 16, axis=1))
-    rows = [describe([one], FakeEmbedder(side=16), View.GROUND, alignment) for one in (panorama, shifted)]
+    rows = [embed_images([one], FakeEmbedder(side=16), View.GROUND, alignment) for one in (panorama, shifted)]
     assert rows[0] == pytest.approx(rows[1], abs=2e-3)
 
 
 def test_a_smaller_part_of_the_tile_is_that_part() -> None:
     tile, embedder = place_image(6, size=80), FakeEmbedder()
-    expected = describe([tile.crop((20, 20, 60, 60))], embedder, View.SATELLITE)
-    assert np.array_equal(describe([tile], embedder, View.SATELLITE, AlignmentConfig(reference_crop=0.5)), expected)
-    assert np.array_equal(describe([tile], embedder, View.SATELLITE, AlignmentConfig(reference_scales=(0.5,))), expected)
+    expected = embed_images([tile.crop((20, 20, 60, 60))], embedder, View.SATELLITE)
+    assert np.array_equal(embed_images([tile], embedder, View.SATELLITE, AlignmentConfig(reference_crop=0.5)), expected)
+    assert np.array_equal(embed_images([tile], embedder, View.SATELLITE, AlignmentConfig(reference_scales=(0.5,))), expected)
 
 
 def test_tilt_is_of_drones_and_polar_of_tiles() -> None:
@@ -194,7 +194,7 @@ def test_tilt_is_of_drones_and_polar_of_tiles() -> None:
     for setting, view in (({"tilt": 40.0}, View.DRONE), ({"polar": True}, View.SATELLITE)):
         for one in View:
             same = np.array_equal(
-                describe([image], embedder, one), describe([image], embedder, one, AlignmentConfig(**setting))
+                embed_images([image], embedder, one), embed_images([image], embedder, one, AlignmentConfig(**setting))
             )
             assert same is (one is not view)
 
