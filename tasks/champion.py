@@ -21,9 +21,9 @@ def describe_for(champion: str, challenger: str, lake: Lake) -> None:
         CvglError: the champion's frozen model cannot be loaded any more, or its settings are damaged.
     """
     serving, coming = (read_record(lake.adapter(run)) for run in (champion, challenger))
-    if serving.features == coming.features:
+    if serving.feature_set_id == coming.feature_set_id:
         return
     dataset = str(serving.dataset)
-    settings = recorded_extraction(lake, dataset, str(serving.features))
+    settings = recorded_extraction(lake, dataset, str(serving.feature_set_id))
     if settings is not None:
         extract(images_ref(lake, dataset), settings, lake)

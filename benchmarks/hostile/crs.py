@@ -229,7 +229,7 @@ def _adapter(lake: Any, images: Sequence[dict[str, Any]]) -> Any:
     of_tiles = np.array([row["view"] == View.SATELLITE for row in images])
     config = AdaptConfig(recipe="paper-standardised", iterations=1, dimension=16)
     adaptation = adapt(values[~of_tiles], values[of_tiles], config=config)
-    adaptation.save(lake.adapter(run), Origin(run=run, dataset="made", features=fingerprint, query_view=View.DRONE))
+    adaptation.save(lake.adapter(run), Origin(run=run, dataset="made", feature_set_id=fingerprint, query_view=View.DRONE))
     return ArtifactRef("adapter", lake.adapter(run), adaptation.record.tensors_sha256, run)
 
 

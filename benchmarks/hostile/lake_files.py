@@ -95,7 +95,7 @@ def _build(root: Path) -> Path:
     for row in read_images(lake, _DATASET).to_pylist():
         sides[row["view"] == "satellite"].append(row["image_id"])
     adaptation = adapt(store.read(sides[False]), store.read(sides[True]), recipe="robust")
-    origin = Origin(run=_RUN, dataset=_DATASET, features=features.digest, query_view=View.DRONE)
+    origin = Origin(run=_RUN, dataset=_DATASET, feature_set_id=features.digest, query_view=View.DRONE)
     adaptation.save(lake.adapter(_RUN), origin)
     evaluate(ArtifactRef("adapter", lake.adapter(_RUN), _RUN, _DATASET), EvaluateConfig(), lake)
     return _image(3, 9, root.parent / "photo.png")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from cvgl.config import AdaptConfig, Settings
 from cvgl.types import View
@@ -46,11 +46,15 @@ class TrainingRows(Settings):
 
 
 class Origin(Settings):
-    """Where in a lake an adapter comes from; all none when it was made from arrays."""
+    """The adapter's place in a lake; all none when it was learned from arrays."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     run: str | None = None
     dataset: str | None = None
-    features: str | None = Field(None, description="fingerprint of the frozen model and its settings")
+    feature_set_id: str | None = Field(
+        None, alias="features", description="fingerprint of the frozen model and its settings; `features` in adapter.json"
+    )
     query_view: View | None = None
 
 

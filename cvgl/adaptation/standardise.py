@@ -54,11 +54,11 @@ class Statistics:
     """Mean and deviation of one view's unit descriptors, each float32 (d0,)."""
 
     mean: Float32Array
-    deviation: Float32Array
+    std: Float32Array
 
     def standardise(self, features: Float32Array) -> Float32Array:
         """(n, d0) -> float32 (n, d0): centred, scaled, L2-normalised."""
-        return unit_rows((unit_rows(features) - self.mean) / self.deviation)
+        return unit_rows((unit_rows(features) - self.mean) / self.std)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def frozen(d0: int) -> Frozen:
 
 def identity(d0: int) -> Standardised:
     """No offset and no scaling: L2 alone, in the form of statistics."""
-    nothing = Statistics(mean=np.zeros(d0, np.float32), deviation=np.ones(d0, np.float32))
+    nothing = Statistics(mean=np.zeros(d0, np.float32), std=np.ones(d0, np.float32))
     return Standardised(query=nothing, reference=nothing)
 
 
@@ -122,7 +122,7 @@ def fit_jointly(queries: Float32Array, references: Float32Array) -> Standardised
 
 
 def _variance(statistics: Statistics) -> NDArray[np.float64]:
-    return np.square(statistics.deviation.astype(np.float64))
+    return np.square(statistics.std.astype(np.float64))
 
 
 class _Rows:
@@ -155,11 +155,11 @@ def _statistics(values: _Rows, scale: bool) -> Statistics:
     mean = sum((block.sum(axis=0, dtype=np.float64) for block in values.blocks()), np.zeros(values.dimension))
     mean /= len(values)
     if not scale:
-        return Statistics(mean=mean.astype(np.float32), deviation=np.ones(len(mean), np.float32))
+        return Statistics(mean=mean.astype(np.float32), std=np.ones(len(mean), np.float32))
     squares = np.zeros(values.dimension)
     for block in values.blocks():
         squares += np.square(block - mean).sum(axis=0)
     deviation = np.sqrt(squares / len(values))
     # Rounding of unit rows to float32 leaves up to about 1e-7 of deviation in a dimension that is constant.
     varying = deviation > 1e-6
-    return Statistics(mean=mean.astype(np.float32), deviation=np.where(varying, deviation, 1.0).astype(np.float32))
+    return Statistics(mean=mean.astype(np.float32), std=np.where(varying, deviation, 1.0).astype(np.float32))

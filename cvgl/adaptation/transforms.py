@@ -27,8 +27,8 @@ RECORD_FILE = "adapter.json"
 SELECTION_FILE = "selection.json"
 ADAPTER, ADAPTER_BIAS = "adapter.weight", "adapter.bias"
 REVERTER, REVERTER_BIAS = "reverter.weight", "reverter.bias"
-QUERY_MEAN, QUERY_DEVIATION = "query.mean", "query.deviation"
-REFERENCE_MEAN, REFERENCE_DEVIATION = "reference.mean", "reference.deviation"
+QUERY_MEAN, QUERY_STD = "query.mean", "query.deviation"
+REFERENCE_MEAN, REFERENCE_STD = "reference.mean", "reference.deviation"
 QUERY_BANK, REFERENCE_BANK = "query.bank", "reference.bank"
 _FIX = "restore the folder from a backup, or move it away and adapt again"
 
@@ -131,8 +131,8 @@ class Adaptation:
             if not np.isfinite(tensors[name]).all():
                 raise LakeError(f"the tensor '{name}' holds NaN or infinite values", where=path, fix=_FIX)
         statistics = Standardised(
-            query=Statistics(mean=tensors[QUERY_MEAN], deviation=tensors[QUERY_DEVIATION]),
-            reference=Statistics(mean=tensors[REFERENCE_MEAN], deviation=tensors[REFERENCE_DEVIATION]),
+            query=Statistics(mean=tensors[QUERY_MEAN], std=tensors[QUERY_STD]),
+            reference=Statistics(mean=tensors[REFERENCE_MEAN], std=tensors[REFERENCE_STD]),
         )
         return cls(
             adapter=tensors[ADAPTER],
@@ -148,7 +148,7 @@ class Adaptation:
 def _shapes(record: AdapterRecord) -> dict[str, tuple[int, ...]]:
     """The tensors of adapter.safetensors."""
     d0, d = record.d0, record.d
-    vectors = (REVERTER_BIAS, QUERY_MEAN, QUERY_DEVIATION, REFERENCE_MEAN, REFERENCE_DEVIATION)
+    vectors = (REVERTER_BIAS, QUERY_MEAN, QUERY_STD, REFERENCE_MEAN, REFERENCE_STD)
     shapes: dict[str, tuple[int, ...]] = {ADAPTER: (d0, d), ADAPTER_BIAS: (d,), REVERTER: (d, d0)}
     if record.banks is not None:
         shapes |= {QUERY_BANK: (record.banks.n_queries, d), REFERENCE_BANK: (record.banks.n_references, d)}
@@ -165,9 +165,9 @@ def tensor_bytes(adapter: Affine, reverter: Affine, statistics: Standardised, ba
         REVERTER: reverter.weight,
         REVERTER_BIAS: reverter.bias,
         QUERY_MEAN: statistics.query.mean,
-        QUERY_DEVIATION: statistics.query.deviation,
+        QUERY_STD: statistics.query.std,
         REFERENCE_MEAN: statistics.reference.mean,
-        REFERENCE_DEVIATION: statistics.reference.deviation,
+        REFERENCE_STD: statistics.reference.std,
     }
     if banks is not None:
         tensors |= {QUERY_BANK: banks.query, REFERENCE_BANK: banks.reference}

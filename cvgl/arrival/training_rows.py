@@ -33,8 +33,8 @@ def known_to(lake: Lake, dataset: str, record: AdapterRecord, batch: Batch) -> K
     """
     if (found := learned_by(lake, dataset, record)) is not None:
         return found
-    embedded = set(FeatureStore(lake.features(str(record.features), dataset)).ids())
-    new = {one for images in arrived(lake, batch, str(record.features)).values() for one in images.ids}
+    embedded = set(FeatureStore(lake.features(str(record.feature_set_id), dataset)).ids())
+    new = {one for images in arrived(lake, batch, str(record.feature_set_id)).values() for one in images.ids}
     rows = read_images(lake, dataset).to_pylist()
     views = by_view(row for row in rows if row["image_id"] in embedded - new)
     return Known(views, f"the {sum(map(len, views.values()))} images that were there before the batch")

@@ -54,11 +54,11 @@ class Head:
         if layer.whole is not None:
             return [layer.whole]
         if self.cells > 1:
-            rows, cell = F.normalize(layer.rows, dim=2), cell_of_places(*layer.grid, self.cells).to(layer.rows.device)
+            rows, cell = F.normalize(layer.rows, dim=2), cell_of_tokens(*layer.grid, self.cells).to(layer.rows.device)
             return [pool(rows[:, cell == index], self.pooling, self.gem_p) for index in range(self.cells**2)]
         parts = [pool(layer.rows, self.pooling, self.gem_p)]
         if self.rings > 1:
-            ring = ring_of_places(*layer.grid, self.rings).to(layer.rows.device)
+            ring = ring_of_tokens(*layer.grid, self.rings).to(layer.rows.device)
             parts += [pool(layer.rows[:, ring == index], self.pooling, self.gem_p) for index in range(self.rings)]
         return parts
 
@@ -87,7 +87,7 @@ def pool(features: torch.Tensor, pooling: Pooling, p: float) -> torch.Tensor:
     raise ValueError(f"'{pooling}' does not pool over places")
 
 
-def ring_of_places(rows: int, columns: int, rings: int) -> torch.Tensor:
+def ring_of_tokens(rows: int, columns: int, rings: int) -> torch.Tensor:
     """The ring of each place of a grid, row by row: (rows * columns,) from 0 (middle) to rings - 1 (border).
 
     Rings have equal widths by max(|x|, |y|), x and y from -1 to 1 (the square-ring partition of Wang et al. 2021, "Each part
@@ -108,7 +108,7 @@ def ring_of_places(rows: int, columns: int, rings: int) -> torch.Tensor:
     return ring
 
 
-def cell_of_places(rows: int, columns: int, cells: int) -> torch.Tensor:
+def cell_of_tokens(rows: int, columns: int, cells: int) -> torch.Tensor:
     """The cell of each place of a grid, row by row: (rows * columns,) from 0 (top left) to cells^2 - 1 (bottom right).
 
     A quarter turn of a square grid, or mirroring it, moves whole cells (not where an odd number of places meets an even one of

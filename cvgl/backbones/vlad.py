@@ -228,11 +228,11 @@ class LocalModel:
         return self.base.prepare(image)
 
     def embed(self, batch: Float32Array) -> Float32Array:
-        """float32 (B, 3, H, W) -> all places of all layers in one row, float32 (B, sum of N C); see `places`."""
+        """float32 (B, 3, H, W) -> all places of all layers in one row, float32 (B, sum of N C); see `tokens`."""
         with torch.inference_mode():
             return torch.cat([rows.flatten(1) for rows in local_rows(self.base, batch)], dim=1).cpu().numpy()
 
-    def places(self, row: Float32Array) -> list[Float32Array]:
+    def tokens(self, row: Float32Array) -> list[Float32Array]:
         """One row of `embed` -> for each layer (N, C), unit rows."""
         ends = np.cumsum([places * size for places, size in self.shapes])
         return [part.reshape(shape) for part, shape in zip(np.split(row, ends[:-1]), self.shapes, strict=True)]

@@ -75,16 +75,16 @@ def evaluate(adapter: ArtifactRef, config: EvaluateConfig, lake: Lake, progress:
     from cvgl.features import FeatureReader, FeatureStore
 
     record = read_record(adapter.path)
-    if record.dataset is None or record.features is None or record.query_view is None:
+    if record.dataset is None or record.feature_set_id is None or record.query_view is None:
         raise LakeError(
             "this adapter does not say which data set and features it was made from",
             where=adapter.path,
             fix="adapt through the lake (cvgl adapt), or evaluate its descriptors with cvgl.evaluate",
         )
-    store = FeatureStore(lake.features(record.features, record.dataset))
+    store = FeatureStore(lake.features(record.feature_set_id, record.dataset))
     rows = read_rows(lake, record.dataset, store.ids())
     rules = protocols.resolve(config.protocols, layout_of(lake, record.dataset))
-    inputs = _inputs_digest(adapter, record.features, rows, rules, config)
+    inputs = _inputs_digest(adapter, record.feature_set_id, rows, rules, config)
     folder = lake.evaluation(adapter.name)
     ref = ArtifactRef(kind="evaluation", path=folder, digest=inputs, name=adapter.name)
     finished = _finished(ref)

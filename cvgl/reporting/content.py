@@ -217,7 +217,7 @@ def _fingerprints(material: Material) -> dict[str, str]:
     record = material.record
     pairs = {
         "run": material.run,
-        "frozen features": record.features or "",
+        "frozen features": record.feature_set_id or "",
         "adapter tensors (sha256)": record.tensors_sha256,
         "training query ids": record.training.query_ids_digest or "not recorded",
         "training reference ids": record.training.reference_ids_digest or "not recorded",

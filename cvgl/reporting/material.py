@@ -82,7 +82,7 @@ def gather(run: str, lake: Lake) -> Material:
     from cvgl.adaptation.transforms import read_record
 
     record = read_record(lake.adapter(run))
-    if record.dataset is None or record.features is None or record.query_view is None:
+    if record.dataset is None or record.feature_set_id is None or record.query_view is None:
         raise LakeError(
             "this adapter does not say which data set and features it was made from",
             where=lake.adapter(run),
@@ -95,15 +95,15 @@ def gather(run: str, lake: Lake) -> Material:
         run=run,
         dataset=record.dataset,
         record=record,
-        model=_optional(lake.features(record.features, record.dataset).parent / "model.json", "model"),
+        model=_optional(lake.features(record.feature_set_id, record.dataset).parent / "model.json", "model"),
         summaries=read_summaries(lake.evaluation(run)),
         queries=queries,
         images=images,
-        quarantine=_left_out(lake, record.dataset, record.features),
+        quarantine=_left_out(lake, record.dataset, record.feature_set_id),
         source=_optional(lake.source(record.dataset), "source"),
         places=_places(images, read_ground_truth(lake, record.dataset), queries),
         registration=_optional(lake.registration(run), "registration"),
-        alignment=alignment_of(lake, record.dataset, record.features),
+        alignment=alignment_of(lake, record.dataset, record.feature_set_id),
         quality=read_quality(lake, run).report if quality_path(lake, run).is_file() else None,
         selection=read_selection(lake.adapter(run)) if (lake.adapter(run) / SELECTION_FILE).is_file() else None,
     )

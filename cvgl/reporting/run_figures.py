@@ -76,7 +76,7 @@ def clouds(material: Material) -> Iterator[Drawing]:
     from cvgl.adaptation import Adaptation
     from cvgl.features import FeatureStore
 
-    store = FeatureStore(material.lake.features(material.record.features or "", material.dataset))
+    store = FeatureStore(material.lake.features(material.record.feature_set_id or "", material.dataset))
     embedded = set(store.ids())
     if not embedded:
         raise LakeError("the features are not in the lake any more", where=store.folder, fix="run `cvgl extract` again")

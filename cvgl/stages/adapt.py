@@ -130,7 +130,7 @@ def adapt(
             checkpoint=folder / "checkpoint.safetensors",
             sequences=rows.sequences,
         )
-        origin = Origin(run=run, dataset=features.name, features=features.digest, query_view=rows.query_view)
+        origin = Origin(run=run, dataset=features.name, feature_set_id=features.digest, query_view=rows.query_view)
         adaptation.save(folder, origin, rows.record())
     return _outcome(folder, read_record(folder), skipped=False)
 

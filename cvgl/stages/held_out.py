@@ -82,7 +82,7 @@ def held_out(lake: Lake, dataset: str, challenger: AdapterRecord, champion: Adap
         LakeError: something in the lake is missing or damaged.
     """
     embedded = set.intersection(
-        *(set(FeatureStore(lake.features(str(one.features), dataset)).ids()) for one in (challenger, champion))
+        *(set(FeatureStore(lake.features(str(one.feature_set_id), dataset)).ids()) for one in (challenger, champion))
     )
     images = sorted(
         (row for row in read_images(lake, dataset).to_pylist() if row["image_id"] in embedded), key=itemgetter("image_id")
@@ -145,7 +145,7 @@ def _learned(lake: Lake, dataset: str, record: AdapterRecord) -> set[str]:
 def _mapped(lake: Lake, dataset: str, record: AdapterRecord, queries: Sequence[str], references: Sequence[str]) -> Mapped:
     from cvgl.adaptation import Adaptation
 
-    store = FeatureStore(lake.features(str(record.features), dataset))
+    store = FeatureStore(lake.features(str(record.feature_set_id), dataset))
     adaptation = Adaptation.load(lake.adapter(str(record.run)))
     return Mapped(
         adaptation.transform_query(store.read(list(queries))), adaptation.transform_reference(store.read(list(references)))

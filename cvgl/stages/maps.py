@@ -150,11 +150,11 @@ def _features_of(lake: Lake, dataset: str, run: str | None) -> tuple[str, View |
     if run is None:
         return _only_model(lake, dataset), None
     record = read_record(lake.adapter(run))
-    if record.dataset != dataset or record.features is None:
+    if record.dataset != dataset or record.feature_set_id is None:
         raise ConfigError(
             f"the run {run} belongs to the dataset '{record.dataset}'", where="--run", fix=f"give a run of '{dataset}'"
         )
-    return record.features, record.query_view
+    return record.feature_set_id, record.query_view
 
 
 def _only_model(lake: Lake, dataset: str) -> str:

@@ -83,15 +83,15 @@ def judge(adapter: ArtifactRef, lake: Lake, progress: Progress = silent) -> Judg
     from cvgl.adaptation import Adaptation, read_record
 
     record = read_record(adapter.path)
-    if record.dataset is None or record.features is None or record.query_view is None:
+    if record.dataset is None or record.feature_set_id is None or record.query_view is None:
         raise LakeError(
             "this adapter does not say which data set and features it was made from",
             where=adapter.path,
             fix="adapt through the lake (cvgl adapt)",
         )
-    store = FeatureStore(lake.features(record.features, record.dataset))
+    store = FeatureStore(lake.features(record.feature_set_id, record.dataset))
     rows = _rows(lake, record.dataset, record.query_view, store.ids())
-    inputs = digest_json([JUDGE_VERSION, record.tensors_sha256, record.features, rows.seen, digest_lines(rows.lines())])
+    inputs = digest_json([JUDGE_VERSION, record.tensors_sha256, record.feature_set_id, rows.seen, digest_lines(rows.lines())])
     path = quality_path(lake, adapter.name)
     ref = ArtifactRef(kind="quality", path=path, digest=inputs, name=adapter.name)
     if path.is_file() and (found := read_quality(lake, adapter.name)).inputs == inputs:

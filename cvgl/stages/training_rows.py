@@ -78,7 +78,7 @@ def champion_of(lake: Lake, dataset: str) -> Champion | None:
 
 def learned_by(lake: Lake, dataset: str, record: AdapterRecord) -> Known | None:
     """Exactly the images that an adapter has learned from; None where no state of the dataset has the hash of its rows."""
-    embedded = set(FeatureStore(lake.features(str(record.features), dataset)).ids())
+    embedded = set(FeatureStore(lake.features(str(record.feature_set_id), dataset)).ids())
     for through in reversed(image_batches(lake, dataset)):
         views = by_view(row for row in read_images(lake, dataset, through).to_pylist() if row["image_id"] in embedded)
         if _are_those_of(views, record):

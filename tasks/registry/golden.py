@@ -22,7 +22,7 @@ def golden_descriptors(lake: Lake, record: AdapterRecord, rows: int = ROWS) -> F
     """
     from cvgl.features import FeatureStore
 
-    folder = lake.features(str(record.features), str(record.dataset))
+    folder = lake.features(str(record.feature_set_id), str(record.dataset))
     store = FeatureStore(folder)
     ids = sorted(store.ids())[:rows]
     if not ids:

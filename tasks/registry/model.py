@@ -73,7 +73,7 @@ def _log_adapter(registry: Registry, mlflow_run: str, record: AdapterRecord, ada
                 pip_requirements=_requirements(),
                 model_type="cvgl.adapter",
                 tags={TENSORS: record.tensors_sha256, "cvgl.run": str(record.run)},
-                params={"d0": record.d0, "d": record.d, "features": record.features or ""},
+                params={"d0": record.d0, "d": record.d, "features": record.feature_set_id or ""},
             )
     return str(info.model_id)
 

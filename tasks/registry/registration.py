@@ -227,7 +227,7 @@ def _find_or_create_version(
     tags = {
         "cvgl.run": str(record.run),
         "cvgl.dataset": str(record.dataset),
-        "cvgl.features": str(record.features),
+        "cvgl.features": str(record.feature_set_id),
         "cvgl.model_id": model_id,
         TENSORS: record.tensors_sha256,
     }

@@ -150,7 +150,7 @@ def _log_parameters(registry: Registry, tracked: TrackedRun, record: AdapterReco
     values = {
         "dataset": record.dataset,
         "query_view": record.query_view,
-        "features": record.features,
+        "features": record.feature_set_id,
         "d0": record.d0,
         "d": record.d,
         **_flat("adapt", record.config.model_dump(mode="json")),
@@ -167,7 +167,7 @@ def _log_parameters(registry: Registry, tracked: TrackedRun, record: AdapterReco
 
 def _extraction(lake: Lake, record: AdapterRecord) -> dict[str, Any]:
     """The settings of the frozen model, where its features are still in the lake."""
-    path = lake.features(str(record.features), str(record.dataset)).parent / "model.json"
+    path = lake.features(str(record.feature_set_id), str(record.dataset)).parent / "model.json"
     found = read_versioned(path, "model") if path.is_file() else {}
     return {name: value for name, value in found.items() if name in ("extract", "identity")}
 
@@ -207,7 +207,7 @@ def _log_inputs(registry: Registry, tracked: TrackedRun, record: AdapterRecord) 
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     rows = record.training
-    source = {"features": record.features, "dataset": record.dataset}
+    source = {"features": record.feature_set_id, "dataset": record.dataset}
     inputs = [
         DatasetInput(
             Dataset(
@@ -217,7 +217,7 @@ def _log_inputs(registry: Registry, tracked: TrackedRun, record: AdapterRecord) 
                 source=digest_json(source),
                 profile=f'{{"num_rows": {count}}}',
             ),
-            tags=[InputTag("mlflow.data.context", "adaptation"), InputTag("features", str(record.features))],
+            tags=[InputTag("mlflow.data.context", "adaptation"), InputTag("features", str(record.feature_set_id))],
         )
         for side, digest, count in (
             ("queries", rows.query_ids_digest, rows.n_queries),

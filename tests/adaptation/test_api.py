@@ -58,7 +58,7 @@ def test_adaptation_beats_frozen_and_standardised_features_on_new_places(seed):
 def test_the_literal_recipe_is_there_too(world):
     adaptation = adapt(world.train_queries, world.train_references, config=CONFIG.model_copy(update={"recipe": Recipe.PAPER}))
     assert not adaptation.statistics.query.mean.any()
-    assert (adaptation.statistics.query.deviation == 1).all()
+    assert (adaptation.statistics.query.std == 1).all()
 
 
 def test_one_seed_gives_one_result_and_another_gives_another(world, tmp_path):

@@ -57,7 +57,7 @@ def test_other_dimensions_and_nan_are_refused(adaptation):
 
 
 def test_saved_and_loaded_is_the_same(adaptation, world, tmp_path):
-    origin = Origin(run="r", dataset="d", features="f", query_view=View.DRONE)
+    origin = Origin(run="r", dataset="d", feature_set_id="f", query_view=View.DRONE)
     rows = TrainingRows(n_queries=60, n_references=20, query_ids_digest="a", reference_ids_digest="b")
     adaptation.save(tmp_path / "new" / "folder", origin, rows)
     loaded = Adaptation.load(tmp_path / "new" / "folder")

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from cvgl import backbones
 from cvgl.backbones import load_variants
-from cvgl.backbones.pooling import Head, LocalFeatures, cell_of_places
+from cvgl.backbones.pooling import Head, LocalFeatures, cell_of_tokens
 from cvgl.config import BackboneConfig, Device, Pooling
 from cvgl.errors import ConfigError
 from tests.backbones import models
@@ -21,14 +21,14 @@ from tests.data.images import place_image
 
 
 def test_cells_are_counted_from_the_top_left() -> None:
-    assert cell_of_places(4, 4, 2).reshape(4, 4).tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
-    assert cell_of_places(14, 14, 4)[:14].tolist() == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 3]
-    assert cell_of_places(2, 4, 2).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert cell_of_tokens(4, 4, 2).reshape(4, 4).tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
+    assert cell_of_tokens(14, 14, 4)[:14].tolist() == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 3]
+    assert cell_of_tokens(2, 4, 2).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 @pytest.mark.parametrize(("side", "cells"), [(7, 3), (14, 2), (14, 3), (14, 4), (16, 3)])
 def test_a_quarter_turn_moves_whole_cells(side: int, cells: int) -> None:
-    grid = cell_of_places(side, side, cells).reshape(side, side)
+    grid = cell_of_tokens(side, side, cells).reshape(side, side)
     numbered = torch.arange(cells**2).reshape(cells, cells)
     assert torch.equal(grid.rot90(), numbered.rot90().flatten()[grid])
     assert grid.unique().tolist() == list(range(cells**2))
@@ -48,7 +48,7 @@ def test_a_descriptor_is_the_cells_side_by_side_whatever_the_strength_of_a_place
 
 def test_a_grid_too_coarse_is_refused() -> None:
     with pytest.raises(ConfigError, match="3 x 5 places cannot be divided into 4 x 4 cells"):
-        cell_of_places(3, 5, 4)
+        cell_of_tokens(3, 5, 4)
 
 
 @pytest.mark.parametrize("other", [{"rings": 2}, {"pooling": "cls"}, {"pooling": "vlad"}])

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from cvgl import backbones
-from cvgl.backbones.pooling import Head, LocalFeatures, ring_of_places
+from cvgl.backbones.pooling import Head, LocalFeatures, ring_of_tokens
 from cvgl.backbones.timm_embedder import TimmEmbedder
 from cvgl.config import BackboneConfig, Device, Pooling
 from cvgl.errors import ConfigError
@@ -57,22 +57,22 @@ def joined(*parts: np.ndarray) -> np.ndarray:
 
 
 def test_rings_are_concentric_squares_of_equal_width() -> None:
-    assert ring_of_places(4, 4, 2).reshape(4, 4).tolist() == [[1, 1, 1, 1], [1, 0, 0, 1], [1, 0, 0, 1], [1, 1, 1, 1]]
-    assert ring_of_places(14, 14, 4).reshape(14, 14)[7].tolist() == [3, 3, 2, 2, 1, 0, 0, 0, 0, 1, 2, 2, 3, 3]
-    assert ring_of_places(2, 6, 1).unique().tolist() == [0]
+    assert ring_of_tokens(4, 4, 2).reshape(4, 4).tolist() == [[1, 1, 1, 1], [1, 0, 0, 1], [1, 0, 0, 1], [1, 1, 1, 1]]
+    assert ring_of_tokens(14, 14, 4).reshape(14, 14)[7].tolist() == [3, 3, 2, 2, 1, 0, 0, 0, 0, 1, 2, 2, 3, 3]
+    assert ring_of_tokens(2, 6, 1).unique().tolist() == [0]
 
 
 @pytest.mark.parametrize("side", [7, 14, 16, 37])
 @pytest.mark.parametrize("rings", [2, 3, 4])
 def test_turning_or_mirroring_a_square_grid_leaves_each_place_in_its_ring(side: int, rings: int) -> None:
-    grid = ring_of_places(side, side, rings).reshape(side, side)
+    grid = ring_of_tokens(side, side, rings).reshape(side, side)
     for changed in (grid.rot90(), grid.flip(0), grid.flip(1)):
         assert torch.equal(changed, grid)
     assert grid.unique().tolist() == list(range(rings))
 
 
 def test_a_grid_that_is_not_square_has_rings_of_its_own_shape() -> None:
-    grid = ring_of_places(4, 12, 2).reshape(4, 12)
+    grid = ring_of_tokens(4, 12, 2).reshape(4, 12)
     assert grid[:, :3].eq(1).all()
     assert grid[1:3, 3:9].eq(0).all()
     assert grid[0].eq(1).all()
@@ -80,12 +80,12 @@ def test_a_grid_that_is_not_square_has_rings_of_its_own_shape() -> None:
 
 def test_more_rings_than_the_grid_has_are_refused() -> None:
     with pytest.raises(ConfigError, match="4 x 4 places"):
-        ring_of_places(4, 4, 4)
+        ring_of_tokens(4, 4, 4)
 
 
 def test_a_part_is_the_pooling_of_its_ring_and_all_weigh_alike() -> None:
     rows = torch.rand(2, 16, 3)
-    inside = ring_of_places(4, 4, 2) == 0
+    inside = ring_of_tokens(4, 4, 2) == 0
     head = Head((0,), 2, Pooling.MEAN, 3.0)
     expected = joined(rows.mean(1).numpy(), rows[:, inside].mean(1).numpy(), rows[:, ~inside].mean(1).numpy())
     assert unit(head([LocalFeatures(rows, (4, 4))]).numpy()) == pytest.approx(expected, abs=1e-6)
@@ -125,7 +125,7 @@ def test_rings_of_a_transformer_are_those_of_its_patches(vit: Path) -> None:
     with torch.inference_mode():
         maps = model.forward_intermediates(torch.from_numpy(images), indices=[2], intermediates_only=True)[0]
     rows = F.normalize(maps.flatten(2).transpose(1, 2), dim=-1)
-    ring = ring_of_places(6, 6, 2)
+    ring = ring_of_tokens(6, 6, 2)
     expected = joined(rows.mean(1).numpy(), rows[:, ring == 0].mean(1).numpy(), rows[:, ring == 1].mean(1).numpy())
     assert embedder.embed(images) == pytest.approx(expected, abs=1e-5)
 

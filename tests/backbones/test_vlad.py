@@ -230,7 +230,7 @@ def test_hierarchical_models_are_scaled_to_unit_places_too(tmp_path: Path) -> No
     model = load_local(config(weights, **of_resnet), Device.CPU, Precision.FLOAT32)
     (places, size), *_ = model.shapes
     row = model.embed(np.random.default_rng(0).standard_normal((1, 3, 64, 64)).astype(np.float32))[0]
-    assert np.linalg.norm(model.places(row)[0], axis=1) == pytest.approx(np.ones(places), abs=1e-5)
+    assert np.linalg.norm(model.tokens(row)[0], axis=1) == pytest.approx(np.ones(places), abs=1e-5)
     words = vocabulary_file(tmp_path / "v.safetensors", unit_rows(4, size))
     assert backbones.load(config(weights, **of_resnet, vocabulary=str(words)), Device.CPU).dimension == 4 * size
 

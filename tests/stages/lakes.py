@@ -98,7 +98,10 @@ def write_adapter(
     config = AdaptConfig(recipe=recipe, iterations=iterations, seed=seed, **own)
     adaptation = adapt(queries, references, config=config)
     origin = Origin(
-        run=run, dataset=DATASET, features=FINGERPRINT, query_view=View(next(s.view for s in shots if s.view != "satellite"))
+        run=run,
+        dataset=DATASET,
+        feature_set_id=FINGERPRINT,
+        query_view=View(next(s.view for s in shots if s.view != "satellite")),
     )
     adaptation.save(lake.adapter(run), origin)
     return ArtifactRef("adapter", lake.adapter(run), adaptation.record.tensors_sha256, run)

@@ -72,7 +72,7 @@ def write_adapter(lake: Lake, features: ArtifactRef, run: str = "town-paper-1", 
     adaptation = adapt(
         descriptors[::2], descriptors[1::2], config=AdaptConfig(recipe="paper-standardised", dimension=24, iterations=1)
     )
-    adaptation.save(lake.adapter(run), Origin(run=run, dataset=dataset, features=features.digest, query_view=View.DRONE))
+    adaptation.save(lake.adapter(run), Origin(run=run, dataset=dataset, feature_set_id=features.digest, query_view=View.DRONE))
     return run
 
 

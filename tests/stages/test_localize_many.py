@@ -53,7 +53,7 @@ def write_adapter(lake: Lake, features: ArtifactRef, run: str = RUN, recipe: str
     for row in read_images(lake, "town").to_pylist():
         sides[row["view"] == "satellite"].append(row["image_id"])
     adaptation = adapt(store.read(sides[False]), store.read(sides[True]), recipe=recipe)
-    adaptation.save(lake.adapter(run), Origin(run=run, dataset="town", features=features.digest, query_view=View.DRONE))
+    adaptation.save(lake.adapter(run), Origin(run=run, dataset="town", feature_set_id=features.digest, query_view=View.DRONE))
 
 
 @pytest.fixture
@@ -135,7 +135,9 @@ def test_hubness_is_corrected_when_asked(lake: Lake, tmp_path: Path) -> None:
     (plain,) = localize([asked], "town", lake, run=RUN, top_k=100)
     (corrected,) = localize([asked], "town", lake, run=RUN, top_k=100, corrected=True)
     adaptation = Adaptation.load(lake.adapter(RUN))
-    references = FeatureStore(lake.features(str(adaptation.record.features), "town")).read([a.image_id for a in plain.top_k])
+    references = FeatureStore(lake.features(str(adaptation.record.feature_set_id), "town")).read(
+        [a.image_id for a in plain.top_k]
+    )
     half = HubnessCorrected(adaptation).transform_reference(references)[:, -1]
     expected = {answer.image_id: answer.score + less for answer, less in zip(plain.top_k, half.tolist(), strict=True)}
     assert {answer.image_id: answer.score for answer in corrected.top_k} == pytest.approx(expected, abs=1e-5)

@@ -154,7 +154,7 @@ def make_run(lake: Lake, adapted: float, *, seed: int = 0, rows: str = "rows-1",
     )
     adaptation.save(
         lake.adapter(run),
-        Origin(run=run, dataset=DATASET, features=FINGERPRINT, query_view="drone"),
+        Origin(run=run, dataset=DATASET, feature_set_id=FINGERPRINT, query_view="drone"),
         TrainingRows(n_queries=n_queries, n_references=20, query_ids_digest="q" * 16, reference_ids_digest="r" * 16),
     )
     write_bytes(lake.report(run) / "index.html", f"<h1>Report of {run}</h1>".encode())

@@ -34,7 +34,7 @@ def test_what_the_champion_lacks_is_described_with_its_own_settings(lake: Lake, 
     champion = learned(lake, town(tmp_path / "drop", range(1, 7)), 64)
     challenger = learned(lake, town(tmp_path / "drop", range(7, 10)), 96)
     records = [read_record(lake.adapter(run)) for run in (challenger, champion)]
-    stores = [FeatureStore(lake.features(str(record.features), DATASET)) for record in records]
+    stores = [FeatureStore(lake.features(str(record.feature_set_id), DATASET)) for record in records]
     assert [len(store.ids()) for store in stores] == [36, 24]
     before = {name: stores[1].read([name]).tobytes() for name in stores[1].ids()}
 

@@ -268,7 +268,7 @@ class _Learning:
             rows = embed_all([one.values for one in batch], self.model, size)
             for one, row in zip(batch, rows, strict=True):
                 if np.isfinite(row).all():
-                    yield one.image_id, self.model.places(row)
+                    yield one.image_id, self.model.tokens(row)
                 else:
                     yield Failure(one.uri, "no_descriptor", "the model gives no finite descriptor for this image")
             batch.clear()
