@@ -47,7 +47,7 @@ ui: $(READY) ## Prefect's and MLflow's pages for the lake
 	@$(BIN)/cvgl ui --lake $(LAKE)
 
 bench: $(READY) ## speed and memory, as ratios measured in one run
-	@echo "==> measuring; figures go to docs/benchmarks.md"
+	@echo "==> measuring; figures go to docs/lab-notebook/benchmarks.md"
 	@$(BIN)/python -m benchmarks
 
 constraints: ## resolve constraints.txt anew from pyproject.toml (needs uv)

@@ -1,4 +1,4 @@
-"""`make bench`: measures every ratio and every peak of memory in one run and writes docs/benchmarks.md."""
+"""`make bench`: measures every ratio and every peak of memory in one run and writes docs/lab-notebook/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks import adaptation, early_exit, evaluation, extraction
 from benchmarks.early_exit import EarlyExit
 from benchmarks.measure import Memory, Ratio
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "lab-notebook" / "benchmarks.md"
 BENCHMARKS = (
     adaptation.em_iteration,
     adaptation.em_iteration_in_blocks,

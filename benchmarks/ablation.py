@@ -1,4 +1,4 @@
-"""What each part of the recipe `robust` is worth on real imagery; fills in the tables of docs/robust.md.
+"""What each part of the recipe `robust` is worth on real imagery; fills in the tables of docs/lab-notebook/robust.md.
 
     python -m benchmarks.ablation --shared ../shared --lake /some/folder
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Outcomes = dict[str, NDArray[np.float64]]
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "robust.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "lab-notebook" / "robust.md"
 RUNS, KEPT = 5, 0.9
 RESAMPLES, FRAMES_A_BLOCK, NEAR_M = 10_000, 20, 50.0
 BASELINES = ("view-standardised", "`paper-standardised`, d = d0: the M-step is InfoNCE", "`released`, d = d0")
@@ -281,7 +281,7 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="*", choices=[task.key for task in TASKS], help="measure these; show all that are there"
     )
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/robust.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/lab-notebook/robust.md")
     options = parser.parse_args()
     lake = Lake.at(options.lake)
     for task in TASKS:

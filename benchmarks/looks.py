@@ -1,4 +1,4 @@
-"""What looks of each tile, and cells of each image, are worth on real flights; the figures of docs/robust.md.
+"""What looks of each tile, and cells of each image, are worth on real flights; the figures of docs/lab-notebook/robust.md.
 
     python -m benchmarks.looks --shared ../shared --lake FOLDER [--date 2014-01] [--cells 2] [--size 100 --size 200] [--turns 8]
 

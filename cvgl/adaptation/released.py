@@ -1,4 +1,4 @@
-"""The trainer that the authors of Li et al. 2024 published, which differs from what they printed (docs/adaptation.md).
+"""The trainer that the authors of Li et al. 2024 published, which differs from what they printed (docs/concepts/adaptation.md).
 
 It is written from its behaviour, and held to a record of 30 steps of it. Two of its properties are kept though nobody would
 choose them: the first step has a learning rate of zero, and the running statistics of both batch normalisations take in

@@ -1,7 +1,7 @@
 """The baselines that need no training: the frozen descriptors, and each view standardised by its own statistics.
 
 Standardising is what any adaptation has to be compared with: two views of one frozen model lie around different means, and
-removing the means is worth more than a published training recipe on some sets (see docs/adaptation.md).
+removing the means is worth more than a published training recipe on some sets (see docs/concepts/adaptation.md).
 """
 
 from __future__ import annotations

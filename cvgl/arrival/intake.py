@@ -263,7 +263,7 @@ def _deliveries(root: Path, config: ArrivalConfig, touched: Iterable[str]) -> li
     known = [folder for folder in folders if _is_known(folder)]
     for folder in folders:
         if folder not in known:
-            logger.warning("%s is laid out in no known way and is passed over (docs/ingestion.md)", folder)
+            logger.warning("%s is laid out in no known way and is passed over (docs/how-to/ingestion.md)", folder)
     return known or [root]
 
 

@@ -1,4 +1,4 @@
-"""The lake as SQL views (DuckDB, in memory, read-only). See docs/queries.md for the views and examples."""
+"""The lake as SQL views (DuckDB, in memory, read-only). See docs/reference/queries.md for the views and examples."""
 
 from __future__ import annotations
 

@@ -21,12 +21,13 @@ class Recipe(StrEnum):
     Those named "paper" run Algorithm 1 of Li et al. 2024 and differ in what the descriptors go through first. The statistics
     are those of the unlabelled training rows. As printed, the algorithm's first pseudo-labels follow the views' offsets and
     gather on a few hubs; on the real sets measured it then loses to the frozen descriptors or equals them
-    (docs/adaptation.md). So the default removes the offsets first, and says so in its name. "released" is the trainer that
-    the authors published, which differs from what they printed in almost every part. "robust" is this project's own: each
-    view standardised, then a Gaussian model of the difference between the views, in closed form (docs/robust.md).
+    (docs/concepts/adaptation.md). So the default removes the offsets first, and says so in its name. "released" is the
+    trainer that the authors published, which differs from what they printed in almost every part. "robust" is this
+    project's own: each view standardised, then a Gaussian model of the difference between the views, in closed form
+    (docs/lab-notebook/robust.md).
 
     "frozen", "standardised" and "standardised-jointly" learn no map: they are what others have to be better than. "auto" is
-    a choice among all of these, by held-out training rows and without labels (docs/judgement.md).
+    a choice among all of these, by held-out training rows and without labels (docs/lab-notebook/judgement.md).
     """
 
     AUTO = "auto"  # whichever of the others proves best on rows that it did not learn from

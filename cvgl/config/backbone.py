@@ -107,7 +107,7 @@ class BackboneConfig(Settings):
         ge=1,
         le=16,
         description="from 2 on: pooled over the cells of a grid of so many rows and columns, places of unit length: tells "
-        "apart what lies where, for views that are turned alike (docs/robust.md)",
+        "apart what lies where, for views that are turned alike (docs/lab-notebook/robust.md)",
     )
     image_size: int | None = Field(None, ge=16, le=4096, description="input side in pixels; default: the model's own")
     preprocessing: Preprocess = Field(

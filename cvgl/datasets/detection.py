@@ -147,7 +147,8 @@ def _unrecognised(source: Path) -> DataError:
     return DataError(
         f"the source is laid out in no known way; its folders are: {', '.join(path.name for path in below) or 'none'}",
         where=source,
-        fix="put each view's images into a folder named drone, ground or satellite, or write a manifest (docs/ingestion.md)",
+        fix="put each view's images into a folder named drone, ground or satellite, or write a manifest "
+        "(docs/how-to/ingestion.md)",
     )
 
 

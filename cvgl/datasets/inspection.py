@@ -253,7 +253,7 @@ def _refused(listed: Iterable[Refusal], source: Path) -> Iterator[Problem]:
         names = list(details)
         first = details[names[0]]
         what = f"{len(names)} refused as {reason}: {first}"
-        yield Problem(kind, what, len(names), tuple(names[:SHOWN]), _FIXES.get(reason, "see docs/ingestion.md"))
+        yield Problem(kind, what, len(names), tuple(names[:SHOWN]), _FIXES.get(reason, "see docs/how-to/ingestion.md"))
 
 
 def _masked_twice(listings: Iterable[Listing]) -> Iterator[Problem]:
@@ -283,5 +283,5 @@ def _unreadable(scans: Iterable[Scan], source: Path, total: int) -> Iterator[Pro
     for reason, bad in by_reason.items():
         names = tuple(scan.uri.removeprefix(f"{source}/") for scan in bad[:SHOWN])
         of = f"{opened} opened" if opened < total else f"all {total}"
-        fix = _FIXES.get(reason, "see docs/ingestion.md") + ("" if opened == total else "; --all opens the others, too")
+        fix = _FIXES.get(reason, "see docs/how-to/ingestion.md") + ("" if opened == total else "; --all opens the others, too")
         yield Problem("unreadable", f"{len(bad)} of {of} images: {reason}, {bad[0].detail}", len(bad), names, fix)

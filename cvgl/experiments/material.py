@@ -153,7 +153,7 @@ def load_material(
         raise DataError(
             f"the dataset '{features.name}' has no query whose place is known, so nothing can be measured",
             where=features.name,
-            fix="give a data root with test images in folders named by their place (docs/ingestion.md)",
+            fix="give a data root with test images in folders named by their place (docs/how-to/ingestion.md)",
         )
     return Material(features.digest, features.name, _training(rows, view, store, images, features.name), examinations)
 

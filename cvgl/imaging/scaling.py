@@ -1,4 +1,4 @@
-"""Values of more than 8 bits, signed ones and fractions -> 8 bits: one rule, stated in docs/ingestion.md.
+"""Values of more than 8 bits, signed ones and fractions -> 8 bits: one rule, stated in docs/how-to/ingestion.md.
 
 Values that fill their range are scaled by it: 16-bit whole numbers by 1/256, fractions between 0 and 1 by 255, and numbers
 between 0 and 255 are taken as they are. Where that leaves few of the 256 levels (nothing reaches a quarter of the range, or the

@@ -16,7 +16,7 @@ Transform: TypeAlias = tuple[float, float, float, float, float, float]
 
 
 class Reason(StrEnum):
-    """Why something was refused; one word for counting. `docs/ingestion.md` says what to do about each."""
+    """Why something was refused; one word for counting. `docs/how-to/ingestion.md` says what to do about each."""
 
     EMPTY = "empty"
     NOT_A_IMAGE = "not_a_picture"

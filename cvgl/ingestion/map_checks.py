@@ -17,7 +17,7 @@ from cvgl.ingestion.summaries import ViewSummary
 
 _OWN_LAYOUTS = (Layout.FOLDER, Layout.MANIFEST)
 _APART_M = 1.0  # tiles closer together than this, all of them, are no map
-_DOCS = "docs/ingestion.md says where positions are looked for"
+_DOCS = "docs/how-to/ingestion.md says where positions are looked for"
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def _by_world_file(world: WorldFile, beside: Georeference | None, crs: str | Non
 def _without_transform(entry: Entry, scan: Scan, own: Georeference | None) -> str:
     """What could have said where an image lies, and did not."""
     if scan.raster is not None and scan.raster.transform is not None and own is None:
-        return "it has a position in its own tags, which does not count here (docs/ingestion.md)"
+        return "it has a position in its own tags, which does not count here (docs/how-to/ingestion.md)"
     if entry.georeference is not None and entry.georeference.crs is not None:
         return "its .aux.xml states a CRS, and nothing states where in it the image lies"
     if own is not None and own.crs is not None:

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
 THRESHOLD, CERTAIN = 1.0, 3.5
 """Deviations of the null distribution above its mean: below the first, views count as unrelated; between the two it is
-doubtful, and nothing is learned from what may be chance. Unrelated real pairs stay below 0.5, see docs/judgement.md. Along
-a course, where the null distribution is one of shuffles and centred, there is no doubtful zone."""
+doubtful, and nothing is learned from what may be chance. Unrelated real pairs stay below 0.5, see
+docs/lab-notebook/judgement.md. Along a course, where
+the null distribution is one of shuffles and centred, there is no doubtful zone."""
 
 COMPONENTS = (32, 64)
 SPLITS, FLIPS, DEALS = 6, 24, 24

@@ -1,8 +1,9 @@
 """One calibrated figure: the R@1 that labels would show, told from scores alone, with an interval.
 
 A generalised linear model of the scores, on logits, learned from made-up worlds whose answers are known
-(`benchmarks/calibration.py`, docs/judgement.md); no real image had a part in it. The interval is conformal: residuals of
-groups that were left out, in units of the deviation that the figure and the number of images give reason to expect. What is
+(`benchmarks/calibration.py`, docs/lab-notebook/judgement.md); no real image had a part in it. The interval is conformal:
+residuals of groups that were left out,
+in units of the deviation that the figure and the number of images give reason to expect. What is
 learned is in calibration.json, beside this module.
 """
 

@@ -7,8 +7,9 @@ learned from the query itself, so a map that only confirms its own pseudo-labels
 
 The credit is not fair to all: what halves agree on is in part light and colour, which `robust` removes, so that its credit
 falls where its accuracy rises. Who has to prove what therefore follows from made-up worlds whose answers are known
-(docs/judgement.md). Where views beyond doubt have to do with one another, `robust` is presumed, whose own check on held-out
-queries falls back on the standardised baseline; where that is in doubt, `standardised`; along a course, where the credit is
+(docs/lab-notebook/judgement.md). Where views beyond doubt have to do with one another, `robust` is presumed, whose own check on
+held-out queries falls back on the standardised baseline; where that is in doubt, `standardised`; along a
+course, where the credit is
 fair, the better one of frozen and standardised. Another candidate takes its place only where its mean credit is higher by more
 than `confidence` standard errors of the paired difference; of several, the one whose gain has the highest such lower bound.
 """

@@ -1,6 +1,6 @@
 """Evaluation protocols by name. Two figures are only compared when they were measured under one protocol.
 
-The rules differ between the papers of this field more than their methods do; docs/protocols.md says who uses which.
+The rules differ between the papers of this field more than their methods do; docs/concepts/protocols.md says who uses which.
 """
 
 from __future__ import annotations

@@ -233,7 +233,7 @@ def _check_usable(
     quarantine: Path,
 ) -> None:
     if not images and not refusals:
-        raise DataError("the source holds no images", where=listing.source, fix="put images into it (docs/ingestion.md)")
+        raise DataError("the source holds no images", where=listing.source, fix="put images into it (docs/how-to/ingestion.md)")
     if not images:
         raise DataError(
             f"none of the {len(refusals)} names in the source can be used: {_most_frequent(refusals.values())}",

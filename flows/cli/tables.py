@@ -125,7 +125,7 @@ def alignment_answer(record: AlignmentRecord, rows: Mapping[str, object]) -> Ren
         parts += [
             table,
             Text(
-                "agreement: share of images that find each other, or nats an image of a flight (docs/alignment.md)",
+                "agreement: share of images that find each other, or nats an image of a flight (docs/concepts/alignment.md)",
                 style="dim",
             ),
             "",

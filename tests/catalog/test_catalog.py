@@ -365,7 +365,7 @@ class TestFormats:
 
 
 def documented() -> list[str]:
-    page = Path(__file__).resolve().parents[2] / "docs" / "queries.md"
+    page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "queries.md"
     return re.findall(r"```sql\n(.+?)```", page.read_text(), re.DOTALL)
 
 
@@ -375,7 +375,7 @@ def test_every_documented_question_has_an_answer(measured: Lake, statement: str)
 
 
 def test_every_view_is_documented() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "queries.md").read_text()
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "queries.md").read_text()
     assert [view.name for view in VIEWS if f"| `{view.name}` |" not in page] == []
 
 

@@ -1,4 +1,4 @@
-"""docs/operations.md on a server of its own: seasons of the built-in world are copied, and nobody does anything."""
+"""docs/operations/operations.md on a server of its own: seasons of the built-in world are copied, and nobody does anything."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-# What docs/operations.md says to edit in the deployment, so that the test is done in minutes.
+# What docs/operations/operations.md says to edit in the deployment, so that the test is done in minutes.
 SETTINGS = {
     "watch": {"quiet_seconds": 2.0},
     "align": {"enabled": False},
@@ -125,7 +125,7 @@ def ringing() -> Iterator[Phone]:
 
 
 def tell_me(server: Server, phone: Phone, lake: Lake) -> None:
-    """A block for the phone, and the notifications by it: what docs/operations.md says, done as a person would."""
+    """A block for the phone, and the notifications by it: what docs/operations/operations.md says, done as a person would."""
     code = """
 import sys
 from prefect.blocks.notifications import CustomWebhookNotificationBlock

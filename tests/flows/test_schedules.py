@@ -34,7 +34,7 @@ def client_of(server: Server) -> Iterator[SyncPrefectClient]:
 
 @pytest.fixture(scope="module")
 def watched(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """New imagery, deployed as docs/operations.md says; gives the parameters of both deployments."""
+    """New imagery, deployed as docs/operations/operations.md says; gives the parameters of both deployments."""
     root = tmp_path_factory.mktemp("watched")
     lake, drop = str(root / "lake"), str(root / "drop")
     server.environment.update(CVGL_LAKE=lake, CVGL_SOURCE=drop, CVGL_DATASET="tiny")

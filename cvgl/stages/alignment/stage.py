@@ -1,8 +1,8 @@
 """Stage `align`: training images of two views in, the settings under which they agree best out. No label is read here.
 
 Which part of an image shows as much ground as a tile, from which headings it may have been taken, and which of the frozen
-model's layers see both views alike, is worth more on real pairs than anything learned afterwards (docs/alignment.md). The
-stage tries candidates on a sample of the training images, chooses by how well the views agree
+model's layers see both views alike, is worth more on real pairs than anything learned afterwards (docs/concepts/alignment.md).
+The stage tries candidates on a sample of the training images, chooses by how well the views agree
 (`cvgl.quality.agreement`), and keeps the evidence.
 """
 

@@ -41,7 +41,7 @@ Window = Annotated[
 ]
 Corrected = Annotated[bool, typer.Option("--corrected", help="Correct hubness, with a run of the recipe 'robust'.")]
 Lines = Annotated[bool, typer.Option("--lines", help="Print one JSON object an image, a line each (GeoJSON: a Feature).")]
-Sql = Annotated[str, typer.Argument(metavar="SQL", help="One SELECT over the lake's views; see docs/queries.md.")]
+Sql = Annotated[str, typer.Argument(metavar="SQL", help="One SELECT over the lake's views; see docs/reference/queries.md.")]
 RowFormat = Annotated[Format, typer.Option("--format", help="How the rows are printed.")]
 _ROWS_SHOWN, _ROWS_GIVEN = 100, 1_000_000
 Limit = Annotated[

@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 
 def ingest(draft: Draft) -> Answer:
-    """Take images into the lake: a folder of views, a published data set (docs/datasets.md), or a CSV/Parquet manifest."""
+    """Take images into the lake: a folder of views, a published data set (docs/how-to/datasets.md), or a manifest."""
     from cvgl.ingestion.summaries import as_json
     from flows.cli.tables import facts, position_facts
 
