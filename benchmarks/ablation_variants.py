@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cvgl.adaptation import FrameSequences, adapt, hubness, robust, standardise, whitening
+from cvgl.adaptation import FrameSequences, adapt, hubness, standardise, whitening
 from cvgl.adaptation.descriptors import unit_rows
+from cvgl.adaptation.labelling import Labels, MutualNeighbours
 from cvgl.adaptation.pseudo_labels import NO_LABEL
-from cvgl.adaptation.robust import Labels
 from cvgl.adaptation.standardise import DescriptorTransform, Standardised
 from cvgl.adaptation.whitening import Whitening
 from cvgl.config import AdaptConfig, Recipe
@@ -135,7 +135,7 @@ def _em(
     """`robust.learn` for images on their own, without its self-check, taken apart."""
     statistics = prepare(queries, references)
     z_query, z_reference = statistics.transform_query(queries), statistics.transform_reference(references)
-    expectation = robust.Reciprocal(CONFIG.model_copy(update={"hubness_neighbours": neighbours}))
+    expectation = MutualNeighbours(CONFIG.model_copy(update={"hubness_neighbours": neighbours}))
     found = whitening.identity(queries.shape[1])
     for _ in range(iterations):
         through = found.unit_rows(z_query), found.unit_rows(z_reference)

@@ -12,8 +12,8 @@ import torch
 
 from benchmarks.measure import Memory, Ratio, compare, memory
 from cvgl.adaptation import standardise, training
-from cvgl.adaptation.paper import PaperLearner
-from cvgl.adaptation.released import ReleasedLearner
+from cvgl.adaptation.recipes.paper import PaperLearner
+from cvgl.adaptation.recipes.released import ReleasedLearner
 from cvgl.config import AdaptConfig, Recipe
 
 QUERIES, REFERENCES, D0, D = 700, 701, 1536, 2048

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cvgl.adaptation.hmm import forward_backward, log_likelihood_gain, transition_matrix
 from cvgl.adaptation.map_cells import MAX_MAP_CELLS, map_cells_of
 from cvgl.errors import DataError
 from cvgl.hashing import digest_lines, sha256_bytes
@@ -97,3 +98,33 @@ class FrameSequences:
 
     def _n_cells(self) -> int:
         return len(map_cells_of(self.positions).centres)
+
+
+class SequenceModel:
+    """The hidden Markov chain of frame sequences over the map cells of their references.
+
+    Args:
+        sequences: usable ones.
+    """
+
+    def __init__(self, sequences: FrameSequences) -> None:
+        self._rows = sequences.rows
+        self._cells = map_cells_of(sequences.positions)
+        self._transitions = transition_matrix(self._cells.centres)
+
+    def gains(self, similarities: NDArray[Any]) -> Float64Array:
+        """`hmm.log_likelihood_gain` of each query (M,) within its sequence, from similarities (M, N) to the references."""
+        of_cells = self._cells.max_similarity(similarities)
+        gains = np.empty(len(similarities))
+        for rows in self._rows:
+            gains[rows] = log_likelihood_gain(of_cells[rows], self._transitions)
+        return gains
+
+    def most_probable_references(self, similarities: NDArray[Any]) -> tuple[NDArray[np.int64], Float64Array]:
+        """The best crop (M,) of each query's most probable cell, and the probability (M,) of the cell."""
+        of_cells = self._cells.max_similarity(similarities)
+        cell, probability = np.empty(len(similarities), np.int64), np.empty(len(similarities))
+        for rows in self._rows:
+            posterior = forward_backward(of_cells[rows], self._transitions)
+            cell[rows], probability[rows] = posterior.cell, posterior.probability
+        return self._cells.best_reference(similarities, cell), probability

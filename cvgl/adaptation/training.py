@@ -49,7 +49,7 @@ class Outcome:
     temperature: float | None = None
 
 
-class Learner(nn.Module, ABC):
+class GradientLearner(nn.Module, ABC):
     """The maps that a recipe trains, and how. All that it learns, buffers included, is in its `state_dict`.
 
     Args:
@@ -99,7 +99,7 @@ class TrainingState:
         history: one entry per finished iteration.
     """
 
-    learner: Learner
+    learner: GradientLearner
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
     last_labels: Tensor
@@ -111,7 +111,7 @@ class TrainingState:
         return len(self.history)
 
 
-def start(learner: Learner, n_queries: int, generator: torch.Generator, device: torch.device) -> TrainingState:
+def start(learner: GradientLearner, n_queries: int, generator: torch.Generator, device: torch.device) -> TrainingState:
     """The state before the first iteration.
 
     Args:

@@ -7,7 +7,7 @@ the same bounds; a command-line option only ever fills one of these fields. A fi
 
 from __future__ import annotations
 
-from cvgl.config.adapt import UNTRAINED, AdaptConfig, Recipe, by_recipe
+from cvgl.config.adapt import AdaptConfig
 from cvgl.config.alignment import AlignConfig, AlignmentConfig
 from cvgl.config.arrival import ArrivalConfig, DecideConfig, Forget, WatchConfig
 from cvgl.config.backbone import BackboneConfig, Facet, Pooling, PositionResampling, Preprocess
@@ -18,12 +18,14 @@ from cvgl.config.extract import ExtractConfig
 from cvgl.config.ingest import DatasetName, IngestConfig, Layout
 from cvgl.config.presets import PRESETS, Preset
 from cvgl.config.quality import SelectConfig
+from cvgl.config.recipes import RECIPES, UNTRAINED, Recipe, RecipeSettings
 from cvgl.config.register import GatePolicy, RegisterConfig
 from cvgl.config.run import RunConfig
 from cvgl.config.settings import Settings
 
 __all__ = [
     "PRESETS",
+    "RECIPES",
     "UNTRAINED",
     "AdaptConfig",
     "AlignConfig",
@@ -47,6 +49,7 @@ __all__ = [
     "Preprocess",
     "Preset",
     "Recipe",
+    "RecipeSettings",
     "RegisterConfig",
     "RerankConfig",
     "RunConfig",
@@ -54,5 +57,4 @@ __all__ = [
     "SelectConfig",
     "Settings",
     "WatchConfig",
-    "by_recipe",
 ]

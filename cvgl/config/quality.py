@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from cvgl.config.adapt import Recipe
+from cvgl.config.recipes import Recipe
 from cvgl.config.settings import Settings
 
 SAFE = (Recipe.FROZEN, Recipe.STANDARDISED)

@@ -6,13 +6,14 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from cvgl.config.adapt import AdaptConfig, Recipe
+from cvgl.config.adapt import AdaptConfig
 from cvgl.config.alignment import AlignConfig
 from cvgl.config.cluster import ClusterConfig
 from cvgl.config.evaluate import EvaluateConfig
 from cvgl.config.extract import ExtractConfig
 from cvgl.config.ingest import IngestConfig
 from cvgl.config.quality import SelectConfig
+from cvgl.config.recipes import Recipe
 from cvgl.config.register import RegisterConfig
 from cvgl.config.settings import Settings
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cvgl.adaptation import FrameSequences
+from cvgl.adaptation import FrameSequences, adapt
 from cvgl.adaptation.map_cells import map_cells_of
-from cvgl.adaptation.robust import learn
 from cvgl.config import AdaptConfig
 from cvgl.hashing import digest_lines, sha256_bytes
 from tests.adaptation.synthetic_noise import flight
@@ -61,15 +60,15 @@ def test_looks_that_show_something_else_leave_the_labels_where_they_were() -> No
     found = flight()
     turned = np.roll(found.tiles, 17, axis=1)
     positions = np.concatenate([found.sequences.positions] * 2)
-    learned = learn(
+    learned = adapt(
         found.frames,
         np.concatenate([turned, found.tiles]),
-        AdaptConfig(recipe="robust"),
+        config=AdaptConfig(recipe="robust"),
         sequences=FrameSequences(found.sequences.rows, positions),
     )
 
     def mapped(rows):
-        z = rows @ learned.adapter.weight
+        z = rows @ learned.adapter
         return z / np.linalg.norm(z, axis=1, keepdims=True)
 
     tiles = mapped(learned.statistics.transform_reference(np.concatenate([turned, found.tiles])))

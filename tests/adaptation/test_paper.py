@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from cvgl.adaptation import adapt, losses, paper, pseudo_labels, standardise, training
+from cvgl.adaptation import adapt, losses, pseudo_labels, standardise, training
 from cvgl.adaptation.adapter import LinearMap, initial_maps, unit_rows
+from cvgl.adaptation.recipes import paper
 from cvgl.config import AdaptConfig, Recipe
 from cvgl.errors import ConfigError
 from tests.adaptation.synthetic import cross_view

@@ -10,10 +10,11 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from cvgl.adaptation import IterationMetrics, adapt, frozen, losses, released, training
+from cvgl.adaptation import IterationMetrics, adapt, frozen, losses, training
 from cvgl.adaptation.adapter import unit_rows
 from cvgl.adaptation.affine import Affine
-from cvgl.adaptation.released import NormalisedMap, ReleasedLearner
+from cvgl.adaptation.recipes import released
+from cvgl.adaptation.recipes.released import NormalisedMap, ReleasedLearner
 from cvgl.config import AdaptConfig
 from cvgl.errors import ConfigError, DataError
 from tests.adaptation.synthetic import cross_view

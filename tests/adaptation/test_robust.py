@@ -12,8 +12,10 @@ import pytest
 import torch
 
 import cvgl
-from cvgl.adaptation import Adaptation, FrameSequences, adapt, hubness, robust, standardise, whitening
+from cvgl.adaptation import Adaptation, FrameSequences, adapt, hubness, standardise, whitening
 from cvgl.adaptation.descriptors import unit_rows
+from cvgl.adaptation.halves import halves
+from cvgl.adaptation.labelling import MutualNeighbours, SequenceLabels
 from cvgl.adaptation.pseudo_labels import NO_LABEL
 from cvgl.config import AdaptConfig, Recipe
 from cvgl.errors import ConfigError, DataError
@@ -100,7 +102,7 @@ def test_the_trained_map_is_the_one_of_its_last_labels():
     before = learn(world.train_queries, world.train_references, iterations=1)
     statistics = standardise.fit(world.train_queries, world.train_references)
     q, r = statistics.transform_query(world.train_queries), statistics.transform_reference(world.train_references)
-    labels = robust.Reciprocal(CONFIG).labels(unit_rows(q @ before.adapter), unit_rows(r @ before.adapter)).reference
+    labels = MutualNeighbours(CONFIG).labels(unit_rows(q @ before.adapter), unit_rows(r @ before.adapter)).reference
     pairs = np.flatnonzero(labels != NO_LABEL)
     assert np.allclose(adaptation.adapter, whitening.fit(q[pairs] - r[labels[pairs]]).weight, atol=1e-6)
     assert np.array_equal(adaptation.statistics.query.mean, statistics.query.mean)
@@ -173,12 +175,11 @@ def test_runs_of_any_length_are_halved():
     over = flight(side=5, seen=4, each=5)
     names = ["a", "a", "b", *range(3), *["c"] * 14]
     sequences = FrameSequences.of(names, over.sequences.positions)
-    halves = robust.Along(CONFIG, sequences).halves(20, 0)
-    rows = np.concatenate([part for part, _ in halves])
-    assert np.array_equal(np.sort(rows), np.arange(20))
-    for part, expected in halves:
-        labels = expected.labels(*_standardised(over.frames[part], over.tiles))
-        assert len(labels.reference) == len(part)
+    parts = halves(20, sequences, np.random.default_rng(0))
+    assert np.array_equal(np.sort(np.concatenate([part.rows for part in parts])), np.arange(20))
+    for rows, own in parts:
+        labels = SequenceLabels(CONFIG, own).labels(*_standardised(over.frames[rows], over.tiles))
+        assert len(labels.reference) == len(rows)
     assert learn(over.frames, over.tiles, sequences).record.check.measure == "course_gain"
 
 
@@ -288,7 +289,7 @@ def test_the_order_of_queries_is_of_no_account(world):
     order = np.random.default_rng(0).permutation(60)
     statistics = standardise.fit(world.train_queries, world.train_references)
     q, r = statistics.transform_query(world.train_queries), statistics.transform_reference(world.train_references)
-    straight, shuffled = (robust.Reciprocal(CONFIG).labels(rows, r) for rows in (q, q[order]))
+    straight, shuffled = (MutualNeighbours(CONFIG).labels(rows, r) for rows in (q, q[order]))
     assert np.array_equal(shuffled.reference, straight.reference[order])
     assert np.array_equal(shuffled.mutual, straight.mutual[order])
     adapted, again = (learn(rows, world.train_references) for rows in (world.train_queries, world.train_queries[order]))
@@ -312,7 +313,7 @@ def test_images_of_one_reference_count_as_one_witness(monkeypatch):
     over = flight(seen=6, each=20)
     learn(over.frames, over.tiles, over.sequences, iterations=1)
     ((differences, weights), named) = fits[0]
-    labels = robust.Along(CONFIG, over.sequences).labels(*_standardised(over.frames, over.tiles))
+    labels = SequenceLabels(CONFIG, over.sequences).labels(*_standardised(over.frames, over.tiles))
     assert np.array_equal(named["groups"], labels.reference)
     assert np.allclose(weights, labels.weight, atol=1e-5)
     assert ((weights > 0) & (weights <= 1)).all()

@@ -8,8 +8,8 @@ import torch
 
 from cvgl.adaptation import adapt, recipes, training
 from cvgl.adaptation.compute import computing, training_device
-from cvgl.adaptation.paper import PaperLearner
-from cvgl.adaptation.released import ReleasedLearner
+from cvgl.adaptation.recipes.paper import PaperLearner
+from cvgl.adaptation.recipes.released import ReleasedLearner
 from cvgl.config import AdaptConfig, Device, Precision, Recipe
 from cvgl.errors import ConfigError, ModelError
 from tests.adaptation.synthetic import cross_view

@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from cvgl.adaptation import blocked, losses, pseudo_labels
+from cvgl.adaptation import blocked, losses, pseudo_labels, standardise
 from cvgl.adaptation.adapter import LinearMap, ResidualMap, initial_maps, unit_rows
 from cvgl.adaptation.affine import Affine
 from cvgl.adaptation.losses import LossTerms
-from cvgl.adaptation.training import Learner, Outcome
+from cvgl.adaptation.recipes import gradient
+from cvgl.adaptation.recipes.base import Learned, Learner, TrainingInputs
+from cvgl.adaptation.training import GradientLearner, Outcome
+from cvgl.config import Recipe
+from cvgl.errors import ConfigError
 
 if TYPE_CHECKING:
     from cvgl.adaptation.pseudo_labels import PseudoLabels
+    from cvgl.adaptation.standardise import Standardised
     from cvgl.config import AdaptConfig
 
 
-class PaperLearner(Learner):
+class PaperLearner(GradientLearner):
     """Adapter and reverter as bare matrices, moved by Adam.
 
     Args:
         d0: dimension of the frozen features.
         config: the settings. With `residual` the adapter is x + x W, and the reverter, which is off, the identity.
         generator: source of the start.
+
+    Raises:
+        ConfigError: a residual adapter of another dimension.
     """
 
     def __init__(self, d0: int, config: AdaptConfig, generator: torch.Generator) -> None:
         super().__init__(config)
+        if config.residual and config.dimension not in (None, d0):
+            raise ConfigError(
+                f"residual adds the adapter's output to its input, and {config.dimension} dimensions do not add to {d0}",
+                where="AdaptConfig.dimension",
+                fix="leave the dimension out",
+            )
         self.adapter: LinearMap
         self.reverter: LinearMap
         if config.residual:
@@ -98,3 +114,30 @@ def loss_terms(
         reconstruct_query = losses.reconstruction(queries, reverted_query)
         reconstruct_reference = losses.reconstruction(references, reverted_reference)
     return LossTerms(forward, backward, reconstruct_query, reconstruct_reference)
+
+
+def learn(inputs: TrainingInputs, statistics: Callable[[TrainingInputs], Standardised]) -> Learned:
+    """Algorithm 1 on descriptors that are normalised by `statistics` first."""
+    return gradient.learn(inputs, PaperLearner, statistics(inputs))
+
+
+def _as_printed(inputs: TrainingInputs) -> Standardised:
+    return standardise.identity(inputs.d0)
+
+
+def _centred(inputs: TrainingInputs) -> Standardised:
+    return standardise.fit(inputs.queries, inputs.references, scale=False)
+
+
+def _standardised(inputs: TrainingInputs) -> Standardised:
+    return standardise.fit(inputs.queries, inputs.references)
+
+
+LEARNERS = {
+    recipe: Learner(partial(learn, statistics=statistics))
+    for recipe, statistics in (
+        (Recipe.PAPER, _as_printed),
+        (Recipe.PAPER_CENTRED, _centred),
+        (Recipe.PAPER_STANDARDISED, _standardised),
+    )
+}

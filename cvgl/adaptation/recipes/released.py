@@ -14,11 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cvgl.adaptation import losses, pseudo_labels
+from cvgl.adaptation import losses, pseudo_labels, standardise
 from cvgl.adaptation.adapter import unit_rows
 from cvgl.adaptation.affine import Affine
 from cvgl.adaptation.losses import LossTerms
-from cvgl.adaptation.training import Learner, Outcome
+from cvgl.adaptation.recipes import gradient
+from cvgl.adaptation.recipes.base import Learned, Learner, TrainingInputs
+from cvgl.adaptation.training import GradientLearner, Outcome
+from cvgl.config import Recipe
+from cvgl.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from cvgl.adaptation.pseudo_labels import PseudoLabels
@@ -83,7 +87,7 @@ class NormalisedMap(nn.Module):
         return Affine((weight * factor).float().numpy(), (shift - mean * factor).float().numpy())
 
 
-class ReleasedLearner(Learner):
+class ReleasedLearner(GradientLearner):
     """Adapter and reverter with batch normalisation and a learned temperature, moved by AdamW.
 
     Each view is normalised by its own batch, the references first; the running statistics are those of both.
@@ -167,3 +171,28 @@ class ReleasedLearner(Learner):
         cycled = [self.adapter(rows, 1) for rows in reverted]
         for rows in cycled:
             self.reverter(rows, 1)
+
+
+def learn(inputs: TrainingInputs) -> Learned:
+    """The published trainer on L2-normalised descriptors.
+
+    Raises:
+        ConfigError: a single query is drawn per iteration.
+        DataError: a view has a single row.
+    """
+    n_queries, n_references = len(inputs.queries), len(inputs.references)
+    if inputs.config.query_samples == 1:
+        raise ConfigError(
+            "the recipe 'released' normalises over the drawn queries, which a single one does not allow",
+            where="AdaptConfig.query_samples",
+            fix="draw at least 2",
+        )
+    if min(n_queries, n_references) < 2:
+        raise DataError(
+            f"the recipe 'released' normalises over the rows of a view: {n_queries} query and {n_references} reference rows",
+            fix="give at least 2 of each, or use a recipe of the paper's",
+        )
+    return gradient.learn(inputs, ReleasedLearner, standardise.identity(inputs.d0))
+
+
+LEARNERS = {Recipe.RELEASED: Learner(learn)}
