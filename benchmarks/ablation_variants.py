@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from cvgl.adaptation import FrameSequences, adapt, hubness, standardise, whitening
+from cvgl import adapt
+from cvgl.adaptation import FrameSequences, hubness, standardise, whitening
 from cvgl.adaptation.descriptors import unit_rows
 from cvgl.adaptation.labelling import Labels, MutualNeighbours
 from cvgl.adaptation.pseudo_labels import NO_LABEL

@@ -91,7 +91,7 @@ def _matrix_products(rows: torch.Tensor, generator: torch.Generator) -> Callable
 
 _ADAPT = """
 import numpy as np
-from cvgl.adaptation import adapt
+from cvgl import adapt
 from cvgl.config import AdaptConfig
 
 rng = np.random.default_rng(0)

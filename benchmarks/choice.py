@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cvgl.adaptation import adapt
+from cvgl import adapt
 from cvgl.config import AdaptConfig, Recipe, SelectConfig, Settings
 from cvgl.experiments.judgement_cases import Case, recall_at_1, synthetic, trainings
 from cvgl.experiments.judgement_worlds import CALIBRATION, TESTED, describe

@@ -12,7 +12,8 @@ import argparse
 import json
 from pathlib import Path
 
-from cvgl.adaptation import DescriptorTransform, adapt, frozen
+from cvgl import adapt
+from cvgl.adaptation import DescriptorTransform, frozen
 from cvgl.adaptation.standardise import fit
 from cvgl.config import AdaptConfig, BackboneConfig, ExtractConfig, IngestConfig
 from cvgl.datasets import flights

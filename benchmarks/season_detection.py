@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cvgl.adaptation import adapt
+from cvgl import adapt
 from cvgl.arrival.champion_quality import QualityChange, QualityMeasure, predicted_recall, quality_change, split_half_agreement
 from cvgl.backbones import load
 from cvgl.config import AdaptConfig, BackboneConfig

@@ -212,8 +212,8 @@ def _adapter(lake: Any, images: Sequence[dict[str, Any]]) -> Any:
     """Descriptors by which each image looks like the tile of its place, and an adapter learned from them."""
     import pyarrow as pa
 
-    from cvgl import schemas
-    from cvgl.adaptation import Origin, adapt
+    from cvgl import adapt, schemas
+    from cvgl.adaptation import Origin
     from cvgl.config import AdaptConfig
     from cvgl.lake import write_parquet
     from cvgl.types import ArtifactRef, View

@@ -13,7 +13,8 @@ from PIL import Image
 
 from benchmarks.hostile.mutation import one_damage
 from benchmarks.hostile.tally import Tally
-from cvgl.adaptation import Adaptation, Origin, adapt
+from cvgl import adapt
+from cvgl.adaptation import Adaptation, Origin
 from cvgl.catalog import run_query
 from cvgl.config import BackboneConfig, EvaluateConfig, ExtractConfig, IngestConfig
 from cvgl.errors import CvglError

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cvgl.adaptation import adapt
+from cvgl import adapt
 from cvgl.config import AdaptConfig, Recipe, SelectConfig, Settings
 from cvgl.experiments.judgement_calibration import Error, Row, error_of, rows_of
 from cvgl.experiments.judgement_cases import Case, corruptions

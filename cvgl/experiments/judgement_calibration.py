@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cvgl.adaptation import adapt
+from cvgl import adapt
 from cvgl.config import Recipe, Settings
 from cvgl.experiments.judgement_cases import Case, recall_at_1
 from cvgl.quality.prediction import MULTIPLIED, Calibration, deviation, feature_names, features_of

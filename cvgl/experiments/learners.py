@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cvgl.adaptation import adapt, standardise
+from cvgl import adapt
+from cvgl.adaptation import standardise
 from cvgl.adaptation.correction import BANK_ROWS
 from cvgl.config import Recipe
 from cvgl.errors import DataError
@@ -77,14 +78,11 @@ def depends_on_seed(configuration: Configuration, settings: AdaptConfig, trainin
 def _learn_from_truth(
     learner: Learner, settings: AdaptConfig, training: TrainingSet, places: TrainingPlaces, checkpoint: Path | None
 ) -> DescriptorTransform:
-    from cvgl.adaptation import recipes
+    from cvgl.adaptation import learn
     from cvgl.experiments.sampling import building_balanced
     from cvgl.experiments.supervised import fit_bound
 
     if learner is Learner.SUPERVISED:
         return fit_bound(training, places, settings)
     draws = building_balanced(places.queries)
-    adaptation = recipes.learn(training.queries, training.references, settings, None, checkpoint, draws=draws)
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
-    return adaptation
+    return learn(training.queries, training.references, settings, checkpoint=checkpoint, draws=draws)

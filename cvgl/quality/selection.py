@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from cvgl.adaptation import adapt
+from cvgl.adaptation import learn
 from cvgl.adaptation.descriptors import checked
 from cvgl.adaptation.sequences import FrameSequences
 from cvgl.config import UNTRAINED, AdaptConfig, Recipe, SelectConfig, Settings
@@ -231,7 +231,7 @@ class Trial:
         return total / (1 if self.sequences is not None else self.rules.repeats)
 
     def _earned(self, settings: AdaptConfig, learned_on: Part, held_out: Part) -> NDArray[np.float64]:
-        learned = adapt(self.queries[learned_on.rows], self.references, config=settings, sequences=learned_on.sequences)
+        learned = learn(self.queries[learned_on.rows], self.references, config=settings, sequences=learned_on.sequences)
         queries = learned.transform_query(self.queries[held_out.rows])
         references = learned.transform_reference(self.references)
         return credit_of(Views(queries, references), held_out.sequences)
@@ -294,7 +294,7 @@ def adapt_best(
     """
     settings = config or AdaptConfig(recipe=Recipe.AUTO)
     selection = select(query_features, reference_features, settings, rules, sequences)
-    return adapt(
+    return learn(
         query_features, reference_features, config=chosen_settings(settings, selection), sequences=sequences
     ), selection
 

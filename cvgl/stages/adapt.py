@@ -101,8 +101,7 @@ def adapt(
         DataError: no training rows on one of the sides.
         LakeError: something in the lake is missing or damaged.
     """
-    from cvgl.adaptation import Adaptation, read_record
-    from cvgl.adaptation import adapt as learn
+    from cvgl.adaptation import Adaptation, learn, read_record
     from cvgl.adaptation.transforms import RECORD_FILE
 
     store = FeatureStore(features.path)

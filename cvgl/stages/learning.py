@@ -1,7 +1,7 @@
 """`cvgl.adapt`: descriptors in, adaptation out, with the recipe `auto` as the command has it.
 
-`cvgl.adaptation` learns a recipe that is named, and `cvgl.quality` judges without labels; the former does not know the latter.
-This composes them for arrays, as the stage `adapt` does for a lake. No label can be given: there is no parameter for one.
+`cvgl.adaptation` learns a named recipe and `cvgl.quality` compares recipes without labels; neither knows the stages. This
+composes them for arrays, as the stage `adapt` does for a lake. There is no parameter for a label.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from cvgl.config import AdaptConfig, Recipe, SelectConfig
-from cvgl.errors import GateRefusal
+from cvgl.errors import ConfigError, GateRefusal
 
 if TYPE_CHECKING:
     from cvgl.adaptation import Adaptation, FrameSequences
@@ -39,52 +41,51 @@ def adapt(
             and `save` writes it beside the adapter.
         config: all settings; default: the recipe's defaults.
         seed: replaces the configuration's seed. One machine gives the same bytes for the same seed, rows and settings.
-        on_iteration: told the metrics of every EM iteration of the final training.
-        checkpoint: a file in which the state is kept, so that the same call after a crash goes on where it stopped. It is
-            removed when the training is complete. A choice is made again, and comes out the same.
-        sequences: which queries were taken one after the other, and where references lie (the map's own data), made by
-            `cvgl.adaptation.FrameSequences.of`.
+        on_iteration: called with the metrics of every EM iteration of the final training.
+        checkpoint: file of the training state, so that the same call after a crash resumes. It is removed when the training is
+            complete. A choice is repeated, with the same outcome.
+        sequences: image sequences of the queries and positions of the references (the map's own data), made by
+            `cvgl.adaptation.FrameSequences.of`. The recipe `robust` then labels a whole sequence at once; others treat every
+            image separately.
         rules: of the choice that "auto" makes; default: `SelectConfig()`.
 
     Returns:
         The adaptation, with `transform_query`, `transform_reference`, `save`, `history` and `choice`.
 
     Raises:
-        GateRefusal: recipe "auto", and the views have nothing to do with one another, or cannot be judged (too few images).
-            A recipe that is named is learned all the same.
+        GateRefusal: recipe "auto", and the views are unrelated, or too few images to tell. A named recipe is learned all the
+            same.
         ConfigError: no such recipe, settings that do not fit it, the rows or this machine.
         DataError: features that are no finite matrices of one dimension, that are empty, or too few for the recipe.
         LakeError: the checkpoint is damaged, or of another training.
         ModelError: the training diverged.
     """
-    from cvgl.adaptation.api import adapt as learn
-    from cvgl.adaptation.api import settled
+    from cvgl.adaptation import learn
 
-    settings = settled(config or AdaptConfig(), recipe, seed)
-    if settings.recipe is not Recipe.AUTO:
-        return learn(
-            query_features,
-            reference_features,
-            config=settings,
-            on_iteration=on_iteration,
-            checkpoint=checkpoint,
-            sequences=sequences,
-        )
-    from cvgl.quality.selection import chosen_settings, select
+    settings = _with_arguments(config or AdaptConfig(), recipe, seed)
+    selection = None
+    if settings.recipe is Recipe.AUTO:
+        from cvgl.quality.selection import chosen_settings, select
 
-    selection = select(query_features, reference_features, settings, rules, sequences)
-    if selection.refusal:
-        raise GateRefusal(
-            selection.refusal,
-            where="adapt(recipe='auto')",
-            fix="give images of one area in both views, enough of each, or name a recipe if you know better",
-        )
-    learned = learn(
-        query_features,
-        reference_features,
-        config=chosen_settings(settings, selection),
-        on_iteration=on_iteration,
-        checkpoint=checkpoint,
-        sequences=sequences,
-    )
-    return replace(learned, choice=selection)
+        selection = select(query_features, reference_features, settings, rules, sequences)
+        if selection.refusal:
+            raise GateRefusal(
+                selection.refusal,
+                where="adapt(recipe='auto')",
+                fix="give images of one area in both views, enough of each, or name a recipe if you know better",
+            )
+        settings = chosen_settings(settings, selection)
+    adaptation = learn(query_features, reference_features, settings, on_iteration, checkpoint, sequences=sequences)
+    return adaptation if selection is None else replace(adaptation, choice=selection)
+
+
+def _with_arguments(config: AdaptConfig, recipe: str | None, seed: int | None) -> AdaptConfig:
+    """The configuration with the arguments beside it, validated as a whole."""
+    arguments = {name: value for name, value in (("recipe", recipe), ("seed", seed)) if value is not None}
+    try:
+        # Without the defaults of the configuration's recipe, which may not be those of the argument's.
+        return AdaptConfig.model_validate({**config.model_dump(exclude_unset=True), **arguments})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = f"{first['loc'][0]} = {first['input']!r}: " if first["loc"] else ""
+        raise ConfigError(f"{field}{first['msg']}", where="adapt()", fix="see cvgl.config.AdaptConfig") from error

@@ -125,13 +125,13 @@ def read_quality(lake: Lake, run: str) -> QualityRecord:
 
 def _held_out(adaptation: Adaptation, images: Pictures) -> tuple[DescriptorTransform, Pictures]:
     """The same recipe, learned from one half of the queries, and the other half: nothing is judged by what it has learned."""
-    from cvgl.adaptation import adapt
+    from cvgl.adaptation import learn
 
     config, along = adaptation.record.config, images.sequences
     learned_on, held_out = halves(len(images.queries), along, np.random.default_rng(config.seed))
     if min(len(learned_on.rows), len(held_out.rows)) < FEWEST:
         return adaptation, images  # too few to judge by, which the report says
-    learned = adapt(images.queries[learned_on.rows], images.references, config=config, sequences=learned_on.sequences)
+    learned = learn(images.queries[learned_on.rows], images.references, config=config, sequences=learned_on.sequences)
     return learned, replace(images, queries=images.queries[held_out.rows], sequences=held_out.sequences)
 
 

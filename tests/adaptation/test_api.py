@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import cvgl
-from cvgl.adaptation import FrameSequences, IterationMetrics, adapt, frozen, standardise
+from cvgl import adapt
+from cvgl.adaptation import FrameSequences, IterationMetrics, frozen, learn, standardise
 from cvgl.adaptation.standardise import fit, fit_jointly
 from cvgl.config import UNTRAINED, AdaptConfig, Recipe
 from cvgl.errors import ConfigError, DataError, LakeError, UnreadableError
@@ -125,7 +126,7 @@ def test_resuming_does_not_repeat_finished_iterations(world, tmp_path, monkeypat
 
 KILLED = """
 import os, signal, sys
-from cvgl.adaptation import adapt
+from cvgl import adapt
 from cvgl.config import AdaptConfig
 from tests.adaptation.synthetic import cross_view
 world, stop, recipe = cross_view(places=20, d0=32), int(sys.argv[2]), sys.argv[3]
@@ -188,14 +189,13 @@ def test_checkpoint_of_foreign_content_is_damaged(world, tmp_path):
 
 
 def test_there_is_no_place_for_a_label():
-    assert list(inspect.signature(adapt).parameters) == [
+    assert list(inspect.signature(learn).parameters) == [
         "query_features",
         "reference_features",
-        "recipe",
         "config",
-        "seed",
         "on_iteration",
         "checkpoint",
+        "draws",
         "sequences",
     ]
     # In what order images were taken, and where the map's own tiles lie: nothing about where an image was taken.
@@ -229,7 +229,7 @@ def test_constant_features_give_finite_output(world, value, recipe):
 
 def test_a_choice_is_not_made_here(world):
     with pytest.raises(ConfigError, match="choice among the others"):
-        adapt(world.train_queries, world.train_references, recipe="auto")
+        learn(world.train_queries, world.train_references, AdaptConfig(recipe="auto"))
 
 
 @pytest.mark.parametrize("recipe", sorted(UNTRAINED))

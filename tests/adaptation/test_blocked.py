@@ -8,7 +8,8 @@ import sys
 import pytest
 import torch
 
-from cvgl.adaptation import adapt, blocked, pseudo_labels
+from cvgl import adapt
+from cvgl.adaptation import blocked, pseudo_labels
 from cvgl.adaptation.adapter import LinearMap, unit_rows
 from cvgl.config import AdaptConfig
 from tests.adaptation.synthetic import cross_view

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cvgl.adaptation import FrameSequences, adapt
+from cvgl import adapt
+from cvgl.adaptation import FrameSequences
 from cvgl.adaptation.map_cells import map_cells_of
 from cvgl.config import AdaptConfig
 from cvgl.hashing import digest_lines, sha256_bytes

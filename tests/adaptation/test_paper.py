@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from cvgl.adaptation import adapt, losses, pseudo_labels, standardise, training
+from cvgl import adapt
+from cvgl.adaptation import losses, pseudo_labels, standardise, training
 from cvgl.adaptation.adapter import LinearMap, initial_maps, unit_rows
 from cvgl.adaptation.recipes import paper
 from cvgl.config import AdaptConfig, Recipe

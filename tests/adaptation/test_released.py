@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from cvgl.adaptation import IterationMetrics, adapt, frozen, losses, training
+from cvgl import adapt
+from cvgl.adaptation import IterationMetrics, frozen, losses, training
 from cvgl.adaptation.adapter import unit_rows
 from cvgl.adaptation.affine import Affine
 from cvgl.adaptation.recipes import released

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 import cvgl
-from cvgl.adaptation import Adaptation, FrameSequences, adapt, hubness, standardise, whitening
+from cvgl import adapt
+from cvgl.adaptation import Adaptation, FrameSequences, hubness, standardise, whitening
 from cvgl.adaptation.descriptors import unit_rows
 from cvgl.adaptation.halves import halves
 from cvgl.adaptation.labelling import MutualNeighbours, SequenceLabels

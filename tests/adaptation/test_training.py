@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from cvgl.adaptation import adapt, recipes, training
+from cvgl import adapt
+from cvgl.adaptation import learn as training_of
+from cvgl.adaptation import training
 from cvgl.adaptation.compute import computing, training_device
 from cvgl.adaptation.recipes.paper import PaperLearner
 from cvgl.adaptation.recipes.released import ReleasedLearner
@@ -83,9 +85,7 @@ def test_draws_that_are_handed_over_replace_the_recipe_s_own(world, recipe):
     config = AdaptConfig(recipe=recipe, dimension=12, iterations=3)
     changed = world.train_queries.copy()
     changed[5:] = np.roll(changed[5:], 1, axis=0)
-    adaptations = [
-        recipes.learn(rows, world.train_references, config, None, None, draws) for rows in (world.train_queries, changed)
-    ]
+    adaptations = [training_of(rows, world.train_references, config, draws=draws) for rows in (world.train_queries, changed)]
     assert asked == [20] * 6
     assert np.array_equal(adaptations[0].adapter, adaptations[1].adapter)
 

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cvgl.adaptation import Adaptation, adapt, frozen
+from cvgl import adapt
+from cvgl.adaptation import Adaptation, frozen
 from cvgl.config import AdaptConfig, Recipe
 from cvgl.errors import ConfigError, DataError, ModelError
 from cvgl.experiments.material import TrainingPlaces, TrainingSet

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cvgl.adaptation import Origin, adapt
+from cvgl import adapt
+from cvgl.adaptation import Origin
 from cvgl.config import AdaptConfig
 from cvgl.errors import LakeError
 from cvgl.lake import read_json, read_versioned, write_json, write_versioned

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cvgl.adaptation import adapt
+from cvgl import adapt
 from cvgl.config import AdaptConfig, Recipe, SelectConfig
 from cvgl.quality.dependence import Relatedness
 from cvgl.quality.selection import Selection, adapt_best, chosen_settings, select
@@ -49,7 +49,7 @@ def test_what_is_presumed_gives_way_to_what_is_clearly_better(monkeypatch):
             return adapt(queries, references, config=config, sequences=sequences)
         return adapt(*(rows * np.eye(rows.shape[1])[:2].sum(axis=0) for rows in (queries, references)), recipe="frozen")
 
-    monkeypatch.setattr("cvgl.quality.selection.adapt", blunted)
+    monkeypatch.setattr("cvgl.quality.selection.learn", blunted)
     selection = select(*pair(), AUTO, RULES)
     assert selection.chosen is not Recipe.ROBUST
     assert "better than 'robust'" in selection.reason

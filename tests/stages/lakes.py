@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from cvgl import schemas
-from cvgl.adaptation import Origin, adapt
+from cvgl import adapt, schemas
+from cvgl.adaptation import Origin
 from cvgl.config import AdaptConfig, Layout
 from cvgl.ingestion import tables
 from cvgl.lake import Lake, write_parquet

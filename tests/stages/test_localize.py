@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvgl.adaptation import Origin, adapt
+from cvgl import adapt
+from cvgl.adaptation import Origin
 from cvgl.config import AdaptConfig, AlignmentConfig, BackboneConfig, Device, ExtractConfig, IngestConfig
 from cvgl.errors import ConfigError, LakeError, ModelError
 from cvgl.features import FeatureStore

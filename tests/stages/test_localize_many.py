@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cvgl.adaptation import Adaptation, HubnessCorrected, Origin, adapt
+from cvgl import adapt
+from cvgl.adaptation import Adaptation, HubnessCorrected, Origin
 from cvgl.config import BackboneConfig, ExtractConfig, IngestConfig
 from cvgl.errors import ConfigError
 from cvgl.features import FeatureStore

@@ -10,8 +10,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from cvgl import schemas
-from cvgl.adaptation import adapt
+from cvgl import adapt, schemas
 from cvgl.adaptation.record import Origin, TrainingRows
 from cvgl.config import AdaptConfig, ExtractConfig, Layout
 from cvgl.features import FeatureStore

@@ -6,7 +6,6 @@ A new recipe is a module with a `LEARNERS` table, listed below, and an entry in 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,27 +24,17 @@ from cvgl.hashing import sha256_bytes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cvgl.adaptation.sequences import FrameSequences
-    from cvgl.adaptation.training import Draws
     from cvgl.config import AdaptConfig
     from cvgl.types import Float32Array
 
-__all__ = ["LEARNERS", "Learned", "Learner", "OnIteration", "TrainingInputs", "learn"]
+__all__ = ["LEARNERS", "Learned", "Learner", "OnIteration", "TrainingInputs", "train"]
 
 LEARNERS: Mapping[Recipe, Learner] = {**untrained.LEARNERS, **paper.LEARNERS, **released.LEARNERS, **robust.LEARNERS}
 """All recipes but 'auto', which chooses among them."""
 
 
-def learn(
-    queries: Float32Array,
-    references: Float32Array,
-    config: AdaptConfig,
-    on_iteration: OnIteration | None = None,
-    checkpoint: Path | None = None,
-    draws: Draws | None = None,
-    sequences: FrameSequences | None = None,
-) -> Adaptation:
-    """Learns an adapter by the configured recipe; the arguments are those of `TrainingInputs`.
+def train(inputs: TrainingInputs) -> Adaptation:
+    """Learns an adapter by the configured recipe.
 
     Raises:
         ConfigError: the settings do not fit the rows or this machine, or the recipe is 'auto'.
@@ -53,6 +42,7 @@ def learn(
         LakeError: the checkpoint is damaged, or of another training.
         ModelError: the training diverged.
     """
+    config = inputs.config
     learner = LEARNERS.get(config.recipe)
     if learner is None:
         raise ConfigError(
@@ -60,9 +50,8 @@ def learn(
             where="AdaptConfig.recipe",
             fix="call cvgl.adapt, run `cvgl run` or `cvgl adapt --recipe auto`, or name a recipe",
         )
-    inputs = TrainingInputs(queries, references, config, on_iteration, checkpoint, draws, sequences)
     adaptation = _adaptation(learner.learn(inputs), _training_rows(inputs, learner), config)
-    return _with_banks(adaptation, queries, references) if learner.keeps_banks else adaptation
+    return _with_banks(adaptation, inputs.queries, inputs.references) if learner.keeps_banks else adaptation
 
 
 def _training_rows(inputs: TrainingInputs, learner: Learner) -> TrainingRows:
