@@ -8,7 +8,7 @@ LAKE ?= .cvgl
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt ui bench constraints clean
+.PHONY: help setup demo test check docs dist fmt ui bench constraints clean
 
 help: ## list what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "==> setting up $(VENV) (once; downloads several GB of packages the first time)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cvgl needs Python 3.11 or newer; this is %s. Try: make PYTHON=python3.11 setup" % sys.version.split()[0])'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[pipeline,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[pipeline,dev,docs]'
 	@touch $@
 
 demo: $(READY) ## the whole pipeline on the built-in world, offline, in minutes
@@ -30,12 +30,21 @@ test: $(READY) ## the quick tests; SUITE=all adds the slow ones
 	@echo "==> running the $(SUITE) tests"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(if $(filter all,$(SUITE)),,-m "not slow")
 
-check: $(READY) ## lint, format, types, import contracts
-	@echo "==> ruff, mypy --strict, import contracts"
+check: $(READY) ## lint, format, types, import contracts, the site
+	@echo "==> ruff, mypy --strict, import contracts, the site"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory docs
+
+docs: $(READY) ## the site, into site/: offline, with its links and anchors checked
+	@echo "==> building the site"
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
+dist: $(READY) ## a wheel and an sdist, into dist/
+	@echo "==> building the wheel and the sdist"
+	@$(BIN)/python -m build --no-isolation --outdir dist .
 
 fmt: $(READY) ## format the code and mend what can be mended
 	@echo "==> formatting"
@@ -52,9 +61,9 @@ bench: $(READY) ## speed and memory, as ratios measured in one run
 
 constraints: ## resolve constraints.txt anew from pyproject.toml (needs uv)
 	@echo "==> resolving constraints.txt"
-	@uv pip compile pyproject.toml --extra pipeline --extra ray --extra dask --extra heif --extra dev --universal --upgrade --no-header --no-annotate --no-emit-index-url -o constraints.txt
+	@uv pip compile pyproject.toml --extra pipeline --extra ray --extra dask --extra heif --extra dev --extra docs --universal --upgrade --no-header --no-annotate --no-emit-index-url -o constraints.txt
 
 clean: ## remove the environment, caches and the demo's lake
 	@echo "==> removing $(VENV), caches and $(LAKE)"
-	@rm -rf $(VENV) $(LAKE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	@rm -rf $(VENV) $(LAKE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist site *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""What a plan for millions of references is made of, measured an image, a descriptor and a row at a time: docs/how-to/scale.md.
+"""What a plan for millions of references is made of, an image, a descriptor and a row at a time: docs/lab-notebook/scale.md.
 
     OMP_NUM_THREADS=1 python -m benchmarks.scale [--weights FOLDER] [PART ...]
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.chaos`: the long run; its figures are in docs/operations/reliability.md."""
+"""`python -m benchmarks.chaos`: the long run; its figures are in docs/lab-notebook/reliability.md."""
 
 from __future__ import annotations
 

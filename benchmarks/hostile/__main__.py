@@ -1,4 +1,4 @@
-"""`python -m benchmarks.hostile`: all families, a process each; its table is in docs/operations/reliability.md."""
+"""`python -m benchmarks.hostile`: all families, a process each; its table is in docs/lab-notebook/reliability.md."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _coordinate_systems(folder: Path, seed: int, inputs: int) -> Tally:
     return tally
 
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "operations" / "reliability.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "lab-notebook" / "reliability.md"
 BEGIN, END = "<!-- hostile: begin -->", "<!-- hostile: end -->"
 LIMIT_GIB, PEAK_GIB = 4, 2.0
 # Name, what tries it, and its share of the inputs that are asked for; at least one whole round of each.
@@ -49,7 +49,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of every change")
     parser.add_argument("--inputs", type=int, default=10_000, help="in all; each family has its share")
     parser.add_argument("--family", choices=FAMILIES, help="only this one, in this process, printed as JSON")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/operations/reliability.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/lab-notebook/reliability.md")
     arguments = parser.parse_args()
     if arguments.family:
         print(json.dumps(_tried(arguments.family, arguments.seed, arguments.inputs)))

@@ -118,7 +118,7 @@ def planned(images: ArtifactRef, config: ExtractConfig, lake: Lake, count: int, 
         progress: told what is being waited for.
 
     Raises:
-        See `cvgl.stages.extraction.stage.extract`.
+        CvglError: what `cvgl.stages.extraction.stage.extract` raises.
     """
     device = Device.AUTO if config.device is Device.CUDA else config.device
     with opened(images, config.model_copy(update={"device": device}), lake, progress) as work:
