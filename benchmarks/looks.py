@@ -21,7 +21,7 @@ from cvgl.evaluation.sequence_inference import Sequences
 from cvgl.experiments.answering import answer
 from cvgl.experiments.configuration import Answering
 from cvgl.experiments.material import load_material
-from cvgl.ingestion.map_crops import write_looks
+from cvgl.ingestion.map_crops import write_map_crops
 from cvgl.lake import Lake
 from cvgl.stages.extraction.stage import extract
 from cvgl.stages.ingest import ingest
@@ -37,7 +37,7 @@ def measure(
     name = f"looks-{date}-{'-'.join(f'{size:g}' for size in sizes)}-{turns}"
     folder = lake.root / "looks" / name
     manifest = flights.write_manifest(source, date, lake.root / "looks" / f"{name}.csv")
-    looks = write_looks(manifest, source / "maps" / f"{date}.jpg", folder, source, sizes, turns)
+    looks = write_map_crops(manifest, source / "maps" / f"{date}.jpg", folder, source, sizes, turns)
     images = ingest(IngestConfig(source=str(looks), dataset=name), lake).ref
     weights = shared / "weights" / "swin_tiny_stage3.safetensors"
     backbone = BackboneConfig(name="swin_tiny_patch4_window7_224", checkpoint=str(weights), cells=cells)

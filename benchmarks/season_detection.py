@@ -58,7 +58,7 @@ def described(seed: int) -> Town:
     tiles: list[NDArray[np.float32]] = []
     drone: dict[Season, list[NDArray[np.float32]]] = {season: [] for season in SEASONS}
     places: dict[Season, list[int]] = {season: [] for season in SEASONS}
-    for number, place in enumerate(world.places):
+    for number, place in enumerate(world.locations):
         for picture, image in world.render(list(world.pictures(place))):
             row = model.embed(model.prepare(image)[None])[0]
             if picture.view is View.SATELLITE:

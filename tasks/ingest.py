@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from cvgl.config import IngestConfig
-from cvgl.ingestion.summaries import lines
+from cvgl.ingestion.summaries import summary_lines
 from cvgl.lake import Lake, parquet_files, read_parquet
 from cvgl.stages.ingest import IngestOutcome
 from cvgl.stages.ingest import ingest as run_stage
@@ -32,7 +32,7 @@ def _publish(outcome: IngestOutcome, dataset: str, lake: Lake) -> None:
         f"# {prose(dataset)}\n\n| new | known | quarantined | in the lake |\n|---:|---:|---:|---:|\n"
         f"| {outcome.new} | {outcome.known} | {outcome.quarantined} | {outcome.total} |\n"
         + "".join(f"\n**Look at this:** {prose(warning)}\n" for warning in outcome.warnings)
-        + "".join(f"\n- {prose(line)}" for line in lines(outcome.summaries, outcome.passed_over)),
+        + "".join(f"\n- {prose(line)}" for line in summary_lines(outcome.summaries, outcome.passed_over)),
         key=artifact_key("images", dataset),
         description=f"What was taken in for {dataset}",
     )

@@ -16,7 +16,7 @@ from cvgl.arrival import batches
 from cvgl.arrival.batches import Batch, State
 from cvgl.arrival.run_summary import refused, whereabouts
 from cvgl.errors import CvglError, DataError
-from cvgl.ingestion.summaries import lines
+from cvgl.ingestion.summaries import summary_lines
 from cvgl.ingestion.tables import read_quarantine
 from cvgl.lake import Lake
 from cvgl.quality.gate import GateDecision
@@ -94,7 +94,7 @@ def show_run(
         found = places_of(lake, dataset)
         parts = {
             "What came in": f"{images.new} new images, {images.known} known; the dataset holds {images.total}."
-            + "".join(f"\n- {prose(line)}" for line in lines(images.summaries, images.passed_over)),
+            + "".join(f"\n- {prose(line)}" for line in summary_lines(images.summaries, images.passed_over)),
             "What was refused": _refusals(read_quarantine(lake, dataset).to_pylist()),
             "What was decided, and why": _decisions(alignment, run, lake),
             "Is it better?": f"{_better(registered.decision)}\n\n{metrics_markdown(metrics)}",
@@ -132,11 +132,11 @@ def _refusals(rows: Sequence[Mapping[str, Any]]) -> str:
 def _decisions(alignment: str, run: str, lake: Lake) -> str:
     """What the run chose by itself, without labels."""
     folder = lake.adapter(run)
-    lines = [f"alignment: {prose(alignment)}"] if alignment else []
+    summary_lines = [f"alignment: {prose(alignment)}"] if alignment else []
     if (folder / SELECTION_FILE).is_file():
         chosen = read_selection(folder)
-        lines.append(f"recipe **{chosen.chosen}**: {prose(chosen.reason)}")
-    return "".join(f"- {line}\n" for line in lines) or "Nothing was left to the run: alignment and recipe were given."
+        summary_lines.append(f"recipe **{chosen.chosen}**: {prose(chosen.reason)}")
+    return "".join(f"- {line}\n" for line in summary_lines) or "Nothing was left to the run: alignment and recipe were given."
 
 
 def _better(gate: GateDecision | None) -> str:
@@ -151,7 +151,7 @@ def _where(dataset: str, found: Whereabouts | None, lake: Lake, whose: str) -> s
     if found is None:
         return "No map serves yet."
     serving, new = found.serving, int(found.new.sum())
-    lines = [
+    summary_lines = [
         f"map `{serving.map}` serves, with {len(found.references)} references, {new} of them new",
         f"adapter {code(serving.run)}"
         + (f", {code(serving.model)} version {serving.version} in MLflow" if serving.version else ""),
@@ -159,11 +159,11 @@ def _where(dataset: str, found: Whereabouts | None, lake: Lake, whose: str) -> s
     ]
     page = lake.report(serving.run) / "index.html"
     if page.is_file():
-        lines.append(f"report {code(page)}")
+        summary_lines.append(f"report {code(page)}")
     if len(found.answers):
-        lines.append(f"{len(found.answers) + found.left_out} images {whose} look like a place on it (see the map)")
-    lines.append(f"ask it: {code(f'cvgl localize PICTURE --dataset {dataset} --lake {lake.root}')}")
-    return "".join(f"- {line}\n" for line in lines)
+        summary_lines.append(f"{len(found.answers) + found.left_out} images {whose} look like a place on it (see the map)")
+    summary_lines.append(f"ask it: {code(f'cvgl localize PICTURE --dataset {dataset} --lake {lake.root}')}")
+    return "".join(f"- {line}\n" for line in summary_lines)
 
 
 def _drawn(found: Whereabouts) -> str | None:

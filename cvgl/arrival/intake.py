@@ -26,7 +26,7 @@ from cvgl.ingestion.entries import Reason
 from cvgl.ingestion.scan_cache import Scan
 from cvgl.ingestion.tables import add_batch, image_batches, quarantine_of_source, read_images
 from cvgl.ingestion.tombstones import set_tombstones, tombstones_file
-from cvgl.ingestion.walking import is_litter
+from cvgl.ingestion.walking import is_system_file
 from cvgl.lake import Lake, read_parquet
 from cvgl.stages.ingest import IngestOutcome, ingest
 from cvgl.types import Progress, View, silent
@@ -259,7 +259,7 @@ def _deliveries(root: Path, config: ArrivalConfig, touched: Iterable[str]) -> li
     if config.ingest.layout is not Layout.AUTO or _is_known(root):
         return [root]
     names = {name.partition("/")[0] for name in touched if "/" in name}
-    folders = [root / name for name in sorted(names) if not is_litter(name) and (root / name).is_dir()]
+    folders = [root / name for name in sorted(names) if not is_system_file(name) and (root / name).is_dir()]
     known = [folder for folder in folders if _is_known(folder)]
     for folder in folders:
         if folder not in known:

@@ -16,7 +16,7 @@ from cvgl.config import Layout, WatchConfig
 from cvgl.errors import ConfigError, CvglError, DataError, require
 from cvgl.hashing import digest_json
 from cvgl.ingestion.entries import Listing, Reason, printable
-from cvgl.ingestion.walking import IMAGE_SUFFIXES, files_below, is_litter
+from cvgl.ingestion.walking import IMAGE_SUFFIXES, files_below, is_system_file
 from cvgl.masking import MASK, scrubbed, secret_values, without_secrets
 
 FEWEST_LOST = 10  # files: below, a share says nothing about a disk that is not mounted
@@ -271,7 +271,7 @@ class RemoteSource:
 
 
 def _is_hidden(name: str) -> bool:
-    return any(is_litter(part) for part in name.split("/") if part not in (".", ".."))  # which are no names of files
+    return any(is_system_file(part) for part in name.split("/") if part not in (".", ".."))  # which are no names of files
 
 
 _TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated")

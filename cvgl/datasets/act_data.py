@@ -11,8 +11,7 @@ import numpy as np
 
 from cvgl.datasets.mat_reading import NAMES, SPLITS, read_tables
 from cvgl.errors import DataError
-from cvgl.geo import LOCAL_CRS
-from cvgl.ingestion.entries import Position
+from cvgl.geo import LOCAL_CRS, Position
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

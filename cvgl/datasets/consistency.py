@@ -14,7 +14,7 @@ from cvgl.config import Layout
 from cvgl.datasets.sues200 import DRONE, HEIGHTS, SATELLITE, TESTING, TRAINING
 from cvgl.ingestion.entries import Entry, Listing
 
-SHOWN = 8  # examples of each finding
+MAX_EXAMPLES = 8  # examples of each finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ _EVEN: Mapping[Layout, tuple[str, ...]] = {
 }
 
 
-def inconsistencies(listing: Listing, exact: Sequence[str] = (), *, partial: bool = False) -> Iterator[Inconsistency]:
+def find_inconsistencies(listing: Listing, exact: Sequence[str] = (), *, partial: bool = False) -> Iterator[Inconsistency]:
     """Goes through everything that a listing of images by place can contradict itself in.
 
     Args:
@@ -99,7 +99,7 @@ def inconsistencies(listing: Listing, exact: Sequence[str] = (), *, partial: boo
             yield Inconsistency(
                 "missing",
                 f"places of {folder} have no image in {other}",
-                tuple(lost[:SHOWN]),
+                tuple(lost[:MAX_EXAMPLES]),
                 len(lost),
                 f"copy them to {other} again, or take them out of {folder}",
             )
@@ -118,7 +118,7 @@ def _uneven(folder: str, images: Counter[tuple[str, str]]) -> Iterator[Inconsist
             yield Inconsistency(
                 kind,
                 f"places of {folder} have {word} images than the usual {usual}",
-                tuple(f"{'/'.join(filter(None, one))} ({images[one]})" for one in places[:SHOWN]),
+                tuple(f"{'/'.join(filter(None, one))} ({images[one]})" for one in places[:MAX_EXAMPLES]),
                 len(places),
                 f"copy their folders in {folder} again",
                 certain=False,

@@ -20,7 +20,8 @@ from pathlib import Path
 from cvgl.config import Layout
 from cvgl.datasets.pairs import TEST, TRAIN, Pair, list_pairs, refuse_unlisted
 from cvgl.errors import DataError
-from cvgl.ingestion.entries import Listing, Position, Reason, RefusedError
+from cvgl.geo import Position
+from cvgl.ingestion.entries import Listing, Reason, RefusedError
 from cvgl.ingestion.fields import geographic
 from cvgl.ingestion.text_encoding import decode_text
 from cvgl.ingestion.walking import has_side_file

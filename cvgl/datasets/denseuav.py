@@ -16,10 +16,11 @@ from pathlib import Path
 from cvgl.config import Layout
 from cvgl.datasets.location_folders import Tree, list_tree
 from cvgl.errors import DataError
-from cvgl.ingestion.entries import Listing, Position, Reason, RefusedError
+from cvgl.geo import Position
+from cvgl.ingestion.entries import Listing, Reason, RefusedError
 from cvgl.ingestion.fields import geographic
 from cvgl.ingestion.text_encoding import decode_text
-from cvgl.ingestion.walking import has_side_file, is_litter
+from cvgl.ingestion.walking import has_side_file, is_system_file
 from cvgl.types import Subset, View
 
 TABLES = ("Dense_GPS_ALL.txt", "Dense_GPS_train.txt", "Dense_GPS_test.txt")
@@ -53,7 +54,7 @@ def _first_is_named_by_height(root: Path) -> bool:
         for name in names:
             folder = root / part / name
             place = min((path for path in folder.iterdir() if path.is_dir()), default=None) if folder.is_dir() else None
-            first = min((path for path in place.iterdir() if not is_litter(path.name)), default=None) if place else None
+            first = min((path for path in place.iterdir() if not is_system_file(path.name)), default=None) if place else None
             if first is not None:
                 return _HEIGHT.match(first.stem) is not None
     return False
@@ -88,7 +89,7 @@ def _read_positions(root: Path, listing: Listing) -> Mapping[str, Position]:
             if not line.strip():
                 continue
             try:
-                place, position = _place_and_position(line)
+                place, position = _location_and_position(line)
             except RefusedError as refused:
                 listing.refuse(f"{path}:{number}", refused.reason, refused.detail)
                 continue
@@ -98,7 +99,7 @@ def _read_positions(root: Path, listing: Listing) -> Mapping[str, Position]:
     return positions
 
 
-def _place_and_position(line: str) -> tuple[str, Position]:
+def _location_and_position(line: str) -> tuple[str, Position]:
     """Reads ``train/satellite/000001/H80.tif E120.38 N30.31 94.2``."""
     cells = line.replace("\\", "/").split()
     names = cells[0].split("/")

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvgl.config import IngestConfig, Layout
-from cvgl.datasets.consistency import SHOWN, Inconsistency, inconsistencies
+from cvgl.datasets.consistency import MAX_EXAMPLES, Inconsistency, find_inconsistencies
 from cvgl.datasets.cvact import LARGE, is_cvact
 from cvgl.datasets.detection import existing, list_source, recognise
 from cvgl.datasets.releases import WHOLE_GALLERY, Count, State, count_parts
 from cvgl.datasets.university160k import GALLERY
 from cvgl.ingestion.camera.zones import camera_notes, with_neighbours_zones
 from cvgl.ingestion.entries import Entry, Listing, Reason, Refusal
-from cvgl.ingestion.map_checks import Doubt, position_doubts
-from cvgl.ingestion.merging import unite
+from cvgl.ingestion.map_checks import PositionProblem, find_position_problems
+from cvgl.ingestion.merging import merge_entries
 from cvgl.ingestion.scan_cache import Scan
 from cvgl.ingestion.scanning import scan_files
-from cvgl.ingestion.summaries import Remark, ViewSummary, folder_of, passed_over, summarise
+from cvgl.ingestion.summaries import Remark, ViewSummary, skipped_remarks, source_folder, summarise
 from cvgl.types import Progress, silent
 
 SAMPLE = 200
@@ -35,7 +35,7 @@ _FIXES = {
     Reason.UNKNOWN_FOLDER: "rename the folder to what the layout knows, or move it elsewhere",
     Reason.DUPLICATE: "fetch the splits again: each pair belongs to one of them, once",
     Reason.MISPLACED: "move the files to where the detail says",
-    Reason.NOT_A_IMAGE: "remove or convert the files",
+    Reason.NOT_AN_IMAGE: "remove or convert the files",
     Reason.BAD_ROW: "fetch the table again",
     Reason.AMBIGUOUS: "write the folder in front of the names",
     Reason.CONFLICTING_POSITION: "keep one row of each image, the right one",
@@ -96,7 +96,7 @@ class Inspection:
     counts: tuple[Count, ...]
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
-    pictures: int
+    images: int
     opened: int
     partial: bool = False
     warnings: tuple[Problem, ...] = ()
@@ -143,10 +143,10 @@ def inspect(
     opened = _evenly(entries, sample)
     scans = scan_files([entry.path for entry in opened], max_pixels, progress)
     by_path = {entry.path: scan for entry, scan in zip(opened, scans, strict=True)}
-    images, refused = unite(opened, by_path, {})
-    root = folder_of(listings[0])
+    images, refused = merge_entries(opened, by_path, {})
+    root = source_folder(listings[0])
     summaries = summarise(images.values(), root)
-    doubts = list(position_doubts(found, entries, list(images.values()), summaries))
+    doubts = list(find_position_problems(found, entries, list(images.values()), summaries))
     problems = [
         *([] if partial else _wrong_counts(counts)),
         *(_problem_of(one) for one in contradictions if one.certain or not partial),
@@ -167,12 +167,12 @@ def inspect(
         counts=counts,
         problems=tuple(dict.fromkeys(problems)),
         notes=notes,
-        pictures=len(entries),
+        images=len(entries),
         opened=len(opened),
         partial=partial,
         warnings=tuple(_doubtful(doubt, root) for doubt in doubts if not doubt.certain),
         summaries=summaries,
-        passed_over=tuple(one for listing in listings for one in passed_over(listing, by_path)),
+        passed_over=tuple(one for listing in listings for one in skipped_remarks(listing, by_path)),
     )
 
 
@@ -198,7 +198,7 @@ def _evenly(entries: Sequence[Entry], sample: int | None) -> Sequence[Entry]:
 
 def _wrong_counts(counts: Iterable[Count]) -> Iterator[Problem]:
     for count in counts:
-        published = count.part.pictures or 0
+        published = count.part.images or 0
         if count.state is State.MISSING:
             yield Problem(
                 "missing",
@@ -208,12 +208,12 @@ def _wrong_counts(counts: Iterable[Count]) -> Iterator[Problem]:
                 f"fetch {count.part.name}",
             )
         elif count.state is State.WRONG:
-            surplus = count.pictures - published
+            surplus = count.images - published
             kind = "extra" if surplus > 0 else "missing" if surplus < 0 else "wrong"
             yield Problem(
                 kind,
                 str(count),
-                abs(surplus) or abs(count.places - (count.part.places or 0)),
+                abs(surplus) or abs(count.locations - (count.part.locations or 0)),
                 (),
                 f"fetch {count.part.name} again; if a part is all that is wanted, look with --partial",
             )
@@ -221,7 +221,7 @@ def _wrong_counts(counts: Iterable[Count]) -> Iterator[Problem]:
 
 def _contradictions(listing: Listing, counts: Iterable[Count], partial: bool) -> Iterator[Inconsistency]:
     exact = [count.part.name for count in counts if count.state is State.RIGHT]
-    return inconsistencies(listing, exact, partial=partial)
+    return find_inconsistencies(listing, exact, partial=partial)
 
 
 def _problem_of(one: Inconsistency) -> Problem:
@@ -233,8 +233,8 @@ def _misplaced(refusals: Iterable[Refusal]) -> list[Refusal]:
     return [refusal for refusal in refusals if refusal.reason is Reason.BAD_POSITION]
 
 
-def _doubtful(doubt: Doubt, root: Path) -> Problem:
-    names = tuple(name.removeprefix(f"{root}/") for name in doubt.names[:SHOWN] if name)
+def _doubtful(doubt: PositionProblem, root: Path) -> Problem:
+    names = tuple(name.removeprefix(f"{root}/") for name in doubt.names[:MAX_EXAMPLES] if name)
     return Problem("unplaced" if doubt.certain else "doubtful", doubt.text, max(1, len(doubt.names)), names, doubt.fix)
 
 
@@ -248,12 +248,12 @@ def _refused(listed: Iterable[Refusal], source: Path) -> Iterator[Problem]:
             Reason.MISSING: "missing",
             Reason.UNLISTED: "extra",
             Reason.UNKNOWN_FOLDER: "extra",
-            Reason.NOT_A_IMAGE: "extra",
+            Reason.NOT_AN_IMAGE: "extra",
         }.get(reason, "wrong")
         names = list(details)
         first = details[names[0]]
         what = f"{len(names)} refused as {reason}: {first}"
-        yield Problem(kind, what, len(names), tuple(names[:SHOWN]), _FIXES.get(reason, "see docs/how-to/ingestion.md"))
+        yield Problem(kind, what, len(names), tuple(names[:MAX_EXAMPLES]), _FIXES.get(reason, "see docs/how-to/ingestion.md"))
 
 
 def _masked_twice(listings: Iterable[Listing]) -> Iterator[Problem]:
@@ -281,7 +281,7 @@ def _unreadable(scans: Iterable[Scan], source: Path, total: int) -> Iterator[Pro
         if scan.reason is not None:
             by_reason[scan.reason].append(scan)
     for reason, bad in by_reason.items():
-        names = tuple(scan.uri.removeprefix(f"{source}/") for scan in bad[:SHOWN])
+        names = tuple(scan.uri.removeprefix(f"{source}/") for scan in bad[:MAX_EXAMPLES])
         of = f"{opened} opened" if opened < total else f"all {total}"
         fix = _FIXES.get(reason, "see docs/how-to/ingestion.md") + ("" if opened == total else "; --all opens the others, too")
         yield Problem("unreadable", f"{len(bad)} of {of} images: {reason}, {bad[0].detail}", len(bad), names, fix)

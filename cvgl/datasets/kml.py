@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cvgl.errors import DataError
-from cvgl.ingestion.entries import Position, RefusedError
+from cvgl.geo import Position
+from cvgl.ingestion.entries import RefusedError
 from cvgl.ingestion.fields import geographic
 from cvgl.ingestion.text_encoding import decode_text
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-_MOST_BYTES = 64 * 2**20
+_MAX_BYTES = 64 * 2**20
 _ENCODING = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z][A-Za-z0-9._-]*)[\"']")
 _NUMBER = re.compile(r"^\s*(\d{4})(?!\d)")  # a building's folder is named by four digits
 
@@ -95,7 +96,7 @@ def _root(path: Path) -> Element:
     from defusedxml.ElementTree import ParseError, fromstring
 
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        if path.stat().st_size > _MAX_BYTES:
             raise DataError("the KML file is too large to be a list of buildings", where=path, fix="remove it")
         data = path.read_bytes()
     except OSError as error:

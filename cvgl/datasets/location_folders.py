@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from cvgl.ingestion.entries import Entry, Listing, Position, PositionSource, Reason
+from cvgl.geo import Position
+from cvgl.ingestion.entries import Entry, Listing, PositionSource, Reason
 from cvgl.ingestion.walking import IMAGE_SUFFIXES, entries_of, files_below
 from cvgl.types import Subset, View
 
-NOWHERE: Mapping[str, Position] = MappingProxyType({})
+NO_POSITIONS: Mapping[str, Position] = MappingProxyType({})
 Roles = Mapping[str, tuple[View, Subset]]
 
 
@@ -29,7 +30,7 @@ class Tree:
     """
 
     roles: Mapping[str, Roles]
-    passed_over: Mapping[str, str] = field(default_factory=dict)
+    skipped: Mapping[str, str] = field(default_factory=dict)
     elsewhere: frozenset[str] = frozenset()
 
     def holds(self, root: Path) -> bool:
@@ -37,7 +38,7 @@ class Tree:
         return any((root / part / name).is_dir() for part, names in self.roles.items() for name in names)
 
 
-def list_tree(root: Path, tree: Tree, listing: Listing, positions: Mapping[str, Position] = NOWHERE) -> None:
+def list_tree(root: Path, tree: Tree, listing: Listing, positions: Mapping[str, Position] = NO_POSITIONS) -> None:
     """Lists all parts of a release; parts that are absent are no error.
 
     Args:
@@ -68,22 +69,22 @@ def _list_part(part: Path, root: Path, tree: Tree, listing: Listing, positions: 
             continue
         if not entry.is_dir():
             listing.refuse(folder, Reason.MISPLACED, f"expected folders of views in {part.name}/, not files")
-        elif name in tree.passed_over:
-            listing.notes.append(f"{name} was passed over: {tree.passed_over[name]}")
+        elif name in tree.skipped:
+            listing.notes.append(f"{name} was passed over: {tree.skipped[name]}")
         elif entry.name not in roles:
             _refuse_folder(folder, listing, roles)
         else:
             view, subset = roles[entry.name]
-            list_places(folder, root, view, (subset,), listing, positions)
+            list_locations(folder, root, view, (subset,), listing, positions)
 
 
-def list_places(
+def list_locations(
     folder: Path,
     root: Path,
     view: View,
     subsets: tuple[Subset, ...],
     listing: Listing,
-    positions: Mapping[str, Position] = NOWHERE,
+    positions: Mapping[str, Position] = NO_POSITIONS,
 ) -> None:
     """Lists one folder of a view.
 
@@ -103,7 +104,7 @@ def list_places(
             listing.entries.append(Entry(path, view, subsets, location_id=place[0], position=position, position_source=origin))
 
 
-def list_pool(folder: Path, root: Path, view: View, subsets: tuple[Subset, ...], listing: Listing) -> list[Path]:
+def list_unlabelled(folder: Path, root: Path, view: View, subsets: tuple[Subset, ...], listing: Listing) -> list[Path]:
     """Lists a folder of images of unknown places, however deep they lie, and gives their paths."""
     paths = [path for path in files_below(folder, root, listing) if is_image(path, listing)]
     listing.entries += [Entry(path, view, subsets) for path in paths]
@@ -114,7 +115,7 @@ def is_image(path: Path, listing: Listing) -> bool:
     """Whether a file's name ends like an picture's; if not, it is refused."""
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
-    listing.refuse(path, Reason.NOT_A_IMAGE, f"'{path.suffix}' is not the ending of an image")
+    listing.refuse(path, Reason.NOT_AN_IMAGE, f"'{path.suffix}' is not the ending of an image")
     return False
 
 

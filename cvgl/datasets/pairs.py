@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvgl.datasets.location_folders import is_image
-from cvgl.ingestion.entries import Entry, Listing, Position, PositionSource, Reason, RefusedError
+from cvgl.geo import Position
+from cvgl.ingestion.entries import Entry, Listing, PositionSource, Reason, RefusedError
 from cvgl.ingestion.manifest import contained
 from cvgl.ingestion.walking import files_below
 from cvgl.types import Subset, View

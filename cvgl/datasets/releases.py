@@ -30,8 +30,8 @@ class Part:
     """
 
     name: str
-    pictures: int | None
-    places: int | None = None
+    images: int | None
+    locations: int | None = None
     optional: bool = False
 
 
@@ -55,23 +55,23 @@ class Count:
     """
 
     part: Part
-    pictures: int
-    places: int
+    images: int
+    locations: int
 
     @property
     def state(self) -> State:
-        if self.pictures == 0:
+        if self.images == 0:
             return State.ABSENT if self.part.optional else State.MISSING
-        if self.part.pictures is None:
+        if self.part.images is None:
             return State.UNCHECKED
-        wrong_places = self.part.places is not None and self.places != self.part.places
-        return State.WRONG if self.pictures != self.part.pictures or wrong_places else State.RIGHT
+        wrong_places = self.part.locations is not None and self.locations != self.part.locations
+        return State.WRONG if self.images != self.part.images or wrong_places else State.RIGHT
 
     def __str__(self) -> str:
         def text(count: int, places: int | None) -> str:
-            return f"{count:,}" + (f" images of {places:,} places" if self.part.places is not None else "")
+            return f"{count:,}" + (f" images of {places:,} places" if self.part.locations is not None else "")
 
-        there, published = text(self.pictures, self.places), text(self.part.pictures or 0, self.part.places)
+        there, published = text(self.images, self.locations), text(self.part.images or 0, self.part.locations)
         return f"{self.part.name} has {there} and should have {published}"
 
 
@@ -178,7 +178,7 @@ def _folders(name: str, source: Path) -> tuple[Path, ...]:
     return (source / name, source / "test" / name, source / "ANU_data_small" / name)
 
 
-def deviation(listing: Listing) -> str | None:
+def release_difference(listing: Listing) -> str | None:
     """One sentence where a copy is not the published data set, None where it is or where nothing is published."""
     wrong = [count for count in count_parts(listing) if count.state in (State.WRONG, State.MISSING)]
     if not wrong:

@@ -50,7 +50,7 @@ def _published() -> frozenset[str]:
     return frozenset(f"{number:04d}" for number in numbers)
 
 
-TRAINING_PLACES = _published()
+TRAINING_LOCATIONS = _published()
 
 
 def is_sues200(root: Path) -> bool:
@@ -74,7 +74,7 @@ def list_sues200(root: Path) -> Listing:
     known = {DRONE, SATELLITE} if as_released else set(_SPLIT_ROLES)
     # The published list counts where the one that is there may not be opened.
     own = has_side_file(root / INDEX, root, listing)
-    training = (training_places(root) if own else TRAINING_PLACES) if as_released else frozenset()
+    training = (training_locations(root) if own else TRAINING_LOCATIONS) if as_released else frozenset()
     for entry in entries_of(root, root, listing):
         folder = Path(entry.path)
         if not entry.is_dir():
@@ -92,7 +92,7 @@ def list_sues200(root: Path) -> Listing:
     return listing
 
 
-def training_places(root: Path) -> frozenset[str]:
+def training_locations(root: Path) -> frozenset[str]:
     """The places to train on: those of the list beside the images, else the published ones.
 
     Raises:
@@ -100,7 +100,7 @@ def training_places(root: Path) -> frozenset[str]:
     """
     path = root / INDEX
     if not path.is_file():
-        return TRAINING_PLACES
+        return TRAINING_LOCATIONS
     try:
         found = frozenset(re.findall(r"^\s*-\s*[\"']?(\d+)[\"']?\s*$", decode_text(path.read_bytes())[0], re.MULTILINE))
     except (OSError, UnicodeDecodeError) as error:

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cvgl.config import Layout
-from cvgl.datasets.location_folders import list_pool, list_tree
+from cvgl.datasets.location_folders import list_tree, list_unlabelled
 from cvgl.datasets.university1652 import TREE, positions_beside
 from cvgl.errors import DataError
 from cvgl.ingestion.entries import Listing, Reason, RefusedError
@@ -110,7 +110,7 @@ def _list_pool(root: Path, name: str, view: View, subset: Subset, listing: Listi
     folder = find_part(root, name)
     if folder is None or not folder.is_dir():
         return []
-    return list_pool(folder, root, view, (subset,), listing)
+    return list_unlabelled(folder, root, view, (subset,), listing)
 
 
 def _check_names(root: Path, queries: list[Path], listing: Listing) -> None:

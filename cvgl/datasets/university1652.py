@@ -16,7 +16,8 @@ from pathlib import Path
 from cvgl.config import Layout
 from cvgl.datasets.kml import read_building_positions
 from cvgl.datasets.location_folders import Roles, Tree, list_tree
-from cvgl.ingestion.entries import Listing, Position
+from cvgl.geo import Position
+from cvgl.ingestion.entries import Listing
 from cvgl.ingestion.walking import has_side_file
 from cvgl.types import Subset, View
 
@@ -27,7 +28,7 @@ FOLDERS: Mapping[str, Roles] = {
     "train": {name: (view, Subset.TRAIN) for name, view in _TRAIN.items()},
     "test": {f"{subset}_{name}": (view, subset) for subset in (Subset.QUERY, Subset.GALLERY) for name, view in _TEST.items()},
 }
-TREE = Tree(FOLDERS, passed_over={"test/4K_drone": "the same drone images once more, in 4K"})
+TREE = Tree(FOLDERS, skipped={"test/4K_drone": "the same drone images once more, in 4K"})
 
 
 def is_university1652(root: Path) -> bool:

@@ -85,7 +85,7 @@ def _described(config: WorldConfig) -> dict[str, NDArray[Any]]:
     embedder, alignment = load(BackboneConfig(name="gist")), AlignmentConfig()
     world = generate(config)
     rows, places, subsets, views = [], [], [], []
-    for place in world.places:
+    for place in world.locations:
         drawn = list(world.render(list(world.images(place))))
         seen = [picture.view for picture, _ in drawn]
         prepared = [prepare(image, embedder, picture.view, alignment) for picture, image in drawn]

@@ -16,6 +16,7 @@ from cvgl.geo.distances import (
     own_degrees,
 )
 from cvgl.geo.frames import LOCAL_CRS, Frame, canonical_crs, frame_of, full_turn, is_local, is_wgs84, same_crs
+from cvgl.geo.position import Position
 from cvgl.geo.sphere import EARTH_RADIUS_M, check_geographic, haversine_m, planar_m, to_local_m
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "LOCAL_CRS",
     "Frame",
     "Geographic",
+    "Position",
     "canonical_crs",
     "check_geographic",
     "check_planar",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LOCAL_CRS = "local"
 WGS84 = "EPSG:4326"
 
-_MOST_CHARACTERS = 65_536
+_MAX_CHARACTERS = 65_536
 _EARTH_RADII_M = (6.3e6, 6.45e6)  # of every ellipsoid and sphere that stands for the Earth
 _FIX = "write it like EPSG:32632, or 'local' for a metric frame without a place on Earth"
 _CODE = re.compile(r"(?:\+init=)?(epsg):+(\d+)|(\d+)", re.IGNORECASE)
@@ -190,7 +190,7 @@ def _parsed(text: str) -> Any:
     import pyproj
 
     pyproj.network.set_network_enabled(active=False)  # where an image lies is the same with and without a network
-    if len(text) > _MOST_CHARACTERS or not text:
+    if len(text) > _MAX_CHARACTERS or not text:
         raise DataError(f"{_short(text)} is not a coordinate reference system", where="crs", fix=_FIX)
     code = _CODE.fullmatch(text)
     wanted = _SHORT_NAMES.get(text.lower(), f"EPSG:{code[2] or code[3]}" if code else text)

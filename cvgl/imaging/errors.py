@@ -27,24 +27,34 @@ DECODER_ERRORS = (
 class ImageError(DataError):
     """A file cannot be used as an picture."""
 
+    _kind = "PictureError"  # the name in --json, which programs rely on
+
 
 class NotAnImageError(ImageError):
     """The bytes are of none of the known formats."""
+
+    _kind = "NotAPictureError"
 
 
 class TooLargeImageError(ImageError):
     """The header declares more pixels than are allowed, or than memory suffices for."""
 
+    _kind = "TooLargePictureError"
+
 
 class TruncatedImageError(ImageError):
     """The end of the file is missing."""
+
+    _kind = "TruncatedPictureError"
 
 
 class DamagedImageError(ImageError):
     """The header is an picture's, and the rest does not decode."""
 
+    _kind = "DamagedPictureError"
 
-def defect(error: BaseException, where: object) -> ImageError:
+
+def decoding_error(error: BaseException, where: object) -> ImageError:
     """The error for a decoder's: truncated where its message says so, else damaged.
 
     Raises:

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 _MIB = 1 << 20
 # No photograph or map has so many pixels a byte; formats that could (WebP, AVIF, JPEG 2000, fax) hold one colour then.
-_MOST_PIXELS_PER_BYTE = 50_000
+_MAX_PIXELS_PER_BYTE = 50_000
 _ALWAYS_PLAUSIBLE_PIXELS = 16 * _MIB
 _DEFLATE = 1032  # bytes that one byte of deflate can stand for
 _TIFF_RATIOS = {1: 1, 5: 4096, 8: _DEFLATE, 32946: _DEFLATE, 32773: 64}  # by compression: none, LZW, deflate, PackBits
 _JPEG_PIXELS_PER_BYTE = 512  # a block of 64 pixels takes a bit at least
 _ONLY_BY_GDAL = (34887, 50001, 50002)  # compressions of TIFF: LERC, WebP, JPEG XL
 _ARITHMETIC_JPEG = frozenset({0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
-_MOST_PAGES = 1000
+_MAX_PAGES = 1000
 _WIDTH, _HEIGHT, _SUBFILE, _OLD_SUBFILE, _COMPRESSION, _PHOTOMETRIC = 256, 257, 254, 255, 259, 262
 _SUB_IFDS, _DNG_VERSION, _BITS, _SAMPLE_FORMAT, _ROWS, _TILE_WIDTH, _TILE_HEIGHT = 330, 50706, 258, 339, 278, 322, 323
 _RAW_PHOTOMETRICS = (32803, 34892)  # colour filter array, linear raw
@@ -118,13 +118,13 @@ def check_plausible(image: Image, stream: BinaryIO, page: TiffPage | None, where
         TooLargePictureError: it could, of a single colour.
     """
     size, pixels = size_of(stream), image.width * image.height
-    if pixels > size * _most_pixels_per_byte(image, stream, page) + 4096:
+    if pixels > size * _max_pixels_per_byte(image, stream, page) + 4096:
         raise TruncatedImageError(
             f"the end of the image is missing: {size} bytes are too few for {image.width} x {image.height} pixels",
             where=where,
             fix="replace or remove the file",
         )
-    if pixels > _ALWAYS_PLAUSIBLE_PIXELS and pixels > size * _MOST_PIXELS_PER_BYTE:
+    if pixels > _ALWAYS_PLAUSIBLE_PIXELS and pixels > size * _MAX_PIXELS_PER_BYTE:
         raise TooLargeImageError(
             f"{image.width} x {image.height} pixels in {size} bytes are no photograph and no map",
             where=where,
@@ -181,7 +181,7 @@ def _pages(stream: BinaryIO) -> Iterator[Any]:
         wide = head[2] == 43 or head[3] == 43
         directory: Any = ImageFileDirectory_v2(head if wide else head[:8])
         offsets: set[int] = set()
-        while directory.next and directory.next not in offsets and len(offsets) < _MOST_PAGES:
+        while directory.next and directory.next not in offsets and len(offsets) < _MAX_PAGES:
             offsets.add(directory.next)
             stream.seek(directory.next)
             following: Any = ImageFileDirectory_v2(head if wide else head[:8])
@@ -233,7 +233,7 @@ def _bytes_per_pixel(mode: str) -> int:
     return {"1": 1, "L": 1, "P": 1}.get(mode, 2 if mode.startswith("I;16") else 4)
 
 
-def _most_pixels_per_byte(image: Any, stream: BinaryIO, page: TiffPage | None) -> float:
+def _max_pixels_per_byte(image: Any, stream: BinaryIO, page: TiffPage | None) -> float:
     if image.format == "PNG":
         stream.seek(24)
         bits, colours = stream.read(2)

@@ -20,8 +20,8 @@ from cvgl.errors import ConfigError
 
 ENVIRONMENT = "CVGL_DECODING_MEMORY"  # MiB
 _MIB = 1 << 20
-_MOST = 1024 * _MIB
-_LEAST = 64 * _MIB
+_MAX_BYTES = 1024 * _MIB
+_MIN_BYTES = 64 * _MIB
 _LARGE = 64 * _MIB
 _MMAP_THRESHOLD = (-3, 12 * _MIB)  # M_MMAP_THRESHOLD of mallopt(3); Pillow's blocks have 16 MiB
 
@@ -89,7 +89,7 @@ def budget() -> MemoryBudget:
     with _lock:
         if _shared is None:
             stated = _stated_bytes()
-            _shared = MemoryBudget(stated or max(_LEAST, min(_MOST, available_bytes() // 4)))
+            _shared = MemoryBudget(stated or max(_MIN_BYTES, min(_MAX_BYTES, available_bytes() // 4)))
         return _shared
 
 
@@ -142,7 +142,7 @@ def _stated_bytes() -> int:
 def available_bytes() -> int:
     """Memory that this process can still get: of the machine, its control group, and its own limits."""
     rooms = [*_of_machine(), *_of_control_group(), *_of_limits()]
-    return max(0, min(rooms, default=_MOST * 4))
+    return max(0, min(rooms, default=_MAX_BYTES * 4))
 
 
 def _of_machine() -> Iterator[int]:

@@ -19,7 +19,7 @@ from cvgl.imaging.errors import (
     NotAnImageError,
     TooLargeImageError,
     TruncatedImageError,
-    defect,
+    decoding_error,
     out_of_memory,
     too_much_memory,
 )
@@ -185,7 +185,7 @@ def _upright_rgb(stream: BinaryIO, max_pixels: int, where: object, draft: int = 
         try:
             image = _rgb(one, stream, where)
         except DECODER_ERRORS as error:
-            raise defect(error, where) from error
+            raise decoding_error(error, where) from error
         except MemoryError as error:
             raise out_of_memory(one.picture.width, one.picture.height, where) from error
         yield image
@@ -332,7 +332,7 @@ def _open(stream: BinaryIO, head: bytes, page: headers.TiffPage | None, where: o
             return _open(io.BytesIO(headers.without_text(stream.read())), b"", None, where)
         if page is not None:
             return None, stream
-        raise defect(error, where) from error
+        raise decoding_error(error, where) from error
 
 
 def _load(image: Image, stream: BinaryIO, where: object) -> None:
@@ -344,7 +344,7 @@ def _load(image: Image, stream: BinaryIO, where: object) -> None:
     except Image.DecompressionBombError as error:
         raise TooLargeImageError(f"an image is too large: {error}", where=where, fix="cut it into tiles") from error
     except DECODER_ERRORS as error:
-        raise defect(error, where) from error
+        raise decoding_error(error, where) from error
     if not complete:
         raise TruncatedImageError("the end of the image is missing", where=where, fix="replace or remove the file")
 

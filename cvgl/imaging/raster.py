@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from cvgl.imaging import memory
-from cvgl.imaging.errors import DECODER_ERRORS, NotAnImageError, defect, out_of_memory, too_much_memory
+from cvgl.imaging.errors import DECODER_ERRORS, NotAnImageError, decoding_error, out_of_memory, too_much_memory
 from cvgl.imaging.headers import size_of
-from cvgl.imaging.scaling import MOST_INTERMEDIATE, choose_scale
+from cvgl.imaging.scaling import MAX_INTERMEDIATE, choose_scale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,7 +103,7 @@ def _opened(stream: BinaryIO, kind: str, page: int, where: object) -> Iterator[A
             with rasterio.open(address, driver=_DRIVERS[kind]) as source:
                 yield source
     except (RasterioError, CPLE_BaseError, *DECODER_ERRORS) as error:
-        raise defect(_without_address(error), where) from error
+        raise decoding_error(_without_address(error), where) from error
 
 
 def _without_address(error: BaseException) -> BaseException:
@@ -187,7 +187,7 @@ def _mask_band(source: Any) -> int | None:
     full = _full(source.dtypes[number - 1])
     total = source.width * source.height
     plain = sum(int(((values == 0) | (values == full)).sum()) for _, values in _strips(source, [number]))
-    return number if total - plain <= MOST_INTERMEDIATE * total else None
+    return number if total - plain <= MAX_INTERMEDIATE * total else None
 
 
 def _full(name: str) -> float:

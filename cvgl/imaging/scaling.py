@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_FEWEST_LEVELS = 32  # that the middle 96 % of an picture's values must span, of 256
-_LEAST_TOP = 64  # level that the greatest value must reach: a quarter of the range
+_MIN_LEVELS = 32  # that the middle 96 % of an picture's values must span, of 256
+_MIN_TOP = 64  # level that the greatest value must reach: a quarter of the range
 _PERCENTILES = (2.0, 98.0)
 # An image is not stretched further than until 1/32 of its brightness fills the range: below lies noise.
-_LEAST_CONTRAST = 1 / 32
+_MIN_CONTRAST = 1 / 32
 _SAMPLE = 1_000_000
-MOST_INTERMEDIATE = 0.25  # of an alpha channel that is a mask: soft edges
+MAX_INTERMEDIATE = 0.25  # of an alpha channel that is a mask: soft edges
 # What programs write for "nothing here" without saying so: where one of them is an picture's least or greatest value.
 _SENTINELS = (-9999.0, -99999.0, -32767.0, -32768.0, -2147483648.0, 1e20, -1e20)
 _SENTINEL_MAGNITUDE = 1e30  # 3.4e38, 9.97e36 and the like, with either sign
@@ -120,14 +120,14 @@ def _scale(survey: Survey) -> Scale:
     low, high = (float(value) for value in np.percentile(survey.sample, _PERCENTILES))
     least, greatest = survey.least, survey.greatest
     for most, factor in _fixed(survey):
-        enough = int(high * factor) - int(low * factor) >= _FEWEST_LEVELS and int(greatest * factor) >= _LEAST_TOP
+        enough = int(high * factor) - int(low * factor) >= _MIN_LEVELS and int(greatest * factor) >= _MIN_TOP
         if least >= 0 and greatest <= most and (enough or least == greatest):
             return Scale(0.0, factor, nodata=survey.nodata)
     if low == high:
         low, high = least, greatest
     if low == high:
         return Scale(0.0, 0.0, nodata=survey.nodata)
-    least_width = max(abs(low), abs(high)) * _LEAST_CONTRAST
+    least_width = max(abs(low), abs(high)) * _MIN_CONTRAST
     if high - low < least_width:
         middle = (low + high) / 2
         low, high = middle - least_width / 2, middle + least_width / 2
@@ -144,7 +144,7 @@ def spans_few_levels(values: NDArray[np.uint8]) -> bool:
     """Whether 8-bit values lie on so few levels that an original of more bits is worth a stretch."""
     step = max(1, int((values.shape[0] * values.shape[1] / _SAMPLE) ** 0.5))
     low, high = np.percentile(values[::step, ::step], _PERCENTILES)
-    return bool(int(high) - int(low) < _FEWEST_LEVELS or values.max() < _LEAST_TOP)
+    return bool(int(high) - int(low) < _MIN_LEVELS or values.max() < _MIN_TOP)
 
 
 def is_mask(histogram: list[int], full: int = 255) -> bool:
@@ -157,4 +157,4 @@ def is_mask(histogram: list[int], full: int = 255) -> bool:
         full: the value of what hides nothing.
     """
     total = sum(histogram)
-    return total == 0 or total - histogram[0] - histogram[full] <= MOST_INTERMEDIATE * total
+    return total == 0 or total - histogram[0] - histogram[full] <= MAX_INTERMEDIATE * total

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvgl.errors import DataError
-from cvgl.geo import LOCAL_CRS, same_crs, to_geographic
+from cvgl.geo import LOCAL_CRS, Position, same_crs, to_geographic
 from cvgl.ingestion import fields
-from cvgl.ingestion.entries import Position, Reason, Refusal, RefusedError, printable
+from cvgl.ingestion.entries import Reason, Refusal, RefusedError, printable
 from cvgl.ingestion.name_matching import Match, common_parts
 from cvgl.ingestion.records import Cell
 from cvgl.ingestion.remarks import Remark
@@ -46,7 +46,7 @@ class Row:
     remark: Remark
 
 
-def differ(first: Position | None, second: Position | None) -> bool:
+def positions_differ(first: Position | None, second: Position | None) -> bool:
     """Whether two positions are different places; False where one is none, or they cannot be compared."""
     if first is None or second is None:
         return False
@@ -79,7 +79,7 @@ def doubtful_rows(rows: Iterable[Row]) -> dict[int, RefusedError]:
         Why each cannot be used, by its number.
     """
     doubts: dict[int, RefusedError] = {}
-    for path, group in by_path(rows).items():
+    for path, group in rows_by_path(rows).items():
         weak = [row for row in group if row.match is Match.LAST_PARTS]
         most = max((common_parts(row.name, path) for row in weak), default=0)
         best = [row for row in weak if common_parts(row.name, path) == most]
@@ -96,7 +96,7 @@ def doubtful_rows(rows: Iterable[Row]) -> dict[int, RefusedError]:
     return doubts
 
 
-def by_path(rows: Iterable[Row]) -> dict[Path, list[Row]]:
+def rows_by_path(rows: Iterable[Row]) -> dict[Path, list[Row]]:
     """Rows by the image that they name, in their order."""
     groups: dict[Path, list[Row]] = defaultdict(list)
     for row in rows:
@@ -104,7 +104,7 @@ def by_path(rows: Iterable[Row]) -> dict[Path, list[Row]]:
     return groups
 
 
-def agreed(rows: Sequence[Row], table: Path) -> tuple[Mapping[str, Cell], list[Refusal]]:
+def merge_rows(rows: Sequence[Row], table: Path) -> tuple[Mapping[str, Cell], list[Refusal]]:
     """What several rows say of one image together.
 
     Cells that one row fills and another leaves empty count. Where two rows state different positions, labels, times or
@@ -123,12 +123,12 @@ def agreed(rows: Sequence[Row], table: Path) -> tuple[Mapping[str, Cell], list[R
             refusals.append(_refusal(table, row, refused.reason, refused.detail))
         else:
             placed += [(row, position)] if position is not None else []
-    pair = next(((a, b) for a, b in itertools.combinations(placed, 2) if differ(a[1], b[1])), None)
+    pair = next(((a, b) for a, b in itertools.combinations(placed, 2) if positions_differ(a[1], b[1])), None)
     stated = None if pair is not None else next((row for row, _ in placed), None)
     cells |= {name: None if stated is None else stated.cells[name] for name in _OF_POSITIONS if name in cells}
     if pair is not None:
         (first, here), (second, there) = pair
-        words = f"with different positions, {described(here)} and {described(there)}; it is taken in without either"
+        words = f"with different positions, {format_position(here)} and {format_position(there)}; it is taken in without either"
         refusals.append(contradiction(table, first, second, Reason.CONFLICTING_POSITION, words))
     for name, reason in _OTHERS.items():
         texts = {text: row for row in reversed(rows) if (text := fields.text(row.cells.get(name))) is not None}
@@ -148,7 +148,7 @@ def contradiction(table: Path, first: Row, second: Row, reason: Reason, words: s
     return _refusal(table, second, reason, f"rows {first.number} and {second.number} name {first.path.name} {words}")
 
 
-def described(position: Position) -> str:
+def format_position(position: Position) -> str:
     """A position in a sentence."""
     if position.latitude is not None and position.longitude is not None:
         return f"({position.latitude:.7g}, {position.longitude:.7g})"

@@ -12,6 +12,7 @@ from cvgl.geo import (
     FAR_OUTSIDE,
     GEOGRAPHIC,
     LOCAL_CRS,
+    Position,
     frame_of,
     ground_distance_m,
     in_area_of_use,
@@ -19,7 +20,6 @@ from cvgl.geo import (
     no_shift,
     to_wgs84,
 )
-from cvgl.ingestion.entries import Position
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,7 +118,7 @@ def _far_apart(references: Sequence[Position], queries: Sequence[Position]) -> I
         return
     sentence = f"the images to be placed lie {apart / 1000:,.0f} km from the map"
     for name, side, other in (("the map", references, queries), ("the images", queries, references)):
-        exchanged = _apart_m([_exchanged(at) for at in side], other)
+        exchanged = _apart_m([_swapped_axes(at) for at in side], other)
         if exchanged is not None and exchanged < FAR_APART_M:
             yield f"{sentence}, and on it with x and y of {name} exchanged: x is east and y is north, in every CRS"
             return
@@ -143,5 +143,5 @@ def _degrees(positions: Sequence[Position]) -> NDArray[np.float64]:
     return together[np.isfinite(together).all(1)]
 
 
-def _exchanged(at: Position) -> Position:
+def _swapped_axes(at: Position) -> Position:
     return Position(latitude=at.latitude, longitude=at.longitude, x=at.y, y=at.x, crs=at.crs)

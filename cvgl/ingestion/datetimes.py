@@ -57,7 +57,7 @@ class Moment:
         return (self.clock - (self.offset or timedelta())).replace(tzinfo=UTC)
 
 
-def is_nothing(text: str) -> bool:
+def is_blank_time(text: str) -> bool:
     """Whether a text stands for no time: blanks, zeros, dashes and colons alone, or a word such as NaN."""
     return text.strip("\0 \t\r\n").lower() in _NOTHING or not re.search(r"[1-9A-Za-z]", text)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from cvgl.config import Layout
+from cvgl.geo import Position
 from cvgl.types import Subset, View
 
 Transform: TypeAlias = tuple[float, float, float, float, float, float]
@@ -19,7 +20,7 @@ class Reason(StrEnum):
     """Why something was refused; one word for counting. `docs/how-to/ingestion.md` says what to do about each."""
 
     EMPTY = "empty"
-    NOT_A_IMAGE = "not_a_picture"
+    NOT_AN_IMAGE = "not_a_picture"
     DAMAGED = "damaged"
     TRUNCATED = "truncated"
     TOO_LARGE = "too_large"
@@ -78,17 +79,6 @@ class RefusedError(Exception):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Degrees (WGS 84), or x east and y north in a CRS, or both."""
-
-    latitude: float | None = None
-    longitude: float | None = None
-    x: float | None = None
-    y: float | None = None
-    crs: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +158,7 @@ class Listing:
         notes: for a person: what was ignored, and how the source was understood.
         warnings: for a person: what makes figures from this source worth nothing.
         counts: of what is no folder of images, by name: rows of a split, names of a list.
-        passed_over: names of what was not looked at, by what it is.
+        skipped: names of what was not examined, by kind.
     """
 
     layout: Layout
@@ -178,11 +168,11 @@ class Listing:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
-    passed_over: dict[str, list[str]] = field(default_factory=dict)
+    skipped: dict[str, list[str]] = field(default_factory=dict)
 
-    def pass_over(self, kind: str, path: Path | str) -> None:
+    def skip(self, kind: str, path: Path | str) -> None:
         """Remembers something that is not looked at, for the summary."""
-        self.passed_over.setdefault(kind, []).append(printable(path))
+        self.skipped.setdefault(kind, []).append(printable(path))
 
     def refuse(self, name: Path | str, reason: Reason, detail: str, view: View | None = None) -> None:
         self.refusals.append(Refusal(printable(name), reason, printable(detail), view))

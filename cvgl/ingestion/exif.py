@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from cvgl.ingestion.camera.clock import taken_at
-from cvgl.ingestion.camera.containers import NONSENSE, exif_of, is_cut_off, xmp_of
+from cvgl.ingestion.camera.clock import read_capture_time
+from cvgl.ingestion.camera.containers import MALFORMED_ERRORS, exif_of, is_cut_off, xmp_of
 from cvgl.ingestion.camera.position import position_of, text
-from cvgl.ingestion.camera.record import CameraRecord, Remark, in_order
+from cvgl.ingestion.camera.record import CameraRecord, Remark, sort_remarks
 from cvgl.ingestion.camera.xmp import Xmp, read_xmp
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def read_exif(image: Image, stream: BinaryIO | None = None) -> CameraRecord:
     # Some programs write the fields of the Exif folder beside it.
     time_fields = {**_plain(exif), **fields}
     longitude = None if position is None else position[1]
-    taken = taken_at(time_fields, gps, xmp, longitude, remarks, has_camera=bool(camera))
+    taken = read_capture_time(time_fields, gps, xmp, longitude, remarks, has_camera=bool(camera))
     return CameraRecord(
         position=position,
         position_source=source,
@@ -49,7 +49,7 @@ def read_exif(image: Image, stream: BinaryIO | None = None) -> CameraRecord:
         zone_source=taken.zone_source,
         utc_offset=taken.utc_offset,
         camera=camera,
-        remarks=in_order(remarks),
+        remarks=sort_remarks(remarks),
     )
 
 
@@ -59,7 +59,7 @@ def _folder(exif: Exif, tag: int, data: bytes, remarks: set[Remark]) -> Mapping[
         start = exif.get(tag)
         is_damaged = bool(data) and isinstance(start, int) and is_cut_off(data, start)
         is_damaged |= bool(fields) and not any(field in _TAGS[tag] and field not in _TAGS for field in fields)
-    except NONSENSE:
+    except MALFORMED_ERRORS:
         fields, is_damaged = {}, True
     if is_damaged:
         remarks.add(Remark.EXIF_DAMAGED)
@@ -69,7 +69,7 @@ def _folder(exif: Exif, tag: int, data: bytes, remarks: set[Remark]) -> Mapping[
 def _plain(exif: Exif) -> Mapping[int, Any]:
     try:
         return dict(exif)
-    except NONSENSE:
+    except MALFORMED_ERRORS:
         return {}
 
 
@@ -79,7 +79,7 @@ def _camera(exif: Exif, xmp: Xmp) -> str:
     for tag, name in ((_MAKE, "Make"), (_MODEL, "Model")):
         try:
             word = text(exif.get(tag))
-        except NONSENSE:
+        except MALFORMED_ERRORS:
             word = ""
         words.append(word or xmp.text("tiff", name))
     return " ".join(word for word in words if word)

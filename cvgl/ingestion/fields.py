@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 
 from cvgl.errors import DataError
-from cvgl.geo import canonical_crs, check_geographic, check_planar, frame_of, in_area_of_use, is_local, is_wgs84
+from cvgl.geo import Position, canonical_crs, check_geographic, check_planar, frame_of, in_area_of_use, is_local, is_wgs84
 from cvgl.ingestion.coordinates import read_number
-from cvgl.ingestion.datetimes import Moment, is_nothing, read_epoch, read_moment
-from cvgl.ingestion.entries import Position, Reason, RefusedError
+from cvgl.ingestion.datetimes import Moment, is_blank_time, read_epoch, read_moment
+from cvgl.ingestion.entries import Reason, RefusedError
 from cvgl.ingestion.records import Cell
-from cvgl.ingestion.remarks import Remark, silently
+from cvgl.ingestion.remarks import Remark, ignore_remark
 from cvgl.types import Subset, View
 
 # Names that people give to the folders and rows of a view, in lower case and without separators.
@@ -142,7 +141,7 @@ def captured_at(cell: Cell) -> datetime | None:
         written, moment = str(cell), _of_calendar(cell)
     else:
         written = text(cell) or ""
-        if is_nothing(written):
+        if is_blank_time(written):
             return None
         epoch = _epoch(written)
         if epoch is not None:
@@ -171,7 +170,7 @@ def _epoch(written: str) -> datetime | None:
     return read_epoch(float(written)) if re.fullmatch(r"\d+(\.\d*)?([eE][+]?\d+)?", written) else None
 
 
-def position(cells: Mapping[str, Cell], remark: Remark = silently) -> Position | None:
+def position(cells: Mapping[str, Cell], remark: Remark = ignore_remark) -> Position | None:
     """Reads latitude and longitude, or x, y and crs, or both; None when the cells say nothing.
 
     Half of a pair, and 0, 0 where that means "no fix", are no position either, and are remarked on.
@@ -202,18 +201,18 @@ def position(cells: Mapping[str, Cell], remark: Remark = silently) -> Position |
     degrees = _unless_unset(geographic(latitude, longitude), remark)
     if place is None or degrees is None:
         return degrees or place
-    return replace(place, latitude=degrees.latitude, longitude=degrees.longitude)
+    return place.model_copy(update={"latitude": degrees.latitude, "longitude": degrees.longitude})
 
 
 def _unless_unset(place: Position, remark: Remark) -> Position | None:
     """A position, or None where it is the 0, 0 in degrees that devices and programs write without a fix."""
-    if place.latitude is None or place.longitude is None or not _is_nought(place.latitude, place.longitude):
+    if place.latitude is None or place.longitude is None or not _is_zero(place.latitude, place.longitude):
         return place
     remark(f"latitude and longitude are 0, 0; {_NO_FIX}")
     return None
 
 
-def _is_nought(latitude: float, longitude: float) -> bool:
+def _is_zero(latitude: float, longitude: float) -> bool:
     return abs(latitude) < _FARTHEST_FROM_ZERO and abs(longitude) < _FARTHEST_FROM_ZERO
 
 
@@ -229,7 +228,7 @@ def _is_origin_used(crs: str) -> bool:
     longitude, latitude = (float(angle) for angle in frame.degrees(0.0, 0.0))
     if frame.horizontal.area_of_use is None:
         return frame.horizontal.utm_zone is None and not math.isnan(longitude)
-    return bool(in_area_of_use(0.0, 0.0, crs)) and not _is_nought(latitude, longitude)
+    return bool(in_area_of_use(0.0, 0.0, crs)) and not _is_zero(latitude, longitude)
 
 
 def geographic(latitude: float, longitude: float) -> Position:

@@ -8,8 +8,8 @@ from pathlib import Path
 from cvgl.config import Layout
 from cvgl.ingestion import fields
 from cvgl.ingestion.entries import Entry, Listing, PositionSource, Reason, RefusedError, with_default_subsets
-from cvgl.ingestion.labels import settle_labels
-from cvgl.ingestion.side_tables import SideTable, Statement, nearest, read_side_table
+from cvgl.ingestion.labels import normalise_labels
+from cvgl.ingestion.side_tables import SideTable, Statement, read_side_table, resolve_tables
 from cvgl.ingestion.sidecars import SIDECAR_SUFFIXES, Sidecars, with_side_files
 from cvgl.ingestion.walking import IMAGE_SUFFIXES, entries_of, files_below
 from cvgl.types import View
@@ -50,7 +50,7 @@ def list_folder(root: Path) -> Listing:
     for folder, view in views.items():
         _list_view(folder, view, found[folder], common, listing)
     common.note_remarks(listing)
-    settle_labels(listing)
+    normalise_labels(listing)
     listing.entries = with_default_subsets(listing.entries)
     return listing
 
@@ -62,21 +62,21 @@ def _judge_beside(beside: list[Path], views: Mapping[Path, View], listing: Listi
         if path.suffix.lower() in IMAGE_SUFFIXES:
             listing.refuse(path, Reason.MISPLACED, "it lies in no view's folder, such as drone/ or satellite/")
         elif path.name not in tables:
-            listing.pass_over("beside the views' folders", path)
+            listing.skip("beside the views' folders", path)
             listing.notes.append(f"{path.name} lies beside the views' folders and was passed over")
 
 
 def _list_view(folder: Path, view: View, paths: list[Path], common: SideTable, listing: Listing) -> None:
     own = folder / POSITIONS
     tables = [common, *(read_side_table(path, folder, paths, listing) for path in (_beside(folder), own))]
-    statements = nearest(tables, listing)  # what another view's images are told in `common` does no harm
+    statements = resolve_tables(tables, listing)  # what another view's images are told in `common` does no harm
     sidecars: dict[Path, Sidecars] = {}
     for path in paths:
         suffix = path.suffix.lower()
         if suffix in SIDECAR_SUFFIXES or path == own:
             continue
         if suffix not in IMAGE_SUFFIXES:
-            listing.refuse(path, Reason.NOT_A_IMAGE, f"'{suffix}' is not the ending of an image")
+            listing.refuse(path, Reason.NOT_AN_IMAGE, f"'{suffix}' is not the ending of an image")
             continue
         if path.parent not in sidecars:
             sidecars[path.parent] = Sidecars(path.parent, listing.source)
@@ -85,7 +85,7 @@ def _list_view(folder: Path, view: View, paths: list[Path], common: SideTable, l
         except RefusedError as refused:
             listing.refuse(path, refused.reason, refused.detail, view)
     for path in (side for beside in sidecars.values() for side in beside.unused()):
-        listing.pass_over("beside images, of no use for their positions", path)
+        listing.skip("beside images, of no use for their positions", path)
     for table in tables[1:]:
         table.note_remarks(listing)
 

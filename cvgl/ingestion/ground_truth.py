@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 
 from cvgl import schemas
 from cvgl.config import Layout
-from cvgl.geo import same_crs
-from cvgl.ingestion.entries import Position
-from cvgl.ingestion.merging import Picture
+from cvgl.geo import Position, same_crs
+from cvgl.ingestion.merging import SourceImage
 from cvgl.ingestion.tables import add_batch, newest_by
 from cvgl.lake import Lake, parquet_files
 
@@ -31,12 +29,12 @@ def newest_truth(lake: Lake, dataset: str) -> dict[str, Mapping[str, Any]]:
     return newest_by(parquet_files(lake.ground_truth(dataset)), "image_id", "ground_truth")
 
 
-def truth_rows(images: Iterable[Picture], current: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def truth_rows(images: Iterable[SourceImage], current: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """New and changed rows for images, sorted by image_id. The position of a reference is no secret and not here."""
     rows: list[Mapping[str, Any]] = []
     for image in sorted(images, key=lambda image: image.image_id):
         position = Position() if image.view.is_reference or image.position is None else image.position
-        row = {"image_id": image.image_id, "location_id": image.location_id, **asdict(position)}
+        row = {"image_id": image.image_id, "location_id": image.location_id, **position.model_dump()}
         known = current.get(image.image_id)
         if _says_something(row) if known is None else says_else(row, known):
             rows.append(row)

@@ -10,7 +10,7 @@ from cvgl.ingestion.entries import Listing
 _WHOLE_NUMBER = re.compile(r"(-?\d+)\.0+")
 
 
-def settle_labels(listing: Listing) -> None:
+def normalise_labels(listing: Listing) -> None:
     """Gives places one label each where 12 and 12.0 stand side by side, and warns where labels say nothing.
 
     A column of whole numbers with gaps is written as 12.0 by some programs, and as 12 where it has none.

@@ -12,12 +12,12 @@ from pathlib import Path
 from cvgl.config import Layout
 from cvgl.errors import DataError
 from cvgl.ingestion import fields
-from cvgl.ingestion.contradictions import Row, contradiction, described, differ, doubtful_rows
+from cvgl.ingestion.contradictions import Row, contradiction, doubtful_rows, format_position, positions_differ
 from cvgl.ingestion.entries import Entry, Listing, PositionSource, Reason, RefusedError, printable, with_default_subsets
-from cvgl.ingestion.labels import settle_labels
+from cvgl.ingestion.labels import normalise_labels
 from cvgl.ingestion.name_matching import ImageNames, Match, is_foreign
 from cvgl.ingestion.records import Cell, Record, read_table
-from cvgl.ingestion.remarks import Remark, Remarks, silently
+from cvgl.ingestion.remarks import Remark, Remarks, ignore_remark
 from cvgl.ingestion.walking import check_side_file, is_inside
 
 NAMES = ("manifest.csv", "manifest.tsv", "manifest.parquet")
@@ -67,7 +67,7 @@ def list_manifest(path: Path, root: Path | None = None) -> Listing:
     listing = Listing(Layout.MANIFEST, path)
     note_ignored(table.columns, columns, path, listing)
     listing.notes += table.notes
-    images, remarks = Pictures(root), Remarks()
+    images, remarks = ManifestImages(root), Remarks()
     rows: list[Row] = []
     for record in table.records:
         remark = remarks.about(record.number)
@@ -81,7 +81,7 @@ def list_manifest(path: Path, root: Path | None = None) -> Listing:
     if not any(entry.position for entry in listing.entries):
         # What a manifest says, it means; where it says nothing at all of positions, tiles that know theirs may say it.
         listing.entries = [replace(entry, from_raster=entry.view.is_reference) for entry in listing.entries]
-    settle_labels(listing)
+    normalise_labels(listing)
     listing.entries = with_default_subsets(listing.entries)
     return listing
 
@@ -122,9 +122,14 @@ def _without_contradictions(listed: list[tuple[Row, Entry]], listing: Listing) -
                 unlabelled.add(path)
                 words = f"with different cells of location_id, {first.location_id} and {second.location_id}"
                 refuse(pair, Reason.CONFLICTING_LOCATION, words)
-            if path not in unplaced and first.position and second.position and differ(first.position, second.position):
+            if (
+                path not in unplaced
+                and first.position
+                and second.position
+                and positions_differ(first.position, second.position)
+            ):
                 unplaced.add(path)
-                words = f"with different positions, {described(first.position)} and {described(second.position)}"
+                words = f"with different positions, {format_position(first.position)} and {format_position(second.position)}"
                 refuse(pair, Reason.CONFLICTING_POSITION, words)
     entries = []
     for _, entry in listed:
@@ -173,7 +178,7 @@ def note_ignored(found: list[str], columns: Mapping[str, str], path: Path, listi
         listing.notes.append(f"columns of {path.name} that mean nothing here were ignored: {', '.join(ignored)}")
 
 
-def renamed(record: Record, columns: Mapping[str, str], remark: Remark = silently) -> Mapping[str, Cell]:
+def renamed(record: Record, columns: Mapping[str, str], remark: Remark = ignore_remark) -> Mapping[str, Cell]:
     """The cells of a row by what they mean; those that say nothing, such as NaN, NA or null, are None.
 
     Raises:
@@ -209,7 +214,7 @@ def _entry(row: Row, label: str) -> Entry:
     )
 
 
-class Pictures:
+class ManifestImages:
     """The images that a manifest may name.
 
     Args:
@@ -242,7 +247,7 @@ class Pictures:
         try:
             return self._names.find(str(path.relative_to(self._root)))
         except RefusedError as refused:
-            if refused.reason is Reason.MISSING and refused.detail == self._names.nothing_like_it:
+            if refused.reason is Reason.MISSING and refused.detail == self._names.no_match_detail:
                 return path, Match.EXACT  # whoever opens it says that it is not there
             raise
 

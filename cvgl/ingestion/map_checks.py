@@ -12,7 +12,7 @@ from cvgl.errors import DataError
 from cvgl.geo import GEOGRAPHIC, ground_distance_m
 from cvgl.ingestion.crs_notes import frame_remarks
 from cvgl.ingestion.entries import Entry
-from cvgl.ingestion.merging import Picture
+from cvgl.ingestion.merging import SourceImage
 from cvgl.ingestion.summaries import ViewSummary
 
 _OWN_LAYOUTS = (Layout.FOLDER, Layout.MANIFEST)
@@ -21,7 +21,7 @@ _DOCS = "docs/how-to/ingestion.md says where positions are looked for"
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class PositionProblem:
     """Something about positions that is wrong, or may be.
 
     Attributes:
@@ -37,9 +37,9 @@ class Doubt:
     certain: bool = False
 
 
-def position_doubts(
-    layout: Layout, entries: Sequence[Entry], images: Sequence[Picture], summaries: Sequence[ViewSummary]
-) -> Iterator[Doubt]:
+def find_position_problems(
+    layout: Layout, entries: Sequence[Entry], images: Sequence[SourceImage], summaries: Sequence[ViewSummary]
+) -> Iterator[PositionProblem]:
     """Goes through what can be wrong with the positions of a source.
 
     Args:
@@ -58,10 +58,12 @@ def position_doubts(
         yield from _not_spread(frame, names, positions, certain=is_own)
     others = [image.position for image in images if not image.view.is_reference]
     for words in frame_remarks([tile.position for tile in tiles], others).warnings:
-        yield Doubt(words, (), "check the CRS (its zone, north or south), the order of latitude and longitude, and their signs")
+        yield PositionProblem(
+            words, (), "check the CRS (its zone, north or south), the order of latitude and longitude, and their signs"
+        )
 
 
-def _unplaced(is_own: bool, entries: Sequence[Entry], tiles: Sequence[Picture]) -> Iterator[Doubt]:
+def _unplaced(is_own: bool, entries: Sequence[Entry], tiles: Sequence[SourceImage]) -> Iterator[PositionProblem]:
     without = [tile.uri for tile in tiles if tile.position is None]
     if not without:
         return
@@ -70,13 +72,13 @@ def _unplaced(is_own: bool, entries: Sequence[Entry], tiles: Sequence[Picture]) 
     if len(without) < len(tiles) or any(map(_is_placed, references)):
         if is_own:
             text = f"{len(without)} of {len(tiles)} satellite images have no position: an answer that names them has no place"
-            yield Doubt(text, tuple(without), fix)
+            yield PositionProblem(text, tuple(without), fix)
         return
     text = (
         f"none of the {len(tiles)} satellite images has a position: an answer names an image and no place, and nothing is"
         " measured in metres"
     )
-    yield Doubt(text, tuple(without), fix)
+    yield PositionProblem(text, tuple(without), fix)
 
 
 def _is_placed(entry: Entry) -> bool:
@@ -84,15 +86,15 @@ def _is_placed(entry: Entry) -> bool:
     return bool(entry.position or entry.world_file or (beside is not None and beside.transform))
 
 
-def _remarked(summaries: Sequence[ViewSummary]) -> Iterator[Doubt]:
+def _remarked(summaries: Sequence[ViewSummary]) -> Iterator[PositionProblem]:
     for summary in summaries:
         for remark in summary.remarks:
             fix = f"mend the files, or give positions in a table; {_DOCS}"
             names = (*remark.examples, *[""] * (remark.count - len(remark.examples)))
-            yield Doubt(f"{summary.view}: {remark.count} {remark.text}", names, fix)
+            yield PositionProblem(f"{summary.view}: {remark.count} {remark.text}", names, fix)
 
 
-def _by_frame(images: Sequence[Picture]) -> dict[str, tuple[list[str], np.ndarray]]:
+def _by_frame(images: Sequence[SourceImage]) -> dict[str, tuple[list[str], np.ndarray]]:
     frames: dict[str, list[tuple[str, float, float]]] = {}
     for image in images:
         place = image.position
@@ -105,7 +107,7 @@ def _by_frame(images: Sequence[Picture]) -> dict[str, tuple[list[str], np.ndarra
     return {frame: ([name for name, *_ in rows], np.array([pair for _, *pair in rows])) for frame, rows in frames.items()}
 
 
-def _not_spread(frame: str, names: Sequence[str], positions: np.ndarray, *, certain: bool) -> Iterator[Doubt]:
+def _not_spread(frame: str, names: Sequence[str], positions: np.ndarray, *, certain: bool) -> Iterator[PositionProblem]:
     if len(positions) < 2:
         return
     try:
@@ -114,6 +116,10 @@ def _not_spread(frame: str, names: Sequence[str], positions: np.ndarray, *, cert
         return  # the CRS is spoken of elsewhere
     fix = "check the positions: a map's tiles lie side by side"
     if (positions == positions[0]).all():
-        yield Doubt(f"all {len(positions)} satellite images have one and the same position", tuple(names), fix, certain)
+        yield PositionProblem(
+            f"all {len(positions)} satellite images have one and the same position", tuple(names), fix, certain
+        )
     elif widest < _APART_M:
-        yield Doubt(f"the {len(positions)} satellite images all lie within {widest:.2g} m", tuple(names), fix, certain)
+        yield PositionProblem(
+            f"the {len(positions)} satellite images all lie within {widest:.2g} m", tuple(names), fix, certain
+        )

@@ -28,7 +28,7 @@ from cvgl.imaging import open_rgb
 from cvgl.ingestion import fields
 from cvgl.ingestion.coordinates import read_number
 from cvgl.ingestion.entries import RefusedError, WorldFile
-from cvgl.ingestion.manifest import Pictures, known_columns, renamed
+from cvgl.ingestion.manifest import ManifestImages, known_columns, renamed
 from cvgl.ingestion.records import Cell, read_records
 from cvgl.ingestion.sidecars import Sidecars
 from cvgl.lake import write_bytes
@@ -41,11 +41,11 @@ SIDE = 256
 """Pixels of a look."""
 
 _QUALITY = 92  # of the JPEG, without subsampling of colour
-_MOST_MAP_PIXELS = 2**29
+_MAX_MAP_PIXELS = 2**29
 
 
 @dataclass(frozen=True, slots=True)
-class Map:
+class GeoreferencedMap:
     """An image from above that knows where its pixels lie; its axes are those of the frame, north up.
 
     Attributes:
@@ -59,7 +59,7 @@ class Map:
     digest: str
 
     @classmethod
-    def open(cls, path: Path) -> Map:
+    def open(cls, path: Path) -> GeoreferencedMap:
         """Opens an image with its world file beside it.
 
         Raises:
@@ -74,7 +74,7 @@ class Map:
             raise DataError("the map has no world file", where=path, fix="put it beside the map (.jgw, .pgw, .tfw, .wld)")
         if world.b or world.d or not math.isclose(world.a, -world.e, rel_tol=1e-3):
             raise DataError("the map is turned, or its pixels are not square", where=path, fix="export it north up")
-        return cls(open_rgb(path, _MOST_MAP_PIXELS), world, digest_json([sha256_file(path), asdict(world)]))
+        return cls(open_rgb(path, _MAX_MAP_PIXELS), world, digest_json([sha256_file(path), asdict(world)]))
 
     def look(self, x: float, y: float, size_m: float, turn: float) -> Image:
         """The square of ground around a point, turned counter-clockwise; beyond the map's edges the map mirrored.
@@ -129,7 +129,7 @@ class Map:
         return Images.fromarray(np.pad(np.asarray(inside), margins, mode="symmetric"))
 
 
-def write_looks(
+def write_map_crops(
     manifest: Path, map_image: Path, folder: Path, root: Path | None = None, sizes: Sequence[float] = (100.0,), turns: int = 8
 ) -> Path:
     """Writes a folder in which every reference of a manifest is replaced by its looks.
@@ -161,9 +161,9 @@ def write_looks(
     if manifest.resolve().is_relative_to(folder.resolve()):
         raise ConfigError("the manifest lies in the folder to be written", where=folder, fix="give another folder")
     found, records = read_records(manifest)
-    columns, source = known_columns(found, manifest, required=("path", "view", "x", "y")), Map.open(map_image)
+    columns, source = known_columns(found, manifest, required=("path", "view", "x", "y")), GeoreferencedMap.open(map_image)
     rows: list[Mapping[str, Cell]] = []
-    images = Pictures(root)
+    images = ManifestImages(root)
     for record in records:
         try:
             cells = dict(renamed(record, columns))
@@ -182,7 +182,13 @@ def write_looks(
 
 
 def _rows(
-    cells: Mapping[str, Cell], path: Path, root: Path, source: Map, folder: Path, sizes: Sequence[float], turns: int
+    cells: Mapping[str, Cell],
+    path: Path,
+    root: Path,
+    source: GeoreferencedMap,
+    folder: Path,
+    sizes: Sequence[float],
+    turns: int,
 ) -> list[Mapping[str, Cell]]:
     name = path.relative_to(root)
     if not fields.view(cells["view"]).is_reference:
@@ -198,12 +204,12 @@ def _rows(
             look = Path(f"looks-{source.digest[:12]}") / name.with_suffix("") / f"{size:g}m-{degrees:g}.jpg"
             if not (folder / look).is_file():
                 write_bytes(folder / look, _encoded(source.look(x, y, size, degrees)))
-            subset = cells.get("subset") if not rows else _not_asked(cells.get("subset"))
+            subset = cells.get("subset") if not rows else _without_query(cells.get("subset"))
             rows.append({**cells, "path": look.as_posix(), **({"subset": subset} if "subset" in cells else {})})
     return rows
 
 
-def _position(cells: Mapping[str, Cell], source: Map) -> tuple[float, float]:
+def _position(cells: Mapping[str, Cell], source: GeoreferencedMap) -> tuple[float, float]:
     if cells["x"] is None or cells["y"] is None:
         raise DataError("a reference has no x and y", where=cells["path"], fix="give its middle in the map's frame")
     (x, _), (y, _) = (read_number(cells[name], name) for name in ("x", "y"))
@@ -214,7 +220,7 @@ def _position(cells: Mapping[str, Cell], source: Map) -> tuple[float, float]:
     return x, y
 
 
-def _not_asked(subsets: Cell) -> str:
+def _without_query(subsets: Cell) -> str:
     return ";".join(one for one in str(subsets or "").replace(",", ";").split(";") if one.strip() != Subset.QUERY)
 
 
@@ -236,7 +242,7 @@ def main() -> None:
     parser.add_argument("--size", type=float, action="append", help="side of the ground in metres; repeatable (100)")
     parser.add_argument("--turns", type=int, default=8, help="of each size (8)")
     given = parser.parse_args()
-    written = write_looks(given.manifest, given.map, given.folder, given.root, given.size or (100.0,), given.turns)
+    written = write_map_crops(given.manifest, given.map, given.folder, given.root, given.size or (100.0,), given.turns)
     print(f"wrote {written}; ingest it")
 
 

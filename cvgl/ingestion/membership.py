@@ -23,7 +23,7 @@ _BESIDE = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class FolderImages:
     """What lies in a folder and below.
 
     Attributes:
@@ -32,7 +32,7 @@ class Members:
         beside: how many files of each ending were passed over, because they are about images and are none.
     """
 
-    pictures: tuple[Path, ...] = ()
+    images: tuple[Path, ...] = ()
     refused: dict[Path, str] = field(default_factory=dict)
     beside: dict[str, int] = field(default_factory=dict)
 
@@ -44,7 +44,7 @@ class Members:
         return f"{sum(self.beside.values())} files beside the images were passed over: {counts}"
 
 
-def members(folder: Path) -> Members:
+def list_images(folder: Path) -> FolderImages:
     """Looks through a folder, by the rules of ingestion (docs/how-to/ingestion.md, "What counts as an picture").
 
     Hidden files and those of the operating system are passed over without a word. Links are followed inside the folder.
@@ -67,4 +67,4 @@ def members(folder: Path) -> Members:
             refused[path] = f"the file is {kind.name}, not an image: {kind.fix}"
         else:
             refused[path] = f"'{path.suffix}' is not the ending of an image"
-    return Members(tuple(images), refused, dict(beside))
+    return FolderImages(tuple(images), refused, dict(beside))

@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from cvgl.ingestion.contradictions import described, differ
-from cvgl.ingestion.entries import Entry, Position, PositionSource, Reason, Refusal, RefusedError, printable
-from cvgl.ingestion.position_sources import place_of
+from cvgl.geo import Position
+from cvgl.ingestion.contradictions import format_position, positions_differ
+from cvgl.ingestion.entries import Entry, PositionSource, Reason, Refusal, RefusedError, printable
+from cvgl.ingestion.position_sources import position_of
 from cvgl.ingestion.scan_cache import Scan
 from cvgl.types import Subset, View
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class SourceImage:
     """One content, with everything that its names say about it. Width and height are those of the upright picture."""
 
     image_id: str
@@ -32,9 +33,9 @@ class Picture:
     remark: str = ""  # about the position, for a person
 
 
-def unite(
-    entries: Iterable[Entry], scans: Mapping[Path, Scan], known: Mapping[str, Picture]
-) -> tuple[dict[str, Picture], list[Refusal]]:
+def merge_entries(
+    entries: Iterable[Entry], scans: Mapping[Path, Scan], known: Mapping[str, SourceImage]
+) -> tuple[dict[str, SourceImage], list[Refusal]]:
     """Unites the names of each content.
 
     The first name stays. Another name in another role (University-1652 has the same drone image among the queries and
@@ -49,7 +50,7 @@ def unite(
     Returns:
         Images of this source by image_id, in the order of their first names, and what was refused.
     """
-    united: dict[str, Picture] = {}
+    united: dict[str, SourceImage] = {}
     accepted: set[str] = set()
     # Only within one source is a second name a duplicate; what another source brought is simply known.
     roles: dict[str, set[Subset]] = {}
@@ -71,13 +72,13 @@ def unite(
     return united, refusals
 
 
-def _image(entry: Entry, scan: Scan) -> Picture:
+def _image(entry: Entry, scan: Scan) -> SourceImage:
     if scan.reason is not None:
         raise RefusedError(scan.reason, scan.detail)
     width, height = (scan.height, scan.width) if scan.turned else (scan.width, scan.height)
-    place = place_of(entry, scan)
+    place = position_of(entry, scan)
     camera_time = scan.captured_at if entry.from_camera else None
-    return Picture(
+    return SourceImage(
         image_id=scan.image_id,
         uri=str(entry.path),
         view=entry.view,
@@ -93,17 +94,17 @@ def _image(entry: Entry, scan: Scan) -> Picture:
     )
 
 
-def _merged(first: Picture, other: Picture, taken: Set[Subset]) -> Picture:
+def _merged(first: SourceImage, other: SourceImage, taken: Set[Subset]) -> SourceImage:
     _check_agreement(first, other)
-    elsewhere = differ(first.position, other.position)
+    elsewhere = positions_differ(first.position, other.position)
     if taken and set(other.subsets) <= taken:
-        place = f", which has another position, {described(first.position)}" if elsewhere and first.position else ""
+        place = f", which has another position, {format_position(first.position)}" if elsewhere and first.position else ""
         raise RefusedError(Reason.DUPLICATE, f"the same image as {printable(first.uri)}{place}")
     if taken and elsewhere and first.position and other.position:
         raise RefusedError(
             Reason.CONFLICTING_POSITION,
-            f"the same image lies at {described(first.position)} under the name {printable(first.uri)}, "
-            f"and at {described(other.position)} under this one",
+            f"the same image lies at {format_position(first.position)} under the name {printable(first.uri)}, "
+            f"and at {format_position(other.position)} under this one",
         )
     return replace(
         first,
@@ -117,7 +118,7 @@ def _merged(first: Picture, other: Picture, taken: Set[Subset]) -> Picture:
     )
 
 
-def _check_agreement(first: Picture, other: Picture) -> None:
+def _check_agreement(first: SourceImage, other: SourceImage) -> None:
     name = printable(first.uri)
     if first.view is not other.view:
         raise RefusedError(Reason.CONFLICTING_VIEW, f"the same image is a {first.view} image under the name {name}")

@@ -20,8 +20,8 @@ from cvgl.config import Layout
 from cvgl.ingestion.entries import Listing, Reason, RefusedError, printable
 from cvgl.ingestion.walking import IMAGE_SUFFIXES, files_below
 
-_MOST_FILES = 1_000_000  # looked through for images that are not where a manifest says; more is no folder of images
-_LISTED = 4  # names in a sentence
+_MAX_FILES = 1_000_000  # looked through for images that are not where a manifest says; more is no folder of images
+_MAX_EXAMPLES = 4  # names in a sentence
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\|//")  # also a share of a network
 _FILE_ADDRESS = re.compile(r"^file:/+(localhost/)?", re.IGNORECASE)
 
@@ -79,11 +79,11 @@ class ImageNames:
     def below(cls, root: Path) -> ImageNames:
         """All images below a folder; none where it holds more files than any folder of images does."""
         unnoted = Listing(Layout.MANIFEST, root)  # what cannot be entered is passed over: nobody has named it
-        files = list(islice(files_below(root, root, unnoted), _MOST_FILES + 1))
-        return cls([] if len(files) > _MOST_FILES else files, [root])
+        files = list(islice(files_below(root, root, unnoted), _MAX_FILES + 1))
+        return cls([] if len(files) > _MAX_FILES else files, [root])
 
     @property
-    def nothing_like_it(self) -> str:
+    def no_match_detail(self) -> str:
         """The detail of a refusal where no image has a name that comes near."""
         return f"no such image in {self._bases[0].name}/"
 
@@ -133,7 +133,7 @@ class ImageNames:
         return None
 
     def _missing(self, name: str) -> str:
-        nothing = self.nothing_like_it
+        nothing = self.no_match_detail
         last = (_spellings(name) or [""])[-1].rpartition("/")[2]
         others = self._same_name.get(_folded(last), []) or self._same_stem.get(_folded(Path(last).stem), [])
         if not others:
@@ -207,4 +207,6 @@ def _ambiguous(paths: Sequence[Path], bases: Sequence[Path]) -> RefusedError:
 
 def _names(paths: Sequence[Path], bases: Sequence[Path]) -> str:
     names = [_relative_to(path, bases[0]) or str(path) for path in sorted(paths)]
-    return printable(", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""))
+    return printable(
+        ", ".join(names[:_MAX_EXAMPLES]) + (f" and {len(names) - _MAX_EXAMPLES} more" if len(names) > _MAX_EXAMPLES else "")
+    )

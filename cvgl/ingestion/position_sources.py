@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cvgl.geo import LOCAL_CRS
-from cvgl.ingestion.entries import Entry, Georeference, Position, PositionSource, Reason, RefusedError, Transform, WorldFile
+from cvgl.geo import LOCAL_CRS, Position
+from cvgl.ingestion.entries import Entry, Georeference, PositionSource, Reason, RefusedError, Transform, WorldFile
 from cvgl.ingestion.fields import planar
 from cvgl.ingestion.scan_cache import Scan
 
-_MOST_DEGREES_PER_PIXEL = 0.01
+_MAX_DEGREES_PER_PIXEL = 0.01
 _AS_DEGREES = (
     "the coordinates look like degrees, and no CRS is stated; put a .prj or an .aux.xml beside the image, or, for a metric"
     " frame of its own, give x, y and the crs 'local' in a table"
@@ -21,7 +21,7 @@ _AS_DEGREES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourcedPosition:
     """Where an image lies.
 
     Attributes:
@@ -35,22 +35,22 @@ class Place:
     remark: str = ""
 
 
-def place_of(entry: Entry, scan: Scan) -> Place:
+def position_of(entry: Entry, scan: Scan) -> SourcedPosition:
     """Where an image lies, by what its layout, its files and its camera say.
 
     Raises:
         RefusedError: a file that somebody put beside the image to place it makes no sense.
     """
     if entry.position is not None:
-        return Place(entry.position, entry.position_source)
+        return SourcedPosition(entry.position, entry.position_source)
     place = _by_raster(entry, scan)
     if place.position is None and entry.from_camera and scan.latitude is not None:
         position = Position(latitude=scan.latitude, longitude=scan.longitude)
-        return Place(position, scan.position_source or PositionSource.EXIF, place.remark)
+        return SourcedPosition(position, scan.position_source or PositionSource.EXIF, place.remark)
     return place
 
 
-def _by_raster(entry: Entry, scan: Scan) -> Place:
+def _by_raster(entry: Entry, scan: Scan) -> SourcedPosition:
     own = scan.raster if entry.from_raster else None
     sides = [each for each in (entry.georeference, own) if each is not None]
     remark = next((each.problem for each in sides if each.problem), "")
@@ -62,10 +62,10 @@ def _by_raster(entry: Entry, scan: Scan) -> Place:
         raise RefusedError(Reason.BAD_POSITION, entry.side_problem)
     if entry.world_file is not None:
         return _by_world_file(entry.world_file, entry.georeference, crs, scan)
-    return Place(remark=remark or _without_transform(entry, scan, own))
+    return SourcedPosition(remark=remark or _without_transform(entry, scan, own))
 
 
-def _by_transform(transform: Transform, source: PositionSource, crs: str | None, remark: str, scan: Scan) -> Place:
+def _by_transform(transform: Transform, source: PositionSource, crs: str | None, remark: str, scan: Scan) -> SourcedPosition:
     a, b, c, d, e, f = transform
     width, height = scan.stored_size or (scan.width, scan.height)
     centre = (a * width / 2 + b * height / 2 + c, d * width / 2 + e * height / 2 + f)
@@ -77,13 +77,13 @@ def _by_transform(transform: Transform, source: PositionSource, crs: str | None,
         if source is PositionSource.AUX_XML:
             raise
         # A program wrote this into the image, and nobody meant it as the last word: the image itself is sound.
-        return Place(remark=f"its own position is not used: {refused.detail}")
+        return SourcedPosition(remark=f"its own position is not used: {refused.detail}")
     if crs is None:
         remark = remark or "no CRS is stated: x and y are taken for metres of a frame without a place on Earth ('local')"
-    return Place(position, source, remark)
+    return SourcedPosition(position, source, remark)
 
 
-def _by_world_file(world: WorldFile, beside: Georeference | None, crs: str | None, scan: Scan) -> Place:
+def _by_world_file(world: WorldFile, beside: Georeference | None, crs: str | None, scan: Scan) -> SourcedPosition:
     crs = crs or (world.crs if world.crs != LOCAL_CRS else None)
     centre = world.centre(*(scan.stored_size or (scan.width, scan.height)))
     if crs is None:
@@ -91,7 +91,7 @@ def _by_world_file(world: WorldFile, beside: Georeference | None, crs: str | Non
             raise RefusedError(Reason.BAD_POSITION, f"the CRS of its world file cannot be read: {beside.problem}")
         if _looks_like_degrees(*centre, world.a, world.b, world.d, world.e):
             raise RefusedError(Reason.BAD_POSITION, f"the world file has no CRS: {_AS_DEGREES}")
-    return Place(planar(*centre, crs or LOCAL_CRS), PositionSource.WORLD_FILE)
+    return SourcedPosition(planar(*centre, crs or LOCAL_CRS), PositionSource.WORLD_FILE)
 
 
 def _without_transform(entry: Entry, scan: Scan, own: Georeference | None) -> str:
@@ -107,4 +107,4 @@ def _without_transform(entry: Entry, scan: Scan, own: Georeference | None) -> st
 
 def _looks_like_degrees(x: float, y: float, a: float, b: float, d: float, e: float) -> bool:
     """Whether pixels of this size at these numbers are degrees: in metres they would be finer than a centimetre."""
-    return max(map(abs, (a, b, d, e))) < _MOST_DEGREES_PER_PIXEL and abs(x) <= 180 and abs(y) <= 90
+    return max(map(abs, (a, b, d, e))) < _MAX_DEGREES_PER_PIXEL and abs(x) <= 180 and abs(y) <= 90

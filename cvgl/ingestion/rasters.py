@@ -32,7 +32,7 @@ _PIXEL = (
 _TIFF_HEADERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the latter two: BigTIFF
 _JP2_HEADER = b"\0\0\0\x0cjP  \r\n\x87\n"  # a bare code stream has no place for a position
 _IDENTITIES = ((1.0, 0.0, 0.0, 0.0, 1.0, 0.0), (1.0, 0.0, 0.0, 0.0, -1.0, 0.0))
-_MOST_MISFIT = 0.01  # of the picture's diagonal: control points that a plane misses by more than this describe no plane
+_MAX_MISFIT = 0.01  # of the picture's diagonal: control points that a plane misses by more than this describe no plane
 # What the environment may say otherwise. GDAL gets no second file to look into, whatever is set here.
 _OPTIONS = {
     "GDAL_PAM_ENABLED": "YES",
@@ -217,7 +217,7 @@ def _by_control_points(points: list[Any], crs: str | None, width: int, height: i
     misfit = (pixels @ coefficients + middle - places) @ np.linalg.inv(np.array([[a, d], [b, e]]))
     worst = float(np.hypot(*misfit.T).max())
     span = np.ptp(pixels[:, :2], axis=0)
-    if worst > _MOST_MISFIT * max(math.hypot(width, height) if width > 1 else 0.0, math.hypot(*span)):
+    if worst > _MAX_MISFIT * max(math.hypot(width, height) if width > 1 else 0.0, math.hypot(*span)):
         problem = f"its ground control points lie on no plane: they are up to {worst:.0f} pixels off"
         return Georeference(source, crs=crs, problem=problem)
     fitted = (float(a), float(b), float(c + middle[0]), float(d), float(e), float(f + middle[1]))

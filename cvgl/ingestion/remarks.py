@@ -9,10 +9,10 @@ from typing import TypeAlias
 Remark: TypeAlias = Callable[[str], None]
 """Takes a sentence about the row that is being read."""
 
-_SHOWN = 5  # rows of each kind
+_MAX_EXAMPLES = 5  # rows of each kind
 
 
-def silently(sentence: str) -> None:
+def ignore_remark(sentence: str) -> None:
     """Takes a remark and keeps quiet about it."""
 
 
@@ -39,6 +39,6 @@ class Remarks:
         for sentence, rows in self.rows.items():
             # A row may be remarked on twice, for two of its cells.
             numbers = list(dict.fromkeys(rows))
-            examples = ", ".join(map(str, numbers[:_SHOWN])) + (", ..." if len(numbers) > _SHOWN else "")
+            examples = ", ".join(map(str, numbers[:_MAX_EXAMPLES])) + (", ..." if len(numbers) > _MAX_EXAMPLES else "")
             count = f"{len(rows)} cells in {len(numbers)} rows" if len(rows) > len(numbers) else f"{len(rows)} rows"
             yield f"{table}: {sentence}: {count if len(rows) > 1 else '1 row'} ({examples})"

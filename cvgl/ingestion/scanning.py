@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CHUNK = 256  # images between two writes of the cache: what a killed process loses at most
 _REASONS: Mapping[type[imaging.ImageError], Reason] = {
-    imaging.NotAnImageError: Reason.NOT_A_IMAGE,
+    imaging.NotAnImageError: Reason.NOT_AN_IMAGE,
     imaging.TooLargeImageError: Reason.TOO_LARGE,
     imaging.TruncatedImageError: Reason.TRUNCATED,
     imaging.DamagedImageError: Reason.DAMAGED,

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cvgl.ingestion import fields
-from cvgl.ingestion.contradictions import Row, agreed, by_path, differ, doubtful_rows
+from cvgl.ingestion.contradictions import Row, doubtful_rows, merge_rows, positions_differ, rows_by_path
 from cvgl.ingestion.entries import Listing, Reason, RefusedError
 from cvgl.ingestion.manifest import known_columns, note_ignored, renamed
 from cvgl.ingestion.name_matching import ImageNames
 from cvgl.ingestion.records import Cell, read_table
-from cvgl.ingestion.remarks import Remark, Remarks, silently
+from cvgl.ingestion.remarks import Remark, Remarks, ignore_remark
 from cvgl.ingestion.walking import has_side_file
 
-_SAID_AGAIN = "an image is named once more, and nothing else is said of it"
+_REPEATED = "an image is named once more, and nothing else is said of it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Statement:
     """What a table says of an image: cells by meaning, and where to put remarks about them."""
 
     cells: Mapping[str, Cell] = field(default_factory=dict)
-    remark: Remark = silently
+    remark: Remark = ignore_remark
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +77,11 @@ def read_side_table(path: Path, folder: Path, images: Sequence[Path], listing: L
             rows.append(Row(record.number, name, *names.find(name), cells, remark))
         except RefusedError as refused:
             listing.refuse(label, refused.reason, refused.detail)
-    _settle(rows, side, listing)
+    _merge_statements(rows, side, listing)
     return side
 
 
-def _settle(rows: list[Row], side: SideTable, listing: Listing) -> None:
+def _merge_statements(rows: list[Row], side: SideTable, listing: Listing) -> None:
     """One statement for each image, whatever the number of rows."""
     doubts = doubtful_rows(rows)
     for row in rows:
@@ -89,17 +89,17 @@ def _settle(rows: list[Row], side: SideTable, listing: Listing) -> None:
             listing.refuse(f"{side.path}:{row.number}: {row.name}", doubts[row.number].reason, doubts[row.number].detail)
         elif row.match.remark is not None:
             row.remark(row.match.remark)
-    for path, group in by_path(row for row in rows if row.number not in doubts).items():
+    for path, group in rows_by_path(row for row in rows if row.number not in doubts).items():
         cells: Mapping[str, Cell] = group[0].cells
         if len(group) > 1:
-            cells, refusals = agreed(group, side.path)
+            cells, refusals = merge_rows(group, side.path)
             listing.refusals += refusals
             if not refusals:
-                group[-1].remark(_SAID_AGAIN)
+                group[-1].remark(_REPEATED)
         side.statements[path] = Statement(cells, group[0].remark)
 
 
-def nearest(tables: Sequence[SideTable], listing: Listing) -> dict[Path, Statement]:
+def resolve_tables(tables: Sequence[SideTable], listing: Listing) -> dict[Path, Statement]:
     """What counts for each image where several tables name it: the last of them, as a whole; the rest is noted.
 
     Args:
@@ -119,7 +119,7 @@ def _note_overridden(near: SideTable, far: SideTable, listing: Listing) -> None:
     for path in both:
         own, other = near.statements[path].cells, far.statements[path].cells
         try:
-            moved += differ(fields.position(own), fields.position(other))
+            moved += positions_differ(fields.position(own), fields.position(other))
         except RefusedError:
             moved += 1
         lost += any(fields.is_missing(own.get(name)) and not fields.is_missing(cell) for name, cell in other.items())

@@ -18,9 +18,9 @@ SIDECAR_SUFFIXES = frozenset(
     # ArcGIS beside a turned raster, MapInfo, rational polynomials.
     | {".jgwx", ".pgwx", ".tfwx", ".tab", ".rpb", ".imd"}
 )
-_MOST_BYTES = 65_536  # of a world file or a projection; more is something else under their name
+_MAX_BYTES = 65_536  # of a world file or a projection; more is something else under their name
 _PLACED_BY_THEMSELVES = frozenset({".tif", ".tiff", ".jp2", ".jpx"})
-_MOST_AUX_BYTES = 8 * 2**20  # histograms and tables of attributes stand there, too
+_MAX_AUX_BYTES = 8 * 2**20  # histograms and tables of attributes stand there, too
 
 
 class Sidecars:
@@ -87,7 +87,7 @@ class Sidecars:
             return None
         try:
             check_side_file(path, self._root)
-            data = _bytes(path, _MOST_AUX_BYTES)
+            data = _bytes(path, _MAX_AUX_BYTES)
         except RefusedError as refused:
             return Georeference(PositionSource.AUX_XML, problem=refused.detail)
         georeference = read_aux_xml(data)
@@ -139,7 +139,7 @@ def read_world_file(path: Path, root: Path, crs: str) -> WorldFile:
 def _read_small(path: Path, root: Path) -> str:
     check_side_file(path, root)
     try:
-        return _bytes(path, _MOST_BYTES).decode("utf-8-sig").strip()
+        return _bytes(path, _MAX_BYTES).decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
         raise RefusedError(Reason.BAD_POSITION, f"{path.name} is not text") from error
 

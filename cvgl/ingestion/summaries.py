@@ -11,12 +11,12 @@ from typing import Any
 from cvgl.errors import DataError
 from cvgl.geo import LOCAL_CRS, frame_of, to_wgs84
 from cvgl.ingestion.entries import Listing, PositionSource
-from cvgl.ingestion.merging import Picture
+from cvgl.ingestion.merging import SourceImage
 from cvgl.ingestion.scan_cache import Scan
 from cvgl.types import View
 
-EXAMPLES = 3
-MOST_REMARKS = 8
+MAX_EXAMPLES = 3
+MAX_REMARKS = 8
 DEGREES = "WGS 84 degrees"
 UNKNOWN_SOURCE = "another_source"  # the position came with the same image from elsewhere
 _NAMES: Mapping[str, str] = {
@@ -30,8 +30,8 @@ _NAMES: Mapping[str, str] = {
     PositionSource.DATASET: "the data set's own tables",
     UNKNOWN_SOURCE: "another source",
 }
-_SAID_FROM_M = 1.0  # a datum's accuracy below this is not worth a word
-_MOST_CONVERTED = 1000  # positions of a CRS whose accuracy is looked at
+_MIN_NOTED_ACCURACY_M = 1.0  # a datum's accuracy below this is not worth a word
+_MAX_CONVERTED = 1000  # positions of a CRS whose accuracy is looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,39 +93,39 @@ def as_json(summaries: Sequence[ViewSummary], passed: Sequence[Remark]) -> dict[
     return {"views": [each.as_json() for each in summaries], "passed_over": [asdict(each) for each in passed]}
 
 
-def summarise(images: Iterable[Picture], root: Path) -> tuple[ViewSummary, ...]:
+def summarise(images: Iterable[SourceImage], root: Path) -> tuple[ViewSummary, ...]:
     """One summary a view, in the order drone, ground, satellite.
 
     Args:
         images: of one source.
         root: that names in examples start from.
     """
-    views: dict[View, list[Picture]] = {}
+    views: dict[View, list[SourceImage]] = {}
     for image in images:
         views.setdefault(image.view, []).append(image)
     return tuple(_of_view(view, views[view], root) for view in sorted(views))
 
 
-def passed_over(listing: Listing, scans: Mapping[Path, Scan]) -> tuple[Remark, ...]:
+def skipped_remarks(listing: Listing, scans: Mapping[Path, Scan]) -> tuple[Remark, ...]:
     """What a listing, and the scan of its images, did not look at, by kind."""
-    kinds = dict(listing.passed_over)
+    kinds = dict(listing.skipped)
     pages = [str(entry.path) for entry in listing.entries if entry.path in scans and scans[entry.path].pages]
     if pages:
         kinds["with further pages, of which the first counts"] = pages
-    return tuple(_remark(kind, names, folder_of(listing)) for kind, names in sorted(kinds.items()))
+    return tuple(_remark(kind, names, source_folder(listing)) for kind, names in sorted(kinds.items()))
 
 
-def folder_of(listing: Listing) -> Path:
+def source_folder(listing: Listing) -> Path:
     """The folder that names of a source start from."""
     return listing.source if listing.source.is_dir() else listing.source.parent
 
 
-def lines(summaries: Sequence[ViewSummary], passed: Sequence[Remark]) -> list[str]:
+def summary_lines(summaries: Sequence[ViewSummary], passed: Sequence[Remark]) -> list[str]:
     """What a person reads: a line a view, and one of what was passed over."""
     return [*map(str, summaries), *([f"passed over: {'; '.join(map(str, passed))}"] if passed else [])]
 
 
-def name_of(crs: str) -> str:
+def crs_label(crs: str) -> str:
     """A CRS in few words: its code, or the name in its WKT."""
     if crs == LOCAL_CRS or len(crs) <= 30:
         return crs
@@ -135,13 +135,13 @@ def name_of(crs: str) -> str:
         return f"{crs[:27]}..."
 
 
-def _of_view(view: View, images: Sequence[Picture], root: Path) -> ViewSummary:
+def _of_view(view: View, images: Sequence[SourceImage], root: Path) -> ViewSummary:
     placed = [image for image in images if image.position is not None]
     remarks: dict[str, list[str]] = {}
     for image in images:
         if image.remark:
             remarks.setdefault(image.remark, []).append(image.uri)
-    by_crs: dict[str, list[Picture]] = {}
+    by_crs: dict[str, list[SourceImage]] = {}
     for image in placed:
         by_crs.setdefault((image.position.crs if image.position else None) or DEGREES, []).append(image)
     return ViewSummary(
@@ -149,7 +149,7 @@ def _of_view(view: View, images: Sequence[Picture], root: Path) -> ViewSummary:
         pictures=len(images),
         with_position=len(placed),
         sources=_counted(str(image.position_source or UNKNOWN_SOURCE) for image in placed),
-        crs=_counted(name_of(crs) for crs, those in by_crs.items() for _ in those),
+        crs=_counted(crs_label(crs) for crs, those in by_crs.items() for _ in those),
         accuracy=tuple(words for crs, those in sorted(by_crs.items()) if (words := _accuracy(crs, those))),
         remarks=_remarks(remarks, root),
     )
@@ -158,8 +158,8 @@ def _of_view(view: View, images: Sequence[Picture], root: Path) -> ViewSummary:
 def _remarks(names: Mapping[str, list[str]], root: Path) -> tuple[Remark, ...]:
     """The most frequent ones; numbers in them can make each picture's another."""
     ordered = sorted(names.items(), key=lambda item: (-len(item[1]), item[0]))
-    remarks = [_remark(f"{_images(those)}: {text}", those, root) for text, those in ordered[:MOST_REMARKS]]
-    others = [name for _, those in ordered[MOST_REMARKS:] for name in those]
+    remarks = [_remark(f"{_images(those)}: {text}", those, root) for text, those in ordered[:MAX_REMARKS]]
+    others = [name for _, those in ordered[MAX_REMARKS:] for name in those]
     return (*remarks, *([_remark(f"{_images(others)}: something else about the position", others, root)] if others else []))
 
 
@@ -171,10 +171,10 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
 
 
-def _accuracy(crs: str, images: Sequence[Picture]) -> str:
+def _accuracy(crs: str, images: Sequence[SourceImage]) -> str:
     if crs in (DEGREES, LOCAL_CRS):
         return ""
-    step = -(-len(images) // _MOST_CONVERTED)
+    step = -(-len(images) // _MAX_CONVERTED)
     places = [image.position for image in images[::step] if image.position and image.position.latitude is None]
     positions = [(place.x, place.y) for place in places if place.x is not None and place.y is not None]
     if not positions:
@@ -184,10 +184,10 @@ def _accuracy(crs: str, images: Sequence[Picture]) -> str:
     except DataError:
         return ""
     if converted.without_shift.any():
-        return f"from {name_of(crs)} no latitude and longitude are known"
+        return f"from {crs_label(crs)} no latitude and longitude are known"
     worst = max((float(each) for each in converted.accuracy_m if each == each), default=0.0)
-    return f"latitude and longitude from {name_of(crs)} are right to {worst:.0f} m" if worst >= _SAID_FROM_M else ""
+    return f"latitude and longitude from {crs_label(crs)} are right to {worst:.0f} m" if worst >= _MIN_NOTED_ACCURACY_M else ""
 
 
 def _remark(text: str, names: Sequence[str], root: Path) -> Remark:
-    return Remark(text, len(names), tuple(name.removeprefix(f"{root}/") for name in names[:EXAMPLES]))
+    return Remark(text, len(names), tuple(name.removeprefix(f"{root}/") for name in names[:MAX_EXAMPLES]))

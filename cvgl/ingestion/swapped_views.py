@@ -11,21 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cvgl.errors import DataError, GateRefusal
-from cvgl.geo import full_turn
-from cvgl.ingestion.entries import Entry, Position
+from cvgl.geo import Position, full_turn
+from cvgl.ingestion.entries import Entry
 from cvgl.ingestion.scan_cache import Scan
 
 NEARLY_ALL = 0.9
-FEWEST_OF_A_GRID = 16
+MIN_GRID_CELLS = 16
 _FIX = "put the map's tiles into satellite/ and the images to be placed into drone/ or ground/ (in a manifest: column view)"
 
 
-class ExchangedViews(GateRefusal, DataError):
+class SwappedViewsError(GateRefusal, DataError):
     """The tiles of a map are offered as what is to be placed, and nothing is offered as a map."""
+
+    _kind = "ExchangedViews"  # the name in --json, which programs rely on
 
 
 @dataclass(frozen=True, slots=True)
-class Suspicion:
+class SwapSuspicion:
     """Why two views look exchanged.
 
     Attributes:
@@ -44,10 +46,10 @@ class Suspicion:
         """
         if self.certain:
             fix = f"{_FIX}; if they are right as they are, give the references positions"
-            raise ExchangedViews(self.reason, where=source, fix=fix)
+            raise SwappedViewsError(self.reason, where=source, fix=fix)
 
 
-def suspicion(entries: Sequence[Entry], scans: Mapping[Path, Scan], *, has_map: bool = False) -> Suspicion | None:
+def find_swapped_views(entries: Sequence[Entry], scans: Mapping[Path, Scan], *, has_map: bool = False) -> SwapSuspicion | None:
     """Whether the queries look like the tiles of a map and the references like photographs; None where they do not.
 
     Args:
@@ -62,21 +64,21 @@ def suspicion(entries: Sequence[Entry], scans: Mapping[Path, Scan], *, has_map: 
         return None
     tiles = _looks_like_tiles(queries, scans)
     if tiles and not has_map and not any(_is_placed(entry, scans[entry.path]) for entry in references):
-        return Suspicion(
+        return SwapSuspicion(
             f"the views look exchanged: the {len(queries)} images to be placed are tiles of a map ({tiles}), and of the "
             f"{len(references)} references, which should be the map, none has a position",
             certain=True,
         )
     taken = [sum(scans[entry.path].captured_at is not None for entry in side) for side in (queries, references)]
     if not taken[0] and taken[1] >= NEARLY_ALL * len(references):
-        return Suspicion(
+        return SwapSuspicion(
             f"the views look exchanged: {taken[1]} of the {len(references)} references were taken by a camera, by what their "
             f"EXIF says, and none of the {len(queries)} images to be placed; if so, {_FIX}",
             certain=False,
         )
     in_a_row = [sum(entry.sequence is not None for entry in side) for side in (queries, references)]
     if not in_a_row[0] and in_a_row[1] >= NEARLY_ALL * len(references):
-        return Suspicion(
+        return SwapSuspicion(
             f"the views look exchanged: {in_a_row[1]} of the {len(references)} references were taken in a row (column "
             f"sequence), and none of the {len(queries)} images to be placed; if so, {_FIX}",
             certain=False,
@@ -101,7 +103,7 @@ def _is_grid(positions: Sequence[Position]) -> bool:
     cells = {_cell(position) for position in positions}
     rows, columns = {row for row, _ in cells}, {column for _, column in cells}
     is_plane = min(len(rows), len(columns)) >= 3
-    return len(cells) >= FEWEST_OF_A_GRID and is_plane and len(rows) * len(columns) <= 2 * len(cells)
+    return len(cells) >= MIN_GRID_CELLS and is_plane and len(rows) * len(columns) <= 2 * len(cells)
 
 
 def _cell(position: Position) -> tuple[float, float]:

@@ -18,7 +18,7 @@ _PLACES = {
     **dict.fromkeys((1026, 2049, 3073, 4097), LETTERS),
     **dict.fromkeys((2053, 2055, 2057, 2058, 2059, 2061, 3077, *range(3078, 3096)), DOUBLES),
 }
-_MOST_ENTRIES, _MOST_VALUES = 4096, 2**20
+_MAX_ENTRIES, _MAX_VALUES = 4096, 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def read_tags(descriptor: int) -> Tags:
 def _boxes(descriptor: int, end: int) -> Iterator[tuple[int, int]]:
     """Where the boxes of a JPEG 2000 begin and end."""
     start = 0
-    for _ in range(_MOST_ENTRIES):
+    for _ in range(_MAX_ENTRIES):
         [size] = _unpacked(descriptor, ">I", start, end)
         if size == 1:
             [size] = _unpacked(descriptor, ">Q", start + 8, end)
@@ -81,14 +81,14 @@ def _read(descriptor: int, base: int, end: int) -> Tags:
     start += struct.calcsize(order + count_form)
     values: dict[int, tuple[int | float, ...]] = {}
     letters: tuple[tuple[int, int], ...] = ()
-    for index in range(min(count, _MOST_ENTRIES)):
+    for index in range(min(count, _MAX_ENTRIES)):
         place = start + index * struct.calcsize(order + entry_form)
         tag, kind, number, inline = _unpacked(descriptor, order + entry_form, place, end)
         if tag not in _TYPES:
             continue
         expected, letter = _TYPES[tag]
         values[tag] = ()
-        if kind != expected or number > _MOST_VALUES:
+        if kind != expected or number > _MAX_VALUES:
             continue
         form = f"{order}{number}{letter}"
         place += struct.calcsize(order + entry_form) - len(inline)

@@ -14,16 +14,16 @@ IMAGE_SUFFIXES = frozenset(
     | {".jp2", ".j2k", ".j2c", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm"}
 )
 # What operating systems and archivers leave in folders; not worth a word.
-_LITTER = frozenset(
+_SYSTEM_FILES = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "found.000", "__macosx", "icon\r"}
     | {"@eadir", "#recycle", "@recycle", "#snapshot", "@snapshot", "@recently-snapshot", "@tmp", "~snapshot", "lost+found"}
     | {"zbthumbnail.info"}
 )
 
 
-def is_litter(name: str) -> bool:
+def is_system_file(name: str) -> bool:
     """Whether a file or folder is hidden or an operating system's own, and is passed over without a word."""
-    return name.startswith(".") or name.lower() in _LITTER
+    return name.startswith(".") or name.lower() in _SYSTEM_FILES
 
 
 def is_inside(path: Path, root: Path) -> bool:
@@ -98,9 +98,9 @@ def entries_of(folder: Path, root: Path, listing: Listing) -> list[os.DirEntry[s
         listing.refuse(folder, Reason.UNREADABLE, f"the folder cannot be listed: {error.strerror}")
         return []
     for entry in entries:
-        if is_litter(entry.name):
-            listing.pass_over("hidden, or an operating system's own", entry.path)
-    return [entry for entry in entries if not is_litter(entry.name) and _is_usable(entry, root, listing)]
+        if is_system_file(entry.name):
+            listing.skip("hidden, or an operating system's own", entry.path)
+    return [entry for entry in entries if not is_system_file(entry.name) and _is_usable(entry, root, listing)]
 
 
 def _is_usable(entry: os.DirEntry[str], root: Path, listing: Listing) -> bool:

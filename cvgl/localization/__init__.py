@@ -1,4 +1,4 @@
-"""From an picture's descriptor to a position on a map of references. No label is read here."""
+"""From an image's descriptor to a position on a map of references. No label is read here."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from pydantic import Field, ValidationError
 from cvgl import schemas
 from cvgl.config import Settings
 from cvgl.errors import DamagedError, LakeError, NewerFormatError, UnreadableError
+from cvgl.geo import Position
 from cvgl.hashing import digest_json, sha256_file
 from cvgl.lake import (
     read_bytes,
@@ -35,7 +36,6 @@ from cvgl.lake import (
     write_parquet,
     write_versioned,
 )
-from cvgl.localization.placement import Position
 from cvgl.localization.placing import Reference, ReferenceIndex
 from cvgl.types import View
 

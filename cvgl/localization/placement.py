@@ -5,50 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from cvgl.errors import DataError
-from cvgl.geo import is_local, to_geographic
+from cvgl.geo import Position as Position
 
 FROZEN = "frozen"
-
-
-class Position(BaseModel):
-    """Degrees (WGS 84), or planar in a CRS; nothing where the map does not say."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    latitude: float | None = None
-    longitude: float | None = None
-    x: float | None = None
-    y: float | None = None
-    crs: str | None = None
-
-    def degrees(self) -> tuple[float, float] | None:
-        """Latitude and longitude (WGS 84), converted where there is a CRS; None where there are none, see `degrees_problem`."""
-        if self.latitude is not None and self.longitude is not None:
-            return self.latitude, self.longitude
-        if self.x is None or self.y is None or self.crs is None or is_local(self.crs):
-            return None
-        try:
-            latitude, longitude = to_geographic(self.x, self.y, self.crs)
-        except DataError:
-            return None
-        return (float(latitude), float(longitude)) if np.isfinite([latitude, longitude]).all() else None
-
-    def degrees_problem(self) -> str | None:
-        """Why a position in a CRS has no latitude and longitude; None where it has, and where nothing is known.
-
-        x and y are an answer all the same: a datum without a known shift to WGS 84 takes nothing from them.
-        """
-        if self.x is None or self.y is None or self.crs is None or is_local(self.crs) or self.degrees() is not None:
-            return None
-        try:
-            to_geographic(self.x, self.y, self.crs)
-        except DataError as error:
-            return f"{error.what}; {error.fix}"
-        return f"x {self.x:g}, y {self.y:g} is no place of {self.crs}"
 
 
 class Answer(Position):

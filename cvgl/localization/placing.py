@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cvgl.errors import DataError
-from cvgl.localization.placement import FROZEN, Answer, JointPlacement, Placement, Position
+from cvgl.geo import Position
+from cvgl.localization.placement import FROZEN, Answer, JointPlacement, Placement
 from cvgl.retrieval import search
 
 if TYPE_CHECKING:

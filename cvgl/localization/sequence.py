@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cvgl.errors import ConfigError, DataError
-from cvgl.geo import GEOGRAPHIC, full_turn
-from cvgl.localization.placement import FROZEN, FramePlacement, LikelyAnswer, Position
+from cvgl.geo import GEOGRAPHIC, Position, full_turn
+from cvgl.localization.placement import FROZEN, FramePlacement, LikelyAnswer
 from cvgl.localization.sequence_posterior import Believed, follow
 from cvgl.retrieval.positions import Positions, positions_of
 

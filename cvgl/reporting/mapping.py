@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
-    from cvgl.localization.placement import Position
+    from cvgl.geo import Position
+
 
 _SMALLEST, _LARGEST = 14.0, 220.0  # square points of a dot for one image, and for the most at one reference
 

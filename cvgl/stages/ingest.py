@@ -8,24 +8,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cvgl import schemas
 from cvgl.config import IngestConfig
 from cvgl.datasets.detection import list_source
-from cvgl.datasets.releases import deviation
+from cvgl.datasets.releases import release_difference
 from cvgl.errors import DataError, LakeError
+from cvgl.geo import Position
 from cvgl.ingestion.camera.zones import camera_notes, with_neighbours_zones
 from cvgl.ingestion.crs_notes import FrameRemarks, frame_remarks
-from cvgl.ingestion.entries import Listing, Position, Reason, Refusal
+from cvgl.ingestion.entries import Listing, Reason, Refusal
 from cvgl.ingestion.ground_truth import add_truth, newest_truth, says_else, truth_rows
-from cvgl.ingestion.merging import Picture, unite
+from cvgl.ingestion.merging import SourceImage, merge_entries
 from cvgl.ingestion.scan_cache import Scan, ScanCache
 from cvgl.ingestion.scanning import scan
-from cvgl.ingestion.summaries import Remark, ViewSummary, folder_of, lines, passed_over, summarise
-from cvgl.ingestion.swapped_views import Suspicion, suspicion
+from cvgl.ingestion.summaries import Remark, ViewSummary, skipped_remarks, source_folder, summarise, summary_lines
+from cvgl.ingestion.swapped_views import SwapSuspicion, find_swapped_views
 from cvgl.ingestion.tables import add_batch, images_ref, quarantine_of_source, read_images
 from cvgl.lake import Lake, checked_name, parquet_files, sweep
 from cvgl.lake.locks import exclusive
@@ -102,12 +103,12 @@ def ingest(
         listing.notes += camera_notes(listing.entries, scans)
         listing.notes += _blank_note(scans)
         current = _current_images(lake, config.dataset)
-        doubt = suspicion(listing.entries, scans, has_map=any(map(_is_on_a_map, current.values())))
+        doubt = find_swapped_views(listing.entries, scans, has_map=any(map(_is_on_a_map, current.values())))
         if doubt is not None:
             doubt.raise_if_certain(listing.source)
         truth = newest_truth(lake, config.dataset)
         elsewhere = _from_elsewhere(current, truth, {str(entry.path) for entry in listing.entries})
-        images, refused = unite(listing.entries, scans, elsewhere)
+        images, refused = merge_entries(listing.entries, scans, elsewhere)
         refusals = {refusal.uri: refusal for refusal in (*refused, *listing.refusals)}
         wrote = _write_quarantine(lake, config.dataset, listing, refusals)
         _check_usable(listing, images, current, refusals, lake.quarantine(config.dataset))
@@ -129,8 +130,8 @@ def ingest(
         total=len(_current_images(lake, config.dataset)),
         notes=tuple(dict.fromkeys([*listing.notes, *remarks.notes])),
         warnings=(*_warnings(listing, config, doubt), *remarks.warnings, *_of_the_map(lake, config.dataset)),
-        summaries=summarise(images.values(), folder_of(listing)),
-        passed_over=passed_over(listing, scans),
+        summaries=summarise(images.values(), source_folder(listing)),
+        passed_over=skipped_remarks(listing, scans),
     )
     _tell(outcome, config.dataset)
     return outcome
@@ -163,7 +164,7 @@ def _blank_note(scans: Mapping[Path, Scan]) -> list[str]:
 
 def _from_elsewhere(
     current: Mapping[str, Mapping[str, Any]], truth: Mapping[str, Mapping[str, Any]], own: set[str]
-) -> dict[str, Picture]:
+) -> dict[str, SourceImage]:
     """Images that the dataset has under names outside of this source, where the file is still there."""
     others = (row for row in current.values() if row["uri"] not in own and Path(row["uri"]).is_file())
     return {row["image_id"]: _image(row, truth.get(row["image_id"], {})) for row in others}
@@ -173,11 +174,11 @@ def _is_on_a_map(row: Mapping[str, Any]) -> bool:
     return row["view"] == View.SATELLITE and (row["latitude"] is not None or row["x"] is not None)
 
 
-def _image(row: Mapping[str, Any], truth: Mapping[str, Any]) -> Picture:
+def _image(row: Mapping[str, Any], truth: Mapping[str, Any]) -> SourceImage:
     view = View(row["view"])
     stated = row if view.is_reference else truth
-    position = Position(*(stated.get(name) for name in ("latitude", "longitude", "x", "y", "crs")))
-    return Picture(
+    position = Position(**{name: stated.get(name) for name in Position.model_fields})
+    return SourceImage(
         image_id=row["image_id"],
         uri=row["uri"],
         view=view,
@@ -191,7 +192,7 @@ def _image(row: Mapping[str, Any], truth: Mapping[str, Any]) -> Picture:
     )
 
 
-def _changed_images(images: Iterable[Picture], current: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _changed_images(images: Iterable[SourceImage], current: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     rows: list[Mapping[str, Any]] = []
     for image in sorted(images, key=lambda image: image.image_id):
         # Where a query was taken is what has to be found: it is ground truth and not in this table.
@@ -203,7 +204,7 @@ def _changed_images(images: Iterable[Picture], current: Mapping[str, Mapping[str
             "subsets": [str(subset) for subset in image.subsets],
             "width": image.width,
             "height": image.height,
-            **asdict(position or Position()),
+            **(position or Position()).model_dump(),
             "captured_at": image.captured_at,
             "sequence": image.sequence,
         }
@@ -227,7 +228,7 @@ def _write_quarantine(lake: Lake, dataset: str, listing: Listing, refusals: Mapp
 
 def _check_usable(
     listing: Listing,
-    images: Mapping[str, Picture],
+    images: Mapping[str, SourceImage],
     current: Mapping[str, Mapping[str, Any]],
     refusals: Mapping[str, Refusal],
     quarantine: Path,
@@ -269,18 +270,18 @@ def _most_frequent(refusals: Iterable[Refusal]) -> str:
     return ", ".join(sentences) + (f" and {len(often) - _MOST_REASONS} other reasons" if len(often) > _MOST_REASONS else "")
 
 
-def _remarks(images: Iterable[Picture]) -> FrameRemarks:
+def _remarks(images: Iterable[SourceImage]) -> FrameRemarks:
     images = list(images)
     references, queries = ([each.position for each in images if each.view.is_reference is side] for side in (True, False))
     return frame_remarks(references, queries)
 
 
-def _warnings(listing: Listing, config: IngestConfig, doubt: Suspicion | None) -> tuple[str, ...]:
+def _warnings(listing: Listing, config: IngestConfig, doubt: SwapSuspicion | None) -> tuple[str, ...]:
     """What looks wrong with the source, and where figures from it would be no published ones.
 
     The latter is not said where images of one height were asked for.
     """
-    difference = deviation(listing) if config.height is None else None
+    difference = release_difference(listing) if config.height is None else None
     warnings = (difference, None if doubt is None else doubt.reason, *listing.warnings)
     return tuple(dict.fromkeys(warning for warning in warnings if warning is not None))
 
@@ -302,7 +303,7 @@ def _tell(outcome: IngestOutcome, dataset: str) -> None:
         logger.info(note)
     for warning in outcome.warnings:
         logger.warning(warning)
-    for line in lines(outcome.summaries, outcome.passed_over):
+    for line in summary_lines(outcome.summaries, outcome.passed_over):
         logger.info(line)
     logger.info(
         "dataset %s: %d new, %d updated, %d known, %d in quarantine, %d in all",

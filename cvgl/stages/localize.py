@@ -19,7 +19,7 @@ import numpy as np
 from cvgl.config import Device, ExtractConfig
 from cvgl.errors import ConfigError, CvglError, DataError, ModelError
 from cvgl.imaging import is_blank, opened_rgb
-from cvgl.ingestion.membership import members
+from cvgl.ingestion.membership import list_images
 from cvgl.lake import Lake
 from cvgl.localization import FramePlacement, Placement, ReferenceIndex, locate
 from cvgl.localization.placing import localize_together as place_together
@@ -230,10 +230,10 @@ def _files(images: Iterable[Path]) -> _Files:
         if path in named:
             paths.append(path)
             continue
-        inside = members(path)
+        inside = list_images(path)
         if inside.beside:
             logger.warning("%s: %s", path, inside.note())
-        fresh = ({*inside.pictures, *inside.refused} - named).difference(paths)
+        fresh = ({*inside.images, *inside.refused} - named).difference(paths)
         paths += sorted(fresh, key=lambda one: natural_order(str(one)))
         refused |= {one: inside.refused[one] for one in fresh if one in inside.refused}
     if not paths:

@@ -14,11 +14,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from cvgl.errors import CvglError, LakeError
+from cvgl.geo import Position
 from cvgl.hashing import digest_json
 from cvgl.ingestion.tables import read_images
 from cvgl.lake import Lake, parquet_files, read_parquet
 from cvgl.localization.bundle import REFERENCES_FILE, read_current
-from cvgl.localization.placement import Position
 from cvgl.types import View
 
 logger = logging.getLogger(__name__)

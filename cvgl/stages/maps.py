@@ -14,10 +14,11 @@ from pydantic import ValidationError
 
 from cvgl.config import ExtractConfig
 from cvgl.errors import ConfigError, DataError, LakeError
+from cvgl.geo import Position
 from cvgl.ingestion.tables import read_images
 from cvgl.lake import Lake, read_versioned
 from cvgl.localization.bundle import MapManifest, open_bundle, read_current, write_bundle
-from cvgl.localization.placement import FROZEN, Position
+from cvgl.localization.placement import FROZEN
 from cvgl.localization.placing import Reference, ReferenceIndex
 from cvgl.types import Subset, View
 

@@ -16,14 +16,14 @@ from cvgl.synthetic.layouts import (
     write_university160k,
     write_university160k_official,
 )
-from cvgl.synthetic.scene import Picture, Place, World, generate
+from cvgl.synthetic.scene import Location, Shot, World, generate
 from cvgl.synthetic.sheet import contact_sheet
 from cvgl.synthetic.writer import write_manifest, write_university1652
 
 __all__ = [
-    "Picture",
-    "Place",
+    "Location",
     "Season",
+    "Shot",
     "World",
     "WorldConfig",
     "contact_sheet",

@@ -30,9 +30,9 @@ def act_data(world: World, pano_ids: Sequence[str], tested: Sequence[int]) -> by
         MissingDependencyError: SciPy is not installed.
     """
     scipy_io: Any = require("scipy.io", extra="pipeline", purpose="write CVACT's table")
-    trained = [place.number for place in world.places if place.subset is Subset.TRAIN]
+    trained = [place.number for place in world.locations if place.subset is Subset.TRAIN]
     validated = tested[: (len(tested) + 1) // 2]
-    positions = np.array([(place.x, place.y) for place in world.places]).reshape(-1, 2) + _CANBERRA
+    positions = np.array([(place.x, place.y) for place in world.locations]).reshape(-1, 2) + _CANBERRA
     stream = io.BytesIO()
     scipy_io.savemat(
         stream,

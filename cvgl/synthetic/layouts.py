@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cvgl.config import Layout
-from cvgl.datasets.sues200 import HEIGHTS, TRAINING_PLACES
+from cvgl.datasets.sues200 import HEIGHTS, TRAINING_LOCATIONS
 from cvgl.datasets.university160k import GALLERY, NAMES, QUERIES
 from cvgl.errors import ConfigError
 from cvgl.lake import write_bytes
 from cvgl.synthetic.act_data import act_data
-from cvgl.synthetic.scene import Picture, Place, World, generate
+from cvgl.synthetic.scene import Location, Shot, World, generate
 from cvgl.synthetic.writer import claim, university_names, write_images, write_university1652
 from cvgl.types import Progress, Subset, View, silent
 
@@ -73,8 +73,8 @@ def write_university160k(config: WorldConfig, folder: Path, progress: Progress =
     world = generate(config)
     masked = _second_half(world)
 
-    def names(image: Picture) -> Sequence[str]:
-        if image.place.number in masked:
+    def names(image: Shot) -> Sequence[str]:
+        if image.location.number in masked:
             return [f"{GALLERY}/{mask(image)}.jpg"]
         return university_names(image)
 
@@ -87,8 +87,8 @@ def write_university160k_official(
     """University-160k as in the challenge: train/ with labels, all test images under masked names, and their list."""
     world = generate(config)
 
-    def names(image: Picture) -> Sequence[str]:
-        if image.place.subset is Subset.TRAIN:
+    def names(image: Shot) -> Sequence[str]:
+        if image.location.subset is Subset.TRAIN:
             return university_names(image)
         if image.view is View.SATELLITE:
             return [f"{GALLERY}/{mask(image)}.jpg"]
@@ -104,15 +104,15 @@ def write_cvusa(config: WorldConfig, folder: Path, progress: Progress = silent, 
     """CVUSA: one panorama and one satellite image a place, both splits, and the positions of both."""
     world = _street_world(config, Layout.CVUSA)
 
-    def names(image: Picture) -> Sequence[str]:
-        number = f"{image.place.number + 1:07d}.jpg"
+    def names(image: Shot) -> Sequence[str]:
+        number = f"{image.location.number + 1:07d}.jpg"
         folders = {View.SATELLITE: "bingmap/19", View.GROUND: "streetview/panos"}
         return [f"{folders[image.view]}/{number}"] if image.view in folders else []
 
     _write(world, folder, Layout.CVUSA, names, progress, workers)
     rows: dict[Subset, list[str]] = {Subset.TRAIN: [], Subset.QUERY: []}
     positions = []
-    for place in world.places:
+    for place in world.locations:
         number = f"{place.number + 1:07d}"
         rows[place.subset].append(
             f"bingmap/19/{number}.jpg,streetview/panos/{number}.jpg,streetview/annotations/{number}.png\n"
@@ -128,15 +128,15 @@ def write_cvusa(config: WorldConfig, folder: Path, progress: Progress = silent, 
 def write_cvact(config: WorldConfig, folder: Path, progress: Progress = silent, workers: int | None = None) -> Path:
     """CVACT: training and validation pairs, the test pairs (the validation pairs are half of them), and the table."""
     world = _street_world(config, Layout.CVACT)
-    tested = [place.number for place in world.places if place.subset is Subset.QUERY]
-    small = {place.number for place in world.places if place.subset is Subset.TRAIN} | set(tested[: (len(tested) + 1) // 2])
+    tested = [place.number for place in world.locations if place.subset is Subset.QUERY]
+    small = {place.number for place in world.locations if place.subset is Subset.TRAIN} | set(tested[: (len(tested) + 1) // 2])
 
-    def names(image: Picture) -> Sequence[str]:
-        number = image.place.number
+    def names(image: Shot) -> Sequence[str]:
+        number = image.location.number
         endings = {View.GROUND: "streetview/{}_grdView.jpg", View.SATELLITE: "satview_polish/{}_satView_polish.jpg"}
         if image.view not in endings:
             return []
-        name = endings[image.view].format(pano_id(image.place))
+        name = endings[image.view].format(pano_id(image.location))
         return [
             f"{part}/{name}"
             for part, numbers in (("ANU_data_small", small), ("ANU_data_test", set(tested)))
@@ -144,7 +144,7 @@ def write_cvact(config: WorldConfig, folder: Path, progress: Progress = silent, 
         ]
 
     _write(world, folder, Layout.CVACT, names, progress, workers)
-    write_bytes(folder / "ACT_data.mat", act_data(world, [pano_id(place) for place in world.places], tested))
+    write_bytes(folder / "ACT_data.mat", act_data(world, [pano_id(place) for place in world.locations], tested))
     return folder
 
 
@@ -155,8 +155,8 @@ def write_sues200(config: WorldConfig, folder: Path, progress: Progress = silent
     names_of = _sues_names(world)
     count = config.views // len(HEIGHTS)
 
-    def names(image: Picture) -> Sequence[str]:
-        place = names_of.get(image.place.number)
+    def names(image: Shot) -> Sequence[str]:
+        place = names_of.get(image.location.number)
         if place is None:
             return []
         if image.view is View.SATELLITE:
@@ -174,8 +174,8 @@ def write_denseuav(config: WorldConfig, folder: Path, progress: Progress = silen
     world = generate(config)
     _check(config.views == len(_DENSE_HEIGHTS), "views", "DenseUAV has one image at each of three heights")
 
-    def names(image: Picture) -> Sequence[str]:
-        place, training = image.place, image.place.subset is Subset.TRAIN
+    def names(image: Shot) -> Sequence[str]:
+        place, training = image.location, image.location.subset is Subset.TRAIN
         if place.is_distractor:
             return []
         if image.view is View.DRONE:
@@ -191,7 +191,7 @@ def write_denseuav(config: WorldConfig, folder: Path, progress: Progress = silen
 
     _write(world, folder, Layout.DENSEUAV, names, progress, workers, _dense_cut)
     tables: dict[str, list[str]] = {"ALL": [], "train": [], "test": []}
-    for place in world.places:
+    for place in world.locations:
         satellite = next(image for image in world.images(place) if image.view is View.SATELLITE)
         part = "train" if place.subset is Subset.TRAIN else "test"
         where = "train/satellite" if part == "train" else "test/query_satellite"
@@ -203,13 +203,13 @@ def write_denseuav(config: WorldConfig, folder: Path, progress: Progress = silen
     return folder
 
 
-def mask(image: Picture) -> str:
+def mask(image: Shot) -> str:
     """A name that tells nothing about the place, the same one whenever the world is written."""
-    key = f"{image.view}/{image.place.number}/{image.index}"
+    key = f"{image.view}/{image.location.number}/{image.index}"
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
-def pano_id(place: Place) -> str:
+def pano_id(place: Location) -> str:
     """An id like those of street-level panoramas."""
     return base64.urlsafe_b64encode(hashlib.sha256(str(place.number).encode()).digest())[:22].decode().replace("-", "x")
 
@@ -218,7 +218,7 @@ def _write(
     world: World,
     folder: Path,
     layout: Layout,
-    names: Callable[[Picture], Sequence[str]],
+    names: Callable[[Shot], Sequence[str]],
     progress: Progress,
     workers: int | None,
     vary: Callable[[str, Image.Image], Image.Image] | None = None,
@@ -240,20 +240,20 @@ def _check(condition: bool, field: str, what: str) -> None:
 
 
 def _second_half(world: World) -> frozenset[int]:
-    distractors = [place.number for place in world.places if place.is_distractor]
+    distractors = [place.number for place in world.locations if place.is_distractor]
     return frozenset(distractors[len(distractors) // 2 :])
 
 
-def _all_images(world: World) -> list[Picture]:
-    return [image for place in world.places for image in world.images(place)]
+def _all_images(world: World) -> list[Shot]:
+    return [image for place in world.locations for image in world.images(place)]
 
 
 def _sues_names(world: World) -> Mapping[int, str]:
     """Places by running number, named so that the published list divides them as the world does."""
-    training = sorted(TRAINING_PLACES)
-    asked = [name for name in (f"{number:04d}" for number in range(1, 201)) if name not in TRAINING_PLACES]
+    training = sorted(TRAINING_LOCATIONS)
+    asked = [name for name in (f"{number:04d}" for number in range(1, 201)) if name not in TRAINING_LOCATIONS]
     by_subset = {Subset.TRAIN: iter(training), Subset.QUERY: iter(asked)}
-    found = {p.number: next(by_subset[p.subset], None) for p in world.places if not p.is_distractor}
+    found = {p.number: next(by_subset[p.subset], None) for p in world.locations if not p.is_distractor}
     missing = sum(name is None for name in found.values())
     _check(missing == 0, "places", "SUES-200 has 120 places to train on and 80 to be asked for, no more")
     return {number: name for number, name in found.items() if name is not None}

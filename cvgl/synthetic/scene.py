@@ -31,7 +31,7 @@ _PANORAMA_RANGE = (-42.0, 48.0)  # degrees of elevation
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """A place of the town.
 
     Attributes:
@@ -57,19 +57,19 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Shot:
     """One image that can be taken.
 
     Attributes:
-        place: what it shows.
+        location: what it shows.
         view: drone, satellite or ground.
-        index: running number of the view around its place, from 1 (satellite: 1).
+        index: running number of the view around its location, from 1 (satellite: 1).
         season: of the flight or of the tile.
         latitude, longitude: the middle of a tile, the point that a drone's camera aims at, the place of a street camera.
         captured_at: UTC.
     """
 
-    place: Place
+    location: Location
     view: View
     index: int
     season: Season
@@ -80,9 +80,9 @@ class Picture:
     @property
     def subsets(self) -> tuple[Subset, ...]:
         """What it may be used for: test images are asked for and searched, by direction."""
-        if self.place.subset is Subset.QUERY:
+        if self.location.subset is Subset.QUERY:
             return (Subset.GALLERY, Subset.QUERY)
-        return (self.place.subset,)
+        return (self.location.subset,)
 
 
 class World:
@@ -95,7 +95,7 @@ class World:
         self.ground = GroundMap(self.town, config.texel_metres)
 
     @cached_property
-    def places(self) -> tuple[Place, ...]:
+    def locations(self) -> tuple[Location, ...]:
         """All places: first those for training, then those for the test, then the distractors."""
         config = self.config
         count = config.places + config.distractors
@@ -108,7 +108,7 @@ class World:
             x, y = self.town.block(cells[int(index)]).corners.mean(axis=0)
             is_train, is_test = number < config.train_places, number < config.places
             subset = Subset.TRAIN if is_train else Subset.QUERY if is_test else Subset.GALLERY
-            places.append(Place(number, cells[int(index)], float(x), float(y), subset))
+            places.append(Location(number, cells[int(index)], float(x), float(y), subset))
         return tuple(places)
 
     def position(self, x: float, y: float) -> tuple[float, float]:
@@ -117,7 +117,7 @@ class World:
         parallel = EARTH_RADIUS_M * math.cos(math.radians(self.config.latitude))
         return latitude, self.config.longitude + math.degrees(x / parallel)
 
-    def images(self, place: Place) -> Iterator[Picture]:
+    def images(self, place: Location) -> Iterator[Shot]:
         """All images of a place: its tile, then its drone views by flight, then its panoramas."""
         config = self.config
         taken = _date(config.satellite_season, 2022) + timedelta(hours=10, minutes=35)
@@ -135,31 +135,31 @@ class World:
             start = self._flight_start(place, config.drone_seasons[0]) + timedelta(days=3, seconds=20 * index)
             yield self._image(place, View.GROUND, index + 1, config.drone_seasons[0], x, y, start)
 
-    def render(self, images: list[Picture]) -> Iterator[tuple[Picture, Image.Image]]:
+    def render(self, images: list[Shot]) -> Iterator[tuple[Shot, Image.Image]]:
         """Takes images. Those of one place, season and view after one another share the work of lighting."""
-        key: tuple[Place, View, Season] | None = None
+        key: tuple[Location, View, Season] | None = None
         lit: LitGround | None = None
         for image in images:
-            if lit is None or key != (image.place, image.view, image.season):
-                key = (image.place, image.view, image.season)
+            if lit is None or key != (image.location, image.view, image.season):
+                key = (image.location, image.view, image.season)
                 lit = self._lit(image)
             yield image, self._take(image, lit)
 
     def _image(
-        self, place: Place, view: View, index: int, season: Season, x: float, y: float, captured_at: datetime
-    ) -> Picture:
+        self, place: Location, view: View, index: int, season: Season, x: float, y: float, captured_at: datetime
+    ) -> Shot:
         latitude, longitude = self.position(x, y)
-        return Picture(place, view, index, season, latitude, longitude, captured_at)
+        return Shot(place, view, index, season, latitude, longitude, captured_at)
 
-    def _flight_start(self, place: Place, season: Season) -> datetime:
+    def _flight_start(self, place: Location, season: Season) -> datetime:
         minutes = int(stream(self.config.seed, 4, place.number, _number(season)).integers(0, 300))
         return _date(season, 2023) + timedelta(days=place.number // 40, hours=11, minutes=minutes)
 
-    def _flight(self, place: Place, season: Season, purpose: int) -> np.random.Generator:
+    def _flight(self, place: Location, season: Season, purpose: int) -> np.random.Generator:
         return stream(self.config.seed, 5, place.number, _number(season), purpose)
 
-    def _lit(self, image: Picture) -> LitGround:
-        config, place = self.config, image.place
+    def _lit(self, image: Shot) -> LitGround:
+        config, place = self.config, image.location
         if image.view is View.SATELLITE:
             # Room for the shadows that fall in from outside.
             ground = self.ground.around(place.x, place.y, config.tile_metres / 2 + 30)
@@ -169,7 +169,7 @@ class World:
             light = appearance.drone_light(image.season, config.view_gap, self._flight(place, image.season, 0))
         return illuminate(ground, light, image.season)
 
-    def _surroundings(self, place: Place, view: View) -> Ground:
+    def _surroundings(self, place: Location, view: View) -> Ground:
         """The ground that a flight around a place can see."""
         config = self.config
         if view is View.GROUND:
@@ -182,8 +182,8 @@ class World:
             reach = max(reach, slant * math.sin(tilt) / math.tan(flattest) - slant * math.cos(tilt))
         return self.ground.around(place.x, place.y, min(1.12 * reach + 15, 3.2 * config.tile_metres))
 
-    def _take(self, image: Picture, lit: LitGround) -> Image.Image:
-        config, place = self.config, image.place
+    def _take(self, image: Shot, lit: LitGround) -> Image.Image:
+        config, place = self.config, image.location
         grain = stream(config.seed, 7, place.number, _number(image.season), image.index, list(View).index(image.view))
         if image.view is View.SATELLITE:
             colour = look_from_above(lit, place.x, place.y, config.tile_metres, config.image_size)
@@ -196,13 +196,13 @@ class World:
         colour, distance = look(lit, self._drone_camera(place, image.season, view), config.image_size)
         return appearance.develop(colour, style, grain, distance)
 
-    def _aim(self, place: Place, season: Season, index: int) -> tuple[float, float, np.random.Generator]:
+    def _aim(self, place: Location, season: Season, index: int) -> tuple[float, float, np.random.Generator]:
         """Where a drone view looks at, which is not quite the place's middle, and the stream for the rest."""
         rng = self._flight(place, season, 10 + index)
         shift = rng.normal(0, 0.025 * self.config.tile_metres, 2)
         return place.x + float(shift[0]), place.y + float(shift[1]), rng
 
-    def _drone_camera(self, place: Place, season: Season, index: int) -> Camera:
+    def _drone_camera(self, place: Location, season: Season, index: int) -> Camera:
         """A spiral around the place from high to low, as University-1652 was recorded, with a pilot's unsteadiness."""
         config = self.config
         x, y, rng = self._aim(place, season, index)
@@ -223,7 +223,7 @@ class World:
             field_of_view=config.field_of_view_degrees,
         )
 
-    def _street_camera(self, place: Place, index: int) -> tuple[float, float, float]:
+    def _street_camera(self, place: Location, index: int) -> tuple[float, float, float]:
         """A point on a street along the place's block, and the direction of that street in degrees."""
         block = self.town.block(place.cell)
         following = np.roll(block.corners, -1, axis=0) - block.corners
@@ -233,8 +233,8 @@ class World:
         x, y = block.corners[edge] + share * following[edge]
         return float(x), float(y), math.degrees(math.atan2(following[edge][0], following[edge][1]))
 
-    def _panorama(self, image: Picture, lit: LitGround, style: appearance.Look, grain: np.random.Generator) -> Image.Image:
-        x, y, heading = self._street_camera(image.place, image.index - 1)
+    def _panorama(self, image: Shot, lit: LitGround, style: appearance.Look, grain: np.random.Generator) -> Image.Image:
+        x, y, heading = self._street_camera(image.location, image.index - 1)
         camera = Camera(x, y, self.town.ground(x, y) + _STREET_EYES, heading, 0.0, 0.0, 90.0)
         size = self.config.image_size
         colour, distance = look_around(lit, camera, 4 * size, size, *_PANORAMA_RANGE)

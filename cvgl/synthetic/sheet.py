@@ -10,12 +10,12 @@ from PIL import Image
 from cvgl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from cvgl.synthetic.scene import Place, World
+    from cvgl.synthetic.scene import Location, World
 
 _GAP = 2  # pixels between images
 
 
-def contact_sheet(world: World, places: Sequence[Place]) -> Image.Image:
+def contact_sheet(world: World, places: Sequence[Location]) -> Image.Image:
     """One row a place: its tile, its drone views by falling altitude, its panoramas.
 
     Raises:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cvgl.errors import DataError
 from cvgl.lake import TEMPORARY_PREFIX, read_json, sweep, write_bytes, write_json
-from cvgl.synthetic.scene import Picture, Place, World, generate
+from cvgl.synthetic.scene import Location, Shot, World, generate
 from cvgl.types import Progress, Subset, View, silent
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ MANIFEST = "manifest.csv"
 VERSION = 2  # raise when the same settings draw other images
 COLUMNS = ("path", "view", "subset", "location_id", "latitude", "longitude", "captured_at")
 
-NameOf = Callable[[Picture], Sequence[str]]
+NameOf = Callable[[Shot], Sequence[str]]
 Vary = Callable[[str, "Image.Image"], "Image.Image"]
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF"}
 
@@ -55,7 +55,7 @@ def write_manifest(config: WorldConfig, folder: Path, progress: Progress = silen
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for place in world.places:
+    for place in world.locations:
         for image in world.images(place):
             writer.writerow(_manifest_row(image))
     manifest = folder / MANIFEST
@@ -118,7 +118,7 @@ def write_images(
         names: of an image, relative to the folder; none where the layout has no such image.
         vary: what lies under a name, from the image that was drawn.
     """
-    places = _by_neighbourhood(world.places)
+    places = _by_neighbourhood(world.locations)
     threads = workers or os.cpu_count() or 1
     progress(0, len(places), "drawing the world")
     with ThreadPoolExecutor(threads) as pool:
@@ -126,15 +126,15 @@ def write_images(
             progress(done, len(places), "drawing the world")
 
 
-def _by_neighbourhood(places: Sequence[Place]) -> list[Place]:
+def _by_neighbourhood(places: Sequence[Location]) -> list[Location]:
     """Row by row through the town in turns, so that the ground drawn for one place serves the next."""
-    rows: dict[int, list[Place]] = defaultdict(list)
+    rows: dict[int, list[Location]] = defaultdict(list)
     for place in places:
         rows[place.cell[1] // 2].append(place)
     return [place for row in sorted(rows) for place in sorted(rows[row], key=lambda p: p.cell[0] * (-1) ** row)]
 
 
-def _write_place(world: World, place: Place, folder: Path, names: NameOf, vary: Vary) -> None:
+def _write_place(world: World, place: Location, folder: Path, names: NameOf, vary: Vary) -> None:
     """Draws and writes those images of a place that are not there yet."""
     missing = [p for p in world.images(place) if not all((folder / name).is_file() for name in names(p))]
     for picture, image in world.render(missing):
@@ -165,29 +165,29 @@ def _write_whole(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
-def _manifest_names(image: Picture) -> list[str]:
+def _manifest_names(image: Shot) -> list[str]:
     number = f"-{image.index:02d}" if image.view is not View.SATELLITE else ""
-    return [f"{image.view}/{image.place.location_id}{number}.jpg"]
+    return [f"{image.view}/{image.location.location_id}{number}.jpg"]
 
 
-def _manifest_row(image: Picture) -> list[str]:
+def _manifest_row(image: Shot) -> list[str]:
     return [
         _manifest_names(image)[0],
         str(image.view),
         ";".join(image.subsets),
-        image.place.location_id,
+        image.location.location_id,
         f"{image.latitude:.8f}",
         f"{image.longitude:.8f}",
         image.captured_at.isoformat().replace("+00:00", "Z"),
     ]
 
 
-def university_names(image: Picture) -> list[str]:
+def university_names(image: Shot) -> list[str]:
     """The release's names; its street views are called street."""
     view = "street" if image.view is View.GROUND else str(image.view)
-    place = image.place.location_id
+    place = image.location.location_id
     file = f"{place}.jpg" if image.view is View.SATELLITE else f"image-{image.index:02d}.jpeg"
-    if image.place.subset is Subset.TRAIN:
+    if image.location.subset is Subset.TRAIN:
         return [f"train/{view}/{place}/{file}"]
-    roles = ("gallery",) if image.place.is_distractor else ("query", "gallery")
+    roles = ("gallery",) if image.location.is_distractor else ("query", "gallery")
     return [f"test/{role}_{view}/{place}/{file}" for role in roles]

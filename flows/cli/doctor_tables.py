@@ -38,7 +38,7 @@ def inspection_answer(found: Inspection) -> RenderableType:
     rows = {
         "folder": found.source,
         "taken for": f"{found.layout}, for {found.reason}",
-        "pictures": f"{found.pictures:,}, of which {found.opened:,} were opened",
+        "pictures": f"{found.images:,}, of which {found.opened:,} were opened",
     }
     parts: list[RenderableType] = [facts({**rows, **position_facts(found.summaries, found.passed_over)}), ""]
     if found.counts:
@@ -56,14 +56,14 @@ def _counts_table(found: Inspection) -> Table:
         column.justify = "right"
     for count in found.counts:
         part = count.part
-        of_places = part.places is not None
+        of_places = part.locations is not None
         table.add_row(
             part.name,
             _word("part" if found.partial and str(count.state) in ("wrong", "missing") else str(count.state)),
-            f"{count.pictures:,}",
-            "" if part.pictures is None else f"{part.pictures:,}",
-            f"{count.places:,}" if of_places else "",
-            f"{part.places:,}" if of_places else "",
+            f"{count.images:,}",
+            "" if part.images is None else f"{part.images:,}",
+            f"{count.locations:,}" if of_places else "",
+            f"{part.locations:,}" if of_places else "",
         )
     return table
 

@@ -10,8 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cvgl.geo import Position
 from cvgl.ingestion.summaries import Remark, ViewSummary
-from cvgl.localization.placement import JointPlacement, LikelyAnswer, Placement, Position
+from cvgl.localization.placement import JointPlacement, LikelyAnswer, Placement
 from cvgl.stages.alignment.record import AlignmentRecord, candidate_rows
 from cvgl.summary import MetricSummary
 from flows.cli.fitted import FittedTable

@@ -10,14 +10,15 @@ import pytest
 from cvgl.config import IngestConfig, Layout
 from cvgl.datasets.denseuav import is_denseuav, list_denseuav
 from cvgl.datasets.detection import list_source, recognise
-from cvgl.datasets.sues200 import HEIGHTS, TRAINING_PLACES, list_sues200
+from cvgl.datasets.sues200 import HEIGHTS, TRAINING_LOCATIONS, list_sues200
 from cvgl.datasets.university160k import (
     list_university160k,
     list_university160k_official,
     read_query_names,
 )
 from cvgl.errors import DataError
-from cvgl.ingestion.entries import Position, Reason
+from cvgl.geo import Position
+from cvgl.ingestion.entries import Reason
 from cvgl.types import Subset, View
 from tests.data.images import place_image, save
 from tests.data.layouts import Layouts
@@ -60,9 +61,9 @@ def test_distractors_have_no_label(layouts: Layouts) -> None:
 
 
 def test_the_published_places_divide_sues200() -> None:
-    assert len(TRAINING_PLACES) == 120
-    assert {"0001", "0007", "0009", "0200"} <= TRAINING_PLACES
-    assert not {"0008", "0012", "0190", "0195"} & TRAINING_PLACES
+    assert len(TRAINING_LOCATIONS) == 120
+    assert {"0001", "0007", "0009", "0200"} <= TRAINING_LOCATIONS
+    assert not {"0008", "0012", "0190", "0195"} & TRAINING_LOCATIONS
 
 
 def test_a_list_beside_the_images_goes_before_the_published_one(layouts: Layouts, tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_sues200_as_its_script_arranges_it(layouts: Layouts, tmp_path: Path) -> 
     for place in sorted(path.name for path in (released / "satellite-view").iterdir()):
         for height in HEIGHTS:
             drone, satellite = released / "drone_view_512" / place / height, released / "satellite-view" / place
-            if place in TRAINING_PLACES:
+            if place in TRAINING_LOCATIONS:
                 targets = {f"Training/{height}/drone": drone, f"Training/{height}/satellite": satellite}
             else:
                 targets = {f"Testing/{height}/query_drone": drone, f"Testing/{height}/query_satellite": satellite}

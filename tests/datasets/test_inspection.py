@@ -12,7 +12,7 @@ from cvgl.config import IngestConfig, Layout
 from cvgl.datasets import releases
 from cvgl.datasets.detection import list_source
 from cvgl.datasets.inspection import Inspection, inspect
-from cvgl.datasets.releases import PUBLISHED, Part, State, count_parts, deviation
+from cvgl.datasets.releases import PUBLISHED, Part, State, count_parts, release_difference
 from cvgl.errors import DataError
 from tests.data.images import place_image, save, university1652
 from tests.data.layouts import LAYOUTS, Layouts
@@ -94,7 +94,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Layout], None]
         for one in several:
             counts = count_parts(list_source(IngestConfig(source=str(folder), dataset="d", layout=one)))
             parts[one] = tuple(
-                Part(c.part.name, c.pictures, None if c.part.places is None else c.places) for c in counts if c.pictures
+                Part(c.part.name, c.images, None if c.part.locations is None else c.locations) for c in counts if c.images
             )
         monkeypatch.setattr(releases, "PUBLISHED", parts)
 
@@ -110,7 +110,7 @@ def test_a_complete_copy_is_right(layouts: Layouts, layout: Layout, published: C
     assert found.is_right
     assert {count.state for count in found.counts} == {State.RIGHT}
     assert found.layout is layout
-    assert found.opened == found.pictures > 0
+    assert found.opened == found.images > 0
 
 
 @pytest.mark.parametrize(("layout", "damage", "kind", "named"), DAMAGES)
@@ -140,14 +140,14 @@ def test_a_small_copy_is_held_against_the_published_numbers_unless_it_is_meant_t
     required = [p for p in PUBLISHED[layout] if not p.optional]
     for one in required:
         assert f"{one.name} has" in said(whole, "missing")
-        assert f"should have {one.pictures:,}" in said(whole, "missing")
+        assert f"should have {one.images:,}" in said(whole, "missing")
     assert part.is_right
-    assert [count.pictures for count in part.counts] == [count.pictures for count in whole.counts]
+    assert [count.images for count in part.counts] == [count.images for count in whole.counts]
 
 
 def test_published_numbers_are_those_of_the_sources() -> None:
     def of(layout: Layout) -> dict[str, tuple[int | None, int | None]]:
-        return {part.name: (part.pictures, part.places) for part in PUBLISHED[layout]}
+        return {part.name: (part.images, part.locations) for part in PUBLISHED[layout]}
 
     university = of(Layout.UNIVERSITY1652)
     assert university["train/drone"] == (37_854, 701)
@@ -248,7 +248,7 @@ def test_a_sample_is_spread_over_all_and_opens_no_more(tmp_path: Path) -> None:
     assert none.is_right
     assert "--all" in next(problem.fix for problem in few.problems if problem.kind == "unreadable")
     everything = inspect(str(root), sample=None, partial=True)
-    assert everything.opened == everything.pictures
+    assert everything.opened == everything.images
     assert "2 of all" in said(everything, "unreadable")
     assert last.name in said(few, "unreadable")
 
@@ -276,4 +276,4 @@ def test_the_challenges_gallery_beside_the_labelled_one_is_told(tmp_path: Path, 
 
 def test_only_published_layouts_deviate(tmp_path: Path) -> None:
     save(place_image(1), tmp_path / "drone/1.jpg")
-    assert deviation(list_source(IngestConfig(source=str(tmp_path), dataset="d"))) is None
+    assert release_difference(list_source(IngestConfig(source=str(tmp_path), dataset="d"))) is None

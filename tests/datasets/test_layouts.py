@@ -139,8 +139,8 @@ def test_equal_worlds_are_equal_bytes(layouts: Layouts, tmp_path: Path) -> None:
 
 def test_the_hour_is_not_in_cvacts_table(layouts: Layouts) -> None:
     world = generate(for_layout(Layout.CVACT, SMALL))
-    tested = [place.number for place in world.places if place.subset is Subset.QUERY]
-    written = act_data(world, [pano_id(place) for place in world.places], tested)
+    tested = [place.number for place in world.locations if place.subset is Subset.QUERY]
+    written = act_data(world, [pano_id(place) for place in world.locations], tested)
     assert written == (layouts.original(Layout.CVACT) / "ACT_data.mat").read_bytes()
     assert b"Created on" not in written
 

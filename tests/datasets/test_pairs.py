@@ -15,7 +15,8 @@ from cvgl.datasets.act_data import read_act_data
 from cvgl.datasets.cvact import list_cvact, list_cvact_test
 from cvgl.datasets.cvusa import list_cvusa
 from cvgl.errors import DataError
-from cvgl.ingestion.entries import Listing, Position, Reason
+from cvgl.geo import Position
+from cvgl.ingestion.entries import Listing, Reason
 from cvgl.types import Subset, View
 from tests.data.layouts import Layouts
 

@@ -10,7 +10,8 @@ import pytest
 from cvgl.config import Layout
 from cvgl.datasets.university1652 import is_university1652, list_university1652
 from cvgl.errors import DataError
-from cvgl.ingestion.entries import Position, Reason
+from cvgl.geo import Position
+from cvgl.ingestion.entries import Reason
 from cvgl.types import Subset, View
 from tests.data.images import place_image, save, university1652
 
@@ -63,7 +64,7 @@ def test_nothing_is_skipped_in_silence(tmp_path: Path) -> None:
         "train/thermal": Reason.UNKNOWN_FOLDER,
         "valid": Reason.UNKNOWN_FOLDER,
         "test/stray.jpg": Reason.MISPLACED,
-        "train/drone/0001/notes.txt": Reason.NOT_A_IMAGE,
+        "train/drone/0001/notes.txt": Reason.NOT_AN_IMAGE,
     }
     assert any("readme.txt" in note for note in listing.notes)
     assert any("test/4K_drone was passed over" in note for note in listing.notes)

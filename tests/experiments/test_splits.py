@@ -59,9 +59,9 @@ def test_the_printed_numbers_are_those_of_the_table_and_the_others_are_published
     }
     parts = {part.name: part for layout in (Layout.UNIVERSITY1652, Layout.CVUSA, Layout.CVACT) for part in PUBLISHED[layout]}
     university = TABLE_III[UNIVERSITY_TEST]
-    assert university.adaptation.places + university.test.places == parts["test/gallery_satellite"].places
-    assert TABLE_III[CVACT_TO_CVUSA].adaptation.places == parts["splits/train-19zl.csv"].pictures
-    assert TABLE_III[CVUSA_TO_CVACT].test.places == parts["valSet"].pictures
+    assert university.adaptation.places + university.test.places == parts["test/gallery_satellite"].locations
+    assert TABLE_III[CVACT_TO_CVUSA].adaptation.places == parts["splits/train-19zl.csv"].images
+    assert TABLE_III[CVUSA_TO_CVACT].test.places == parts["valSet"].images
 
 
 def test_rows_are_found_by_where_a_model_comes_from_and_goes_to() -> None:

@@ -190,7 +190,7 @@ def test_one_colour_beyond_all_measure_is_refused_by_its_header(monkeypatch: pyt
     from cvgl.imaging import headers
 
     monkeypatch.setattr(headers, "_ALWAYS_PLAUSIBLE_PIXELS", 1000)
-    monkeypatch.setattr(headers, "_MOST_PIXELS_PER_BYTE", 100)
+    monkeypatch.setattr(headers, "_MAX_PIXELS_PER_BYTE", 100)
     stream = io.BytesIO()
     Image.new("RGB", (512, 512)).save(stream, "WEBP", lossless=True)
     with pytest.raises(TooLargeImageError, match="no photograph"):

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from cvgl.ingestion.contradictions import differ
-from cvgl.ingestion.entries import Entry, Listing, Position, Reason
+from cvgl.geo import Position
+from cvgl.ingestion.contradictions import positions_differ
+from cvgl.ingestion.entries import Entry, Listing, Reason
 from cvgl.ingestion.folder import list_folder
 from cvgl.ingestion.manifest import list_manifest
-from cvgl.ingestion.merging import unite
+from cvgl.ingestion.merging import merge_entries
 from cvgl.ingestion.scan_cache import Scan
 from cvgl.types import Subset, View
 from tests.data.images import place_image, save
@@ -32,7 +33,7 @@ def test_two_rows_with_different_positions_leave_their_image_without_one(tmp_pat
     listing = folder(tmp_path, f"path,lat,lon,location_id\nsub/a.jpg,1,2,x\nb.jpg,5,6,y\n{again},3,4,x\n")
     entries = by_name(listing)
     assert (entries["a.jpg"].position, entries["a.jpg"].location_id) == (None, "x")
-    assert entries["b.jpg"].position == Position(5, 6)
+    assert entries["b.jpg"].position == Position(latitude=5, longitude=6)
     (refusal,) = listing.refusals
     assert (refusal.reason, refusal.uri) == (Reason.CONFLICTING_POSITION, f"{tmp_path / 'drone.csv'}:4: {again}")
     assert "rows 2 and 4 name a.jpg" in refusal.detail
@@ -43,8 +44,12 @@ def test_rows_that_say_the_same_or_fill_each_others_gaps_do_no_harm(tmp_path: Pa
         tmp_path, "path,lat,lon,location_id,subset\nsub/a.jpg,1,2,,train\na.jpg,1.0,2.00,x,query\nb.jpg,5,6,,\nb.jpg,5,6,,\n"
     )
     entry = by_name(listing)["a.jpg"]
-    assert (entry.position, entry.location_id, entry.subsets) == (Position(1, 2), "x", (Subset.QUERY, Subset.TRAIN))
-    assert by_name(listing)["b.jpg"].position == Position(5, 6)
+    assert (entry.position, entry.location_id, entry.subsets) == (
+        Position(latitude=1, longitude=2),
+        "x",
+        (Subset.QUERY, Subset.TRAIN),
+    )
+    assert by_name(listing)["b.jpg"].position == Position(latitude=5, longitude=6)
     assert listing.refusals == []
     assert [note for note in listing.notes if "once more" in note and "2 rows (3, 5)" in note]
 
@@ -62,13 +67,13 @@ def test_what_rows_contradict_one_another_in_is_not_used(
 ) -> None:
     listing = folder(tmp_path, f"path,lat,lon,{column}\na.jpg,1,2,{cells[0]}\na.jpg,1,2,{cells[1]}\n")
     entry = by_name(listing)["a.jpg"]
-    assert (entry.position, getattr(entry, column)) == (Position(1, 2), None)
+    assert (entry.position, getattr(entry, column)) == (Position(latitude=1, longitude=2), None)
     assert [refusal.reason for refusal in listing.refusals] == [reason]
 
 
 def test_a_row_without_sense_beside_a_good_one_is_refused_alone(tmp_path: Path) -> None:
     listing = folder(tmp_path, "path,lat,lon\na.jpg,here,2\na.jpg,1,2\n")
-    assert by_name(listing)["a.jpg"].position == Position(1, 2)
+    assert by_name(listing)["a.jpg"].position == Position(latitude=1, longitude=2)
     assert [(refusal.reason, ":2: a.jpg" in refusal.uri) for refusal in listing.refusals] == [(Reason.BAD_POSITION, True)]
 
 
@@ -78,7 +83,11 @@ def test_what_a_nearer_table_overrides_is_counted(tmp_path: Path) -> None:
     (tmp_path / "drone/positions.csv").write_text("path,location_id\nb.jpg,z\n")
     listing = folder(tmp_path, "path,lat,lon\na.jpg,1,2\nb.jpg,5,6\n")
     entries = by_name(listing)
-    assert [entries[name].position for name in ("a.jpg", "b.jpg", "c.jpg")] == [Position(1, 2), None, Position(3, 4)]
+    assert [entries[name].position for name in ("a.jpg", "b.jpg", "c.jpg")] == [
+        Position(latitude=1, longitude=2),
+        None,
+        Position(latitude=3, longitude=4),
+    ]
     assert sorted(note for note in listing.notes if "goes before" in note) == [
         "drone.csv goes before positions.csv, which has another position for 1 of its images",
         "drone/positions.csv goes before drone.csv, which says more about 1 of its images; it is not used",
@@ -94,7 +103,7 @@ def test_a_manifest_that_contradicts_itself_gives_no_position_or_label(tmp_path:
     )
     listing = list_manifest(tmp_path / "manifest.csv")
     rows = {(entry.path.name, entry.position, entry.location_id) for entry in listing.entries}
-    assert rows == {("a.jpg", None, None), ("b.jpg", Position(5, 6), "x")}
+    assert rows == {("a.jpg", None, None), ("b.jpg", Position(latitude=5, longitude=6), "x")}
     reasons = [(refusal.reason, "rows 2 and 4" in refusal.detail) for refusal in listing.refusals]
     assert reasons == [(Reason.CONFLICTING_LOCATION, True), (Reason.CONFLICTING_POSITION, True)]
 
@@ -102,18 +111,18 @@ def test_a_manifest_that_contradicts_itself_gives_no_position_or_label(tmp_path:
 def test_a_manifest_that_repeats_itself_gives_its_position(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("path,view,lat,lon,subset\na.jpg,drone,1,2,train\na.jpg,drone,1,2,query\n")
     listing = list_manifest(tmp_path / "manifest.csv")
-    assert [entry.position for entry in listing.entries] == [Position(1, 2)] * 2
+    assert [entry.position for entry in listing.entries] == [Position(latitude=1, longitude=2)] * 2
     assert listing.refusals == []
 
 
 def test_one_image_under_two_names_does_not_get_the_position_of_the_first_in_silence() -> None:
     scans = {Path(f"/{n}"): Scan(uri=f"/{n}", image_id="A", width=9, height=9) for n in range(3)}
     entries = [
-        Entry(Path("/0"), View.SATELLITE, (Subset.GALLERY,), position=Position(1, 2)),
-        Entry(Path("/1"), View.SATELLITE, (Subset.GALLERY,), position=Position(3, 4)),
-        Entry(Path("/2"), View.SATELLITE, (Subset.TRAIN,), position=Position(5, 6)),
+        Entry(Path("/0"), View.SATELLITE, (Subset.GALLERY,), position=Position(latitude=1, longitude=2)),
+        Entry(Path("/1"), View.SATELLITE, (Subset.GALLERY,), position=Position(latitude=3, longitude=4)),
+        Entry(Path("/2"), View.SATELLITE, (Subset.TRAIN,), position=Position(latitude=5, longitude=6)),
     ]
-    united, refusals = unite(entries, scans, {})
+    united, refusals = merge_entries(entries, scans, {})
     assert united["A"].subsets == (Subset.GALLERY,)
     assert [(refusal.uri, refusal.reason) for refusal in refusals] == [
         ("/1", Reason.DUPLICATE),
@@ -125,14 +134,14 @@ def test_one_image_under_two_names_does_not_get_the_position_of_the_first_in_sil
 @pytest.mark.parametrize(
     ("first", "second", "different"),
     [
-        (Position(1, 2), Position(1.0000001, 2), False),
-        (Position(1, 2), Position(1.001, 2), True),
-        (Position(1, 2), None, False),
+        (Position(latitude=1, longitude=2), Position(latitude=1.0000001, longitude=2), False),
+        (Position(latitude=1, longitude=2), Position(latitude=1.001, longitude=2), True),
+        (Position(latitude=1, longitude=2), None, False),
         (Position(x=1, y=2, crs="local"), Position(x=1, y=3, crs="local"), True),
-        (Position(x=500000, y=5761038.2, crs="EPSG:32633"), Position(52, 15), False),
-        (Position(x=500000, y=5761038.2, crs="EPSG:32633"), Position(52.1, 15), True),
-        (Position(x=1, y=2, crs="local"), Position(52, 15), False),
+        (Position(x=500000, y=5761038.2, crs="EPSG:32633"), Position(latitude=52, longitude=15), False),
+        (Position(x=500000, y=5761038.2, crs="EPSG:32633"), Position(latitude=52.1, longitude=15), True),
+        (Position(x=1, y=2, crs="local"), Position(latitude=52, longitude=15), False),
     ],
 )
 def test_positions_are_compared_across_frames(first: Position, second: Position | None, different: bool) -> None:
-    assert differ(first, second) is different
+    assert positions_differ(first, second) is different

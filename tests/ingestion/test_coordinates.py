@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
+from cvgl.geo import Position
 from cvgl.ingestion import fields
 from cvgl.ingestion.coordinates import DECIMAL_COMMA, DEGREES_MINUTES_SECONDS, read_number
-from cvgl.ingestion.entries import Position, Reason, RefusedError
+from cvgl.ingestion.entries import Reason, RefusedError
 
 FORMS = (DECIMAL_COMMA, DEGREES_MINUTES_SECONDS)
 
@@ -109,8 +110,8 @@ def test_exchanged_columns_are_named() -> None:
 
 def test_a_direction_in_a_column_of_its_own_gives_the_sign() -> None:
     cells = {"latitude": "33.9", "latitude_ref": "South", "longitude": "18.4", "longitude_ref": "E"}
-    assert fields.position(cells) == Position(-33.9, 18.4)
-    assert fields.position({**cells, "latitude": "-33.9"}) == Position(-33.9, 18.4)
+    assert fields.position(cells) == Position(latitude=-33.9, longitude=18.4)
+    assert fields.position({**cells, "latitude": "-33.9"}) == Position(latitude=-33.9, longitude=18.4)
     with pytest.raises(RefusedError, match="is negative"):
         fields.position({**cells, "longitude": "-18.4"})
 
@@ -149,7 +150,7 @@ def test_nought_nought_is_no_fix_and_half_a_pair_no_position() -> None:
         assert fields.position(cells, remarks.append) is None
     assert len(remarks) == 8
     assert fields.position({"x": 0, "y": 0, "crs": "local"}, remarks.append) == Position(x=0, y=0, crs="local")
-    assert fields.position({"latitude": 0, "longitude": 8}, remarks.append) == Position(0, 8)
+    assert fields.position({"latitude": 0, "longitude": 8}, remarks.append) == Position(latitude=0, longitude=8)
     assert fields.position({"latitude": 0, "longitude": 0, "x": 5, "y": 6, "crs": "local"}) == Position(x=5, y=6, crs="local")
     assert len(remarks) == 8
 

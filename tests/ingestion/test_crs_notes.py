@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from cvgl.geo import Position
 from cvgl.ingestion.crs_notes import frame_remarks
-from cvgl.ingestion.entries import Position
 
 LONDON = Position(x=530_000.0, y=180_000.0, crs="EPSG:27700")
 WARSAW = Position(x=637_000.0, y=487_000.0, crs="EPSG:2180")

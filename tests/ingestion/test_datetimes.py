@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cvgl.ingestion.datetimes import is_nothing, read_epoch, read_moment, read_offset
+from cvgl.ingestion.datetimes import is_blank_time, read_epoch, read_moment, read_offset
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -129,7 +129,7 @@ def test_what_is_no_zone(written):
     ["", "  ", "0000:00:00 00:00:00", "    :  :     :  :  ", "----:--:--", "\0\0", "NaN", "nat", "null", "None", "NA"],
 )
 def test_what_stands_for_no_time(written):
-    assert is_nothing(written)
+    assert is_blank_time(written)
 
 
 @pytest.mark.parametrize("number", [1714564800, 1714564800.0, 1714564800000, 1714564800000000, 1714564800000000000])

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cvgl.geo import haversine_m, to_geographic
+from cvgl.geo import Position, haversine_m, to_geographic
 from cvgl.ingestion import fields
-from cvgl.ingestion.entries import Position, Reason, RefusedError
+from cvgl.ingestion.entries import Reason, RefusedError
 from cvgl.types import Subset, View
 
 
@@ -103,7 +103,9 @@ def test_what_is_no_time_is_refused(cell: object) -> None:
 @given(st.floats(-90, 90), st.floats(-180, 180))
 def test_positions_in_degrees_survive_text(latitude: float, longitude: float) -> None:
     assume(max(abs(latitude), abs(longitude)) > 1e-6)
-    assert fields.position({"latitude": str(latitude), "longitude": longitude}) == Position(latitude, longitude)
+    assert fields.position({"latitude": str(latitude), "longitude": longitude}) == Position(
+        latitude=latitude, longitude=longitude
+    )
 
 
 @given(st.floats(), st.floats())
@@ -112,7 +114,7 @@ def test_a_position_is_right_or_refused(latitude: float, longitude: float) -> No
     if math.isnan(latitude) or math.isnan(longitude) or max(abs(latitude), abs(longitude)) <= 1e-6:
         return
     if abs(latitude) <= 90 and abs(longitude) <= 180:
-        assert fields.position(cells) == Position(latitude, longitude)
+        assert fields.position(cells) == Position(latitude=latitude, longitude=longitude)
         return
     with pytest.raises(RefusedError) as caught:
         fields.position(cells)

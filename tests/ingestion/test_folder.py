@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cvgl.errors import DataError
-from cvgl.ingestion.entries import Entry, Listing, Position, Reason, WorldFile
+from cvgl.geo import Position
+from cvgl.ingestion.entries import Entry, Listing, Reason, WorldFile
 from cvgl.ingestion.folder import is_folder_of_views, list_folder
 from cvgl.types import Subset, View
 from tests.data.images import place_image, save
@@ -72,7 +73,7 @@ def test_a_table_beside_gives_positions(tmp_path: Path, table: str, header: str)
     separator = ";" if ";" in header else ","
     (tmp_path / table).write_text(f"{header}\n{separator.join((name, '47.25', '8.5'))}\n")
     listing = list_folder(tmp_path)
-    assert by_name(listing)["a.jpg"].position == Position(47.25, 8.5)
+    assert by_name(listing)["a.jpg"].position == Position(latitude=47.25, longitude=8.5)
     assert by_name(listing)["b.jpg"].position is None
     assert listing.refusals == []
 
@@ -92,7 +93,7 @@ def test_the_nearest_table_wins(tmp_path: Path) -> None:
     (tmp_path / "positions.csv").write_text("path,latitude,longitude\ndrone/a.jpg,1,1\n")
     (tmp_path / "drone.csv").write_text("path,latitude,longitude\na.jpg,2,2\n")
     (tmp_path / "drone/positions.csv").write_text("path,latitude,longitude\na.jpg,3,3\n")
-    assert by_name(list_folder(tmp_path))["a.jpg"].position == Position(3, 3)
+    assert by_name(list_folder(tmp_path))["a.jpg"].position == Position(latitude=3, longitude=3)
 
 
 def test_bad_cells_refuse_their_image_only(tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ def test_bad_cells_refuse_their_image_only(tmp_path: Path) -> None:
     assert reasons == {"a.jpg": Reason.BAD_POSITION, "satellite.csv:5": Reason.BAD_ROW}
     assert {name: entry.position for name, entry in by_name(listing).items()} == {
         "b.jpg": None,  # half of a position: the image is worth more than that
-        "c.jpg": Position(47, 8),
+        "c.jpg": Position(latitude=47, longitude=8),
         "d.jpg": None,
     }
 
@@ -172,7 +173,7 @@ def test_nothing_is_skipped_in_silence(tmp_path: Path) -> None:
         "aerial": Reason.UNKNOWN_FOLDER,
         "loose.jpg": Reason.MISPLACED,
         "positions.csv:3: drone/gone.jpg": Reason.MISSING,
-        "drone/readme.md": Reason.NOT_A_IMAGE,
+        "drone/readme.md": Reason.NOT_AN_IMAGE,
         "drone/folder.jpg": Reason.NOT_A_FILE,
     }
     assert [note.split()[0] for note in listing.notes] == ["LICENSE", "truth.csv"]

@@ -12,7 +12,7 @@ from cvgl.datasets.cvact import list_cvact
 from cvgl.datasets.cvusa import list_cvusa
 from cvgl.datasets.denseuav import list_denseuav
 from cvgl.datasets.detection import list_source
-from cvgl.datasets.sues200 import TRAINING_PLACES, list_sues200
+from cvgl.datasets.sues200 import TRAINING_LOCATIONS, list_sues200
 from cvgl.datasets.university160k import list_university160k_official, read_query_names
 from cvgl.datasets.university1652 import list_university1652
 from cvgl.errors import DataError
@@ -140,7 +140,7 @@ def test_the_challenges_list_of_names_that_links_out_is_refused(tmp_path: Path, 
 
 def test_a_list_of_places_that_links_out_leaves_the_published_one(tmp_path: Path, outside: Callable[[Path, str], Path]) -> None:
     root = tmp_path / "source"
-    place = min(TRAINING_PLACES)
+    place = min(TRAINING_LOCATIONS)
     image(root / f"drone_view_512/{place}/150/0.jpg")
     outside(root / "indexs.yaml", '- "0199"\n')
     listing = list_sues200(root)

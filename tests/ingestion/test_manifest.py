@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from cvgl.errors import DataError
-from cvgl.ingestion.entries import Listing, Position, Reason
+from cvgl.geo import Position
+from cvgl.ingestion.entries import Listing, Reason
 from cvgl.ingestion.manifest import list_manifest
 from cvgl.types import Subset, View
 
@@ -28,7 +29,7 @@ def test_every_column_arrives(tmp_path: Path) -> None:
     )
     (entry,) = listing.entries
     assert (entry.path, entry.view, entry.subsets) == (tmp_path / "sub/a.jpg", View.DRONE, (Subset.QUERY, Subset.TRAIN))
-    assert entry.position == Position(47.5, 8.5, 1, 2, "EPSG:2056")
+    assert entry.position == Position(latitude=47.5, longitude=8.5, x=1, y=2, crs="EPSG:2056")
     assert entry.captured_at == datetime(2024, 5, 31, 12, tzinfo=UTC)
     assert (entry.sequence, entry.location_id, entry.from_camera) == ("walk 1", "0839", False)
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from cvgl.config import IngestConfig
 from cvgl.errors import ConfigError, DataError
-from cvgl.ingestion.entries import Position
+from cvgl.geo import Position
 from cvgl.ingestion.manifest import list_manifest
-from cvgl.ingestion.map_crops import SIDE, Map, write_looks
+from cvgl.ingestion.map_crops import SIDE, GeoreferencedMap, write_map_crops
 from cvgl.lake import Lake
 from cvgl.stages.ingest import ingest
 from cvgl.types import View
@@ -46,7 +46,7 @@ def test_the_manifest_is_read_as_ingestion_reads_it(source: Path) -> None:
         "s/1.jpg;satellite;gallery;1150,0;1850,0;local;a\n",
         "utf-16",
     )
-    written = write_looks(source / "m.csv", source / "map.png", source / "looks", turns=1)
+    written = write_map_crops(source / "m.csv", source / "map.png", source / "looks", turns=1)
     entries = {entry.view: entry for entry in list_manifest(written).entries}
     assert (entries[View.DRONE].path, entries[View.DRONE].location_id) == (source / "looks/s/0.jpg", None)
     assert entries[View.SATELLITE].position == Position(x=1150, y=1850, crs="local")
@@ -57,7 +57,7 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def test_a_look_is_the_ground_around_its_point(source: Path) -> None:
-    found = Map.open(source / "map.png")
+    found = GeoreferencedMap.open(source / "map.png")
     ground = np.asarray(found.image, np.float64)[472:728, 472:728]  # 64 m around the middle, a pixel of the map each
     np.testing.assert_allclose(np.asarray(found.look(1150, 1850, 64, 0)), ground, atol=1)
     np.testing.assert_allclose(np.asarray(found.look(1150, 1850, 64, 90)), np.rot90(ground), atol=1)
@@ -65,21 +65,21 @@ def test_a_look_is_the_ground_around_its_point(source: Path) -> None:
 
 
 def test_a_look_is_so_many_metres_of_ground_whatever_the_frame_counts_in(source: Path) -> None:
-    as_metres = Map.open(source / "map.png")
+    as_metres = GeoreferencedMap.open(source / "map.png")
     middle = (3e6 + 150 / 0.3048, 1.7e6 - 150 / 0.3048)
     foot = METRES / 0.3048  # the same map, in a frame that counts in feet
     (source / "map.pgw").write_text(f"{foot}\n0\n0\n{-foot}\n{3e6 + foot / 2}\n{1.7e6 - foot / 2}\n")
     (source / "map.prj").write_text("EPSG:2231")
-    in_feet = np.asarray(Map.open(source / "map.png").look(*middle, 64, 0), np.float64)
+    in_feet = np.asarray(GeoreferencedMap.open(source / "map.png").look(*middle, 64, 0), np.float64)
     difference = in_feet - np.asarray(as_metres.look(1150, 1850, 64, 0), np.float64)
     assert np.abs(difference).mean() < 2
     (source / "map.prj").write_text("EPSG:4258")
     with pytest.raises(DataError, match="square on the ground"):
-        Map.open(source / "map.png").look(4.0, 52.0, 64, 0)
+        GeoreferencedMap.open(source / "map.png").look(4.0, 52.0, 64, 0)
 
 
 def test_a_wider_look_shows_the_same_middle_smaller_and_a_slanted_one_the_same_middle_turned(source: Path) -> None:
-    found = Map.open(source / "map.png")
+    found = GeoreferencedMap.open(source / "map.png")
     near, wide = found.look(1150, 1850, 64, 0), found.look(1150, 1850, 128, 0)
     middle = np.asarray(near.reduce(2), np.float64)
     assert np.abs(np.asarray(wide, np.float64)[64:192, 64:192] - middle).mean() < 3
@@ -89,12 +89,12 @@ def test_a_wider_look_shows_the_same_middle_smaller_and_a_slanted_one_the_same_m
 
 
 def test_ground_beyond_the_map_is_the_map_mirrored(source: Path) -> None:
-    look = np.asarray(Map.open(source / "map.png").look(1000, 1850, 64, 0), np.float64)
+    look = np.asarray(GeoreferencedMap.open(source / "map.png").look(1000, 1850, 64, 0), np.float64)
     np.testing.assert_allclose(look[:, : SIDE // 2], look[:, SIDE // 2 :][:, ::-1], atol=1)
 
 
 def test_each_tile_becomes_its_looks_and_one_of_them_is_asked_for(source: Path) -> None:
-    listing = list_manifest(write_looks(source / "m.csv", source / "map.png", source / "out", sizes=(64, 128), turns=2))
+    listing = list_manifest(write_map_crops(source / "m.csv", source / "map.png", source / "out", sizes=(64, 128), turns=2))
     assert listing.refusals == []
     found = {
         re.sub("looks-[0-9a-f]{12}", "looks", str(e.path.relative_to(source / "out"))): (" ".join(e.subsets), e.location_id)
@@ -110,7 +110,7 @@ def test_each_tile_becomes_its_looks_and_one_of_them_is_asked_for(source: Path) 
 
 
 def test_what_was_written_is_taken_in(source: Path, lake: Lake) -> None:
-    manifest = write_looks(source / "m.csv", source / "map.png", source / "out", turns=4)
+    manifest = write_map_crops(source / "m.csv", source / "map.png", source / "out", turns=4)
     outcome = ingest(IngestConfig(source=str(manifest), dataset="looks"), lake)
     from cvgl.ingestion.tables import read_images
 
@@ -120,7 +120,7 @@ def test_what_was_written_is_taken_in(source: Path, lake: Lake) -> None:
 
 def test_a_second_run_ends_in_the_same_bytes(source: Path) -> None:
     def written() -> dict[str, bytes]:
-        write_looks(source / "m.csv", source / "map.png", source / "out", turns=2)
+        write_map_crops(source / "m.csv", source / "map.png", source / "out", turns=2)
         return {str(path): path.read_bytes() for path in sorted((source / "out").rglob("*")) if path.is_file()}
 
     first = written()
@@ -129,9 +129,9 @@ def test_a_second_run_ends_in_the_same_bytes(source: Path) -> None:
 
 
 def test_looks_of_another_map_are_not_taken_for_these(source: Path) -> None:
-    before = write_looks(source / "m.csv", source / "map.png", source / "out", turns=1).read_bytes()
+    before = write_map_crops(source / "m.csv", source / "map.png", source / "out", turns=1).read_bytes()
     (source / "map.pgw").write_text((source / "map.pgw").read_text().replace("1000.125", "1010.125"))
-    assert write_looks(source / "m.csv", source / "map.png", source / "out", turns=1).read_bytes() != before
+    assert write_map_crops(source / "m.csv", source / "map.png", source / "out", turns=1).read_bytes() != before
     looks = sorted((source / "out").glob("looks-*/s/1/100m-0.jpg"))
     assert len(looks) == 2
     assert np.abs(pixels(looks[0]) - pixels(looks[1])).mean() > 5
@@ -150,12 +150,12 @@ def test_looks_of_another_map_are_not_taken_for_these(source: Path) -> None:
 def test_what_cannot_be_cut_is_refused(source: Path, change, error, said) -> None:
     change(source)
     with pytest.raises(error, match=said):
-        write_looks(source / "m.csv", source / "map.png", source / "out")
+        write_map_crops(source / "m.csv", source / "map.png", source / "out")
 
 
 def test_settings_without_a_look_and_a_folder_with_the_manifest_are_refused(source: Path) -> None:
     for sizes, turns in (((), 4), ((0,), 4), ((50, 50), 4), ((50,), 0)):
         with pytest.raises(ConfigError, match="turns"):
-            write_looks(source / "m.csv", source / "map.png", source / "out", sizes=sizes, turns=turns)
+            write_map_crops(source / "m.csv", source / "map.png", source / "out", sizes=sizes, turns=turns)
     with pytest.raises(ConfigError, match="the folder to be written"):
-        write_looks(source / "m.csv", source / "map.png", source)
+        write_map_crops(source / "m.csv", source / "map.png", source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cvgl.ingestion.membership import members
+from cvgl.ingestion.membership import list_images
 from tests.data.images import place_image, save
 
 
@@ -36,8 +36,8 @@ def flight(folder: Path) -> list[str]:
 
 def test_frames_are_frames_and_the_rest_is_counted(tmp_path: Path) -> None:
     names = flight(tmp_path)
-    inside = members(tmp_path)
-    assert sorted(path.name for path in inside.pictures) == sorted(names)
+    inside = list_images(tmp_path)
+    assert sorted(path.name for path in inside.images) == sorted(names)
     assert inside.refused == {}
     assert sum(inside.beside.values()) == 10
     assert inside.beside[".srt"] == inside.beside[".dng"] == 1
@@ -48,8 +48,8 @@ def test_a_raw_file_without_its_image_is_refused_with_what_to_do(tmp_path: Path)
     save(place_image(1), tmp_path / "a.jpg")
     (tmp_path / "b.DNG").write_bytes(b"II*\0")
     (tmp_path / "c.unknown").write_bytes(b"x")
-    inside = members(tmp_path)
-    assert [path.name for path in inside.pictures] == ["a.jpg"]
+    inside = list_images(tmp_path)
+    assert [path.name for path in inside.images] == ["a.jpg"]
     assert sorted(path.name for path in inside.refused) == ["b.DNG", "c.unknown"]
     assert "raw" in inside.refused[tmp_path / "b.DNG"]
 
@@ -59,6 +59,6 @@ def test_links_stay_in_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "link.jpg").symlink_to(outside)
-    inside = members(folder)
-    assert inside.pictures == ()
+    inside = list_images(folder)
+    assert inside.images == ()
     assert list(inside.refused) == [folder / "link.jpg"]

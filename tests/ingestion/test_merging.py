@@ -7,8 +7,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cvgl.ingestion.entries import Entry, Position, Reason, WorldFile
-from cvgl.ingestion.merging import Picture, unite
+from cvgl.geo import Position
+from cvgl.ingestion.entries import Entry, Reason, WorldFile
+from cvgl.ingestion.merging import SourceImage, merge_entries
 from cvgl.ingestion.scan_cache import Scan
 from cvgl.types import Subset, View
 
@@ -27,7 +28,7 @@ def test_other_roles_are_merged_and_the_first_name_stays() -> None:
         Entry(Path("/gallery/a"), View.DRONE, (GALLERY,), location_id="1"),
         Entry(Path("/query/a"), View.DRONE, (QUERY,), location_id="1", sequence="walk"),
     ]
-    united, refusals = unite(entries, scans_of({"/gallery/a": "A", "/query/a": "A"}), {})
+    united, refusals = merge_entries(entries, scans_of({"/gallery/a": "A", "/query/a": "A"}), {})
     assert refusals == []
     image = united["A"]
     assert (image.uri, image.subsets, image.sequence) == ("/gallery/a", (GALLERY, QUERY), "walk")
@@ -35,7 +36,7 @@ def test_other_roles_are_merged_and_the_first_name_stays() -> None:
 
 def test_a_name_that_adds_nothing_is_a_duplicate_and_names_the_first() -> None:
     entries = [Entry(Path(f"/{name}"), View.DRONE, (TRAIN, QUERY)) for name in "ab"]
-    united, (refusal,) = unite(entries, scans_of({"/a": "A", "/b": "A"}), {})
+    united, (refusal,) = merge_entries(entries, scans_of({"/a": "A", "/b": "A"}), {})
     assert (list(united), refusal.uri, refusal.reason) == (["A"], "/b", Reason.DUPLICATE)
     assert "/a" in refusal.detail
 
@@ -46,29 +47,29 @@ def test_contradictions_have_reasons_of_their_own() -> None:
         Entry(Path("/b"), View.SATELLITE, (GALLERY,), location_id="1"),
         Entry(Path("/c"), View.DRONE, (GALLERY,), location_id="2"),
     ]
-    united, refusals = unite(entries, scans_of({"/a": "A", "/b": "A", "/c": "A"}), {})
+    united, refusals = merge_entries(entries, scans_of({"/a": "A", "/b": "A", "/c": "A"}), {})
     assert [refusal.reason for refusal in refusals] == [Reason.CONFLICTING_VIEW, Reason.CONFLICTING_LOCATION]
     assert united["A"].subsets == (QUERY,)  # what is refused adds no role
 
 
 def test_one_file_named_twice_in_a_manifest_does_not_put_itself_into_quarantine() -> None:
     entries = [Entry(Path("/a"), View.DRONE, (TRAIN,), label=f"m.csv:{row}") for row in (2, 3)]
-    united, (refusal,) = unite(entries, scans_of({"/a": "A"}), {})
+    united, (refusal,) = merge_entries(entries, scans_of({"/a": "A"}), {})
     assert united["A"].uri == "/a"
     assert (refusal.uri, refusal.reason) == ("m.csv:3: /a", Reason.DUPLICATE)
 
 
 def test_a_bad_scan_is_its_reason() -> None:
     scans = {Path("/a"): Scan(uri="/a", reason=Reason.EMPTY, detail="no bytes")}
-    united, (refusal,) = unite([Entry(Path("/a"), View.DRONE, (TRAIN,))], scans, {})
+    united, (refusal,) = merge_entries([Entry(Path("/a"), View.DRONE, (TRAIN,))], scans, {})
     assert (united, refusal.reason, refusal.detail) == ({}, Reason.EMPTY, "no bytes")
 
 
 def test_what_another_source_brought_is_known_and_gains_roles() -> None:
-    elsewhere = Picture("A", "/old/a", View.DRONE, (QUERY,), 30, 20, location_id="1")
+    elsewhere = SourceImage("A", "/old/a", View.DRONE, (QUERY,), 30, 20, location_id="1")
     entries = [Entry(Path("/new/a"), View.DRONE, (TRAIN,))]
     for _ in range(2):  # doing it again changes nothing and refuses nothing
-        united, refusals = unite(entries, scans_of({"/new/a": "A"}), {"A": elsewhere})
+        united, refusals = merge_entries(entries, scans_of({"/new/a": "A"}), {"A": elsewhere})
         elsewhere = united["A"]
         assert (elsewhere.uri, elsewhere.subsets, elsewhere.location_id, refusals) == ("/old/a", (QUERY, TRAIN), "1", [])
 
@@ -79,19 +80,21 @@ def test_positions_come_from_the_layout_then_the_world_file_then_the_camera() ->
 
     def position(**stated: object) -> Position | None:
         entry = Entry(Path("/a"), View.SATELLITE, (TRAIN,), **stated)  # type: ignore[arg-type]  # one field at a time
-        united, _ = unite([entry], {Path("/a"): scan}, {})
+        united, _ = merge_entries([entry], {Path("/a"): scan}, {})
         assert (united["A"].width, united["A"].height) == (21, 31)  # upright
         return united["A"].position
 
-    assert position(position=Position(5, 6), world_file=world, from_camera=True) == Position(5, 6)
+    assert position(position=Position(latitude=5, longitude=6), world_file=world, from_camera=True) == Position(
+        latitude=5, longitude=6
+    )
     assert position(world_file=world, from_camera=True) == Position(x=15, y=-10, crs="local")
-    assert position(from_camera=True) == Position(1.0, 2.0)
+    assert position(from_camera=True) == Position(latitude=1.0, longitude=2.0)
     assert position() is None
 
 
 def test_a_world_file_in_degrees_off_the_globe_is_refused() -> None:
     entry = Entry(Path("/a"), View.SATELLITE, (TRAIN,), world_file=WorldFile(1, 0, 0, -1, 0, 500, "EPSG:4326"))
-    _, (refusal,) = unite([entry], scans_of({"/a": "A"}), {})
+    _, (refusal,) = merge_entries([entry], scans_of({"/a": "A"}), {})
     assert refusal.reason is Reason.BAD_POSITION
 
 
@@ -114,7 +117,7 @@ def test_every_name_is_accepted_merged_or_refused_and_images_do_not_contradict_t
     entries = [
         Entry(Path(f"/{n}"), view, tuple(sorted(subsets)), location) for n, (_, view, subsets, location) in enumerate(rows)
     ]
-    united, refusals = unite(entries, scans_of(contents), {})
+    united, refusals = merge_entries(entries, scans_of(contents), {})
     refused = {refusal.uri for refusal in refusals}
     assert set(united) == set(contents.values())
     for image_id, image in united.items():
@@ -124,4 +127,4 @@ def test_every_name_is_accepted_merged_or_refused_and_images_do_not_contradict_t
         assert {entry.view for entry in kept} == {image.view}
         assert {entry.location_id for entry in kept} - {None} <= {image.location_id}
         assert set(image.subsets) == {subset for entry in kept for subset in entry.subsets}
-    assert unite(entries, scans_of(contents), {}) == (united, refusals)
+    assert merge_entries(entries, scans_of(contents), {}) == (united, refusals)

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cvgl.geo import Position
 from cvgl.ingestion import fields
-from cvgl.ingestion.entries import Entry, Listing, Position
+from cvgl.ingestion.entries import Entry, Listing
 from cvgl.ingestion.folder import list_folder
 from cvgl.ingestion.manifest import list_manifest
 from cvgl.types import Subset
@@ -68,7 +69,7 @@ def test_a_missing_label_in_parquet_is_no_label_and_numbers_stay_numbers(tmp_pat
     assert {name: entry.location_id for name, entry in entries.items()} == {"a.jpg": "12", "b.jpg": "12", "c.jpg": None}
     assert {name: entry.position for name, entry in entries.items()} == {
         "a.jpg": None,
-        "b.jpg": Position(47.5, 8.5),
+        "b.jpg": Position(latitude=47.5, longitude=8.5),
         "c.jpg": None,
     }
     assert [entries[name].sequence for name in ("a.jpg", "b.jpg", "c.jpg")] == [None, None, "3"]
@@ -80,7 +81,7 @@ def test_an_image_without_half_of_its_position_goes_in_without_it_and_is_counted
     listing = listed(
         tmp_path, f"path,view,lat,lon\na.jpg,{view},47,NaN\nb.jpg,{view},,8\nc.jpg,{view},0,0\nd.jpg,{view},47,8\n"
     )
-    assert [entry.position for entry in listing.entries] == [None, None, None, Position(47, 8)]
+    assert [entry.position for entry in listing.entries] == [None, None, None, Position(latitude=47, longitude=8)]
     assert listing.refusals == []
     assert [[part in note for note in listing.notes].count(True) for part in ("no longitude", "no latitude", "0, 0")] == [
         1,

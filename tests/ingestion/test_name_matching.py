@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from cvgl.ingestion.entries import Entry, Listing, Position, Reason
+from cvgl.geo import Position
+from cvgl.ingestion.entries import Entry, Listing, Reason
 from cvgl.ingestion.folder import list_folder
 from cvgl.ingestion.manifest import list_manifest
 from tests.data.images import place_image
 
-PLACE = Position(47.0, 8.0)
+PLACE = Position(latitude=47.0, longitude=8.0)
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,9 @@ import pytest
 
 from cvgl.config import IngestConfig
 from cvgl.datasets.detection import list_source
-from cvgl.ingestion.entries import Position, PositionSource, Reason, Refusal
-from cvgl.ingestion.merging import Picture, unite
+from cvgl.geo import Position
+from cvgl.ingestion.entries import PositionSource, Reason, Refusal
+from cvgl.ingestion.merging import SourceImage, merge_entries
 from cvgl.ingestion.scanning import scan_file
 from tests.data import rasters
 from tests.data.rasters import KEYS, KEYS_UTM, NORTH_UP, UTM, aux_xml, plain, raster, tagged, world_file
@@ -18,17 +19,17 @@ from tests.data.rasters import KEYS, KEYS_UTM, NORTH_UP, UTM, aux_xml, plain, ra
 DEGREES = (1e-5, 0.0, 8.0, 0.0, -1e-5, 47.0)
 EAST = (2.0, 0.0, 600_000.0, 0.0, -2.0, 5_200_000.0)  # of NORTH_UP, to tell two files apart
 FAR_EAST = (2.0, 0.0, 700_000.0, 0.0, -2.0, 5_200_000.0)
-HERE, IN_DEGREES = Position(x=500_030.0, y=5_199_980.0, crs=UTM), Position(46.9999, 8.00015)
+HERE, IN_DEGREES = Position(x=500_030.0, y=5_199_980.0, crs=UTM), Position(latitude=46.9999, longitude=8.00015)
 
 
-def taken(source: Path) -> tuple[dict[str, Picture], list[Refusal]]:
+def taken(source: Path) -> tuple[dict[str, SourceImage], list[Refusal]]:
     listing = list_source(IngestConfig(source=str(source), dataset="d"))
     scans = {entry.path: scan_file(entry.path, 10**8) for entry in listing.entries}
-    images, refused = unite(listing.entries, scans, {})
+    images, refused = merge_entries(listing.entries, scans, {})
     return {Path(image.uri).name: image for image in images.values()}, [*listing.refusals, *refused]
 
 
-def tile(source: Path) -> Picture:
+def tile(source: Path) -> SourceImage:
     """The one image of a source that is the map."""
     images, refused = taken(source)
     assert not refused
@@ -107,7 +108,7 @@ def test_aux_xml_beats_tags_and_tags_beat_the_world_file(tmp_path: Path) -> None
     assert (image.position, image.position_source) == (HERE, PositionSource.AUX_XML)
     (tmp_path / "satellite/positions.csv").write_text("path,latitude,longitude\na.tif,46.5,8.5\n")
     image = tile(tmp_path)
-    assert (image.position, image.position_source) == (Position(46.5, 8.5), PositionSource.TABLE)
+    assert (image.position, image.position_source) == (Position(latitude=46.5, longitude=8.5), PositionSource.TABLE)
 
 
 def test_transform_and_crs_may_stand_in_different_files(tmp_path: Path) -> None:

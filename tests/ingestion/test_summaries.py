@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cvgl.ingestion.entries import Listing, Position, PositionSource
-from cvgl.ingestion.merging import Picture
-from cvgl.ingestion.summaries import DEGREES, Remark, as_json, lines, summarise
+from cvgl.geo import Position
+from cvgl.ingestion.entries import Listing, PositionSource
+from cvgl.ingestion.merging import SourceImage
+from cvgl.ingestion.summaries import DEGREES, Remark, as_json, summarise, summary_lines
 from cvgl.types import View
 
 ROOT = Path("/source")
 
 
-def image(name: str, view: View, position: Position | None = None, source: PositionSource | None = None, remark: str = "") -> Picture:  # fmt: skip # noqa: E501
-    return Picture(name, f"{ROOT}/{name}", view, (), 10, 10, position=position, position_source=source, remark=remark)
+def image(name: str, view: View, position: Position | None = None, source: PositionSource | None = None, remark: str = "") -> SourceImage:  # fmt: skip # noqa: E501
+    return SourceImage(name, f"{ROOT}/{name}", view, (), 10, 10, position=position, position_source=source, remark=remark)
 
 
-def tile(i: int, crs: str | None = "EPSG:32632", source: PositionSource = PositionSource.GEOTIFF) -> Picture:
-    position = Position(47.0, 8.0) if crs is None else Position(x=500_000.0 + i, y=5_200_000.0, crs=crs)
+def tile(i: int, crs: str | None = "EPSG:32632", source: PositionSource = PositionSource.GEOTIFF) -> SourceImage:
+    position = Position(latitude=47.0, longitude=8.0) if crs is None else Position(x=500_000.0 + i, y=5_200_000.0, crs=crs)
     return image(f"satellite/{i}.tif", View.SATELLITE, position, source)
 
 
@@ -29,7 +30,7 @@ def test_counts_by_source_and_crs() -> None:
     assert (satellite.view, satellite.pictures, satellite.with_position) == (View.SATELLITE, 6, 5)
     assert satellite.sources == {"geotiff": 3, "table": 1, "world_file": 1}
     assert satellite.crs == {"EPSG:32632": 3, DEGREES: 1, "local": 1}
-    first, second = lines([drone, satellite], [])
+    first, second = summary_lines([drone, satellite], [])
     assert first.startswith("drone: 0 of 1 ")
     assert second.startswith("satellite: 5 of 6 ")
     assert "\n" not in second
@@ -78,7 +79,7 @@ def test_the_json_holds_numbers_and_words_alone() -> None:
 
 def test_what_is_passed_over_is_remembered_by_kind() -> None:
     listing = Listing.__new__(Listing)
-    listing.passed_over = {}
-    listing.pass_over("hidden", "a")
-    listing.pass_over("hidden", Path("b"))
-    assert listing.passed_over == {"hidden": ["a", "b"]}
+    listing.skipped = {}
+    listing.skip("hidden", "a")
+    listing.skip("hidden", Path("b"))
+    assert listing.skipped == {"hidden": ["a", "b"]}

@@ -13,9 +13,10 @@ from PIL import Image
 
 from cvgl.config import IngestConfig
 from cvgl.errors import DataError, GateRefusal
-from cvgl.ingestion.entries import Entry, Position, Reason, WorldFile
+from cvgl.geo import Position
+from cvgl.ingestion.entries import Entry, Reason, WorldFile
 from cvgl.ingestion.scan_cache import Scan
-from cvgl.ingestion.swapped_views import ExchangedViews, Suspicion, suspicion
+from cvgl.ingestion.swapped_views import SwappedViewsError, SwapSuspicion, find_swapped_views
 from cvgl.lake import Lake
 from cvgl.stages.ingest import ingest
 from cvgl.types import View
@@ -31,7 +32,7 @@ def side(view: View, change: Change = lambda number, entry: entry, count: int = 
 
 def judged(
     queries: Sequence[Entry], references: Sequence[Entry], taken: View | None = None, *, has_map: bool = False
-) -> Suspicion | None:
+) -> SwapSuspicion | None:
     """`taken`: the view whose images have a camera's time and position."""
     entries = [*queries, *references]
     of_camera = {"captured_at": NOON, "latitude": 1.0, "longitude": 1.0}
@@ -39,7 +40,7 @@ def judged(
         entry.path: Scan(uri=str(entry.path), image_id=entry.path.name, **(of_camera if entry.view is taken else {}))
         for entry in entries
     }
-    return suspicion(entries, scans, has_map=has_map)
+    return find_swapped_views(entries, scans, has_map=has_map)
 
 
 def with_world_file(number: int, entry: Entry) -> Entry:
@@ -72,7 +73,7 @@ def test_tiles_to_be_placed_on_references_without_positions_are_refused(tile: Ch
     assert found is not None
     assert found.certain
     assert "24 images to be placed are tiles of a map" in found.reason
-    with pytest.raises(ExchangedViews, match="give the references positions") as caught:
+    with pytest.raises(SwappedViewsError, match="give the references positions") as caught:
         found.raise_if_certain(Path("/source"))
     assert isinstance(caught.value, GateRefusal)  # exit code 3
     assert isinstance(caught.value, DataError)  # a batch that arrives with it is not usable
@@ -111,7 +112,7 @@ def test_one_side_alone_and_what_is_no_image_say_nothing() -> None:
     assert judged(side(View.DRONE, with_world_file), []) is None
     entries = [*side(View.DRONE, with_world_file), *side(View.SATELLITE)]
     scans = {entry.path: Scan(uri=str(entry.path), reason=Reason.EMPTY) for entry in entries}
-    assert suspicion(entries, scans) is None
+    assert find_swapped_views(entries, scans) is None
 
 
 def test_a_flag_is_a_warning_of_the_ingestion_and_a_refusal_leaves_no_table(tmp_path: Path, lake: Lake) -> None:
@@ -127,6 +128,6 @@ def test_a_flag_is_a_warning_of_the_ingestion_and_a_refusal_leaves_no_table(tmp_
     assert ["the views look exchanged" in said for said in ingest(config, lake).warnings] == [True]
     for number in range(4):
         (tmp_path / "source" / "drone" / f"{number}.jgw").write_text(f"1\n0\n0\n-1\n{24 * number}\n0\n")
-    with pytest.raises(ExchangedViews, match="none has a position"):
+    with pytest.raises(SwappedViewsError, match="none has a position"):
         ingest(config.model_copy(update={"dataset": "e"}), lake)
     assert lake.datasets() == ["d"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cvgl.errors import DataError
-from cvgl.localization.placement import Position
+from cvgl.geo import Position
 from cvgl.reporting.mapping import coordinates, placement_map
 from cvgl.reporting.theme import to_png
 

@@ -17,10 +17,10 @@ from cvgl.adaptation import Origin
 from cvgl.config import AdaptConfig, AlignmentConfig, BackboneConfig, Device, ExtractConfig, IngestConfig
 from cvgl.errors import ConfigError, LakeError, ModelError
 from cvgl.features import FeatureStore
+from cvgl.geo import Position
 from cvgl.ingestion.tables import read_images
 from cvgl.lake import Lake, read_versioned, write_json, write_versioned
 from cvgl.localization.bundle import CurrentMap, Serving
-from cvgl.localization.placement import Position
 from cvgl.localization.placing import Reference, ReferenceIndex, locate
 from cvgl.stages import localize as stage
 from cvgl.stages.extraction.stage import extract

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from cvgl.errors import ConfigError
 from cvgl.geo import haversine_m
-from cvgl.synthetic import Picture, Season, WorldConfig, contact_sheet, generate
+from cvgl.synthetic import Season, Shot, WorldConfig, contact_sheet, generate
 from cvgl.synthetic.camera import Camera, look, look_around, look_from_above
 from cvgl.synthetic.light import Light, LitGround, illuminate, shadow_height
 from cvgl.synthetic.objects import Material, Roof
@@ -181,13 +181,13 @@ def test_ground_does_not_depend_on_the_window_it_is_seen_through() -> None:
 
 def test_a_town_has_every_use_every_roof_and_all_that_aerial_images_show() -> None:
     world = generate(WorldConfig(seed=0, places=150, distractors=50))
-    uses = {world.town.block(place.cell).use for place in world.places}
+    uses = {world.town.block(place.cell).use for place in world.locations}
     assert uses == set(Use)
-    contents = [world.ground.content(place.cell) for place in world.places]
+    contents = [world.ground.content(place.cell) for place in world.locations]
     assert {part.roof for content in contents for part in content.parts} == set(Roof)
     assert all(part.half_length >= part.half_width > 0 and part.eave > 0 for content in contents for part in content.parts)
     materials: set[int] = set()
-    one_each = {world.town.block(place.cell).use: place for place in world.places}
+    one_each = {world.town.block(place.cell).use: place for place in world.locations}
     for place in one_each.values():
         materials |= set(np.unique(world.ground.around(place.x, place.y, 45).material).tolist())
     assert materials == {int(material) for material in Material}
@@ -195,7 +195,7 @@ def test_a_town_has_every_use_every_roof_and_all_that_aerial_images_show() -> No
 
 def test_buildings_stay_out_of_streets_and_river() -> None:
     world = generate(WorldConfig(seed=2, places=40, distractors=0))
-    for place in world.places:
+    for place in world.locations:
         block = world.town.block(place.cell)
         for part in world.ground.content(place.cell).parts:
             assert block.room(part.x, part.y) > 0
@@ -204,9 +204,9 @@ def test_buildings_stay_out_of_streets_and_river() -> None:
 
 def test_images_do_not_depend_on_what_was_drawn_before() -> None:
     alone, after = generate(SMALL), generate(SMALL)
-    place = alone.places[2]
+    place = alone.locations[2]
     wanted = list(alone.images(place))
-    for other in reversed(after.places):
+    for other in reversed(after.locations):
         list(after.render(list(after.images(other))[:2]))
     expected = [image.tobytes() for _, image in alone.render(wanted)]
     assert [next(after.render([picture]))[1].tobytes() for picture in reversed(wanted)] == expected[::-1]
@@ -214,28 +214,28 @@ def test_images_do_not_depend_on_what_was_drawn_before() -> None:
 
 def test_another_seed_is_another_town() -> None:
     first, second = (generate(SMALL.model_copy(update={"seed": seed})) for seed in (0, 1))
-    images = [next(world.render([next(world.images(world.places[0]))]))[1].tobytes() for world in (first, second)]
+    images = [next(world.render([next(world.images(world.locations[0]))]))[1].tobytes() for world in (first, second)]
     assert images[0] != images[1]
 
 
 def test_places_are_distinct_and_divided_as_asked() -> None:
     world = generate(WorldConfig(places=10, distractors=4, train_share=0.3))
-    assert [place.subset for place in world.places] == [Subset.TRAIN] * 3 + [Subset.QUERY] * 7 + [Subset.GALLERY] * 4
-    assert len({place.cell for place in world.places}) == 14
-    nearest = min(math.hypot(a.x - b.x, a.y - b.y) for a, b in itertools.combinations(world.places, 2))
+    assert [place.subset for place in world.locations] == [Subset.TRAIN] * 3 + [Subset.QUERY] * 7 + [Subset.GALLERY] * 4
+    assert len({place.cell for place in world.locations}) == 14
+    nearest = min(math.hypot(a.x - b.x, a.y - b.y) for a, b in itertools.combinations(world.locations, 2))
     assert nearest > 30
 
 
 def test_degrees_and_metres_agree() -> None:
     world = generate(SMALL)
-    a, b = world.places[0], world.places[1]
+    a, b = world.locations[0], world.locations[1]
     metres = float(haversine_m(*world.position(a.x, a.y), *world.position(b.x, b.y)))
     assert metres == pytest.approx(math.hypot(a.x - b.x, a.y - b.y), rel=1e-3)
 
 
 def test_a_flight_goes_round_and_down_and_looks_at_its_place() -> None:
     world = generate(SMALL.model_copy(update={"views": 12}))
-    place = world.places[0]
+    place = world.locations[0]
     cameras = [world._drone_camera(place, Season.SUMMER, index) for index in range(12)]
     assert cameras[-1].z < cameras[0].z - 20
     quarters = {int(camera.heading % 360 // 90) for camera in cameras}
@@ -248,14 +248,14 @@ def test_a_flight_goes_round_and_down_and_looks_at_its_place() -> None:
 
 def test_headings_can_be_kept_near_north() -> None:
     world = generate(SMALL.model_copy(update={"views": 12, "heading_spread_degrees": 40.0}))
-    headings = [world._drone_camera(world.places[0], Season.SUMMER, index).heading for index in range(12)]
+    headings = [world._drone_camera(world.locations[0], Season.SUMMER, index).heading for index in range(12)]
     assert max(abs(heading) for heading in headings) < 20 + 6
 
 
 def _mean_colours(config: WorldConfig, view: View) -> np.ndarray:
     world = generate(config)
     means = []
-    for place in world.places:
+    for place in world.locations:
         wanted = [picture for picture in world.images(place) if picture.view is view]
         means += [np.asarray(image, float).mean((0, 1)) for _, image in world.render(wanted)]
     return np.array(means).mean(0)
@@ -273,7 +273,7 @@ def test_the_two_views_differ_by_a_shift_that_can_be_switched_off() -> None:
 def test_seasons_recolour_leaves_and_bring_flights_of_their_own() -> None:
     config = SMALL.model_copy(update={"drone_seasons": (Season.SUMMER, Season.AUTUMN)})
     world = generate(config)
-    drone = [image for image in world.images(world.places[0]) if image.view is View.DRONE]
+    drone = [image for image in world.images(world.locations[0]) if image.view is View.DRONE]
     assert [image.index for image in drone] == list(range(1, 9))
     assert [image.season for image in drone] == [Season.SUMMER] * 4 + [Season.AUTUMN] * 4
     assert drone[4].captured_at > drone[3].captured_at
@@ -287,7 +287,7 @@ def test_seasons_recolour_leaves_and_bring_flights_of_their_own() -> None:
 
 def test_panoramas_are_taken_from_a_street_near_their_place() -> None:
     world = generate(SMALL.model_copy(update={"panoramas": 2}))
-    place = world.places[1]
+    place = world.locations[1]
     street = [picture for picture in world.images(place) if picture.view is View.GROUND]
     assert len(street) == 2
     image = next(world.render(street))[1]
@@ -301,12 +301,12 @@ def test_panoramas_are_taken_from_a_street_near_their_place() -> None:
 
 def test_a_distractor_has_a_tile_only() -> None:
     world = generate(SMALL.model_copy(update={"panoramas": 1}))
-    assert [image.view for image in world.images(world.places[-1])] == [View.SATELLITE]
+    assert [image.view for image in world.images(world.locations[-1])] == [View.SATELLITE]
 
 
 def test_images_of_test_places_are_queries_and_gallery() -> None:
     world = generate(SMALL)
-    by_subset = {place.subset: next(world.images(place)) for place in world.places}
+    by_subset = {place.subset: next(world.images(place)) for place in world.locations}
     assert by_subset[Subset.TRAIN].subsets == (Subset.TRAIN,)
     assert by_subset[Subset.QUERY].subsets == (Subset.GALLERY, Subset.QUERY)
     assert by_subset[Subset.GALLERY].subsets == (Subset.GALLERY,)
@@ -314,7 +314,7 @@ def test_images_of_test_places_are_queries_and_gallery() -> None:
 
 def test_a_single_place_is_a_world() -> None:
     world = generate(WorldConfig(places=1, distractors=0, views=1, image_size=32, train_share=0))
-    images: list[Picture] = list(world.images(world.places[0]))
+    images: list[Shot] = list(world.images(world.locations[0]))
     assert [picture.view for picture in images] == [View.SATELLITE, View.DRONE]
     assert all(image.size == (32, 32) for _, image in world.render(images))
     assert list(world.render([])) == []
@@ -339,16 +339,16 @@ def test_settings_without_a_meaning_are_refused(wrong: dict[str, object]) -> Non
 
 
 def test_an_image_record_cannot_be_changed_by_accident() -> None:
-    image = next(generate(SMALL).images(generate(SMALL).places[0]))
+    image = next(generate(SMALL).images(generate(SMALL).locations[0]))
     assert replace(image, index=2) != image
     assert hash(image) == hash(replace(image))
 
 
 def test_a_contact_sheet_shows_a_place_a_row_with_its_tile_first() -> None:
     world = generate(SMALL)
-    sheet = contact_sheet(world, world.places[:2] + world.places[-1:])
+    sheet = contact_sheet(world, world.locations[:2] + world.locations[-1:])
     assert sheet.size == (5 * 50 - 2, 3 * 50 - 2)
-    tile = next(world.render([next(world.images(world.places[1]))]))[1]
+    tile = next(world.render([next(world.images(world.locations[1]))]))[1]
     assert sheet.crop((0, 50, 48, 98)).tobytes() == tile.tobytes()
     with pytest.raises(ConfigError, match="no places"):
         contact_sheet(world, ())

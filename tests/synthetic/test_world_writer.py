@@ -71,7 +71,7 @@ def test_writing_again_keeps_what_is_there_and_draws_what_is_missing(
     take = scene_module.World._take
     monkeypatch.setattr(scene_module.World, "_take", lambda self, image, lit: drawn.append(image) or take(self, image, lit))
     write_manifest(TINY, folder)
-    assert sorted((image.view, image.place.number) for image in drawn) == [("drone", 1), ("satellite", 4)]
+    assert sorted((image.view, image.location.number) for image in drawn) == [("drone", 1), ("satellite", 4)]
     assert contents(folder) == contents(written)
 
 

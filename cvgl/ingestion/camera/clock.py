@@ -17,13 +17,13 @@ from typing import Any
 from cvgl.ingestion.camera.position import numbers, text
 from cvgl.ingestion.camera.record import Remark, ZoneSource
 from cvgl.ingestion.camera.xmp import Xmp
-from cvgl.ingestion.datetimes import DAY, Moment, is_nothing, read_moment, read_offset
+from cvgl.ingestion.datetimes import DAY, Moment, is_blank_time, read_moment, read_offset
 
 GPS_TIME, GPS_DATE = 7, 29
 # Time, its fraction, its zone: as taken, as digitised. OffsetTime (of the last change) stands for either.
 _TAKEN, _DIGITIZED, _OFFSET = (0x9003, 0x9291, 0x9011), (0x9004, 0x9292, 0x9012), 0x9010
 _TIME_ZONE_OFFSET = 0x882A  # TIFF/EP: whole hours
-_MOST_OFFSET = timedelta(hours=14)
+_MAX_OFFSET = timedelta(hours=14)
 _STEP = timedelta(minutes=15)
 _TOLERANCE = timedelta(minutes=5)
 # Zones that are or were in use since there are digital cameras, in minutes.
@@ -36,7 +36,7 @@ _WEEKS_OF_GPS = 1024 * 7  # days after which old receivers count from the start 
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class CaptureTime:
     """When, in UTC as far as known; see `CameraRecord`."""
 
     at: datetime | None = None
@@ -44,7 +44,7 @@ class Taken:
     utc_offset: timedelta | None = None
 
 
-def taken_at(
+def read_capture_time(
     fields: Mapping[int, Any],
     gps: Mapping[int, Any],
     xmp: Xmp,
@@ -52,7 +52,7 @@ def taken_at(
     remarks: set[Remark],
     *,
     has_camera: bool,
-) -> Taken:
+) -> CaptureTime:
     """The time of an image.
 
     Args:
@@ -64,15 +64,15 @@ def taken_at(
         has_camera: the image names its camera. Without, XMP's CreateDate is that of the file.
     """
     notes: set[Remark] = set()
-    stamp = _stamp(gps, xmp)
+    stamp = _receiver_time(gps, xmp)
     moment = _by_clock(fields, xmp, notes, has_camera=has_camera)
     if moment is None:
         remarks |= notes
         if stamp is None or stamp.day is None:
-            return Taken()
+            return CaptureTime()
         remarks.add(Remark.TIME_FROM_GPS)
         at = datetime(stamp.day.year, stamp.day.month, stamp.day.day, tzinfo=UTC) + stamp.time
-        return Taken(at, ZoneSource.GPS, timedelta())
+        return CaptureTime(at, ZoneSource.GPS, timedelta())
     offset, source = moment.offset, ZoneSource.STATED
     if offset is None:
         offset = None if stamp is None else zone_between(moment.clock, stamp.time, stamp.day, longitude)
@@ -86,8 +86,8 @@ def taken_at(
         at = replace(moment, offset=offset).utc()
     except OverflowError:
         remarks.add(Remark.TIME_UNREADABLE)
-        return Taken()
-    return Taken(at, ZoneSource.NOTHING if offset is None else source, offset)
+        return CaptureTime()
+    return CaptureTime(at, ZoneSource.NOTHING if offset is None else source, offset)
 
 
 def zone_between(clock: datetime, utc_time: timedelta, utc_day: date | None, longitude: float | None) -> timedelta | None:
@@ -122,24 +122,24 @@ def zone_between(clock: datetime, utc_time: timedelta, utc_day: date | None, lon
 
 
 @dataclass(frozen=True, slots=True)
-class _Stamp:
+class _ReceiverTime:
     """UTC as a receiver tells it: time of day, and a date where one is written."""
 
     time: timedelta
     day: date | None
 
 
-def _stamp(gps: Mapping[int, Any], xmp: Xmp) -> _Stamp | None:
+def _receiver_time(gps: Mapping[int, Any], xmp: Xmp) -> _ReceiverTime | None:
     time = _time_of_day(gps.get(GPS_TIME))
     day = _day(text(gps.get(GPS_DATE)))
     # Zeros without a date are what cameras write that have no fix.
     if time is not None and (time or day is not None):
-        return _Stamp(time, day)
+        return _ReceiverTime(time, day)
     for written in (xmp.text("exif", "GPSTimeStamp"), xmp.drone_text("UTCAtExposure")):
         moment = _moment_or_none(written)
         if moment is not None and moment.has_time:
             utc = moment.utc()
-            return _Stamp(utc.replace(tzinfo=None) - datetime(utc.year, utc.month, utc.day), utc.date())
+            return _ReceiverTime(utc.replace(tzinfo=None) - datetime(utc.year, utc.month, utc.day), utc.date())
     return None
 
 
@@ -189,7 +189,7 @@ def _readings(fields: Mapping[int, Any], xmp: Xmp, remarks: set[Remark], *, has_
 
 def _of_exif(fields: Mapping[int, Any], tags: tuple[int, int, int], remarks: set[Remark]) -> Iterator[Moment]:
     time, fraction, zone = (text(fields.get(tag)) for tag in tags)
-    if is_nothing(time):
+    if is_blank_time(time):
         return
     try:
         moment = read_moment(time, by_camera=True)
@@ -214,12 +214,12 @@ def _stated_zone(fields: Mapping[int, Any], first: str, remarks: set[Remark]) ->
         except ValueError:
             remarks.add(Remark.ZONE_UNREADABLE)
             continue
-        if abs(offset) <= _MOST_OFFSET:
+        if abs(offset) <= _MAX_OFFSET:
             remarks -= {Remark.ZONE_UNREADABLE}
             return offset
         remarks.add(Remark.ZONE_UNREADABLE)
     hours = [number for number in numbers(fields.get(_TIME_ZONE_OFFSET)) if math.isfinite(number)]
-    if hours and abs(timedelta(hours=hours[0])) <= _MOST_OFFSET:
+    if hours and abs(timedelta(hours=hours[0])) <= _MAX_OFFSET:
         return timedelta(hours=hours[0])
     return None
 
@@ -229,12 +229,12 @@ def _zone_of_xmp(moment: Moment, xmp: Xmp) -> timedelta | None:
     for prefix, name in (("exif", "DateTimeOriginal"), ("photoshop", "DateCreated"), ("xmp", "CreateDate")):
         other = _moment_or_none(xmp.text(prefix, name))
         if other is not None and other.offset is not None and abs(other.clock - moment.clock) < timedelta(minutes=1):
-            return other.offset if abs(other.offset) <= _MOST_OFFSET else None
+            return other.offset if abs(other.offset) <= _MAX_OFFSET else None
     return None
 
 
 def _moment_or_none(written: str) -> Moment | None:
-    if is_nothing(written):
+    if is_blank_time(written):
         return None
     try:
         return read_moment(written)

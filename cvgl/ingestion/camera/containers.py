@@ -13,11 +13,11 @@ from cvgl.ingestion.camera.record import Remark
 if TYPE_CHECKING:
     from PIL.Image import Exif, Image
 
-MOST_XMP_BYTES = 4 * 2**20
-_MOST_BOX_BYTES = 16 * 2**20
-_MOST_BOXES = 4096
+MAX_XMP_BYTES = 4 * 2**20
+_MAX_BOX_BYTES = 16 * 2**20
+_MAX_BOXES = 4096
 # A camera's fields are whatever its firmware made of them: absent, of another type, divided by zero.
-NONSENSE = (
+MALFORMED_ERRORS = (
     OSError,
     ValueError,
     TypeError,
@@ -45,7 +45,7 @@ def exif_of(image: Image, stream: BinaryIO | None, remarks: set[Remark]) -> Exif
 
     try:
         exif = image.getexif()
-    except NONSENSE:
+    except MALFORMED_ERRORS:
         remarks.add(Remark.EXIF_DAMAGED)
         exif = Exif()
     written = image.info.get("exif")
@@ -58,7 +58,7 @@ def exif_of(image: Image, stream: BinaryIO | None, remarks: set[Remark]) -> Exif
         other = Exif()
         try:
             other.load(data)
-        except NONSENSE:
+        except MALFORMED_ERRORS:
             remarks.add(Remark.EXIF_DAMAGED)
             continue
         if len(other) > 0:
@@ -81,12 +81,12 @@ def is_cut_off(data: bytes, start: int | None = None) -> bool:
 
 
 def xmp_of(image: Image, stream: BinaryIO | None, remarks: set[Remark]) -> bytes:
-    """The picture's XMP packet; empty where there is none or it is larger than `MOST_XMP_BYTES`."""
+    """The picture's XMP packet; empty where there is none or it is larger than `MAX_XMP_BYTES`."""
     for candidate in _xmp_candidates(image, stream):
         data = candidate.encode("utf-8", "replace") if isinstance(candidate, str) else candidate
         if not isinstance(data, bytes) or not data.strip(b"\0 \r\n\t"):
             continue
-        if len(data) > MOST_XMP_BYTES:
+        if len(data) > MAX_XMP_BYTES:
             remarks.add(Remark.XMP_TOO_LARGE)
             continue
         return data
@@ -100,7 +100,7 @@ def _xmp_candidates(image: Image, stream: BinaryIO | None) -> Iterator[object]:
     if tags is not None:
         try:
             packet = tags.get(_TIFF_XMP)
-        except NONSENSE:
+        except MALFORMED_ERRORS:
             packet = None
         yield bytes(packet) if isinstance(packet, tuple) and all(isinstance(part, int) for part in packet) else packet
     for data in _raw_profiles(image):
@@ -145,7 +145,7 @@ def _jp2_boxes(stream: BinaryIO | None) -> Iterator[tuple[bytes, bytes]]:
         if stream.read(12) != _JP2_SIGNATURE:
             return
         place = 12
-        for _ in range(_MOST_BOXES):
+        for _ in range(_MAX_BOXES):
             stream.seek(place)
             header = stream.read(16)
             if len(header) < 8:
@@ -155,7 +155,7 @@ def _jp2_boxes(stream: BinaryIO | None) -> Iterator[tuple[bytes, bytes]]:
                 size, skip = int.from_bytes(header[8:16], "big"), 16
             if kind in (b"uuid", b"xml "):
                 stream.seek(place + skip)
-                wanted = _MOST_BOX_BYTES if size == 0 else min(size - skip, _MOST_BOX_BYTES)
+                wanted = _MAX_BOX_BYTES if size == 0 else min(size - skip, _MAX_BOX_BYTES)
                 yield kind, stream.read(max(wanted, 0))
             if size < skip:  # 0: the box goes to the end of the file; else nonsense
                 return

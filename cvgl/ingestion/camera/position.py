@@ -10,7 +10,7 @@ from typing import Any
 
 from cvgl.errors import CvglError
 from cvgl.geo import haversine_m, to_geographic
-from cvgl.ingestion.camera.containers import NONSENSE
+from cvgl.ingestion.camera.containers import MALFORMED_ERRORS
 from cvgl.ingestion.camera.record import Remark
 from cvgl.ingestion.camera.xmp import coordinate
 from cvgl.ingestion.entries import PositionSource
@@ -185,7 +185,7 @@ def _number(part: Any) -> float:
         if isinstance(numerator, int) and numerator >= 2**31:
             numerator -= 2**32  # a negative number that was written into an unsigned field
         return float(numerator) / float(denominator)
-    except NONSENSE:
+    except MALFORMED_ERRORS:
         return math.nan
 
 

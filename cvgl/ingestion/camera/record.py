@@ -100,6 +100,6 @@ class CameraRecord:
     remarks: tuple[Remark, ...] = ()
 
 
-def in_order(remarks: set[Remark]) -> tuple[Remark, ...]:
+def sort_remarks(remarks: set[Remark]) -> tuple[Remark, ...]:
     """Each once, in the order of the enumeration."""
     return tuple(remark for remark in Remark if remark in remarks)

@@ -99,16 +99,16 @@ def _value(found: Inspection) -> dict[str, Any]:
         "source": str(found.source),
         "layout": str(found.layout),
         "reason": found.reason,
-        "pictures": found.pictures,
+        "pictures": found.images,
         "opened": found.opened,
         "parts": [
             {
                 "name": count.part.name,
                 "state": str(count.state),
-                "pictures": count.pictures,
-                "places": count.places,
-                "published_pictures": count.part.pictures,
-                "published_places": count.part.places,
+                "pictures": count.images,
+                "places": count.locations,
+                "published_pictures": count.part.images,
+                "published_places": count.part.locations,
             }
             for count in found.counts
         ],

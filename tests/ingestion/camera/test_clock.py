@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from cvgl.ingestion.camera.clock import taken_at, zone_between
+from cvgl.ingestion.camera.clock import read_capture_time, zone_between
 from cvgl.ingestion.camera.record import Remark, ZoneSource
 from cvgl.ingestion.camera.xmp import Xmp
 from cvgl.ingestion.exif import read_exif
@@ -267,4 +267,4 @@ def test_times_that_only_xmp_holds():
 def test_fields_of_any_type_raise_nothing():
     for value in (b"\xff\xfe", 5, (1, 2), [], {}, 1.5, object()):
         fields = dict.fromkeys((TAKEN, FRACTION, ZONE, DIGITIZED, 0x882A), value)
-        assert taken_at(fields, dict.fromkeys((7, 29), value), Xmp(), None, set(), has_camera=True).at is None
+        assert read_capture_time(fields, dict.fromkeys((7, 29), value), Xmp(), None, set(), has_camera=True).at is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cvgl.ingestion.camera.containers import MOST_XMP_BYTES
+from cvgl.ingestion.camera.containers import MAX_XMP_BYTES
 from cvgl.ingestion.camera.record import Remark
 from cvgl.ingestion.camera.xmp import coordinate, read_xmp
 from cvgl.ingestion.exif import read_exif
@@ -127,7 +127,7 @@ def test_entities_are_not_resolved():
 
 def test_a_huge_packet_is_passed_over_and_said():
     image, stream = jpeg()
-    image.info["xmp"] = xmp_packet('drone-dji:GpsLatitude="1" drone-dji:GpsLongitude="1"') + b" " * MOST_XMP_BYTES
+    image.info["xmp"] = xmp_packet('drone-dji:GpsLatitude="1" drone-dji:GpsLongitude="1"') + b" " * MAX_XMP_BYTES
     result = read_exif(image, stream)
     assert (result.position, result.remarks) == (None, (Remark.XMP_TOO_LARGE,))
 

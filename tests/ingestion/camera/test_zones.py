@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cvgl.geo import Position
 from cvgl.ingestion.camera.record import SENTENCES, Remark, ZoneSource
 from cvgl.ingestion.camera.zones import camera_notes, with_neighbours_zones
-from cvgl.ingestion.entries import Entry, Position, Reason
+from cvgl.ingestion.entries import Entry, Reason
 from cvgl.ingestion.scan_cache import Scan
 from cvgl.types import View
 
