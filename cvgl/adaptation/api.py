@@ -27,10 +27,13 @@ def learn(
     """Checks two matrices of frozen descriptors and learns the configured recipe from them.
 
     Args:
-        query_features, reference_features: (M, d0) and (N, d0), see `cvgl.adapt`.
+        query_features: (M, d0), descriptors of the drone or ground view.
+        reference_features: (N, d0), descriptors of the satellite view.
         config: all settings; the recipe is any but "auto".
-        on_iteration, checkpoint, draws, sequences: see `cvgl.adaptation.recipes.TrainingInputs`; the checkpoint is removed when
-            the training is complete.
+        on_iteration: called with the metrics of every iteration.
+        checkpoint: file of the training state; removed when the training is complete.
+        draws: the query rows of each iteration; default: the recipe's own sample.
+        sequences: image sequences of the queries, and positions of the references.
 
     Raises:
         ConfigError, DataError, LakeError, ModelError: see `cvgl.adapt`.

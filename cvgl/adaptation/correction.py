@@ -64,12 +64,12 @@ def hubness_to(rows: Float32Array, bank: Float32Array, neighbours: int) -> Float
         float32 (n,).
     """
     count, wide = min(neighbours, len(bank)), bank.T.astype(np.float64)
-    found = np.empty(len(rows), np.float32)
+    hubness = np.empty(len(rows), np.float32)
     for start, block in blocks(rows):
         # In double precision, so that equal rows get equal values wherever they stand.
         largest = np.partition(block.astype(np.float64) @ wide, len(bank) - count, axis=1)[:, len(bank) - count :]
-        found[start : start + len(block)] = np.sort(largest, axis=1).mean(axis=1)
-    return found
+        hubness[start : start + len(block)] = np.sort(largest, axis=1).mean(axis=1)
+    return hubness
 
 
 @dataclass(frozen=True, slots=True)

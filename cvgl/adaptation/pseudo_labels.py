@@ -1,4 +1,4 @@
-"""The E-step: which reference each query shows, according to the adapter as it stands (Li et al. 2024, Section III-D)."""
+"""The E-step: the reference of each query under the current adapter (Li et al. 2024, Section III-D)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PseudoLabels:
 
     Attributes:
         reference: int64 (M,), the chosen reference's index, or `NO_LABEL` where the similarity is too low.
-        similarity: float32 (M,), of the best reference, chosen or not.
+        similarity: float32 (M,), of the most similar reference, chosen or not.
         mutual: bool (M,), whether the labelled query is also the best query of its reference among these queries.
     """
 
@@ -26,11 +26,11 @@ class PseudoLabels:
 
     @property
     def labelled(self) -> Tensor:
-        """bool (M,)."""
+        """Which queries have a label, bool (M,)."""
         return self.reference != NO_LABEL
 
     def matrix(self, n_references: int) -> Tensor:
-        """s of Eq. 5 as bool (M, N): at most one true entry a row, any number a column."""
+        """The matrix s of Eq. 5, bool (M, N): at most one true entry per row, any number per column."""
         columns = torch.arange(n_references, device=self.reference.device)
         return self.reference[:, None] == columns[None, :]
 

@@ -191,8 +191,8 @@ def _step(state: TrainingState, queries: Tensor, references: Tensor) -> Outcome:
 def _measure(state: TrainingState, outcome: Outcome, drawn: Tensor, n_references: int) -> IterationMetrics:
     labels, reference = outcome.labels, outcome.labels.reference.cpu()
     previous = state.last_labels[drawn]
-    known = previous != NEVER_DRAWN
-    changed = (previous != reference)[known]
+    drawn_before = previous != NEVER_DRAWN
+    changed = (previous != reference)[drawn_before]
     chosen = torch.unique(labels.reference[labels.labelled])
     return IterationMetrics(
         iteration=state.iteration + 1,

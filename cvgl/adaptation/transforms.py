@@ -126,8 +126,8 @@ class Adaptation:
             if name not in tensors:
                 raise LakeError(f"an adapter's file lacks the tensor '{name}'", where=path, fix=_FIX)
             if tensors[name].shape != shape or tensors[name].dtype != np.float32:
-                found = f"{tensors[name].dtype} {tensors[name].shape}"
-                raise LakeError(f"the tensor '{name}' is {found}; the record says float32 {shape}", where=path, fix=_FIX)
+                actual = f"{tensors[name].dtype} {tensors[name].shape}"
+                raise LakeError(f"the tensor '{name}' is {actual}; the record says float32 {shape}", where=path, fix=_FIX)
             if not np.isfinite(tensors[name]).all():
                 raise LakeError(f"the tensor '{name}' holds NaN or infinite values", where=path, fix=_FIX)
         statistics = Standardised(

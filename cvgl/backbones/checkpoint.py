@@ -80,15 +80,15 @@ def _unwrap(content: Any, path: Path) -> dict[str, torch.Tensor]:
     return {str(name): tensor for name, tensor in tensors.items()}
 
 
-def restore_names(tensors: Mapping[str, torch.Tensor], known: Iterable[str]) -> dict[str, torch.Tensor]:
+def restore_names(tensors: Mapping[str, torch.Tensor], model_names: Iterable[str]) -> dict[str, torch.Tensor]:
     """Undoes what timm's features_only does to names: 'layers.0.x' is saved as 'layers_0.x', or all under 'model.'."""
     aliases: dict[str, str] = {}
-    for name in known:
+    for name in model_names:
         first, _, rest = name.partition(".")
         aliases[f"model.{name}"] = name
         if rest:
             aliases[f"{first}_{rest}"] = name
-    present = set(known)
+    present = set(model_names)
     return {name if name in present else aliases.get(name, name): tensor for name, tensor in tensors.items()}
 
 

@@ -25,7 +25,7 @@ def luminance(rgb: Float32Array) -> Float32Array:
 
 
 def to_lab(rgb: Float32Array) -> Float32Array:
-    """sRGB (B, 3, H, W) in [0, 1] -> L* in [0, 100], a* and b* in about [-110, 110]."""
+    """Converts sRGB (B, 3, H, W) in [0, 1] to L* in [0, 100], and a* and b* in about [-110, 110]."""
     linear = np.where(rgb <= 0.04045, rgb / np.float32(12.92), ((rgb + np.float32(0.055)) / np.float32(1.055)) ** 2.4)
     pixels = linear.reshape(len(rgb), 3, -1).astype(np.float32)
     ratios = _RGB_TO_RATIOS @ pixels

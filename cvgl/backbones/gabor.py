@@ -1,7 +1,7 @@
 """The bank of oriented filters behind GIST (Oliva & Torralba 2001, "Modeling the shape of the scene", Section 3).
 
 Everything happens in the Fourier domain. A filter of a coarse scale passes low frequencies only, so its response is
-computed on a coarser grid from the middle of the spectrum: the same values at fewer places, at a fraction of the cost.
+computed on a coarser grid from the middle of the spectrum: the same values at fewer positions, at a fraction of the cost.
 
 Written in numpy, not torch: the transforms are small, and one thread for each of several images is faster than several
 threads for one, above all on a machine that does something else beside.
@@ -79,6 +79,7 @@ def prefilter(luminance: Float32Array, bank: FilterBank) -> Float32Array:
 
     Args:
         luminance: (B, size, size) in [0, 1].
+        bank: of `filter_bank(size)`.
 
     Returns:
         (B, N, N), still with its margin.
@@ -101,6 +102,7 @@ def energies(filtered: Float32Array, bank: FilterBank) -> Float32Array:
 
     Args:
         filtered: (B, N, N), from `prefilter`.
+        bank: the same as for `prefilter`.
 
     Returns:
         (B, SCALES, ORIENTATIONS, GRID, GRID), not negative.
@@ -127,5 +129,5 @@ def _middle(spectrum: NDArray[np.complex64], width: int) -> NDArray[np.complex64
     """The `width` lowest frequencies each way of a spectrum in FFT order."""
     if width == spectrum.shape[-1]:
         return spectrum
-    kept = np.r_[0 : width // 2, -(width // 2) : 0]
-    return spectrum[:, kept[:, None], kept]
+    frequencies = np.r_[0 : width // 2, -(width // 2) : 0]
+    return spectrum[:, frequencies[:, None], frequencies]

@@ -5,7 +5,7 @@ Three parts, each of unit length before it is weighted:
 - GIST (Oliva & Torralba 2001): energies of 4 scales x 8 orientations in a 4 x 4 grid, on locally contrast-normalised
   luminance. Square roots keep single strong edges from deciding alone, and each scale loses its mean, so that what is
   compared is where and in which direction there is structure and not how much texture the sensor resolves.
-- The L*a*b* means of the grid's cells, L* relative to the picture's own mean: exposure differs between the views.
+- The L*a*b* means of the grid's cells, L* relative to the image's own mean: exposure differs between the views.
 - A joint L*a*b* histogram (Hellinger), which does not depend on heading.
 """
 
@@ -48,7 +48,7 @@ class GistEmbedder:
     @classmethod
     def from_config(cls, config: BackboneConfig) -> GistEmbedder:
         """Raises ConfigError for settings that have no meaning without a network."""
-        given = {
+        is_set = {
             "checkpoint": config.checkpoint is not None,
             "layer": config.layers is not None,
             "facet": config.facet is not Facet.AUTO,
@@ -59,10 +59,10 @@ class GistEmbedder:
             "positions": config.position_resampling is not PositionResampling.BICUBIC,
             "final_norm": config.final_norm,
         }
-        meaningless = [name for name, is_given in given.items() if is_given]
-        if meaningless:
+        unsupported = [name for name, set_by_user in is_set.items() if set_by_user]
+        if unsupported:
             raise ConfigError(
-                f"the backbone 'gist' has no {', '.join(meaningless)}",
+                f"the backbone 'gist' has no {', '.join(unsupported)}",
                 where="backbone",
                 fix="leave the setting out, or name a timm model",
             )
@@ -77,10 +77,12 @@ class GistEmbedder:
 
     @property
     def dimension(self) -> int:
+        """Length of a descriptor."""
         return GRID * GRID * (SCALES * ORIENTATIONS + 3) + _LIGHTNESS_BINS * _CHROMA_BINS**2
 
     @property
     def identity(self) -> Mapping[str, str | int | float]:
+        """Everything that changes a descriptor, by name."""
         return {
             "backbone": "gist",
             "weights_sha256": "none",
@@ -93,6 +95,7 @@ class GistEmbedder:
         }
 
     def prepare(self, image: Image) -> Float32Array:
+        """RGB image -> model input, float32 (3, H, W)."""
         return self.preprocessing(image)
 
     def embed(self, batch: Float32Array) -> Float32Array:
@@ -100,11 +103,11 @@ class GistEmbedder:
         # One image at a time: its spectra fit into the processor's cache, and its row does not depend on those beside it.
         images = [batch[index : index + 1].clip(0, 1) for index in range(len(batch))]
         with ThreadPoolExecutor(min(max(len(images), 1), os.cpu_count() or 1)) as pool:
-            rows = list(pool.map(describe, images))
+            rows = list(pool.map(descriptors, images))
         return np.concatenate([np.zeros((0, self.dimension), np.float32), *rows])
 
 
-def describe(images: Float32Array) -> Float32Array:
+def descriptors(images: Float32Array) -> Float32Array:
     """(B, 3, S, S) in [0, 1] -> (B, 756), unit rows."""
     lab = to_lab(images)
     parts = (structure(luminance(images)), layout_of_colour(lab), histogram_of_colour(lab))

@@ -1,4 +1,4 @@
-"""Convolutional and hierarchical models (ResNet, ConvNeXt, Swin, ...): the maps of stages, pooled over places."""
+"""Convolutional and hierarchical models (ResNet, ConvNeXt, Swin, ...): the maps of stages, pooled over tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cvgl.errors import ConfigError, ModelError
 class StagePooling(nn.Module):
     """A model up to one stage, and the pooling of its and perhaps earlier maps.
 
-    Rows are not normalised before they are averaged: how strongly a place responds is part of what these models say.
+    Rows are not normalised before they are averaged: how strongly a token responds is part of what these models say.
 
     Args:
         model: a timm model, already cut behind the last stage.
@@ -29,11 +29,11 @@ class StagePooling(nn.Module):
         self.head = Head(tuple(range(len(stages))), rings, pooling, gem_p)
 
     def local(self, images: torch.Tensor) -> list[LocalFeatures]:
-        """(B, 3, H, W) -> the places of each stage, from one pass through the model."""
+        """(B, 3, H, W) -> the tokens of each stage, from one pass through the model."""
         maps = self.model.forward_intermediates(
             images, indices=list(self.layers), stop_early=True, intermediates_only=True, output_fmt="NCHW"
         )
-        return [LocalFeatures(one.float().flatten(2).transpose(1, 2), (one.shape[2], one.shape[3])) for one in maps]
+        return [LocalFeatures(rows.float().flatten(2).transpose(1, 2), (rows.shape[2], rows.shape[3])) for rows in maps]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) -> (B, d) float32, not normalised."""

@@ -1,4 +1,7 @@
-"""Local features -> one vector an image: over all places, also over square rings around the middle, or over a grid's cells."""
+"""Local features -> one vector per image: over all tokens, square rings around the middle, or the cells of a grid.
+
+A token is one spatial position of a feature map: a patch of a transformer, a position of a convolutional map.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ GEM_FLOOR = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class LocalFeatures:
-    """One layer's features of every place.
+    """One layer's features of all tokens.
 
     Attributes:
-        rows: (B, N, C) float32, places row by row from the top left.
-        grid: rows and columns of places, N together.
-        whole: (B, C), what stands for the whole image instead of a pooling over places (the class token).
+        rows: (B, N, C) float32, tokens row by row from the top left.
+        grid: rows and columns of tokens, N together.
+        whole: (B, C), the class token, in place of a pooling over tokens.
     """
 
     rows: torch.Tensor
@@ -34,8 +37,8 @@ class Head:
 
     Attributes:
         positions: indices into the network's layers.
-        rings: 1 pools each layer over all places; more add that many rings.
-        cells: from 2 on, each layer is pooled over the cells of a grid of so many rows and columns instead, places being of
+        rings: 1 pools each layer over all tokens; more add that many rings.
+        cells: from 2 on, each layer is pooled over the cells of a grid of so many rows and columns instead, tokens being of
             unit length first.
     """
 
@@ -75,7 +78,7 @@ def pool(features: torch.Tensor, pooling: Pooling, p: float) -> torch.Tensor:
     """(B, N, C) -> one vector an image, (B, C), not normalised.
 
     Raises:
-        ValueError: `pooling` is not one over places that needs nothing else (cls, vlad, auto).
+        ValueError: `pooling` is not one over tokens that needs nothing else (cls, vlad, auto).
     """
     match pooling:
         case Pooling.GEM:
@@ -84,24 +87,24 @@ def pool(features: torch.Tensor, pooling: Pooling, p: float) -> torch.Tensor:
             return features.mean(1)
         case Pooling.MAX:
             return features.amax(1)
-    raise ValueError(f"'{pooling}' does not pool over places")
+    raise ValueError(f"'{pooling}' does not pool over tokens")
 
 
 def ring_of_tokens(rows: int, columns: int, rings: int) -> torch.Tensor:
-    """The ring of each place of a grid, row by row: (rows * columns,) from 0 (middle) to rings - 1 (border).
+    """The ring of each token of a grid, row by row: (rows * columns,) from 0 (middle) to rings - 1 (border).
 
     Rings have equal widths by max(|x|, |y|), x and y from -1 to 1 (the square-ring partition of Wang et al. 2021, "Each part
-    matters"). A quarter turn of a square grid, or mirroring it, leaves every place in its ring.
+    matters"). A quarter turn of a square grid, or mirroring it, leaves every token in its ring.
 
     Raises:
-        ConfigError: a ring without a place, because the grid is too coarse.
+        ConfigError: a ring without a token, because the grid is too coarse.
     """
     # In whole numbers, so that both sides of the middle are rounded alike.
     down, across = (torch.arange(count).mul(2).add(1 - count).abs() * rings // count for count in (rows, columns))
     ring = torch.maximum(down[:, None], across[None, :]).flatten()
     if len(set(ring.tolist())) < rings:
         raise ConfigError(
-            f"a grid of {rows} x {columns} places cannot be divided into {rings} square rings",
+            f"a grid of {rows} x {columns} tokens cannot be divided into {rings} square rings",
             where="backbone.rings",
             fix="use fewer rings, an earlier layer, or a larger image_size",
         )
@@ -109,17 +112,17 @@ def ring_of_tokens(rows: int, columns: int, rings: int) -> torch.Tensor:
 
 
 def cell_of_tokens(rows: int, columns: int, cells: int) -> torch.Tensor:
-    """The cell of each place of a grid, row by row: (rows * columns,) from 0 (top left) to cells^2 - 1 (bottom right).
+    """The cell of each token of a grid, row by row: (rows * columns,) from 0 (top left) to cells^2 - 1 (bottom right).
 
-    A quarter turn of a square grid, or mirroring it, moves whole cells (not where an odd number of places meets an even one of
+    A quarter turn of a square grid, or mirroring it, moves whole cells (not where an odd number of tokens meets an even one of
     cells).
 
     Raises:
-        ConfigError: a cell without a place, because the grid is too coarse.
+        ConfigError: a cell without a token, because the grid is too coarse.
     """
     if min(rows, columns) < cells:
         raise ConfigError(
-            f"a grid of {rows} x {columns} places cannot be divided into {cells} x {cells} cells",
+            f"a grid of {rows} x {columns} tokens cannot be divided into {cells} x {cells} cells",
             where="backbone.cells",
             fix="use fewer cells, an earlier layer, or a larger image_size",
         )
@@ -128,6 +131,6 @@ def cell_of_tokens(rows: int, columns: int, cells: int) -> torch.Tensor:
 
 
 def _halves_alike(count: int, cells: int) -> torch.Tensor:
-    """The cell of each of `count` places in a line; the second half is the first mirrored."""
-    place = torch.arange(count)
-    return torch.where(2 * place < count, place * cells // count, cells - 1 - (count - 1 - place) * cells // count)
+    """The cell of each of `count` tokens in a line; the second half is the first mirrored."""
+    index = torch.arange(count)
+    return torch.where(2 * index < count, index * cells // count, cells - 1 - (count - 1 - index) * cells // count)

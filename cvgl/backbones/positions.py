@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from cvgl.config import PositionResampling
 from cvgl.errors import ConfigError
 
-_OFFSET = 0.1  # what DINO and DINOv2 add to the number of places, against rounding downwards
+_OFFSET = 0.1  # what DINO and DINOv2 add to the number of tokens, against rounding downwards
 
 
 def has_learned_positions(model: Any) -> bool:
-    """Whether it has a position for each place, (1, N, C), and can be told its input size."""
+    """Whether it has a position for each token, (1, N, C), and can be told its input size."""
     learned = getattr(model, "pos_embed", None)
     return isinstance(learned, torch.Tensor) and learned.ndim == 3 and hasattr(model, "set_input_size")
 
@@ -28,11 +28,11 @@ def match_checkpoint(model: Any, tensors: Mapping[str, torch.Tensor]) -> None:
     """
     if not has_learned_positions(model):
         return
-    found = [tensor for name, tensor in tensors.items() if name.endswith(("pos_embed", "positional_embedding"))]
-    if len(found) != 1:
+    embeddings = [tensor for name, tensor in tensors.items() if name.endswith(("pos_embed", "positional_embedding"))]
+    if len(embeddings) != 1:
         return
     # Files name the class token's position with the others, or not at all.
-    counts = {found[0].shape[-2] - prefix for prefix in (0, 1, int(model.num_prefix_tokens))}
+    counts = {embeddings[0].shape[-2] - prefix for prefix in (0, 1, int(model.num_prefix_tokens))}
     sides = [isqrt(count) for count in sorted(counts) if count > 0 and isqrt(count) ** 2 == count]
     if len(sides) == 1 and tuple(model.patch_embed.grid_size) != (sides[0], sides[0]):
         height, width = model.patch_embed.patch_size
@@ -62,8 +62,8 @@ def fit_positions(model: Any, size: tuple[int, int], how: PositionResampling) ->
     after = tuple(model.patch_embed.grid_size)
     if before == after:
         return None
-    places = before[0] * before[1]
-    whole, grid = learned[:, :-places], learned[:, -places:]
+    tokens = before[0] * before[1]
+    whole, grid = learned[:, :-tokens], learned[:, -tokens:]
     resampled = resample(grid.unflatten(1, before).permute(0, 3, 1, 2).float(), after, how)
     model.pos_embed = torch.nn.Parameter(torch.cat([whole, resampled.flatten(2).transpose(1, 2).to(learned.dtype)], dim=1))
     return how

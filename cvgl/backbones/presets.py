@@ -43,19 +43,19 @@ def check_name(timm: ModuleType, name: str) -> None:
 
 def close_names(name: str, models: list[str]) -> list[str]:
     """Presets and released models that look like a name, then timm's models that do."""
-    asked, ours = name.lower().replace("_", "-"), [*PRESETS, *RELEASED]
-    found = difflib.get_close_matches(asked, ours, n=_SHOWN)
-    if not found:  # a part of a name, such as 'clip'
-        found = sorted((one for one in ours if asked in one), key=len)[:_SHOWN]
-    return found + difflib.get_close_matches(name.lower().split(".")[0], models, n=_SHOWN)
+    lowered, own_names = name.lower().replace("_", "-"), [*PRESETS, *RELEASED]
+    matches = difflib.get_close_matches(lowered, own_names, n=_SHOWN)
+    if not matches:  # a part of a name, such as 'clip'
+        matches = sorted((own_name for own_name in own_names if lowered in own_name), key=len)[:_SHOWN]
+    return matches + difflib.get_close_matches(name.lower().split(".")[0], models, n=_SHOWN)
 
 
 def _check_tag(timm: ModuleType, architecture: str, tag: str) -> None:
-    known = [one.partition(".")[2] for one in timm.list_pretrained(f"{architecture}.*")]
-    if not tag or tag in known:
+    tags = [pretrained.partition(".")[2] for pretrained in timm.list_pretrained(f"{architecture}.*")]
+    if not tag or tag in tags:
         return
     raise ModelError(
         f"timm {timm.__version__} knows no weights '{tag}' of '{architecture}'",
         where="--backbone",
-        fix=f"use one of {', '.join(known)}" if known else f"leave '.{tag}' out and give weights with --checkpoint",
+        fix=f"use one of {', '.join(tags)}" if tags else f"leave '.{tag}' out and give weights with --checkpoint",
     )

@@ -53,6 +53,7 @@ class TimmEmbedder:
 
     @property
     def identity(self) -> Mapping[str, str | int | float]:
+        """Everything that changes a descriptor, by name."""
         return self.identity_of(self.network.head)
 
     def identity_of(self, head: Head) -> Mapping[str, str | int | float]:
@@ -75,6 +76,7 @@ class TimmEmbedder:
         }
 
     def prepare(self, image: Image) -> Float32Array:
+        """RGB image -> model input, float32 (3, H, W)."""
         return self.preprocessing(image)
 
     def embed(self, batch: Float32Array) -> Float32Array:
@@ -99,17 +101,17 @@ def load_timm(config: BackboneConfig, device: Device, precision: Precision) -> T
     apply_precision(target, precision)  # refuses now what would otherwise fail at the first batch
     model = _build(timm, config)
     preprocessing = _preprocessing(timm, model, config)
-    given: dict[str, torch.Tensor] | None = None
+    weights: dict[str, torch.Tensor] | None = None
     if config.checkpoint is not None:
         path = Path(config.checkpoint).expanduser()
-        given, weights_sha256 = _fitted(path, model, config.name), sha256_file(path)
+        weights, weights_sha256 = _fitted(path, model, config.name), sha256_file(path)
     else:
         weights_sha256 = checkpoint.sha256_tensors(model.state_dict())
     network: FacetPooling | hierarchical.StagePooling
     if is_plain(model):
-        network, resampled = _plain(model, config, given, (preprocessing.height, preprocessing.width))
+        network, resampled = _plain(model, config, weights, (preprocessing.height, preprocessing.width))
     else:
-        network, resampled = _staged(model, config, given), None
+        network, resampled = _staged(model, config, weights), None
     network.head = replace(network.head, cells=config.cells)
     network.eval().requires_grad_(False).to(target)
     dimension = _dimension(network, preprocessing, target)
@@ -221,46 +223,46 @@ def _preprocessing(timm: ModuleType, model: Any, config: BackboneConfig) -> Prep
 
 def _fitted(path: Path, model: Any, name: str) -> dict[str, torch.Tensor]:
     """Weights under the model's own names, converted as timm converts them (old names, resampled positions)."""
-    known = list(model.state_dict())
-    given = checkpoint.restore_names(checkpoint.read_checkpoint(path), known)
+    names = list(model.state_dict())
+    weights = checkpoint.restore_names(checkpoint.read_checkpoint(path), names)
     if is_plain(model):
-        positions.match_checkpoint(model, given)
+        positions.match_checkpoint(model, weights)
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
     if convert is not None:
         try:
-            given = convert(given, model)
+            weights = convert(weights, model)
         except (KeyError, IndexError, AttributeError, RuntimeError, ValueError, TypeError, AssertionError) as error:
-            raise checkpoint.misfit(path, name, set(known) - set(given), set(given) - set(known)) from error
-    given = checkpoint.restore_names(given, known)
-    unexpected = set(given) - set(known) - _of_classifier(model, given)
-    wrong_shape = {key for key, tensor in model.state_dict().items() if key in given and given[key].shape != tensor.shape}
+            raise checkpoint.misfit(path, name, set(names) - set(weights), set(weights) - set(names)) from error
+    weights = checkpoint.restore_names(weights, names)
+    unexpected = set(weights) - set(names) - _of_classifier(model, weights)
+    wrong_shape = {key for key, tensor in model.state_dict().items() if key in weights and weights[key].shape != tensor.shape}
     if unexpected or wrong_shape:
-        missing = set(known) - set(given)
+        missing = set(names) - set(weights)
         raise checkpoint.misfit(path, name, missing | {f"{key} (other shape)" for key in wrong_shape}, unexpected)
-    return given
+    return weights
 
 
-def _of_classifier(model: Any, given: dict[str, torch.Tensor]) -> set[str]:
+def _of_classifier(model: Any, weights: dict[str, torch.Tensor]) -> set[str]:
     """Names of a classifier's weights, which a model without one rightly does not want."""
     layers = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
     layers = (layers,) if isinstance(layers, str) else tuple(layers)
     prefixes = (*(f"{layer}." for layer in layers), "head.", "fc_norm.", "mask_token")
-    return {key for key in given if key.startswith(prefixes)}
+    return {key for key in weights if key.startswith(prefixes)}
 
 
 def _plain(
-    model: Any, config: BackboneConfig, given: dict[str, torch.Tensor] | None, size: tuple[int, int]
+    model: Any, config: BackboneConfig, weights: dict[str, torch.Tensor] | None, size: tuple[int, int]
 ) -> tuple[FacetPooling, PositionResampling | None]:
     facet = Facet.VALUE if config.facet is Facet.AUTO else config.facet
     pooling = Pooling.GEM if config.pooling is Pooling.AUTO else config.pooling
-    if given is not None:
-        _fill(model, config, given, set(model.state_dict()) - set(given))
+    if weights is not None:
+        _fill(model, config, weights, set(model.state_dict()) - set(weights))
     resampled = positions.fit_positions(model, size, config.position_resampling)
     network = FacetPooling(model, config.layers, facet, pooling, config.gem_p, config.rings, config.final_norm)
     return network, resampled
 
 
-def _staged(model: Any, config: BackboneConfig, given: dict[str, torch.Tensor] | None) -> hierarchical.StagePooling:
+def _staged(model: Any, config: BackboneConfig, weights: dict[str, torch.Tensor] | None) -> hierarchical.StagePooling:
     facet = Facet.TOKEN if config.facet is Facet.AUTO else config.facet
     pooling = Pooling.MEAN if config.pooling is Pooling.AUTO else config.pooling
     hierarchical.check(model, config.name, facet, pooling)
@@ -268,21 +270,21 @@ def _staged(model: Any, config: BackboneConfig, given: dict[str, torch.Tensor] |
         raise positions.no_positions(config.position_resampling)
     if config.final_norm:
         raise ConfigError(f"'{config.name}' has no tokens to normalise", where="backbone.final_norm", fix="leave it out")
-    stages, missing = hierarchical.cut(model, config.layers, lambda names: names if given is None else names & set(given))
-    if given is not None:
-        _fill(model, config, given, missing)
+    stages, missing = hierarchical.cut(model, config.layers, lambda names: names if weights is None else names & set(weights))
+    if weights is not None:
+        _fill(model, config, weights, missing)
     return hierarchical.StagePooling(model, stages, pooling, config.gem_p, config.rings)
 
 
-def _fill(model: Any, config: BackboneConfig, given: dict[str, torch.Tensor], missing: set[str]) -> None:
+def _fill(model: Any, config: BackboneConfig, weights: dict[str, torch.Tensor], missing: set[str]) -> None:
     if missing:
         raise checkpoint.misfit(Path(str(config.checkpoint)), config.name, missing, set())
     wanted = set(model.state_dict())
-    model.load_state_dict({key: tensor for key, tensor in given.items() if key in wanted}, strict=True)
+    model.load_state_dict({key: tensor for key, tensor in weights.items() if key in wanted}, strict=True)
 
 
 def _dimension(network: torch.nn.Module, preprocessing: Preprocessing, device: torch.device) -> int:
-    """Length of a descriptor, and proof that the model accepts its input size, by one forward pass of an empty picture."""
+    """Length of a descriptor, and proof that the model accepts its input size, by one forward pass of an empty image."""
     probe = torch.zeros(1, 3, preprocessing.height, preprocessing.width, device=device)
     try:
         with torch.inference_mode():

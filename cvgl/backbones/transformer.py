@@ -1,4 +1,4 @@
-"""Facets of a plain vision transformer: the token, query, key or value of every place, at any blocks.
+"""Facets of a plain vision transformer: the token, query, key or value of every token, at any blocks.
 
 The model is cut behind the last block that is asked for. For query, key and value that block's attention is replaced by the
 one projection of its input that is wanted, so neither the attention nor anything behind it is computed. Earlier blocks that
@@ -92,7 +92,7 @@ class FacetPooling(nn.Module):
         self.prefix_tokens = int(model.num_prefix_tokens)
 
     def local(self, images: torch.Tensor) -> list[LocalFeatures]:
-        """(B, 3, H, W) -> the places of each block; rows are of unit length, as in the paper's released code."""
+        """(B, 3, H, W) -> the tokens of each block; rows are of unit length, as in the paper's released code."""
         last: torch.Tensor = self.model.forward_features(images)
         height, width = self.model.patch_embed.dynamic_feat_size(images.shape[-2:])
         grid = (int(height), int(width))
@@ -123,6 +123,7 @@ class Tap(nn.Module):
         self._latest: torch.Tensor | None = None
 
     def forward(self, tokens: torch.Tensor, *arguments: Any, **named: Any) -> torch.Tensor:
+        """The block's output, unchanged."""
         after: torch.Tensor = self.block(tokens, *arguments, **named)
         self._latest = after if self.projection is None else self.projection(tokens)
         return after
@@ -154,6 +155,7 @@ class FacetOfBlock(nn.Module):
         self.bias = None if bias is None else nn.Parameter(bias)
 
     def forward(self, tokens: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
+        """The facet of all tokens, class token included: (B, N, C) -> (B, N, C)."""
         return F.linear(self.norm(tokens), self.weight, self.bias)
 
 

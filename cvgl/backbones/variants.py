@@ -45,15 +45,18 @@ class Variants:
 
     @property
     def dimension(self) -> int:
+        """Length of a descriptor."""
         stop: int = self.variants[-1].columns.stop
         return stop
 
     @property
     def identity(self) -> Mapping[str, str | int | float]:
-        named = ";".join(f"{one.identity['layer']}/{one.identity.get('rings', 1)}" for one in self.variants)
+        """Everything that changes a descriptor, by name."""
+        named = ";".join(f"{variant.identity['layer']}/{variant.identity.get('rings', 1)}" for variant in self.variants)
         return {**self.variants[0].identity, "variants": named}
 
     def prepare(self, image: Image) -> Float32Array:
+        """RGB image -> model input, float32 (3, H, W)."""
         return self.base.prepare(image)
 
     def embed(self, batch: Float32Array) -> Float32Array:
@@ -93,18 +96,18 @@ def load_variants(
     base = load(config, device, precision)
     if not isinstance(base, TimmEmbedder):
         return Variants(base, (), (Variant(config, base.identity, slice(0, base.dimension)),))
-    found = base
+    embedder = base
     if more_layers and config.layers is None and base.network.layers[0] > 0:
         layer = base.network.layers[0]
-        found = load_timm(config.model_copy(update={"layers": (layer - 1, layer)}), device, precision)
-    heads = _heads(found, config, rings)
-    widths = [row.shape[1] for row in found.embed_with(heads, _probe(found))]
+        embedder = load_timm(config.model_copy(update={"layers": (layer - 1, layer)}), device, precision)
+    heads = _heads(embedder, config, rings)
+    widths = [row.shape[1] for row in embedder.embed_with(heads, _probe(embedder))]
     ends = np.cumsum(widths).tolist()
     variants = tuple(
-        Variant(_config(config, found, head), found.identity_of(head), slice(end - width, end))
+        Variant(_config(config, embedder, head), embedder.identity_of(head), slice(end - width, end))
         for head, width, end in zip(heads, widths, ends, strict=True)
     )
-    return Variants(found, heads, variants)
+    return Variants(embedder, heads, variants)
 
 
 def _heads(embedder: TimmEmbedder, config: BackboneConfig, rings: Sequence[int]) -> tuple[Head, ...]:

@@ -1,9 +1,9 @@
 """VLAD over the local features of a frozen model, as AnyLoc pools them (Keetha et al. 2023, "AnyLoc", Section III-B).
 
-A vocabulary of visual words is learned without labels from local features. An picture's descriptor then says, word by word,
-in which direction the places nearest to it lie off (Jegou et al. 2010), each word's part of unit length (Arandjelovic &
-Zisserman 2013, "All about VLAD"). As in AnyLoc's released code, places are scaled to unit length first, belong to the word of
-the highest cosine, and words are means of their places, not scaled.
+A vocabulary of visual words is learned without labels from local features. An image's descriptor is, word by
+word, the sum of residuals of the tokens nearest to it (Jegou et al. 2010), each word's part of unit length (Arandjelovic &
+Zisserman 2013, "All about VLAD"). As in AnyLoc's released code, tokens are scaled to unit length first, belong to the word of
+the highest cosine, and words are means of their tokens, not scaled.
 """
 
 from __future__ import annotations
@@ -48,14 +48,16 @@ class Vocabulary:
 
     @property
     def clusters(self) -> int:
+        """Number of words, k."""
         return len(self.words[0])
 
     @property
     def sha256(self) -> str:
+        """Hash of the words."""
         return sha256_tensors(self._named())
 
     def to_bytes(self, record: Mapping[str, Any]) -> bytes:
-        """A safetensors file with what is to be known of how the words were learned; equal input gives equal bytes."""
+        """A safetensors file with a record of how the words were learned; equal input gives equal bytes."""
         from safetensors.torch import save
 
         content: bytes = save(self._named(), metadata={"record": json.dumps(record, sort_keys=True)})
@@ -74,12 +76,12 @@ def read_vocabulary(path: Path) -> Vocabulary:
     if not path.is_file():
         raise ModelError("there is no vocabulary", where=path, fix="check --vocabulary, or leave it out to learn one")
     words = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_matrix(path),)
-    usable = all(one.ndim == 2 and one.numel() and bool(torch.isfinite(one).all()) for one in words)
-    if not words or not usable or len({len(one) for one in words}) > 1:
+    usable = all(matrix.ndim == 2 and matrix.numel() and bool(torch.isfinite(matrix).all()) for matrix in words)
+    if not words or not usable or len({len(matrix) for matrix in words}) > 1:
         raise ModelError(
             "the file holds no matrix of visual words for each layer", where=path, fix="learn the vocabulary again"
         )
-    return Vocabulary(tuple(one.float() for one in words))
+    return Vocabulary(tuple(matrix.float() for matrix in words))
 
 
 def _read_safetensors(path: Path) -> tuple[torch.Tensor, ...]:
@@ -113,14 +115,14 @@ def _read_matrix(path: Path) -> torch.Tensor:
 
 
 def vlad(rows: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
-    """Pools places by visual words.
+    """Pools tokens by visual words.
 
     Args:
         rows: (B, N, C) float32, unit rows.
         words: (k, C).
 
     Returns:
-        (B, k C), unit rows; zero where every place lies exactly on its word.
+        (B, k C), unit rows; zero where every token lies exactly on its word.
     """
     nearest = (rows @ F.normalize(words, dim=1).T).argmax(dim=2)
     belongs = F.one_hot(nearest, len(words)).to(rows.dtype)
@@ -181,10 +183,12 @@ class VladEmbedder:
 
     @property
     def dimension(self) -> int:
+        """Length of a descriptor."""
         return sum(words.numel() for words in self.vocabulary.words)
 
     @property
     def identity(self) -> Mapping[str, str | int | float]:
+        """Everything that changes a descriptor, by name."""
         own: dict[str, str | int | float] = {
             "pooling": str(Pooling.VLAD),
             "clusters": self.vocabulary.clusters,
@@ -194,6 +198,7 @@ class VladEmbedder:
         return {**without_pooling(self.base.identity), **own}
 
     def prepare(self, image: Image) -> Float32Array:
+        """RGB image -> model input, float32 (3, H, W)."""
         return self.base.prepare(image)
 
     def embed(self, batch: Float32Array) -> Float32Array:
@@ -209,7 +214,7 @@ class LocalModel:
     """A frozen model without pooling: what visual words are learned from. Follows `cvgl.types.Embedder`.
 
     Attributes:
-        shapes: places and size (N, C) of each layer.
+        shapes: tokens and size (N, C) of each layer.
     """
 
     base: TimmEmbedder
@@ -217,7 +222,8 @@ class LocalModel:
 
     @property
     def dimension(self) -> int:
-        return sum(places * size for places, size in self.shapes)
+        """Length of a descriptor."""
+        return sum(tokens * size for tokens, size in self.shapes)
 
     @property
     def identity(self) -> Mapping[str, str | int | float]:
@@ -225,37 +231,39 @@ class LocalModel:
         return without_pooling(self.base.identity)
 
     def prepare(self, image: Image) -> Float32Array:
+        """RGB image -> model input, float32 (3, H, W)."""
         return self.base.prepare(image)
 
     def embed(self, batch: Float32Array) -> Float32Array:
-        """float32 (B, 3, H, W) -> all places of all layers in one row, float32 (B, sum of N C); see `tokens`."""
+        """float32 (B, 3, H, W) -> all tokens of all layers in one row, float32 (B, sum of N C); see `tokens`."""
         with torch.inference_mode():
             return torch.cat([rows.flatten(1) for rows in local_rows(self.base, batch)], dim=1).cpu().numpy()
 
     def tokens(self, row: Float32Array) -> list[Float32Array]:
         """One row of `embed` -> for each layer (N, C), unit rows."""
-        ends = np.cumsum([places * size for places, size in self.shapes])
+        ends = np.cumsum([tokens * size for tokens, size in self.shapes])
         return [part.reshape(shape) for part, shape in zip(np.split(row, ends[:-1]), self.shapes, strict=True)]
 
 
 def without_pooling(identity: Mapping[str, str | int | float]) -> dict[str, str | int | float]:
-    """What of an identity concerns places."""
+    """The part of an identity that concerns tokens, without pooling."""
     return {name: value for name, value in identity.items() if name not in _POOLING_KEYS}
 
 
 def local_rows(base: TimmEmbedder, batch: Float32Array) -> list[torch.Tensor]:
-    """The places of each layer, (B, N, C) float32 of unit length, on the model's device."""
+    """The tokens of each layer, (B, N, C) float32 of unit length, on the model's device."""
     with apply_precision(base.device, base.precision):
         layers = base.network.local(torch.from_numpy(batch).to(base.device))
     return [F.normalize(layer.rows.float(), dim=-1) for layer in layers]
 
 
 def load_vlad(config: BackboneConfig, device: Device, precision: Precision) -> VladEmbedder:
-    """Loads a frozen model and the visual words that its places are pooled by.
+    """Loads a frozen model and the visual words that its tokens are pooled by.
 
     Args:
         config: `vocabulary` is a file.
-        device, precision: see `cvgl.backbones.load`.
+        device: see `cvgl.backbones.load`.
+        precision: likewise.
 
     Raises:
         ConfigError: no vocabulary is given, or it is of another model or number of clusters.
@@ -272,7 +280,7 @@ def load_vlad(config: BackboneConfig, device: Device, precision: Precision) -> V
 
 
 def pooled(model: LocalModel, vocabulary: Vocabulary, config: BackboneConfig) -> VladEmbedder:
-    """The model with its places pooled by a vocabulary.
+    """The model with its tokens pooled by a vocabulary.
 
     Raises:
         ConfigError: the vocabulary is of another model or number of clusters.

@@ -19,9 +19,10 @@ def _by_recipe(name: str) -> Callable[[dict[str, Any]], Any]:
 
 
 class AdaptConfig(Settings):
-    """The adapter's training. Defaults are the paper's (Li et al. 2024, Section III-F and IV-B) where it gives one, and those
-    of its published trainer for the recipe `released`.
+    """The adapter's training.
 
+    Defaults are the paper's (Li et al. 2024, Section III-F and IV-B) where it gives one, and those of its published trainer for
+    the recipe `released`.
     A default that depends on the recipe is filled in when the settings are made, so a record of them holds every value.
     """
 

@@ -106,7 +106,7 @@ class BackboneConfig(Settings):
         1,
         ge=1,
         le=16,
-        description="from 2 on: pooled over the cells of a grid of so many rows and columns, places of unit length: tells "
+        description="from 2 on: pooled over the cells of a grid of so many rows and columns, tokens of unit length: tells "
         "apart what lies where, for views that are turned alike (docs/lab-notebook/robust.md)",
     )
     image_size: int | None = Field(None, ge=16, le=4096, description="input side in pixels; default: the model's own")
@@ -135,7 +135,7 @@ class BackboneConfig(Settings):
         None,
         description="visual words for pooling vlad: a file, or their name in the lake; default: learned from training images",
     )
-    vocabulary_seed: int = Field(0, ge=0, lt=2**31, description="of the images and places that visual words are learned from")
+    vocabulary_seed: int = Field(0, ge=0, lt=2**31, description="of the images and tokens that visual words are learned from")
     vocabulary_pictures: int = Field(
         1024, ge=1, description="training images, of both views, to learn visual words from at most"
     )
@@ -161,7 +161,7 @@ class BackboneConfig(Settings):
     def _cells_or_rings(self) -> BackboneConfig:
         if self.cells > 1 and (self.rings > 1 or self.pooling in (Pooling.CLS, Pooling.VLAD)):
             raise ValueError(
-                "cells go without rings, and with pooling auto, gem, mean or max: the others have no places to divide"
+                "cells go without rings, and with pooling auto, gem, mean or max: the others have no tokens to divide"
             )
         return self
 

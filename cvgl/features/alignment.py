@@ -1,7 +1,7 @@
-"""Making both views show the same ground at any heading, before a descriptor is computed.
+"""Alignment of the views before a descriptor is computed: scale, viewing angle and heading.
 
-A drone sees more ground than the tile of its place shows (or less), from the side, and comes from any heading. So a part of
-each image is embedded, seen from above, and descriptors are averaged over turns. What an image goes through is a set of
+A drone image covers more ground than the tile of its location (or less), at an angle, and at any heading. So a part of each
+image is embedded, rectified to a view from above, and descriptors are averaged over rotations. An image becomes a set of
 passes: each is one input of the model, and the descriptor is the mean over them.
 """
 
@@ -37,7 +37,7 @@ class Pass:
 
     Attributes:
         scale: centre share of each side, of what is embedded.
-        eighths: turns counter-clockwise, in eighths of the full circle.
+        eighths: rotation counter-clockwise, in eighths of the full circle.
         mirrored: left and right are exchanged.
     """
 
@@ -47,16 +47,16 @@ class Pass:
 
 
 def passes(view: View, alignment: AlignmentConfig) -> tuple[Pass, ...]:
-    """The model inputs that an image of this view becomes; their number is what it costs."""
-    turns = alignment.reference_rotations if view.is_reference else alignment.query_rotations
+    """The model inputs that an image of this view becomes; their number is its cost."""
+    rotations = alignment.reference_rotations if view.is_reference else alignment.query_rotations
     scales = alignment.reference_scales if view.is_reference else (1.0,)
-    eighths = range(0, _EIGHTHS, _EIGHTHS // turns)
+    eighths = range(0, _EIGHTHS, _EIGHTHS // rotations)
     mirrored = (False, True) if alignment.flips else (False,)
-    return tuple(Pass(*one) for one in product(scales, eighths, mirrored))
+    return tuple(Pass(*settings) for settings in product(scales, eighths, mirrored))
 
 
 def shared_by_passes(view: View, alignment: AlignmentConfig) -> AlignmentConfig:
-    """What of the settings every pass of this view has in common: the rest at its defaults."""
+    """The settings that all passes of this view share; the rest at its defaults."""
     other = _QUERY_ONLY if view.is_reference else _REFERENCE_ONLY
     drone_only = () if view is View.DRONE and alignment.tilt else ("tilt", "field_of_view")
     left_out = {*other, *_AVERAGED, *drone_only}
@@ -64,8 +64,11 @@ def shared_by_passes(view: View, alignment: AlignmentConfig) -> AlignmentConfig:
 
 
 def identity(alignment: AlignmentConfig) -> dict[str, Any]:
-    """What a fingerprint says of the settings. Those that came later count where they do something, so that descriptors made
-    before them keep their names."""
+    """The settings as part of a fingerprint.
+
+    Settings added after the first release count only where they differ from their default, so that stored descriptors keep
+    their names.
+    """
     values, default = alignment.model_dump(mode="json"), AlignmentConfig().model_dump(mode="json")
     if not alignment.tilt:
         values["field_of_view"] = default["field_of_view"]
@@ -82,30 +85,30 @@ def crop(image: Image, view: View, alignment: AlignmentConfig) -> Image:
     return middle(image, *_cropped_size(image, view, alignment, 1.0))
 
 
-def prepared_bases(image: Image, view: View, alignment: AlignmentConfig, wanted: Sequence[Pass]) -> list[Image]:
+def prepared_bases(image: Image, view: View, alignment: AlignmentConfig, image_passes: Sequence[Pass]) -> list[Image]:
     """The images that the passes' model inputs are made of by quarter turns and mirroring, in the order of `bases`."""
     if view is View.DRONE and alignment.tilt:
         image = to_nadir(image, alignment.tilt, alignment.field_of_view)
-    return [_base(image, view, alignment, scale, diagonal) for scale, diagonal in bases(view, alignment, wanted)]
+    return [_base(image, view, alignment, scale, diagonal) for scale, diagonal in bases(view, alignment, image_passes)]
 
 
-def bases(view: View, alignment: AlignmentConfig, wanted: Sequence[Pass]) -> tuple[tuple[float, bool], ...]:
+def bases(view: View, alignment: AlignmentConfig, image_passes: Sequence[Pass]) -> tuple[tuple[float, bool], ...]:
     """(scale, whether turned by an eighth) of the images that the passes are made of, each once."""
-    return tuple(dict.fromkeys(_base_of(one, view, alignment) for one in wanted))
+    return tuple(dict.fromkeys(_base_of(image_pass, view, alignment) for image_pass in image_passes))
 
 
-def model_inputs(prepared: Float32Array, view: View, alignment: AlignmentConfig, wanted: Sequence[Pass]) -> Float32Array:
+def model_inputs(prepared: Float32Array, view: View, alignment: AlignmentConfig, image_passes: Sequence[Pass]) -> Float32Array:
     """Prepared bases (b, 3, H, W) -> the passes' model inputs (k, 3, H, W).
 
     Raises:
         ValueError: quarter turns of an input that is not square (they would change its shape).
     """
-    place = {base: index for index, base in enumerate(bases(view, alignment, wanted))}
+    base_index = {base: index for index, base in enumerate(bases(view, alignment, image_passes))}
     inputs = []
-    for one in wanted:
-        values = prepared[place[_base_of(one, view, alignment)]]
-        inputs.append(_turned(values, one.eighths, is_panorama=_is_panorama(view, alignment)))
-        if one.mirrored:
+    for image_pass in image_passes:
+        values = prepared[base_index[_base_of(image_pass, view, alignment)]]
+        inputs.append(_turned(values, image_pass.eighths, is_panorama=_is_panorama(view, alignment)))
+        if image_pass.mirrored:
             inputs[-1] = inputs[-1][:, :, ::-1]
     return np.stack(inputs)
 
@@ -126,8 +129,8 @@ def _cropped_size(image: Image, view: View, alignment: AlignmentConfig, scale: f
     return max(1, round(width * share)), max(1, round(height * share))
 
 
-def _base_of(one: Pass, view: View, alignment: AlignmentConfig) -> tuple[float, bool]:
-    return one.scale, one.eighths % 2 == 1 and not _is_panorama(view, alignment)
+def _base_of(image_pass: Pass, view: View, alignment: AlignmentConfig) -> tuple[float, bool]:
+    return image_pass.scale, image_pass.eighths % 2 == 1 and not _is_panorama(view, alignment)
 
 
 def _is_panorama(view: View, alignment: AlignmentConfig) -> bool:

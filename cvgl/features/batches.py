@@ -25,12 +25,16 @@ _MEMORY_MESSAGES = ("out of memory", "not enough memory", "can't allocate memory
 
 @dataclass(slots=True)
 class BatchSize:
-    """How many inputs go through the model at once. Halved when memory runs out, and remembered."""
+    """Number of inputs per forward pass; halved for good when memory runs out."""
 
     value: int
 
     def halve(self, error: Exception) -> None:
-        """Raises ModelError when a single input is already too much."""
+        """Halves the batch size.
+
+        Raises:
+            ModelError: memory runs out with a single input.
+        """
         if self.value == 1:
             raise ModelError(
                 "memory runs out even with one image at a time",
@@ -46,6 +50,7 @@ def embed_all(inputs: Sequence[Float32Array], embedder: Embedder, batch: BatchSi
 
     Args:
         inputs: each (k, 3, H, W).
+        embedder: the frozen model.
         batch: how many (3, H, W) go in at once.
 
     Returns:

@@ -1,4 +1,4 @@
-"""From images to descriptors: the one code path that extraction and localisation share."""
+"""From images to descriptors: the code path that extraction and localisation share."""
 
 from __future__ import annotations
 
@@ -21,20 +21,25 @@ if TYPE_CHECKING:
 
 
 def prepare(
-    image: Image, embedder: Embedder, view: View, alignment: AlignmentConfig, wanted: Sequence[Pass] | None = None
+    image: Image, embedder: Embedder, view: View, alignment: AlignmentConfig, image_passes: Sequence[Pass] | None = None
 ) -> Float32Array:
-    """RGB image -> what its model inputs are made of, (b, 3, H, W): cropped and warped, but without the quarter turns that
-    cost memory. Safe in several threads.
+    """RGB image -> bases of its model inputs, (b, 3, H, W): cropped and warped, without the quarter turns that cost memory.
+
+    Safe in several threads.
 
     Args:
-        wanted: the passes; default: all that the settings ask for.
+        image: RGB.
+        embedder: the frozen model.
+        view: of the image.
+        alignment: crops, rotations and warps.
+        image_passes: default: all passes of the settings.
     """
-    wanted, embedder = passes(view, alignment) if wanted is None else wanted, for_view(embedder, view)
-    return np.stack([embedder.prepare(picture) for picture in prepared_bases(image, view, alignment, wanted)])
+    image_passes, embedder = passes(view, alignment) if image_passes is None else image_passes, for_view(embedder, view)
+    return np.stack([embedder.prepare(base) for base in prepared_bases(image, view, alignment, image_passes)])
 
 
 def for_view(embedder: Embedder, view: View) -> Embedder:
-    """What images of a view go through: the embedder itself, unless it makes a difference between views."""
+    """The embedder of a view: the embedder itself, unless it depends on the view."""
     return embedder.for_view(view) if isinstance(embedder, ViewDependentEmbedder) else embedder
 
 
@@ -44,21 +49,23 @@ def embed_prepared(
     """Descriptors of prepared images.
 
     Args:
-        prepared: what `prepare` gave, one an image.
+        prepared: of `prepare`, one per image.
         views: the view of each.
+        embedder: the frozen model.
+        alignment: crops, rotations and warps.
         batch: how many inputs go through the model at once; shrinks when memory runs out.
 
     Returns:
-        float32 (n, d0), unit rows; an image that the model has no answer for (not finite, or zero) has a row of NaN.
+        float32 (n, d0), unit rows; the row of an image without a usable descriptor (not finite, or zero) is NaN.
     """
     if not prepared:
         return np.zeros((0, embedder.dimension), np.float32)
     if isinstance(embedder, ViewDependentEmbedder):
         return _view_by_view(prepared, views, embedder, alignment, batch)
-    wanted = [passes(view, alignment) for view in views]
-    inputs = [model_inputs(one, view, alignment, which) for one, view, which in zip(prepared, views, wanted, strict=True)]
+    image_passes = [passes(view, alignment) for view in views]
+    inputs = [model_inputs(bases, view, alignment, own) for bases, view, own in zip(prepared, views, image_passes, strict=True)]
     rows = embed_all(inputs, embedder, batch)
-    firsts = np.concatenate([[0], np.cumsum([len(which) for which in wanted], dtype=np.intp)])
+    firsts = np.concatenate([[0], np.cumsum([len(own) for own in image_passes], dtype=np.intp)])
     means = [rows[first:last].mean(axis=0) for first, last in pairwise(firsts)]
     return unit_or_nan(np.asarray(means, dtype=np.float32).reshape(len(prepared), embedder.dimension))
 
@@ -97,7 +104,14 @@ def embed_images(
     alignment: AlignmentConfig | None = None,
     batch_size: int = 32,
 ) -> Float32Array:
-    """Descriptors of RGB images of one view: cropped or turned as the settings say, embedded, of unit length.
+    """Unit descriptors of RGB images of one view.
+
+    Args:
+        images: RGB.
+        embedder: the frozen model.
+        view: of all images.
+        alignment: crops, rotations and warps; default: none.
+        batch_size: inputs at once; shrinks when memory runs out.
 
     Returns:
         float32 (n, d0).

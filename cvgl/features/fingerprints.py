@@ -20,7 +20,7 @@ def fingerprint(
 
     Args:
         identity: `Embedder.identity`.
-        alignment: crops, turns and warps; default: none.
+        alignment: crops, rotations and warps; default: none.
         half_storage: whether float16 is stored.
     """
     aligned = identity_of_alignment(alignment or AlignmentConfig())

@@ -35,6 +35,7 @@ class FeatureStore:
     folder: Path
 
     def parts(self) -> list[Path]:
+        """Files of the store, sorted by name."""
         return parquet_files(self.folder)
 
     def ids(self) -> list[str]:
@@ -56,8 +57,8 @@ class FeatureStore:
         """
         index = self.index()
         self.require(image_ids, index)
-        found = gather(image_ids, index, read_part)
-        return found if found is not None else np.zeros((0, self.dimension()), dtype=np.float32)
+        rows = gather(image_ids, index, read_part)
+        return rows if rows is not None else np.zeros((0, self.dimension()), dtype=np.float32)
 
     def require(self, image_ids: Sequence[str], index: Container[str]) -> None:
         """Raises a LakeError that lists the images without a descriptor, if there are any.
@@ -68,9 +69,9 @@ class FeatureStore:
         """
         missing = [image_id for image_id in image_ids if image_id not in index]
         if missing:
-            shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            examples = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             raise LakeError(
-                f"{len(missing)} of {len(image_ids)} images have no descriptor ({shown})",
+                f"{len(missing)} of {len(image_ids)} images have no descriptor ({examples})",
                 where=self.folder,
                 fix="run `cvgl extract` for this dataset with the same settings",
             )
@@ -157,18 +158,18 @@ def gather(
         index: id -> part and row.
         read: a part -> its descriptors.
     """
-    wanted: dict[Path, list[tuple[int, int]]] = {}
-    for position, one in enumerate(image_ids):
-        part, row = index[one]
-        wanted.setdefault(part, []).append((position, row))
-    found: Float32Array | None = None
-    for part, places in wanted.items():
-        rows = read(part)
-        if found is None:
-            found = np.empty((len(image_ids), rows.shape[1]), dtype=np.float32)
-        positions, sources = np.asarray(places).T
-        found[positions] = rows[sources]
-    return found
+    rows_of_part: dict[Path, list[tuple[int, int]]] = {}
+    for position, image_id in enumerate(image_ids):
+        part, row = index[image_id]
+        rows_of_part.setdefault(part, []).append((position, row))
+    gathered: Float32Array | None = None
+    for part, positions_and_rows in rows_of_part.items():
+        part_rows = read(part)
+        if gathered is None:
+            gathered = np.empty((len(image_ids), part_rows.shape[1]), dtype=np.float32)
+        positions, sources = np.asarray(positions_and_rows).T
+        gathered[positions] = part_rows[sources]
+    return gathered
 
 
 def read_part(path: Path) -> Float32Array:
@@ -176,13 +177,13 @@ def read_part(path: Path) -> Float32Array:
     return descriptors(read_parquet(path, ["descriptor"], kind="features"), path)
 
 
-def descriptors(table: pa.Table, where: Path) -> Float32Array:
+def descriptors(table: pa.Table, path: Path) -> Float32Array:
     """The descriptor column as float32 (n, d0), unit rows.
 
     Raises:
         LakeError: the column is not a list of fixed size.
     """
-    stored = _stored(table, where)
+    stored = _stored(table, path)
     rows: Float32Array = stored.astype(np.float32)
     if stored.dtype == np.float32:
         return rows
@@ -190,14 +191,14 @@ def descriptors(table: pa.Table, where: Path) -> Float32Array:
     return rows
 
 
-def _stored(table: pa.Table, where: Path) -> Stored:
+def _stored(table: pa.Table, path: Path) -> Stored:
     import pyarrow as pa
 
     column = table.column("descriptor")
     if not pa.types.is_fixed_size_list(column.type):
         raise LakeError(
             f"descriptors are stored as {column.type}",
-            where=where,
+            where=path,
             fix="restore the file from a backup, or move it away and extract again",
         )
     values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)

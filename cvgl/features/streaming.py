@@ -39,6 +39,7 @@ class FeatureReader:
 
     @property
     def folder(self) -> Path:
+        """Folder of the store."""
         return self._store.folder
 
     def stream(self, image_ids: Sequence[str], transform: Callable[[Any], Float32Array] | None = None) -> StoredDescriptors:
@@ -56,8 +57,8 @@ class FeatureReader:
 
     def rows(self, image_ids: Sequence[str]) -> Float32Array:
         """float32 (n, d0), unit rows; see `FeatureStore.read`."""
-        found = gather(image_ids, self._index, self._part)
-        return found if found is not None else np.zeros((0, self._store.dimension()), dtype=np.float32)
+        rows = gather(image_ids, self._index, self._part)
+        return rows if rows is not None else np.zeros((0, self._store.dimension()), dtype=np.float32)
 
     def _part(self, path: Path) -> Float32Array:
         rows = self._parts.pop(path, None)

@@ -1,6 +1,6 @@
 """Geometric changes of an image: each one a function of an image and a few numbers, and nothing else.
 
-All of them keep the picture's middle in the middle.
+All of them keep the image's middle in the middle.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def middle(image: Image, width: int, height: int) -> Image:
 def turned_middle(image: Image, side: int, degrees: float) -> Image:
     """A square around the middle of the image after it is turned counter-clockwise; the scale stays.
 
-    What the square shows beyond the picture's edges is the image mirrored there. A square with sides of up to 0.7 of the
-    picture's needs none of that.
+    What the square shows beyond the image's edges is the image mirrored there. A square with sides of up to 0.7 of the
+    image's needs none of that.
     """
     from PIL import Image as Images
 
@@ -54,8 +54,8 @@ def to_nadir(image: Image, tilt: float, field_of_view: float) -> Image:
 
     Args:
         image: the image.
-        tilt: degrees from straight down; 0 gives the square in the picture's middle.
-        field_of_view: of the picture's height, in degrees.
+        tilt: degrees from straight down; 0 gives the square in the image's middle.
+        field_of_view: of the image's height, in degrees.
 
     Returns:
         A square image with sides as long as the shorter of the original's.
@@ -76,10 +76,10 @@ def to_nadir(image: Image, tilt: float, field_of_view: float) -> Image:
 def to_polar(image: Image) -> Image:
     """The image unrolled around its middle, as a panorama taken there shows the ground (Shi et al. 2019).
 
-    Columns are azimuths, clockwise from the picture's top (north); the top row is farthest from the middle.
+    Columns are azimuths, clockwise from the image's top (north); the top row is farthest from the middle.
 
     Returns:
-        An image of twice the width and half the height of the square in the picture's middle.
+        An image of twice the width and half the height of the square in the image's middle.
     """
     from PIL import Image as Images
 
@@ -112,14 +112,14 @@ def _pixels_to_ground(side: int, half_side: float, tilt: float) -> NDArray[np.fl
 
 
 def _camera(size: tuple[int, int], tilt: float, field_of_view: float) -> NDArray[np.float64]:
-    """Homography: ground to pixel of the oblique picture."""
+    """Homography: ground to pixel of the oblique image."""
     width, height = size
     focal = height / 2 / math.tan(math.radians(field_of_view) / 2)
     sine, cosine = math.sin(math.radians(tilt)), math.cos(math.radians(tilt))
     # A point of the ground at (x, y), one unit below: right, down and depth as the camera sees it.
-    seen = np.array([[1, 0, 0], [0, -cosine, sine], [0, sine, cosine]])
+    to_camera = np.array([[1, 0, 0], [0, -cosine, sine], [0, sine, cosine]])
     pixels = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
-    return np.asarray(pixels @ seen, dtype=np.float64)
+    return np.asarray(pixels @ to_camera, dtype=np.float64)
 
 
 def _sampled(values: NDArray[np.float32], down: NDArray[Any], across: NDArray[Any]) -> NDArray[np.float32]:

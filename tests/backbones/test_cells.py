@@ -47,7 +47,7 @@ def test_a_descriptor_is_the_cells_side_by_side_whatever_the_strength_of_a_place
 
 
 def test_a_grid_too_coarse_is_refused() -> None:
-    with pytest.raises(ConfigError, match="3 x 5 places cannot be divided into 4 x 4 cells"):
+    with pytest.raises(ConfigError, match="3 x 5 tokens cannot be divided into 4 x 4 cells"):
         cell_of_tokens(3, 5, 4)
 
 

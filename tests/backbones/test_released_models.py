@@ -308,7 +308,7 @@ def test_geodtr_plus_stands_on_the_resnet_too(tmp_path: Path) -> None:
     assert embedder.dimension == 8 * 3
     with pytest.raises(ModelError, match=r"GLE_sat.pe.pe"):
         load(tmp_path, "geodtr", {name: value for name, value in masks.items() if name != "GLE_sat.pe.pe"})
-    with pytest.raises(ModelError, match="have 100 places"):
+    with pytest.raises(ModelError, match="have 100 tokens"):
         load(tmp_path, "geodtr", made.geodtr_plus({"grd": 287, "sat": 100}, layers=0))
 
 
@@ -336,7 +336,7 @@ def test_geodtr_knows_no_drones_and_its_size_is_fixed(tmp_path: Path) -> None:
         embedder.for_view(View.DRONE)
     with pytest.raises(ConfigError, match="input size"):
         loaded(tmp_path / "geodtr.pth", "geodtr", image_size=256)
-    with pytest.raises(ModelError, match="have 100 places"):
+    with pytest.raises(ModelError, match="have 100 tokens"):
         load(tmp_path, "geodtr", made.geodtr({"grd": 336, "sat": 100}, layers=0))
 
 

@@ -79,7 +79,7 @@ def test_a_grid_that_is_not_square_has_rings_of_its_own_shape() -> None:
 
 
 def test_more_rings_than_the_grid_has_are_refused() -> None:
-    with pytest.raises(ConfigError, match="4 x 4 places"):
+    with pytest.raises(ConfigError, match="4 x 4 tokens"):
         ring_of_tokens(4, 4, 4)
 
 

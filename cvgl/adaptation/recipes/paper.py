@@ -53,9 +53,11 @@ class PaperLearner(GradientLearner):
             self.adapter, self.reverter = initial_maps(d0, config.dimension or d0, generator)
 
     def optimizer(self) -> torch.optim.Optimizer:
+        """Adam over both maps."""
         return torch.optim.Adam([self.adapter.weight, self.reverter.weight], lr=self.config.learning_rate)
 
     def accumulate(self, queries: Tensor, references: Tensor, iteration: int) -> Outcome:
+        """One E-step, and the gradient of the weighted L + C; in blocks where the references do not fit into memory."""
         rows = blocked.block_rows(len(queries), *self.adapter.weight.shape)
         if rows < len(references):
             # Exact, too, but projects every reference twice.
@@ -76,6 +78,7 @@ class PaperLearner(GradientLearner):
         return labels, terms
 
     def maps(self) -> tuple[Affine, Affine]:
+        """Adapter and reverter as they stand."""
         return self.adapter.affine(), self.reverter.affine()
 
 

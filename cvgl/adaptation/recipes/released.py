@@ -107,6 +107,7 @@ class ReleasedLearner(GradientLearner):
 
     def optimizer(self) -> torch.optim.Optimizer:
         # The temperature decays, too: towards 1.
+        """AdamW over both maps and the temperature."""
         return torch.optim.AdamW(self.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
 
     def learning_rate(self, iteration: int) -> float:
@@ -117,9 +118,11 @@ class ReleasedLearner(GradientLearner):
         return self.config.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
     def limit_gradient(self) -> None:
+        """Clips every entry to `CLIP`."""
         nn.utils.clip_grad_value_(self.parameters(), CLIP)
 
     def accumulate(self, queries: Tensor, references: Tensor, iteration: int) -> Outcome:
+        """One E-step with mutual labels, and the gradient of the weighted losses."""
         observed = int(iteration >= self.config.iterations - SETTLING)
         projected = self.adapter(references, observed), self.adapter(queries, observed)
         z_reference, z_query = (unit_rows(rows) for rows in projected)
@@ -136,6 +139,7 @@ class ReleasedLearner(GradientLearner):
         return Outcome(labels, {name: value.item() for name, value in terms._asdict().items()}, total.item(), temperature)
 
     def maps(self) -> tuple[Affine, Affine]:
+        """Adapter and reverter, normalised by their running statistics."""
         return self.adapter.affine(), self.reverter.affine()
 
     def _contrast(self, similarities: Tensor, labels: PseudoLabels) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Release(NamedTuple):
-    """What can be said about a released model before its file is there."""
+    """A released model, before its file is at hand."""
 
     summary: str
     source: str
@@ -40,7 +40,8 @@ def load_released(config: BackboneConfig, device: Device, precision: Precision) 
 
     Args:
         config: `name` is one of `RELEASED`, `checkpoint` the released file.
-        device, precision: see `cvgl.backbones.load`.
+        device: see `cvgl.backbones.load`.
+        precision: likewise.
 
     Raises:
         ConfigError: no checkpoint, or settings that these models have not.
@@ -62,7 +63,7 @@ def _check(config: BackboneConfig) -> None:
             where="backbone.checkpoint",
             fix=f"download them ({RELEASED[config.name].source}) and give the file with --checkpoint",
         )
-    given = {
+    is_set = {
         "layer": config.layers is not None,
         "facet": config.facet is not Facet.AUTO,
         "pooling": config.pooling is not Pooling.AUTO,
@@ -72,10 +73,10 @@ def _check(config: BackboneConfig) -> None:
         "position_resampling": config.position_resampling is not PositionResampling.BICUBIC,
         "final_norm": config.final_norm,
     }
-    meaningless = [name for name, is_given in given.items() if is_given]
-    if meaningless:
+    unsupported = [name for name, set_by_user in is_set.items() if set_by_user]
+    if unsupported:
         raise ConfigError(
-            f"the released model '{config.name}' comes with its own head and input; it has no {', '.join(meaningless)}",
+            f"the released model '{config.name}' comes with its own head and input; it has no {', '.join(unsupported)}",
             where="backbone",
             fix="leave the setting out, or name a timm model",
         )

@@ -53,6 +53,7 @@ class Branch:
     identity: Mapping[str, str | int | float]
 
     def prepare(self, image: Image) -> Float32Array:
+        """RGB image -> model input, float32 (3, H, W)."""
         return self.inputs(image)
 
     def embed(self, batch: Float32Array) -> Float32Array:
@@ -71,6 +72,7 @@ class ReleasedEmbedder:
 
     @property
     def dimension(self) -> int:
+        """Length of a descriptor."""
         return next(iter(self.branches.values())).dimension
 
     @property
@@ -131,7 +133,7 @@ def assembled(name: str, parts: Parts, path: Path, device: Device, precision: Pr
 
 
 def _length(network: nn.Module, inputs: ReleasedInput, device: torch.device) -> int:
-    """Numbers in a descriptor, and proof that the network accepts its input, by one pass of an empty picture."""
+    """Numbers in a descriptor, and proof that the network accepts its input, by one pass of an empty image."""
     try:
         with torch.inference_mode():
             return int(network(torch.zeros(1, 3, inputs.height, inputs.width, device=device)).shape[1])

@@ -1,4 +1,4 @@
-"""FSRA (Dai et al. 2022): a ViT whose places are segmented by how strongly they respond, and a bottleneck for each segment.
+"""FSRA (Dai et al. 2022): a ViT whose tokens are segmented by how strongly they respond, and a bottleneck for each segment.
 
 Released files hold `two_view_net`, one network for drone and satellite images under `model_1.`, or `three_view_net`, with a
 second one for street images under `model_2.`. As in the released evaluation, an image and its mirror image are added up.
@@ -26,7 +26,7 @@ from cvgl.errors import ConfigError, ModelError
 from cvgl.types import View
 
 _HEADS = 8
-_PATCH, _PLACES, _SEGMENTS = 16, 256, 3
+_PATCH, _TOKENS, _SEGMENTS = 16, 256, 3
 _WIDTH, _DEPTH, _HIDDEN, _BOTTLENECK = 768, 8, 2304, 512  # of the released "small" transformer
 _OF_TRAINING = re.compile(r"model_\d\.(transformer\.fc|.*\.classifier)\.")  # classes of ImageNet, and buildings
 
@@ -45,7 +45,7 @@ def build(path: Path, config: BackboneConfig) -> Parts:
     filled(nn.ModuleDict(models), tensors, path, "FSRA (two_view_net or three_view_net)")
     for model in models.values():
         _use_released_scale(model)
-    side = math.isqrt(size_of(tensors, "model_1.transformer.pos_embed", 1, _PLACES + 1) - 1) * _PATCH
+    side = math.isqrt(size_of(tensors, "model_1.transformer.pos_embed", 1, _TOKENS + 1) - 1) * _PATCH
     if config.image_size not in (None, side):
         raise ConfigError(
             f"this FSRA has positions for {side} pixels, not for {config.image_size}",
@@ -94,23 +94,24 @@ class Bottleneck(nn.Module):
         self.add_block = nn.Sequential(nn.Linear(width, bottleneck), nn.BatchNorm1d(bottleneck))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(B, width) -> (B, bottleneck)."""
         reduced: torch.Tensor = self.add_block(features)
         return reduced
 
 
-def segment_means(places: torch.Tensor, segments: int) -> list[torch.Tensor]:
-    """Means over equally many places each, from those that respond most to those that do least.
+def segment_means(tokens: torch.Tensor, segments: int) -> list[torch.Tensor]:
+    """Means over equally many tokens each, from those that respond most to those that do least.
 
     Args:
-        places: (B, N, C); a place responds by the mean of its channels.
+        tokens: (B, N, C); a token responds by the mean of its channels.
         segments: how many; what cannot be divided goes to the last.
 
     Returns:
         (B, C) each.
     """
-    order = places.mean(dim=2).argsort(dim=1, descending=True, stable=True)
-    ordered = places.gather(1, order[:, :, None].expand_as(places))
-    count = places.shape[1]
+    order = tokens.mean(dim=2).argsort(dim=1, descending=True, stable=True)
+    ordered = tokens.gather(1, order[:, :, None].expand_as(tokens))
+    count = tokens.shape[1]
     share = count // segments
     ends = [*(share * (index + 1) for index in range(segments - 1)), count]
     return [ordered[:, share * index : end].mean(dim=1) for index, end in enumerate(ends)]
@@ -127,9 +128,9 @@ def _network(tensors: Mapping[str, torch.Tensor], prefix: str, path: Path) -> Fs
             where=path,
             fix="give the file that the authors released for this model",
         )
-    places = size_of(tensors, f"{prefix}transformer.pos_embed", 1, _PLACES + 1) - 1
+    tokens = size_of(tensors, f"{prefix}transformer.pos_embed", 1, _TOKENS + 1) - 1
     transformer = VisionTransformer(
-        img_size=max(1, math.isqrt(places)) * _PATCH,
+        img_size=max(1, math.isqrt(tokens)) * _PATCH,
         patch_size=_PATCH,
         num_classes=0,
         global_pool="token",

@@ -1,7 +1,7 @@
 """GeoDTR (Zhang et al. 2023): a ResNet-34 for each view, and masks drawn from the geometric layout of its features.
 
 Released files hold the branches `backbone_grd`, `ge_grd` for panoramas and `backbone_sat`, `ge_sat` for tiles, under
-`model_state_dict` beside the optimiser's state. The masks have a fixed number of places, which tells whether tiles are
+`model_state_dict` beside the optimiser's state. The masks have a fixed number of tokens, which tells whether tiles are
 unrolled around their middle (as many as a panorama's) or not. The number of attention heads is in no weight: it is read from
 the `*parameter.json` that training leaves in the run's folder, and is 4, as in the released commands, where there is none.
 
@@ -27,7 +27,7 @@ from cvgl.config import BackboneConfig
 from cvgl.errors import ConfigError, ModelError
 from cvgl.types import View
 
-_PANORAMA_PLACES, _SQUARE_PLACES = 336, 256  # 8 x 42 and 16 x 16, a sixteenth of the input's sides
+_PANORAMA_TOKENS, _SQUARE_TOKENS = 336, 256  # 8 x 42 and 16 x 16, a sixteenth of the input's sides
 HEADS, _MASKS, _LAYERS, _HIDDEN = 4, 8, 2, 2048  # of the released commands
 _DEPTHS, _WIDTHS = (3, 4, 6, 3), (64, 128, 256, 512)  # of ResNet-34
 SIDES = {View.GROUND: "grd", View.SATELLITE: "sat"}
@@ -54,7 +54,7 @@ def build(path: Path, config: BackboneConfig) -> Parts:
     filled(nn.ModuleDict(branches), tensors, path, "GeoDTR (ResNet-34)", as_saved=_as_saved)
     return Parts(
         networks={view: branches[side] for view, side in SIDES.items()},
-        inputs={view: _input(branches[side].layout.places, view, path) for view, side in SIDES.items()},
+        inputs={view: _input(branches[side].layout.tokens, view, path) for view, side in SIDES.items()},
         settings={"heads": heads},
     )
 
@@ -74,13 +74,13 @@ class GeoDtrBranch(nn.Module):
 
 
 class LayoutExtractor(nn.Module):
-    """Which channel responds most at each place, and how strongly, says how a scene is laid out; each mask reads it anew."""
+    """The layout of a scene, from the strongest channel of each token and its response; one code per mask."""
 
-    def __init__(self, places: int, masks: int, heads: int, layers: int, hidden: int) -> None:
+    def __init__(self, tokens: int, masks: int, heads: int, layers: int, hidden: int) -> None:
         super().__init__()
-        self.places, size = places, places // 2
-        self.w1, self.b1 = nn.Parameter(torch.empty(places, masks, size)), nn.Parameter(torch.empty(1, masks, size))
-        self.w2, self.b2 = nn.Parameter(torch.empty(size, masks, places)), nn.Parameter(torch.empty(1, masks, places))
+        self.tokens, size = tokens, tokens // 2
+        self.w1, self.b1 = nn.Parameter(torch.empty(tokens, masks, size)), nn.Parameter(torch.empty(1, masks, size))
+        self.w2, self.b2 = nn.Parameter(torch.empty(size, masks, tokens)), nn.Parameter(torch.empty(1, masks, tokens))
         self.tr_module = LayoutTransformer(size, masks, heads, layers, hidden) if layers else None
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -103,12 +103,13 @@ class LayoutTransformer(nn.Module):
         self.transformer_encoder = nn.TransformerEncoder(layer, layers, nn.LayerNorm(size), enable_nested_tensor=False)
 
     def forward(self, codes: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
-        seen: torch.Tensor = self.transformer_encoder(self.pos_encoder(codes, channels))
-        return seen
+        """(B, masks, size), (B, tokens) -> (B, masks, size)."""
+        encoded: torch.Tensor = self.transformer_encoder(self.pos_encoder(codes, channels))
+        return encoded
 
 
 class ChannelEncoding(nn.Module):
-    """Adds to the codes what the places' strongest channels say."""
+    """Adds an encoding of the tokens' strongest channels to the codes."""
 
     def __init__(self, size: int, masks: int) -> None:
         super().__init__()
@@ -116,20 +117,20 @@ class ChannelEncoding(nn.Module):
         self.embedding_parameter = nn.Parameter(torch.empty(1, masks, size))
 
     def forward(self, codes: torch.Tensor, channels: torch.Tensor) -> torch.Tensor:
-        """(B, masks, size), (B, places) from 0 to 1 -> (B, masks, size)."""
-        said = torch.einsum("bi,idj->bdj", channels, self.linear) + self.embedding_parameter
-        return codes + F.hardtanh(said)
+        """(B, masks, size), (B, tokens) from 0 to 1 -> (B, masks, size)."""
+        encoding = torch.einsum("bi,idj->bdj", channels, self.linear) + self.embedding_parameter
+        return codes + F.hardtanh(encoding)
 
 
 def _branch(tensors: Mapping[str, torch.Tensor], side: str, heads: int, path: Path) -> GeoDtrBranch:
     """A branch of the file's sizes, without values; of the released ones where the file does not tell."""
     encoder = f"ge_{side}.tr_module.transformer_encoder.layers."
     has_encoder = any(name.startswith(f"ge_{side}.tr_module.") for name in tensors) or f"ge_{side}.w1" not in tensors
-    places = size_of(tensors, f"ge_{side}.w1", 0, _PANORAMA_PLACES)
+    tokens = size_of(tensors, f"ge_{side}.w1", 0, _PANORAMA_TOKENS)
     if has_encoder:
-        check_heads(heads, places // 2, path)
+        check_heads(heads, tokens // 2, path)
     layout = LayoutExtractor(
-        places=places,
+        tokens=tokens,
         masks=size_of(tensors, f"ge_{side}.w1", 1, _MASKS),
         heads=heads,
         layers=count_of(tensors, encoder, _LAYERS) if has_encoder else 0,
@@ -165,15 +166,15 @@ def resnet(tensors: Mapping[str, torch.Tensor], side: str) -> Any:
     return backbone
 
 
-def _input(places: int, view: View, path: Path) -> ReleasedInput:
-    """The input whose features have this many places."""
-    if places == _PANORAMA_PLACES:
+def _input(tokens: int, view: View, path: Path) -> ReleasedInput:
+    """The input whose features have this many tokens."""
+    if tokens == _PANORAMA_TOKENS:
         return ReleasedInput(122, 671, Way.PANORAMA if view is View.GROUND else Way.POLAR, HALVES)
-    if places == _SQUARE_PLACES and view is View.SATELLITE:
+    if tokens == _SQUARE_TOKENS and view is View.SATELLITE:
         return ReleasedInput(256, 256, Way.BILINEAR, HALVES)
     raise ModelError(
-        f"the masks for {view} images have {places} places; known are {_PANORAMA_PLACES} (panoramas, unrolled tiles) "
-        f"and {_SQUARE_PLACES} (square tiles)",
+        f"the masks for {view} images have {tokens} tokens; known are {_PANORAMA_TOKENS} (panoramas, unrolled tiles) "
+        f"and {_SQUARE_TOKENS} (square tiles)",
         where=path,
         fix="give a checkpoint that was trained on CVUSA or CVACT",
     )

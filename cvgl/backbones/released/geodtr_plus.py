@@ -24,7 +24,7 @@ from cvgl.backbones.released.weights import count_of, filled, size_of
 from cvgl.errors import ModelError
 from cvgl.types import View
 
-_PANORAMA_PLACES, _SQUARE_PLACES = (287, 336), 256  # 7 x 41 of ConvNeXt, 8 x 42 of ResNet; 16 x 16 of both
+_PANORAMA_TOKENS, _SQUARE_TOKENS = (287, 336), 256  # 7 x 41 of ConvNeXt, 8 x 42 of ResNet; 16 x 16 of both
 _DEPTHS, _WIDTHS = (3, 3, 9), (96, 192, 384)  # of ConvNeXt-T's first three stages
 _MASKS, _HIDDEN = 8, 512
 _OF_BLOCK = {"gamma": "layer_scale", "conv_dw": "block.0", "norm": "block.2", "mlp.fc1": "block.3", "mlp.fc2": "block.5"}
@@ -32,7 +32,7 @@ _OF_BLOCK = {"gamma": "layer_scale", "conv_dw": "block.0", "norm": "block.2", "m
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """What is done to masks: passed through two layers of places, made unit columns, made orthogonal ones."""
+    """What is done to masks: passed through two layers of tokens, made unit columns, made orthogonal ones."""
 
     bottleneck: bool
     normalize: bool
@@ -54,7 +54,7 @@ def build(tensors: Mapping[str, torch.Tensor], path: Path) -> Parts:
     filled(nn.ModuleDict(branches), tensors, path, "GeoDTR+ (ConvNeXt-T or ResNet-34)", as_saved=_as_saved)
     return Parts(
         networks={view: branches[side] for view, side in SIDES.items()},
-        inputs={view: _input(branches[side].masks.places, view, path) for view, side in SIDES.items()},
+        inputs={view: _input(branches[side].masks.tokens, view, path) for view, side in SIDES.items()},
         settings={"heads": heads, "masks": _in_words(finish), "variant": "geodtr+"},
     )
 
@@ -74,20 +74,20 @@ class GeoDtrPlusBranch(nn.Module):
 
 
 class PlaceMasks(nn.Module):
-    """A transformer over places, and a mask for each of its projections; the names of its parts are those of the release."""
+    """A transformer over tokens, and a mask for each of its projections; the names of its parts are those of the release."""
 
-    def __init__(self, places: int, width: int, masks: int, heads: int, layers: int, hidden: int, finish: Finish) -> None:
+    def __init__(self, tokens: int, width: int, masks: int, heads: int, layers: int, hidden: int, finish: Finish) -> None:
         super().__init__()
-        self.places, self.finish = places, finish
+        self.tokens, self.finish = tokens, finish
         self.transformer_encoder = None
         if layers:
             layer = nn.TransformerEncoderLayer(width, heads, hidden, activation="gelu", batch_first=True)
             self.transformer_encoder = nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
-            self.pe = nn.ParameterDict({"pe": nn.Parameter(torch.empty(1, places, width))})
+            self.pe = nn.ParameterDict({"pe": nn.Parameter(torch.empty(1, tokens, width))})
         self.pointwise = nn.Linear(width, masks)
-        size = places // 2
-        self.w1, self.b1 = nn.Parameter(torch.empty(masks, places, size)), nn.Parameter(torch.empty(1, masks, size))
-        self.w2, self.b2 = nn.Parameter(torch.empty(masks, size, places)), nn.Parameter(torch.empty(1, masks, places))
+        size = tokens // 2
+        self.w1, self.b1 = nn.Parameter(torch.empty(masks, tokens, size)), nn.Parameter(torch.empty(1, masks, size))
+        self.w2, self.b2 = nn.Parameter(torch.empty(masks, size, tokens)), nn.Parameter(torch.empty(1, masks, tokens))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(B, C, N) -> (B, N, masks)."""
@@ -128,7 +128,7 @@ def _branch(tensors: Mapping[str, torch.Tensor], side: str, heads: int, finish: 
     if layers:
         check_heads(heads, width, path)
     masks = PlaceMasks(
-        places=size_of(tensors, f"{extractor}.w1", 1, _PANORAMA_PLACES[0]),
+        tokens=size_of(tensors, f"{extractor}.w1", 1, _PANORAMA_TOKENS[0]),
         width=width,
         masks=size_of(tensors, f"{extractor}.w1", 0, _MASKS),
         heads=heads,
@@ -152,14 +152,14 @@ def _convnext(tensors: Mapping[str, torch.Tensor], side: str) -> ThreeStages:
     return ThreeStages(whole.stem, whole.stages[:3])
 
 
-def _input(places: int, view: View, path: Path) -> ReleasedInput:
-    """The input whose features have this many places."""
-    if places in _PANORAMA_PLACES:
+def _input(tokens: int, view: View, path: Path) -> ReleasedInput:
+    """The input whose features have this many tokens."""
+    if tokens in _PANORAMA_TOKENS:
         return ReleasedInput(122, 671, Way.PANORAMA if view is View.GROUND else Way.POLAR, IMAGENET)
-    if places == _SQUARE_PLACES and view is View.SATELLITE:
+    if tokens == _SQUARE_TOKENS and view is View.SATELLITE:
         return ReleasedInput(256, 256, Way.BILINEAR, IMAGENET)
     raise ModelError(
-        f"the masks for {view} images have {places} places, which no input of CVUSA or CVACT has",
+        f"the masks for {view} images have {tokens} tokens, which no input of CVUSA or CVACT has",
         where=path,
         fix="give a checkpoint that was trained on CVUSA or CVACT",
     )

@@ -64,6 +64,7 @@ class ReleasedInput:
         return np.ascontiguousarray(((values - mean) / deviation).transpose(2, 0, 1))
 
     def identity(self) -> dict[str, str | int]:
+        """The settings as part of a fingerprint."""
         mean, deviation = (",".join(f"{value:g}" for value in colour) for colour in self.colours)
         return {"height": self.height, "width": self.width, "mean": mean, "std": deviation, "interpolation": str(self.way)}
 

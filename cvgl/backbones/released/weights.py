@@ -21,8 +21,8 @@ def size_of(tensors: Mapping[str, torch.Tensor], name: str, dimension: int, usua
 def count_of(tensors: Mapping[str, torch.Tensor], prefix: str, usual: int, first: int = 0) -> int:
     """How many parts have names that go on behind the prefix with a number, from `first` on; the usual where none has."""
     pattern = re.compile(rf"{re.escape(prefix)}(\d{{1,3}})\.")
-    found = [int(match[1]) for match in map(pattern.match, tensors) if match]
-    return max(found) + 1 - first if found else usual
+    numbers = [int(match[1]) for match in map(pattern.match, tensors) if match]
+    return max(numbers) + 1 - first if numbers else usual
 
 
 def filled(
@@ -40,18 +40,18 @@ def filled(
     Raises:
         ModelError: names or shapes differ; both sides are listed.
     """
-    known = {as_saved(name): (name, value) for name, value in module.state_dict().items()}
-    counters = {saved for saved in known if saved.endswith("num_batches_tracked")}  # of no use when nothing is trained
-    missing = set(known) - set(tensors) - counters
-    for saved in sorted(set(known) & set(tensors)):
-        wanted, found = tuple(known[saved][1].shape), tuple(tensors[saved].shape)
-        if wanted != found:
-            missing.add(f"{saved} (shape {found} instead of {wanted})")
-    unexpected = set(tensors) - set(known)
+    parameters = {as_saved(name): (name, value) for name, value in module.state_dict().items()}
+    counters = {saved for saved in parameters if saved.endswith("num_batches_tracked")}  # of no use when nothing is trained
+    missing = set(parameters) - set(tensors) - counters
+    for saved in sorted(set(parameters) & set(tensors)):
+        wanted, shape = tuple(parameters[saved][1].shape), tuple(tensors[saved].shape)
+        if wanted != shape:
+            missing.add(f"{saved} (shape {shape} instead of {wanted})")
+    unexpected = set(tensors) - set(parameters)
     if missing or unexpected:
         raise checkpoint.misfit(path, label, missing, unexpected, fix="give the file that the authors released for this model")
     zero = torch.zeros((), dtype=torch.long)
-    values = {name: _as_float(tensors.get(saved, zero)) for saved, (name, _) in known.items()}
+    values = {name: _as_float(tensors.get(saved, zero)) for saved, (name, _) in parameters.items()}
     module.load_state_dict(values, strict=True, assign=True)
 
 
