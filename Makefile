@@ -8,7 +8,7 @@ LAKE ?= .cvgl
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs dist fmt ui bench constraints clean
+.PHONY: help setup demo test coverage lowest check docs dist fmt ui bench constraints clean
 
 help: ## list what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,16 @@ demo: $(READY) ## the whole pipeline on the built-in world, offline, in minutes
 test: $(READY) ## the quick tests; SUITE=all adds the slow ones
 	@echo "==> running the $(SUITE) tests"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(if $(filter all,$(SUITE)),,-m "not slow")
+
+coverage: $(READY) ## the quick tests once more, with the share of lines and branches that they reach
+	@echo "==> running the quick tests under coverage"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not slow" --cov --cov-report=term:skip-covered
+
+lowest: $(READY) ## the quick tests with the oldest packages that pyproject.toml allows, in .venv-lowest
+	@echo "==> setting up .venv-lowest and running the quick tests in it"
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-lowest
+	@$(BIN)/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct --editable '.[pipeline,dev]'
+	@OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist worksteal -m "not slow"
 
 check: $(READY) ## lint, format, types, import contracts, the site
 	@echo "==> ruff, mypy --strict, import contracts, the site"
@@ -59,11 +69,11 @@ bench: $(READY) ## speed and memory, as ratios measured in one run
 	@echo "==> measuring; figures go to docs/lab-notebook/benchmarks.md"
 	@$(BIN)/python -m benchmarks
 
-constraints: ## resolve constraints.txt anew from pyproject.toml (needs uv)
+constraints: $(READY) ## resolve constraints.txt anew from pyproject.toml
 	@echo "==> resolving constraints.txt"
-	@uv pip compile pyproject.toml --extra pipeline --extra ray --extra dask --extra heif --extra dev --extra docs --universal --upgrade --no-header --no-annotate --no-emit-index-url -o constraints.txt
+	@$(BIN)/uv pip compile pyproject.toml --extra pipeline --extra ray --extra dask --extra heif --extra dev --extra docs --universal --upgrade --no-header --no-annotate --no-emit-index-url -o constraints.txt
 
 clean: ## remove the environment, caches and the demo's lake
 	@echo "==> removing $(VENV), caches and $(LAKE)"
-	@rm -rf $(VENV) $(LAKE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist site *.egg-info
+	@rm -rf $(VENV) .venv-lowest $(LAKE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist site *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

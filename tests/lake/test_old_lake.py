@@ -33,6 +33,8 @@ from cvgl.stages.quality import judge
 from cvgl.types import ArtifactRef
 
 ARCHIVE = Path(__file__).parents[1] / "data" / "lake-13db401.tar.xz"
+WRITTEN_BY = 25  # the pyarrow that wrote it: Parquet's bytes, and so the name of a map, follow the version of their writer
+same_writer = pytest.mark.skipif(int(pa.__version__.split(".")[0]) != WRITTEN_BY, reason="another pyarrow writes other bytes")
 WRITTEN_AT = "/tmp/town/source"  # noqa: S108 # a string in the tables
 DATASET = "town"
 
@@ -122,6 +124,7 @@ def test_its_map_is_whole_and_is_built_again_under_the_same_name(moved: Path) ->
     assert again.files["adapter.safetensors"] == bundle.manifest.files["adapter.safetensors"]
 
 
+@same_writer
 def test_its_map_has_the_same_bytes_when_it_is_built_today(old: Path, tmp_path: Path) -> None:
     shutil.copytree(old / "lake", tmp_path / "lake")
     lake = Lake.at(tmp_path / "lake")

@@ -19,7 +19,7 @@ from cvgl.features import FeatureStore
 from cvgl.lake import Lake, read_json, read_parquet, require_writable, write_json
 from cvgl.localization.bundle import problems
 from cvgl.stages.maps import build_map
-from tests.lake.test_old_lake import DATASET, unpacked
+from tests.lake.test_old_lake import DATASET, same_writer, unpacked
 
 _DROP_FROM_BOUNDING_SET, _OVERRIDE, _CANNOT_DROP = 24, (1, 2), 77  # PR_CAPBSET_DROP; CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 ROOT = Path(__file__).parents[2]
@@ -143,6 +143,7 @@ def test_a_passing_error_of_a_page_is_not_taken_for_damage(tmp_path: Path, monke
         read_parquet(part)
 
 
+@same_writer
 def test_a_map_that_cannot_be_read_is_not_built_over(town: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = Lake.at(town / "lake")
     current = json.loads(lake.champion(DATASET).read_text())["serving"]
