@@ -93,10 +93,10 @@ def _masked_option(name: str, value: Any) -> Any:
         return value
     if isinstance(value, Mapping):
         if _SENSITIVE_NAME.search(name):
-            return {inner: MASK if _is_secret(name, one) else one for inner, one in value.items()}
+            return {inner: MASK if _is_secret(name, entry) else entry for inner, entry in value.items()}
         return masked_options(value)
     if isinstance(value, list | tuple):
-        return [_masked_option(name, one) for one in value]
+        return [_masked_option(name, entry) for entry in value]
     if _is_secret(name, value):
         return MASK
     return masked(value) if isinstance(value, str) else value
@@ -112,9 +112,9 @@ def _secrets(options: Mapping[str, Any]) -> Iterable[str]:
             continue
         if isinstance(value, Mapping):
             sensitive = bool(_SENSITIVE_NAME.search(name))
-            yield from (one for one in value.values() if _is_secret(name, one)) if sensitive else _secrets(value)
+            yield from (entry for entry in value.values() if _is_secret(name, entry)) if sensitive else _secrets(value)
         elif isinstance(value, list | tuple):
-            yield from (one for one in value if _is_secret(name, one))
+            yield from (entry for entry in value if _is_secret(name, entry))
         elif _is_secret(name, value):
             yield value
         elif isinstance(value, str) and (match := _USERINFO.search(value)):

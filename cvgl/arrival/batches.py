@@ -117,11 +117,11 @@ def find(lake: Lake, dataset: str, name: str) -> Batch:
     Raises:
         DataError: there is none, or several begin so.
     """
-    known = batches(lake, dataset)
-    chosen = [batch for batch in known if batch.batch == name or str(batch.number) == name]
-    chosen = chosen or [batch for batch in known if batch.batch.startswith(name)]
+    all_batches = batches(lake, dataset)
+    chosen = [batch for batch in all_batches if batch.batch == name or str(batch.number) == name]
+    chosen = chosen or [batch for batch in all_batches if batch.batch.startswith(name)]
     if len(chosen) != 1:
-        listed = ", ".join(batch.batch for batch in known) or "none"
+        listed = ", ".join(batch.batch for batch in all_batches) or "none"
         raise DataError(f"{len(chosen) or 'no'} batches are called '{name}'", where=dataset, fix=f"batches there are: {listed}")
     return chosen[0]
 
@@ -148,14 +148,14 @@ def ledger(lake: Lake, dataset: str, source: str, through: int | None = None) ->
         source: its location.
         through: number of the last batch that counts; default: all.
     """
-    known: dict[str, str] = {}
+    batch_of_file: dict[str, str] = {}
     for batch in batches(lake, dataset):
         if batch.source == source and (through is None or batch.number <= through):
             brought = contents(lake, batch)
-            known.update({name: sha256 for name, sha256 in brought.files.items() if name not in batch.left})
+            batch_of_file.update({name: sha256 for name, sha256 in brought.files.items() if name not in batch.left})
             for name in brought.removed:
-                known.pop(name, None)
-    return known
+                batch_of_file.pop(name, None)
+    return batch_of_file
 
 
 def expected(lake: Lake, batch: Batch) -> set[str]:
@@ -167,9 +167,9 @@ def expected(lake: Lake, batch: Batch) -> set[str]:
 def refusals(lake: Lake, batch: Batch) -> dict[str, str]:
     """Files of a batch's source that could not be had as far as that batch, with the reason, by name."""
     reasons: dict[str, str] = {}
-    for one in batches(lake, batch.dataset):
-        if one.source == batch.source and one.number <= batch.number:
-            brought = contents(lake, one)
+    for earlier in batches(lake, batch.dataset):
+        if earlier.source == batch.source and earlier.number <= batch.number:
+            brought = contents(lake, earlier)
             reasons = {name: reason for name, reason in reasons.items() if not brought.files.get(name)}
             reasons = {name: reason for name, reason in reasons.items() if name not in brought.removed} | brought.refused
     return reasons
@@ -220,7 +220,7 @@ def advance(lake: Lake, batch: Batch, **changes: Any) -> Batch:
     return changed
 
 
-def answer(lake: Lake, batch: Batch, said: Answer) -> Batch:
+def answer(lake: Lake, batch: Batch, decision: Answer) -> Batch:
     """A person's answer to a batch that waits for one, or whose failure has been mended.
 
     Raises:
@@ -232,13 +232,13 @@ def answer(lake: Lake, batch: Batch, said: Answer) -> Batch:
             where=batch.dataset,
             fix="cvgl arrivals lists those that wait",
         )
-    if said == "skip":
+    if decision == "skip":
         return advance(
-            lake, batch, answer=said, state=State.DONE, outcome="skipped", reason=f"a person said skip; {batch.reason}"
+            lake, batch, answer=decision, state=State.DONE, outcome="skipped", reason=f"a person said skip; {batch.reason}"
         )
     # What failed before it was described begins anew; a finished step is found finished.
     state = State.DECIDED if batch.features and batch.state is State.WAITING else State.QUEUED
-    return advance(lake, batch, answer=said, state=state, outcome="", reason=f"a person said adapt; {batch.reason}")
+    return advance(lake, batch, answer=decision, state=state, outcome="", reason=f"a person said adapt; {batch.reason}")
 
 
 def queue(lake: Lake, dataset: str) -> list[Batch]:

@@ -58,8 +58,8 @@ class QualityChange:
 
 def split_half_agreement(queries: Float32Array, references: Float32Array) -> Quality:
     """The share of images for which two halves of the adapted descriptor name the same partner (`cvgl.quality.agreement`)."""
-    found = agreement(queries, references)
-    return Quality(found.score, found.standard_error)
+    score = agreement(queries, references)
+    return Quality(score.score, score.standard_error)
 
 
 def predicted_recall(queries: Float32Array, references: Float32Array) -> Quality:
@@ -68,17 +68,17 @@ def predicted_recall(queries: Float32Array, references: Float32Array) -> Quality
     It tells a season more often than halves do, at the same rate of false alarms (`benchmarks/season_detection.py`). On
     images that the champion has learned from it is too high, so a loss counts from a larger share on.
     """
-    found = predict(score(Views(queries, references)))
-    return Quality(found.value, (found.high - found.low) / 2 / _DEVIATIONS)
+    prediction = predict(score(Views(queries, references)))
+    return Quality(prediction.value, (prediction.high - prediction.low) / 2 / _DEVIATIONS)
 
 
 def quality_change(
-    known: Float32Array, new: Float32Array, references: Float32Array, measure: QualityMeasure = predicted_recall
+    learned: Float32Array, new: Float32Array, references: Float32Array, measure: QualityMeasure = predicted_recall
 ) -> QualityChange | None:
     """Compares the champion on known and on new queries, on equally many of each, over the same references.
 
     Args:
-        known: (m, d) adapted queries that the champion has learned from.
+        learned: (m, d) adapted queries that the champion has learned from.
         new: (n, d) adapted queries that have come.
         references: (r, d) adapted references.
         measure: of quality.
@@ -86,7 +86,7 @@ def quality_change(
     Returns:
         None where a side has too few images to tell.
     """
-    count = min(len(known), len(new))
+    count = min(len(learned), len(new))
     if min(count, len(references)) < FEWEST:
         return None
-    return QualityChange(measure(known[:count], references), measure(new[:count], references))
+    return QualityChange(measure(learned[:count], references), measure(new[:count], references))

@@ -93,15 +93,15 @@ def record(lake: Lake, dataset: str, batch: str, meter: Meter, step: Step, recip
 
 def read(lake: Lake, step: Step, recipe: str) -> list[Cost]:
     """All that was measured in a lake of steps of one kind; a damaged record is passed over."""
-    found = []
+    costs = []
     for path in sorted((lake.root / "costs").glob(f"dataset=*/*-{step}.json")):
         try:
             cost = Cost.model_validate(read_versioned(path, "cost"))
         except (ValidationError, DamagedError):
             continue
         if cost.recipe == recipe:
-            found.append(cost)
-    return found
+            costs.append(cost)
+    return costs
 
 
 def predict(earlier: Sequence[Cost], work: float) -> Prediction:

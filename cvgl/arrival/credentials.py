@@ -34,7 +34,7 @@ def _resolved(name: str, value: Any, read_secret: ReadSecret | None) -> Any:
     if isinstance(value, Mapping):
         return resolved(value, read_secret)
     if isinstance(value, list | tuple):
-        return [_resolved(name, one, read_secret) for one in value]
+        return [_resolved(name, entry, read_secret) for entry in value]
     if value == MASK:
         raise ConfigError(f"the secret '{name}' was masked when the settings were stored", where=_WHERE, fix=FIX)
     return value

@@ -119,7 +119,7 @@ def described(lake: Lake, batch: Batch) -> list[Mapping[str, Any]]:
 def adaptation_work(images: Mapping[View, Pictures]) -> float:
     """What the time of an adaptation grows with: every query is compared with every reference."""
     references = len(images.get(View.SATELLITE, NONE))
-    queries = sum(len(one) for view, one in images.items() if not view.is_reference)
+    queries = sum(len(rows) for view, rows in images.items() if not view.is_reference)
     return float(max(1, queries * references))
 
 
@@ -136,22 +136,22 @@ def _compared(
 
     folder = lake.adapter(champion.run)
     record = read_record(folder)
-    known = known_to(lake, batch.dataset, record, batch)
-    new = {view: images.without(known.views.get(view, NONE)) for view, images in everything.items()}
+    learned = known_to(lake, batch.dataset, record, batch)
+    new = {view: images.without(learned.views.get(view, NONE)) for view, images in everything.items()}
     facts["new"] = {view: len(images) for view, images in new.items()}
     view = View(str(record.query_view))
     reader = _Reader(FeatureStore(lake.features(champion.features, batch.dataset)), Adaptation.load(folder), config.decide)
     drifts = {
-        one: reader.drift(one, new.get(one, NONE), known.views.get(one, NONE))
-        for one in (view, View.SATELLITE)
-        if min(len(new.get(one, NONE)), len(known.views.get(one, NONE))) >= FEWEST
+        compared_view: reader.drift(compared_view, new.get(compared_view, NONE), learned.views.get(compared_view, NONE))
+        for compared_view in (view, View.SATELLITE)
+        if min(len(new.get(compared_view, NONE)), len(learned.views.get(compared_view, NONE))) >= FEWEST
     }
     return Evidence(
         **facts,
-        compared_with=known.how,
-        known={one: len(images) for one, images in known.views.items()},
+        compared_with=learned.how,
+        known={compared_view: len(images) for compared_view, images in learned.views.items()},
         drifts=drifts,
-        quality=_quality(reader, view, new, known, everything, measure),
+        quality=_quality(reader, view, new, learned, everything, measure),
     )
 
 
@@ -159,12 +159,12 @@ def _quality(
     reader: _Reader,
     view: View,
     new: Mapping[View, Pictures],
-    known: Known,
+    learned: Known,
     everything: Mapping[View, Pictures],
     measure: QualityMeasure,
 ) -> QualityChange | None:
     references = everything.get(View.SATELLITE, NONE)
-    sides = (known.views.get(view, NONE), new.get(view, NONE))
+    sides = (learned.views.get(view, NONE), new.get(view, NONE))
     if not min(len(side) for side in (*sides, references)):
         return None
     before, after = (reader.adapted(view, side) for side in sides)
@@ -184,10 +184,10 @@ class _Reader:
         adaptation = self.adaptation
         return adaptation.transform_reference(rows) if view.is_reference else adaptation.transform_query(rows)
 
-    def drift(self, view: View, new: Pictures, known: Pictures) -> Drift:
-        sides = (new.first(self.config.samples), known.first(self.config.samples))
+    def drift(self, view: View, new: Pictures, learned: Pictures) -> Drift:
+        sides = (new.first(self.config.samples), learned.first(self.config.samples))
         return drift(
-            self.adapted(view, new), self.adapted(view, known), self.config, new_runs=sides[0].runs, known_runs=sides[1].runs
+            self.adapted(view, new), self.adapted(view, learned), self.config, new_runs=sides[0].runs, known_runs=sides[1].runs
         )
 
 
@@ -224,7 +224,7 @@ def _reason_to_adapt(evidence: Evidence, policy: DecideConfig) -> str | None:
     if quality is not None and quality.is_significant and quality.drop >= policy.quality_drop:
         return f"{_quality_told(quality)}, and quality_drop is {policy.quality_drop:.0%}"
     grown = {view: count / max(1, evidence.known.get(view, 0)) for view, count in evidence.new.items()}
-    view = max(grown, key=lambda one: grown[one], default=None)
+    view = max(grown, key=lambda candidate: grown[candidate], default=None)
     if view is not None and grown[view] >= policy.growth:
         share = f"{evidence.new[view]} new {view} images are {grown[view]:.0%} of those learned from"
         return f"{share}, and growth is {policy.growth:.0%}"
@@ -236,20 +236,20 @@ def _reason_to_skip(evidence: Evidence, policy: DecideConfig) -> str:
     if most < policy.minimum_new:
         gone = f", {evidence.forgotten} references left the map" if evidence.forgotten else ""
         return f"{most} new training images of a view, and minimum_new is {policy.minimum_new}{gone}"
-    found = [_told(evidence.largest)] if evidence.largest is not None else ["too few images to test for drift"]
-    found += [_quality_told(evidence.quality)] if evidence.quality is not None else []
-    return f"the champion still fits: {'; '.join(found)}"
+    reasons = [_told(evidence.largest)] if evidence.largest is not None else ["too few images to test for drift"]
+    reasons += [_quality_told(evidence.quality)] if evidence.quality is not None else []
+    return f"the champion still fits: {'; '.join(reasons)}"
 
 
-def _counts(found: Drift, policy: DecideConfig) -> bool:
-    return found.p_value <= policy.significance
+def _counts(drift: Drift, policy: DecideConfig) -> bool:
+    return drift.p_value <= policy.significance
 
 
 def _told(largest: tuple[View, Drift]) -> str:
-    view, found = largest
+    view, drift = largest
     return (
-        f"new {view} images differ from those that the champion knows by {found.effect:.3f} "
-        f"(p {found.p_value:.2g}, {found.n_new} against {found.n_known}, permuting {found.permuted})"
+        f"new {view} images differ from those that the champion knows by {drift.effect:.3f} "
+        f"(p {drift.p_value:.2g}, {drift.n_new} against {drift.n_known}, permuting {drift.permuted})"
     )
 
 

@@ -34,9 +34,9 @@ def decision_row(decision: Decision, batch: Batch, policy: DecideConfig) -> dict
     view, drift = evidence.largest or (None, None)
     quality = evidence.quality
     details = {
-        "new": {str(one): count for one, count in evidence.new.items()},
-        "known": {str(one): count for one, count in evidence.known.items()},
-        "drift": {str(one): asdict(found) for one, found in evidence.drifts.items()},
+        "new": {str(drift_view): count for drift_view, count in evidence.new.items()},
+        "known": {str(drift_view): count for drift_view, count in evidence.known.items()},
+        "drift": {str(drift_view): asdict(view_drift) for drift_view, view_drift in evidence.drifts.items()},
         "policy": policy.model_dump(mode="json"),
     }
     return {

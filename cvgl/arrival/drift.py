@@ -52,7 +52,7 @@ class Drift:
 
 def drift(
     new: Float32Array,
-    known: Float32Array,
+    learned: Float32Array,
     config: DecideConfig,
     new_runs: Sequence[str | None] = (),
     known_runs: Sequence[str | None] = (),
@@ -61,7 +61,7 @@ def drift(
 
     Args:
         new: (n, d) descriptors.
-        known: (m, d) descriptors.
+        learned: (m, d) descriptors.
         config: permutations and seed.
         new_runs: for each new image the run it was taken in, or none; empty: nothing is known of runs.
         known_runs: the same for the known images.
@@ -69,10 +69,10 @@ def drift(
     Raises:
         DataError: fewer than five images on a side, or other dimensions, or numbers that are not finite.
     """
-    _check(new, known)
-    labels = np.r_[np.ones(len(new), bool), np.zeros(len(known), bool)]
-    distances = _distances(np.concatenate([new, known]).astype(np.float64))
-    runs = _runs(new_runs, known_runs, len(new), len(known))
+    _check(new, learned)
+    labels = np.r_[np.ones(len(new), bool), np.zeros(len(learned), bool)]
+    distances = _distances(np.concatenate([new, learned]).astype(np.float64))
+    runs = _runs(new_runs, known_runs, len(new), len(learned))
     blocks = runs if runs is not None else np.arange(len(labels))
     effect = float(_coefficients(distances, labels[None])[0])
     generator = np.random.default_rng(config.seed)
@@ -82,23 +82,23 @@ def drift(
         permuted = np.stack([_permuted(blocks, int(labels.sum()), generator) for _ in range(count)])
         beyond += int((_coefficients(distances, permuted) >= effect).sum())
     p_value = (1 + beyond) / (1 + config.permutations)
-    return Drift(max(effect, 0.0), p_value, len(new), len(known), "pictures" if runs is None else "runs")
+    return Drift(max(effect, 0.0), p_value, len(new), len(learned), "pictures" if runs is None else "runs")
 
 
-def _check(new: Float32Array, known: Float32Array) -> None:
-    if min(len(new), len(known)) < FEWEST:
+def _check(new: Float32Array, learned: Float32Array) -> None:
+    if min(len(new), len(learned)) < FEWEST:
         raise DataError(
-            f"drift is told from at least {FEWEST} images on each side, not {len(new)} and {len(known)}",
+            f"drift is told from at least {FEWEST} images on each side, not {len(new)} and {len(learned)}",
             where="descriptors",
             fix="wait for more",
         )
-    if new.shape[1:] != known.shape[1:]:
+    if new.shape[1:] != learned.shape[1:]:
         raise DataError(
-            f"descriptors of different models cannot be compared: {new.shape[1:]} and {known.shape[1:]}",
+            f"descriptors of different models cannot be compared: {new.shape[1:]} and {learned.shape[1:]}",
             where="descriptors",
             fix="extract with the settings of the champion",
         )
-    if not (np.isfinite(new).all() and np.isfinite(known).all()):
+    if not (np.isfinite(new).all() and np.isfinite(learned).all()):
         raise DataError("descriptors hold numbers that are not finite", where="descriptors", fix="extract again")
 
 
@@ -124,12 +124,12 @@ def _coefficients(distances: NDArray[np.float64], labels: NDArray[np.bool_]) -> 
     return coefficient
 
 
-def _runs(new: Sequence[str | None], known: Sequence[str | None], n_new: int, n_known: int) -> NDArray[np.int64] | None:
+def _runs(new: Sequence[str | None], learned: Sequence[str | None], n_new: int, n_known: int) -> NDArray[np.int64] | None:
     """A number for each picture's run; None where images were not taken in runs, or too few runs are there."""
-    if len(new) != n_new or len(known) != n_known:
+    if len(new) != n_new or len(learned) != n_known:
         return None
     names = [f"new {name}" if name else f"new image {row}" for row, name in enumerate(new)]
-    names += [f"known {name}" if name else f"known image {row}" for row, name in enumerate(known)]
+    names += [f"known {name}" if name else f"known image {row}" for row, name in enumerate(learned)]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
     if len(numbers) == len(names) or len(numbers) < FEWEST_RUNS:
         return None

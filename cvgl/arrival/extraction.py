@@ -66,7 +66,7 @@ def gone_while_described(batch: Batch, failures: Iterable[Failure], config: Arri
     Raises:
         UnreachableError: the source is still away.
     """
-    missing = [Path(one.uri) for one in failures if one.reason in ("missing", "unreadable")]
+    missing = [Path(failure.uri) for failure in failures if failure.reason in ("missing", "unreadable")]
     if missing:
         check_source(batch, config, lake)
     return any(path.is_file() for path in missing)
@@ -103,8 +103,8 @@ def _agree(recorded: ExtractConfig, wanted: ExtractConfig) -> bool:
     for name in left_open:
         ours.pop(name, None)
         theirs.pop(name, None)
-    given = wanted.alignment.model_fields_set
-    same = all(getattr(wanted.alignment, name) == getattr(recorded.alignment, name) for name in given)
+    set_fields = wanted.alignment.model_fields_set
+    same = all(getattr(wanted.alignment, name) == getattr(recorded.alignment, name) for name in set_fields)
     return ours == theirs and same and (wanted.precision, wanted.half_storage) == (recorded.precision, recorded.half_storage)
 
 

@@ -120,15 +120,17 @@ def take_in(batch: Batch, config: ArrivalConfig, lake: Lake, progress: Progress 
     return IntakeOutcome(
         new=new,
         updated=updated,
-        known=sum(one.new + one.updated + one.known for one in taken.outcomes) - new - updated,
-        quarantined=sum(one.quarantined for one in taken.outcomes) + n_refused,
+        known=sum(outcome.new + outcome.updated + outcome.known for outcome in taken.outcomes) - new - updated,
+        quarantined=sum(outcome.quarantined for outcome in taken.outcomes) + n_refused,
         tombstoned=tombstoned,
         left=tuple(
             sorted(name for name in brought.files if name not in brought.refused and str(tree.at(name)) not in admitted)
         ),
         images_through=(image_batches(lake, batch.dataset) or [""])[-1],
         notes=tuple(
-            dict.fromkeys([note for one in taken.outcomes for note in one.notes] + [str(error) for error in taken.problems])
+            dict.fromkeys(
+                [note for outcome in taken.outcomes for note in outcome.notes] + [str(error) for error in taken.problems]
+            )
         ),
     )
 
@@ -219,9 +221,9 @@ def _admitted(tree: _Tree, batch: Batch, files: Mapping[str, str], lake: Lake) -
             status = path.stat()
             if not stat.S_ISREG(status.st_mode):  # reading it might never end; ingestion refuses it
                 return sha256 == ""
-            found = Found(status.st_size, f"{status.st_size}-{status.st_mtime_ns}", None)
-            known = remembered.content(name, found)
-            return sha256 == (sha256_file(path) if known is None else known)
+            file = Found(status.st_size, f"{status.st_size}-{status.st_mtime_ns}", None)
+            content = remembered.content(name, file)
+            return sha256 == (sha256_file(path) if content is None else content)
         except FileNotFoundError:
             return False
         except OSError:
@@ -232,9 +234,11 @@ def _admitted(tree: _Tree, batch: Batch, files: Mapping[str, str], lake: Lake) -
 
 def _told_from_the_batch_before(batch: Batch, lake: Lake) -> tuple[int, int]:
     """New and updated images since the batch before this one; the same when a kill has cut the ingestion in two."""
-    before = [one.images_through for one in batches.batches(lake, batch.dataset) if one.number < batch.number]
-    known = image_batches(lake, batch.dataset)
-    if not known:
+    before = [
+        predecessor.images_through for predecessor in batches.batches(lake, batch.dataset) if predecessor.number < batch.number
+    ]
+    image_files = image_batches(lake, batch.dataset)
+    if not image_files:
         return 0, 0
     through = max([*before, batch.images_before])
     earlier = set(read_images(lake, batch.dataset, through)["image_id"].to_pylist()) if through else set()
@@ -245,8 +249,12 @@ def _told_from_the_batch_before(batch: Batch, lake: Lake) -> tuple[int, int]:
 
 def _touched(batch: Batch, brought: Contents, lake: Lake) -> list[str]:
     """Names of what the batch changes, and of what earlier ones brought in vain: drone images before there was a map."""
-    failed = [one for one in batches.batches(lake, batch.dataset) if one.state is State.FAILED and one.number < batch.number]
-    again = [name for one in failed if one.source == batch.source for name in batches.contents(lake, one).files]
+    failed = [
+        earlier
+        for earlier in batches.batches(lake, batch.dataset)
+        if earlier.state is State.FAILED and earlier.number < batch.number
+    ]
+    again = [name for earlier in failed if earlier.source == batch.source for name in batches.contents(lake, earlier).files]
     return [*brought.files, *brought.removed, *again]
 
 
@@ -260,11 +268,11 @@ def _deliveries(root: Path, config: ArrivalConfig, touched: Iterable[str]) -> li
         return [root]
     names = {name.partition("/")[0] for name in touched if "/" in name}
     folders = [root / name for name in sorted(names) if not is_system_file(name) and (root / name).is_dir()]
-    known = [folder for folder in folders if _is_known(folder)]
+    view_folders = [folder for folder in folders if _is_known(folder)]
     for folder in folders:
-        if folder not in known:
+        if folder not in view_folders:
             logger.warning("%s is laid out in no known way and is passed over (docs/how-to/ingestion.md)", folder)
-    return known or [root]
+    return view_folders or [root]
 
 
 def _is_known(folder: Path) -> bool:
@@ -280,8 +288,8 @@ def _bury(batch: Batch, brought: Contents, before: Mapping[str, str], config: Ar
     path = tombstones_file(lake, batch.dataset, batch.batch)
     if path.is_file():  # written before a kill: the images are hidden already, and would not be found again
         return int(read_parquet(path, ["image_id"]).num_rows)
-    known = image_batches(lake, batch.dataset)
-    if config.watch.forget is Forget.NONE or not known:
+    image_files = image_batches(lake, batch.dataset)
+    if config.watch.forget is Forget.NONE or not image_files:
         return 0
     replaced = [name for name, sha256 in brought.files.items() if name in before and sha256 != before[name]]
     reasons = {**dict.fromkeys(brought.removed, "deleted"), **dict.fromkeys(replaced, "replaced")}
@@ -289,7 +297,7 @@ def _bury(batch: Batch, brought: Contents, before: Mapping[str, str], config: Ar
     lost = {
         (before[name][:IMAGE_ID_LENGTH], str(earlier.at(name))): reason for name, reason in reasons.items() if before.get(name)
     }
-    rows = [_stone(row, reason, known[-1]) for row, reason in _served(lake, batch.dataset, lost)]
+    rows = [_stone(row, reason, image_files[-1]) for row, reason in _served(lake, batch.dataset, lost)]
     set_tombstones(lake, batch.dataset, batch.batch, rows)
     return len(rows)
 

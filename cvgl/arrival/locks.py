@@ -47,12 +47,12 @@ def working(lake: Lake, dataset: str) -> Iterator[bool]:
 @contextmanager
 def extraction_slot(lake: Lake, limit: int) -> Iterator[None]:
     """Held while images are described; at most `limit` processes of a lake have one."""
-    said = False
+    notified = False
     with ExitStack() as stack:
         while not any(_tried(stack, lake.lock(f"extraction-{slot}")) for slot in range(limit)):
-            if not said:
+            if not notified:
                 logger.info("%d extractions are running, which is the limit; waiting", limit)
-                said = True
+                notified = True
             time.sleep(SECONDS_BETWEEN_TRIES)
         yield
 

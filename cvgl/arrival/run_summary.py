@@ -37,12 +37,12 @@ def refused(lake: Lake, batch: Batch) -> list[dict[str, Any]]:
     rows = read_quarantine(lake, batch.dataset).to_pylist()
     failures = lake.quarantine(batch.dataset) / "extract"
     rows += [row for path in parquet_files(failures) for row in read_parquet(path, kind="quarantine").to_pylist()]
-    found = {
+    refusals = {
         names[row["uri"]]: {"uri": names[row["uri"]], "reason": row["reason"], "detail": row["detail"]}
         for row in rows
         if row["uri"] in names
     }
-    return [found[name] for name in sorted(found)]
+    return [refusals[name] for name in sorted(refusals)]
 
 
 def whereabouts(lake: Lake, batch: Batch) -> Whereabouts | None:

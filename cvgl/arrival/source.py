@@ -138,7 +138,11 @@ class LocalSource:
                 files[refusal.uri.removeprefix(f"{self.root}/")] = Found(0, refusal.reason, None, _BAD_NAME)
         if _check_folder(self.root) != before:
             raise UnreachableError("the watched source was replaced while it was looked through", where=self.root, fix=_FIX)
-        unread = tuple(f"{one.uri}: {one.detail}" for one in listing.refusals if one.reason is Reason.UNREADABLE)
+        unread = tuple(
+            f"{unreadable.uri}: {unreadable.detail}"
+            for unreadable in listing.refusals
+            if unreadable.reason is Reason.UNREADABLE
+        )
         return Contents(files, not unread, unread)
 
 
@@ -187,9 +191,9 @@ def check_present(root: Path, names: Collection[str], config: WatchConfig) -> No
         raise UnreachableError(f"{missing} of {len(names)} files of the watched source are missing", where=root, fix=_FIX)
 
 
-def too_many(missing: int, known: int, config: WatchConfig) -> bool:
+def too_many(missing: int, present: int, config: WatchConfig) -> bool:
     """Whether so many files have gone that a disk is not mounted, rather than that they were deleted."""
-    return missing >= FEWEST_LOST and missing > config.largest_loss * known
+    return missing >= FEWEST_LOST and missing > config.largest_loss * present
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,10 +31,10 @@ def known_to(lake: Lake, dataset: str, record: AdapterRecord, batch: Batch) -> K
     Its record holds the hash of their ids, and the dataset can be read as it was after each of its batches: where the
     hashes are the same, these are the images. Else those that did not come with the batch stand for them.
     """
-    if (found := learned_by(lake, dataset, record)) is not None:
-        return found
+    if (learned := learned_by(lake, dataset, record)) is not None:
+        return learned
     embedded = set(FeatureStore(lake.features(str(record.feature_set_id), dataset)).ids())
-    new = {one for images in arrived(lake, batch, str(record.feature_set_id)).values() for one in images.ids}
+    new = {image_id for images in arrived(lake, batch, str(record.feature_set_id)).values() for image_id in images.ids}
     rows = read_images(lake, dataset).to_pylist()
     views = by_view(row for row in rows if row["image_id"] in embedded - new)
     return Known(views, f"the {sum(map(len, views.values()))} images that were there before the batch")

@@ -44,10 +44,10 @@ class Memory(BaseModel):
     pending: dict[str, Pending] = Field(default_factory=dict)
     markers: dict[str, str] = Field(default_factory=dict)
 
-    def content(self, name: str, found: Found) -> str | None:
+    def content(self, name: str, file: Found) -> str | None:
         """The hash of a file's content, if it has been read and has not changed since."""
-        known = self.known.get(name)
-        return known.sha256 if known is not None and known.stamp == found.stamp else None
+        entry = self.known.get(name)
+        return entry.sha256 if entry is not None and entry.stamp == file.stamp else None
 
     def observe(self, present: Mapping[str, str], changed_at: Mapping[str, float | None], now: float) -> None:
         """Notes what is pending at present, and forgets what no longer is.

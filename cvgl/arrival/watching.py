@@ -93,11 +93,11 @@ def look(
     dataset = config.dataset
     with locks.noticing(lake, dataset):
         remembered = watch_state.read(lake, dataset, source.location)
-        found = source.contents()
-        notes = list(found.problems)
-        files, markers = _sorted_out(found, config.watch)
+        contents = source.contents()
+        notes = list(contents.problems)
+        files, markers = _sorted_out(contents, config.watch)
         ledger = batches.ledger(lake, dataset, source.location)
-        changes = _changes(files, ledger, remembered, found, config.watch, notes)
+        changes = _changes(files, ledger, remembered, contents, config.watch, notes)
         now = clock()
         _observe(remembered, changes, now)
         ready = _complete(remembered, markers, config.watch, now)
@@ -119,16 +119,16 @@ def look(
     return Look(source.location, len(files), closed, len(left), len(remembered.pending) - len(left), tuple(notes))
 
 
-def _sorted_out(found: Contents, config: WatchConfig) -> tuple[dict[str, Found], dict[str, Found]]:
+def _sorted_out(contents: Contents, config: WatchConfig) -> tuple[dict[str, Found], dict[str, Found]]:
     """Files that count, and markers."""
     files: dict[str, Found] = {}
     markers: dict[str, Found] = {}
-    for name, one in found.files.items():
+    for name, file in contents.files.items():
         base = PurePosixPath(name).name
         if base == config.marker:
-            markers[name] = one
+            markers[name] = file
         elif not base.lower().endswith(config.temporary_suffixes):
-            files[name] = one
+            files[name] = file
     return files, markers
 
 
@@ -136,17 +136,17 @@ def _changes(
     files: Mapping[str, Found],
     ledger: Mapping[str, str],
     remembered: Memory,
-    found: Contents,
+    contents: Contents,
     config: WatchConfig,
     notes: list[str],
 ) -> _Changes:
     changes = _Changes()
-    for name, one in files.items():
+    for name, file in files.items():
         # A file whose content is known and has been brought already is not pending, whatever its time says.
-        if name not in ledger or remembered.content(name, one) != ledger[name] or not ledger[name]:
-            changes.fresh[name] = one
+        if name not in ledger or remembered.content(name, file) != ledger[name] or not ledger[name]:
+            changes.fresh[name] = file
     gone = set(ledger) - set(files)
-    if not found.complete and gone:
+    if not contents.complete and gone:
         notes.append(f"{len(gone)} files are not seen, but not every folder can be read: none of them counts as deleted")
     elif too_many(len(gone), len(ledger), config):
         notes.append(
@@ -159,19 +159,19 @@ def _changes(
 
 
 def _observe(remembered: Memory, changes: _Changes, now: float) -> None:
-    present = {**{name: one.stamp for name, one in changes.fresh.items()}, **dict.fromkeys(changes.gone, "")}
-    changed_at: dict[str, float | None] = {name: one.changed_at for name, one in changes.fresh.items()}
+    present = {**{name: file.stamp for name, file in changes.fresh.items()}, **dict.fromkeys(changes.gone, "")}
+    changed_at: dict[str, float | None] = {name: file.changed_at for name, file in changes.fresh.items()}
     remembered.observe(present, changed_at, now)
 
 
 def _complete(remembered: Memory, markers: Mapping[str, Found], config: WatchConfig, now: float) -> set[str]:
     """Names of what is pending that go into a batch now."""
-    marked = [_folder(name) for name, one in markers.items() if remembered.markers.get(name) != one.stamp]
+    marked = [_folder(name) for name, marker in markers.items() if remembered.markers.get(name) != marker.stamp]
     ready = {name for name in remembered.pending if any(_is_below(name, folder) for folder in marked)}
     if config.quiet_seconds is None:
         return ready
-    settled = {name for name, one in remembered.pending.items() if now - one.changed >= config.quiet_seconds}
-    longest = max((now - one.first for one in remembered.pending.values()), default=0.0)
+    settled = {name for name, marker in remembered.pending.items() if now - marker.changed >= config.quiet_seconds}
+    longest = max((now - marker.first for marker in remembered.pending.values()), default=0.0)
     if len(settled | ready) == len(remembered.pending) or longest >= config.longest_wait_seconds:
         ready |= settled
     return ready
@@ -193,13 +193,13 @@ def _contents(
     And why a file cannot be had; its hash is empty.
     """
     spool = Spool.of(lake, dataset, source.location)
-    refused = {name: found.problem for name, found in files.items() if found.problem}
+    refused = {name: file.problem for name, file in files.items() if file.problem}
     hashes = dict.fromkeys(refused, "")
-    for name, found in files.items():
-        known = remembered.content(name, found)
-        if known and (isinstance(source, LocalSource) or spool.holds(known)):
-            hashes[name] = known
-    unread = {name: found for name, found in files.items() if name not in hashes}
+    for name, file in files.items():
+        content = remembered.content(name, file)
+        if content and (isinstance(source, LocalSource) or spool.holds(content)):
+            hashes[name] = content
+    unread = {name: file for name, file in files.items() if name not in hashes}
     failures: dict[str, Exception] = {}
     for name, sha256 in _read(source, spool, unread, progress):
         if isinstance(sha256, Exception):
@@ -248,16 +248,16 @@ def _read(
             yield name, came
 
 
-def _fetched(source: RemoteSource, spool: Spool, name: str, found: Found) -> str | Exception | None:
+def _fetched(source: RemoteSource, spool: Spool, name: str, file: Found) -> str | Exception | None:
     try:
-        return spool.fetch(source, name, found.stamp)
+        return spool.fetch(source, name, file.stamp)
     except ChangedError:
         return None
     except (UnreachableError, FileNotFoundError, PermissionError) as error:  # one file must not hold up the others
         return error
 
 
-def _hashed(source: LocalSource, name: str, found: Found) -> str | None:
+def _hashed(source: LocalSource, name: str, file: Found) -> str | None:
     """None for a file that is still written, or gone; empty for one that cannot be read, which ingestion refuses."""
     path = source.root / name
     try:
@@ -267,7 +267,7 @@ def _hashed(source: LocalSource, name: str, found: Found) -> str | None:
         return None
     except OSError:
         return ""
-    return sha256 if f"{status.st_size}-{status.st_mtime_ns}" == found.stamp else None
+    return sha256 if f"{status.st_size}-{status.st_mtime_ns}" == file.stamp else None
 
 
 def _close(
@@ -302,6 +302,6 @@ def _forget(
         del remembered.pending[name]
     for name in set(remembered.known) - set(files):
         del remembered.known[name]
-    used = {name: one.stamp for name, one in markers.items() if any(_is_below(file, _folder(name)) for file in taken)}
-    kept = {name: stamp for name, stamp in remembered.markers.items() if name in markers}
-    remembered.markers = {**kept, **used}
+    used = {name: marker.stamp for name, marker in markers.items() if any(_is_below(file, _folder(name)) for file in taken)}
+    markers_left = {name: stamp for name, stamp in remembered.markers.items() if name in markers}
+    remembered.markers = {**markers_left, **used}

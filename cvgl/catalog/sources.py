@@ -208,7 +208,7 @@ def _verdict(folder: str, record: Mapping[str, Any]) -> dict[str, Any]:
     labelled, contest = _object(decision, "difference"), _object(decision, "contest")
     interval = _object(labelled, "interval")
     distances = decision.get("distances")
-    first = next((one for one in distances if isinstance(one, dict)), {}) if isinstance(distances, list) else {}
+    first = next((distance for distance in distances if isinstance(distance, dict)), {}) if isinstance(distances, list) else {}
     return {
         "run": folder,
         **{name: record.get(name) for name in ("model", "version", "champion")},

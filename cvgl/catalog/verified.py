@@ -156,8 +156,10 @@ def _statistics(group: Any) -> dict[str, str]:
     statistics = {}
     for number in range(group.num_columns):
         column = group.column(number)
-        known = column.statistics
-        if known is not None:
-            limits = (known.min, known.max) if known.has_min_max else None
-            statistics[column.path_in_schema] = repr((limits, known.null_count if known.has_null_count else None))
+        column_statistics = column.statistics
+        if column_statistics is not None:
+            limits = (column_statistics.min, column_statistics.max) if column_statistics.has_min_max else None
+            statistics[column.path_in_schema] = repr(
+                (limits, column_statistics.null_count if column_statistics.has_null_count else None)
+            )
     return statistics

@@ -38,10 +38,10 @@ class RunConfig(Settings):
     @classmethod
     def _chosen_by_default(cls, values: Any) -> Any:
         """A run chooses its recipe, unless one is named or settings are given that only some recipe has."""
-        given = values.get("adapt") if isinstance(values, dict) else None
-        if not isinstance(given, dict) or "recipe" in given or not set(given) <= _OF_ANY_RECIPE:
+        adapt = values.get("adapt") if isinstance(values, dict) else None
+        if not isinstance(adapt, dict) or "recipe" in adapt or not set(adapt) <= _OF_ANY_RECIPE:
             return values
-        return {**values, "adapt": {**given, "recipe": Recipe.AUTO}}
+        return {**values, "adapt": {**adapt, "recipe": Recipe.AUTO}}
 
     @property
     def dataset(self) -> str:

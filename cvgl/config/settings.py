@@ -42,9 +42,9 @@ class Settings(BaseModel):
             if default is not None and field.get("type") == "boolean":  # a switch is on or off; a choice can be left open
                 field.pop("type")
                 field["enum"] = [True, False]
-            said = field.get("description", "")
-            if default is not None and not isinstance(default, dict) and "default:" not in said:
-                field["description"] = f"{said} (default: {_shown(default)})".lstrip()
+            description = field.get("description", "")
+            if default is not None and not isinstance(default, dict) and "default:" not in description:
+                field["description"] = f"{description} (default: {_shown(default)})".lstrip()
         return schema
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:

@@ -56,10 +56,10 @@ def write_answer_file(
     """
     answers, dataset = _answers(run, lake, stage)
     images = read_images(lake, dataset).select(["image_id", "uri", "view"]).to_pylist()
-    asked = {Path(row["uri"]).name: row["image_id"] for row in images if row["view"] == View.DRONE}
+    id_of_name = {Path(row["uri"]).name: row["image_id"] for row in images if row["view"] == View.DRONE}
     references = {row["image_id"]: Path(row["uri"]) for row in images if row["view"] == View.SATELLITE}
     wanted = _query_names(source)
-    ids = [_image_id(name, source, asked) for name in wanted]
+    ids = [_image_id(name, source, id_of_name) for name in wanted]
     silent = [name for name, image_id in zip(wanted, ids, strict=True) if len(answers.get(image_id, ())) < depth]
     if silent:
         raise DataError(
@@ -100,10 +100,12 @@ def _query_names(source: Path) -> list[str]:
     return names
 
 
-def _image_id(name: str, source: Path, known: Mapping[str, str]) -> str:
+def _image_id(name: str, source: Path, id_of_name: Mapping[str, str]) -> str:
     """A query's id; one whose bytes another query has too goes by that one's name in the lake."""
-    if name in known:
-        return known[name]
+    if name in id_of_name:
+        return id_of_name[name]
     folder = find_part(source, QUERIES)
-    path = None if folder is None else next((one for one in sorted(folder.rglob("*")) if one.name == name), None)
+    path = (
+        None if folder is None else next((candidate for candidate in sorted(folder.rglob("*")) if candidate.name == name), None)
+    )
     return "" if path is None else sha256_file(path)[:IMAGE_ID_LENGTH]

@@ -180,12 +180,12 @@ class _Measurement:
         self.summaries: list[MetricSummary] = []
 
     def questions(self, query_view: View, rules: Sequence[Protocol]) -> list[tuple[Question, Protocol]]:
-        asked: dict[tuple[str, str], list[Question]] = {}
+        by_task: dict[tuple[str, str], list[Question]] = {}
         for protocol in rules:
             key = (protocol.truth, protocol.satellite_queries)
-            if key not in asked:
-                asked[key] = self._rows.questions(query_view, *key)
-        return [(question, protocol) for protocol in rules for question in asked[protocol.truth, protocol.satellite_queries]]
+            if key not in by_task:
+                by_task[key] = self._rows.questions(query_view, *key)
+        return [(question, protocol) for protocol in rules for question in by_task[protocol.truth, protocol.satellite_queries]]
 
     def add(self, stage: Representation, transform: DescriptorTransform, question: Question, protocol: Protocol) -> None:
         """Ranks, and keeps the figures (when the place of any query is known) and one row a query."""
@@ -193,8 +193,8 @@ class _Measurement:
 
         queries, gallery = (self._descriptors(transform, side) for side in (question.queries, question.gallery))
         places = question.queries.places, question.gallery.places
-        found = rank(queries, places[0], gallery, places[1], protocol, top_k=self._config.top_k)
-        self._keep(stage, found, question, protocol)
+        evaluation = rank(queries, places[0], gallery, places[1], protocol, top_k=self._config.top_k)
+        self._keep(stage, evaluation, question, protocol)
 
     def add_reranked(
         self, settings: RerankConfig, transform: DescriptorTransform, question: Question, protocol: Protocol

@@ -77,11 +77,11 @@ def compare(lake: Lake, dataset: str, run: str, champion: str | None, config: Re
     against = "frozen" if champion is None else "champion"
     images = read_images(lake, dataset).to_pylist()
     runs = _runs(images, ours)
-    found = difference(ours, theirs, runs, draw, against)
-    galleries = {(one.direction, one.protocol): one.n_gallery for one in read_summaries(lake.evaluation(run))}
+    comparison = difference(ours, theirs, runs, draw, against)
+    galleries = {(summary.direction, summary.protocol): summary.n_gallery for summary in read_summaries(lake.evaluation(run))}
     radius = spacing_m([row for row in images if row["view"] == View.SATELLITE])
     distance = None if radius is None else distance_difference(ours, theirs, runs, draw, radius, against)
-    return Compared(found, distance, against_chance(ours, galleries, runs, draw), _table(ours, theirs))
+    return Compared(comparison, distance, against_chance(ours, galleries, runs, draw), _table(ours, theirs))
 
 
 def spacing_m(references: Sequence[Mapping[str, Any]]) -> float | None:
@@ -128,54 +128,54 @@ def answers(lake: Lake, run: str, stage: Representation) -> dict[Asked, Answered
     table = read_parquet(lake.evaluation(run) / QUERIES_FILE, columns, kind="queries")
     wanted = pc.and_(pc.equal(table["stage"], str(stage)), pc.is_valid(table["location_id"]))
     table = table.filter(wanted).sort_by("image_id")
-    found: dict[Asked, Answered] = {}
+    by_task: dict[Asked, Answered] = {}
     for direction, protocol in sorted(set(zip(table["direction"].to_pylist(), table["protocol"].to_pylist(), strict=True))):
         rows = table.filter(pc.and_(pc.equal(table["direction"], direction), pc.equal(table["protocol"], protocol)))
         right = pc.fill_null(pc.equal(rows["rank"], 1), False).to_numpy(zero_copy_only=False)
-        found[direction, protocol] = Answered(
+        by_task[direction, protocol] = Answered(
             tuple(rows["image_id"].to_pylist()),
             tuple(rows["location_id"].to_pylist()),
             np.asarray(right, bool),
             np.asarray(pc.fill_null(rows["distance_m"], np.nan), np.float64),
             np.asarray(pc.fill_null(rows["n_right"], 0), np.int64),
         )
-    return found
+    return by_task
 
 
 def _runs(pictures: Sequence[Mapping[str, Any]], ours: Mapping[Asked, Answered]) -> dict[str, list[str]]:
     """By direction, the queries in the order taken; without directions whose queries were not taken in a row."""
-    known = {row["image_id"]: row for row in pictures}
-    found: dict[str, list[str]] = {}
-    for direction in sorted({asked[0] for asked in ours}):
-        asked_for = sorted({image for asked, one in ours.items() if asked[0] == direction for image in one.image_ids})
-        images = [known[image] for image in asked_for if image in known]
+    row_of = {row["image_id"]: row for row in pictures}
+    sequences: dict[str, list[str]] = {}
+    for direction in sorted({task[0] for task in ours}):
+        asked_for = sorted({image for task, answered in ours.items() if task[0] == direction for image in answered.image_ids})
+        images = [row_of[image] for image in asked_for if image in row_of]
         runs = runs_of(images)
         if runs is not None and len(images) == len(asked_for):
-            found[direction] = [images[row]["image_id"] for row in np.concatenate(runs)]
-    return found
+            sequences[direction] = [images[row]["image_id"] for row in np.concatenate(runs)]
+    return sequences
 
 
 def _table(ours: Mapping[Asked, Answered], theirs: Mapping[Asked, Answered]) -> pa.Table:
     parts = [
         pa.table(
             {
-                "direction": [asked[0]] * len(one.image_ids),
-                "protocol": [asked[1]] * len(one.image_ids),
-                "image_id": list(one.image_ids),
-                "location_id": list(one.places),
-                "challenger": one.right,
-                "incumbent": theirs[asked].right,
-                "challenger_m": _known(one),
-                "incumbent_m": _known(theirs[asked]),
+                "direction": [task[0]] * len(answered.image_ids),
+                "protocol": [task[1]] * len(answered.image_ids),
+                "image_id": list(answered.image_ids),
+                "location_id": list(answered.places),
+                "challenger": answered.right,
+                "incumbent": theirs[task].right,
+                "challenger_m": _known(answered),
+                "incumbent_m": _known(theirs[task]),
             },
             schema=ROWS,
         )
-        for asked, one in sorted(ours.items())
+        for task, answered in sorted(ours.items())
     ]
     return pa.concat_tables(parts).combine_chunks()
 
 
-def _known(one: Answered) -> pa.Array:
+def _known(answered: Answered) -> pa.Array:
     """Errors, null where there is none."""
-    errors = np.full(len(one.image_ids), np.nan) if one.distance_m is None else one.distance_m
+    errors = np.full(len(answered.image_ids), np.nan) if answered.distance_m is None else answered.distance_m
     return pa.array(errors, pa.float64(), mask=np.isnan(errors))

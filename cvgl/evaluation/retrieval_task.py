@@ -105,15 +105,15 @@ class EvaluationRows:
 
     def _question(self, direction: Direction, subsets: tuple[Subset, Subset], truth: str) -> Question | None:
         wanted = (self._having(direction.query_view, subsets[0]), self._having(direction.gallery_view, subsets[1]))
-        asked, ranked = ([row for row in side if row["image_id"] in self.embedded] for side in wanted)
-        if not asked or not ranked:
+        query_rows, ranked = ([row for row in side if row["image_id"] in self.embedded] for side in wanted)
+        if not query_rows or not ranked:
             return None
-        left_out = sum(map(len, wanted)) - len(asked) - len(ranked)
+        left_out = sum(map(len, wanted)) - len(query_rows) - len(ranked)
         if direction.query_view.is_reference:
-            ranked_places, asked_places = self._places(ranked, asked, truth)
+            ranked_places, asked_places = self._places(ranked, query_rows, truth)
         else:
-            asked_places, ranked_places = self._places(asked, ranked, truth)
-        queries = self._side(direction.query_view, asked, asked_places)
+            asked_places, ranked_places = self._places(query_rows, ranked, truth)
+        queries = self._side(direction.query_view, query_rows, asked_places)
         gallery = self._side(direction.gallery_view, ranked, ranked_places)
         digest = digest_lines([str(direction), *queries.lines(), "gallery", *gallery.lines()])
         return Question(direction, queries, gallery, left_out, digest)
@@ -137,15 +137,15 @@ class EvaluationRows:
         at_references = self.positions.take([row["index"] for row in references])
         homeless = [i for i, place in enumerate(own) if place is None]
         nearest = self.positions.take([images[i]["index"] for i in homeless]).nearest(at_references)
-        found: set[int] = set()
+        matches: set[int] = set()
         for i, j in zip(homeless, nearest.tolist(), strict=True):
             if j >= 0:
                 own[i] = reference_places[j] = reference_places[j] or references[j]["image_id"]
-                found.add(j)
+                matches.add(j)
         if truth == "nearest":
             # A reference that is nobody's nearest has no right answer to be asked for; in the gallery it distracts.
-            seen = {reference_places[j] for j in found}
-            reference_places = [place if place in seen else None for place in reference_places]
+            matched = {reference_places[j] for j in matches}
+            reference_places = [place if place in matched else None for place in reference_places]
         return own, reference_places
 
     def lines(self) -> Iterable[str]:
@@ -168,11 +168,11 @@ def read_rows(lake: Lake, dataset: str, embedded: Iterable[str]) -> EvaluationRo
         LakeError: the data set is missing or damaged.
         DataError: positions are in frames between which no distance exists.
     """
-    known = {row["image_id"]: row for row in read_ground_truth(lake, dataset).to_pylist()}
+    truth_of = {row["image_id"]: row for row in read_ground_truth(lake, dataset).to_pylist()}
     columns = ["image_id", "view", "subsets", *_POSITION]
     rows = read_images(lake, dataset).select(columns).sort_by("image_id").to_pylist()
     for index, row in enumerate(rows):
-        truth = known.get(row["image_id"], {})
+        truth = truth_of.get(row["image_id"], {})
         row["index"] = index
         row["location_id"] = truth.get("location_id")
         if not _has_position(row):

@@ -59,12 +59,12 @@ class Sequences:
             gallery: float32 (N, d), likewise.
         """
         sequences = self._sequences(question)
-        found = np.zeros((len(queries), len(gallery)), np.float32)
+        posteriors = np.zeros((len(queries), len(gallery)), np.float32)
         positions = positions_of([self._images[image] for image in question.gallery.image_ids])
         for run in sequences.rows if sequences is not None else ():
             for believed in follow(queries[run], gallery, positions, self._window):
-                found[np.ix_(run[believed.pictures], believed.references)] = believed.posterior
-        return found
+                posteriors[np.ix_(run[believed.pictures], believed.references)] = believed.posterior
+        return posteriors
 
     def _sequences(self, question: Question) -> FrameSequences | None:
         sides = question.queries.image_ids, question.gallery.image_ids

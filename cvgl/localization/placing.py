@@ -77,10 +77,10 @@ def locate(
             f"{len(images)} images have {len(descriptors)} descriptors", where="locate", fix="pass one descriptor an image"
         )
     # Two answers are looked for even where one is wanted: the margin needs them.
-    found = search.top_k(descriptors, index.descriptors, 2 if top_k == 1 else top_k, backend)
+    neighbours = search.top_k(descriptors, index.descriptors, 2 if top_k == 1 else top_k, backend)
     return [
         _placement(image, [index.references[row] for row in rows], scores, top_k, adapter)
-        for image, rows, scores in zip(images, found.index.tolist(), found.score.tolist(), strict=True)
+        for image, rows, scores in zip(images, neighbours.index.tolist(), neighbours.score.tolist(), strict=True)
     ]
 
 
@@ -118,8 +118,8 @@ def localize_together(
         )
     # Not brought back to length 1, which would change no ranking by cosine and make hubness count less than it should.
     mean = descriptors.mean(axis=0, dtype=np.float64, keepdims=True).astype(np.float32)
-    (found,) = locate([images[0]], mean, index, top_k, adapter=adapter, backend=backend)
-    return JointPlacement(**found.model_dump(), pictures=tuple(images))
+    (answer,) = locate([images[0]], mean, index, top_k, adapter=adapter, backend=backend)
+    return JointPlacement(**answer.model_dump(), pictures=tuple(images))
 
 
 def _placement(image: str, references: Sequence[Reference], scores: Sequence[float], top_k: int, adapter: str) -> Placement:

@@ -65,31 +65,31 @@ def localize_sequence(
         )
     positions = positions_of([reference.position.model_dump() for reference in index.references])
     return [
-        _frame(int(found.pictures[row]), images, found, row, index, positions, top_k, adapter)
-        for found in follow(descriptors, index.descriptors, positions, window, centred=centred)
-        for row in range(len(found.pictures))
+        _frame(int(posterior.pictures[row]), images, posterior, row, index, positions, top_k, adapter)
+        for posterior in follow(descriptors, index.descriptors, positions, window, centred=centred)
+        for row in range(len(posterior.pictures))
     ]
 
 
 def _frame(
     frame: int,
     images: Sequence[str],
-    found: Believed,
+    frame_posterior: Believed,
     row: int,
     index: ReferenceIndex,
     positions: Positions,
     top_k: int,
     adapter: str,
 ) -> FramePlacement:
-    posterior = found.posterior[row]
+    posterior = frame_posterior.posterior[row]
     answers = []
     for column in np.argsort(-posterior, kind="stable")[:top_k].tolist():
-        reference = index.references[found.references[column]]
+        reference = index.references[frame_posterior.references[column]]
         answers.append(
             LikelyAnswer(
                 image_id=reference.image_id,
                 uri=reference.uri,
-                score=float(found.similarity[row, column]),
+                score=float(frame_posterior.similarity[row, column]),
                 probability=min(float(posterior[column]), 1.0),
                 **reference.position.model_dump(),
             )
@@ -101,7 +101,7 @@ def _frame(
         **{name: getattr(first, name) for name in Position.model_fields},
         score=first.score,
         probability=first.probability,
-        mean=mean_position(positions.take(found.references), posterior),
+        mean=mean_position(positions.take(frame_posterior.references), posterior),
         top_k=tuple(answers),
         adapter=adapter,
     )

@@ -50,13 +50,13 @@ def moves_between(positions: Positions) -> Float64Array:
     References near by are reached; where the position of a reference is not known, any other one as well as the next.
     Without any position the order of images still counts: a flight mostly goes on showing what it showed.
     """
-    known, n = positions.known, len(positions.coordinates)
+    has_position, n = positions.known, len(positions.coordinates)
     if n == 1:
         return np.ones((1, 1))
     moves = (1 - np.eye(n)) / (n - 1)
-    if known.sum() > 1:
-        moves[known] = 0
-        moves[np.ix_(known, known)] = transition_matrix(positions.take(np.flatnonzero(known)).local_m())
+    if has_position.sum() > 1:
+        moves[has_position] = 0
+        moves[np.ix_(has_position, has_position)] = transition_matrix(positions.take(np.flatnonzero(has_position)).local_m())
     return moves
 
 
@@ -134,16 +134,20 @@ def _on_a_large_map(
     for image, first, stop in ranges:
         candidates = np.unique(nearest[first:stop])
         since = min(first, max(0, stop - _RECENT))
-        found = positions.take(candidates)
-        places, similarity = _places(found), queries[since:stop] @ references[candidates].T
+        candidate_positions = positions.take(candidates)
+        places, similarity = _places(candidate_positions), queries[since:stop] @ references[candidates].T
         of_places, rows = places.max_similarity(similarity), np.arange(first, stop)
         values = _corrected(of_places[first - since :], hubness_so_far(of_places)[-1])
-        posterior = forward_backward(values, moves_between(found.take(places.first))).distribution.astype(np.float32)
-        kept, asked = (
+        posterior = forward_backward(values, moves_between(candidate_positions.take(places.first))).distribution.astype(
+            np.float32
+        )
+        columns, frame_rows = (
             slice(None) if image is None else slice(image - first, image - first + 1),
             similarity[first - since :],
         )
-        yield Believed(rows[kept], candidates, places.to_references(posterior[kept], asked[kept]), asked[kept])
+        yield Believed(
+            rows[columns], candidates, places.to_references(posterior[columns], frame_rows[columns]), frame_rows[columns]
+        )
 
 
 def _places(positions: Positions) -> MapCells:

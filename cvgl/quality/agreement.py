@@ -92,8 +92,8 @@ def _of_halves(queries: Float32Array, references: Float32Array) -> Agreement:
     shared = 0
     for _ in range(SPLITS):
         halves = np.array_split(generator.permutation(queries.shape[1]), 2)
-        found = [_pairs_after_whitening(unit_rows(queries[:, half]), unit_rows(references[:, half])) for half in halves]
-        shared += len(found[0] & found[1])
+        pairs = [_pairs_after_whitening(unit_rows(queries[:, half]), unit_rows(references[:, half])) for half in halves]
+        shared += len(pairs[0] & pairs[1])
     share = shared / SPLITS / count
     # Agresti and Coull's two successes and failures: a share of 0 or 1 from few images is not certain.
     expected = (share * count + 2) / (count + 4)
@@ -108,8 +108,8 @@ def _pairs_after_whitening(queries: Float32Array, references: Float32Array) -> s
     for _ in range(ROUNDS):
         if len(pairs) < 2:
             break
-        found = whitening.fit(queries[pairs[:, 0]] - references[pairs[:, 1]])
-        pairs = mutual_pairs(found.unit_rows(queries), found.unit_rows(references))
+        whitened = whitening.fit(queries[pairs[:, 0]] - references[pairs[:, 1]])
+        pairs = mutual_pairs(whitened.unit_rows(queries), whitened.unit_rows(references))
     return {(int(query), int(reference)) for query, reference in pairs}
 
 
@@ -120,6 +120,6 @@ def mutual_pairs(queries: Float32Array, references: Float32Array) -> NDArray[np.
     from cvgl.adaptation.hubness import reciprocal_labels
 
     neighbours = min(NEIGHBOURS, max(1, min(len(queries), len(references)) // 2))
-    found = reciprocal_labels(torch.from_numpy(queries), torch.from_numpy(references), neighbours)
-    mutual = torch.nonzero(found.mutual).ravel()
-    return torch.stack([mutual, found.reference[mutual]], dim=1).numpy()
+    labels = reciprocal_labels(torch.from_numpy(queries), torch.from_numpy(references), neighbours)
+    mutual = torch.nonzero(labels.mutual).ravel()
+    return torch.stack([mutual, labels.reference[mutual]], dim=1).numpy()

@@ -81,6 +81,6 @@ class GateDecision(BaseModel):
     @property
     def evidence(self) -> tuple[str, ...]:
         """What the gate went by, a line for people each; in the order in which it is asked."""
-        lines = [f"on the same rows: {one}" for one in (self.difference, self.contest) if one is not None]
-        lines += [f"in metres, beside the {one.against}: {one}" for one in self.distances]
+        lines = [f"on the same rows: {comparison}" for comparison in (self.difference, self.contest) if comparison is not None]
+        lines += [f"in metres, beside the {comparison.against}: {comparison}" for comparison in self.distances]
         return (*lines, *([] if self.chance is None else [f"beside chance: {self.chance}"]))

@@ -93,9 +93,9 @@ def _pair_strength(views: Views, components: int) -> float:
     for _ in range(SPLITS):
         first, second = np.array_split(generator.permutation(dimension), 2)
         parts.append((first, second))
-    found = _common(mapped.queries, mapped.references, parts)
+    shares = _common(mapped.queries, mapped.references, parts)
     signs = generator.choice(np.array([-1, 1], np.float32), size=(FLIPS, dimension))
-    return _above([_common(mapped.queries, mapped.references * flip, parts) for flip in signs], found)
+    return _above([_common(mapped.queries, mapped.references * flip, parts) for flip in signs], shares)
 
 
 def _common(queries: Float32Array, references: Float32Array, parts: Parts) -> float:
@@ -133,6 +133,6 @@ def _course_strength(query_features: Any, reference_features: Any, sequences: Fr
     return _above(dealt, gain(positions))
 
 
-def _above(null: Sequence[float], found: float) -> float:
+def _above(null: Sequence[float], observed: float) -> float:
     deviation = float(np.std(null, ddof=1))
-    return (found - float(np.mean(null))) / deviation if deviation > 0 else 0.0
+    return (observed - float(np.mean(null))) / deviation if deviation > 0 else 0.0

@@ -87,18 +87,18 @@ def decide(
     rules = rules or RegisterConfig()
     if champion is not None and run == champion.run:
         return GateDecision(verdict="unchanged", reason=f"{run} is the champion already")
-    said = {} if quality is None else quality_figures(quality)
+    label_free_figures = {} if quality is None else quality_figures(quality)
     if not challenger and not frozen and not (champion and champion.figures):
-        return _without_labels(quality, run, champion).model_copy(update={"quality": said})
+        return _without_labels(quality, run, champion).model_copy(update={"quality": label_free_figures})
     if quality is not None and quality.is_hopeless and not any(map(_above_chance, challenger)):
-        return GateDecision(verdict="refused", reason=quality.reason, quality=said)
+        return GateDecision(verdict="refused", reason=quality.reason, quality=label_free_figures)
     base = _compare(challenger, frozen)
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     obstacle = ""
     if champion is not None:
         differs = _obstacle(challenger, champion.figures)
         obstacle = (differs or champion.obstacle) if champion.figures else (champion.obstacle or differs)
-        found = [] if obstacle else _pairs(challenger, champion.figures, "champion")
+        comparisons = [] if obstacle else _pairs(challenger, champion.figures, "champion")
         difference = champion.difference
     distances = [] if champion is None or obstacle or champion.distance is None else [champion.distance]
     distances += [] if distance is None else [distance]
@@ -106,16 +106,16 @@ def decide(
     if _mean_difference(base) < -rules.tolerance - _ROUNDING:
         refusals.append(_sentence("worse than", base))
     if rules.metres:
-        leads = {"champion": _mean_difference(found) if found else 0.0, "frozen": _mean_difference(base)}
-        refusals += filter(None, (_farther(one, leads[one.against], rules) for one in distances))
+        leads = {"champion": _mean_difference(comparisons) if comparisons else 0.0, "frozen": _mean_difference(base)}
+        refusals += filter(None, (_farther(farther, leads[farther.against], rules) for farther in distances))
     if rules.above_chance and chance is not None and not chance.is_beaten:
         refusals.append(f"no better than chance: {chance}")
     reason = "; ".join(refusals) or (_promotion(champion, rules) if champion is not None else _sentence("against", base))
     return GateDecision(
         verdict="refused" if refusals else "promoted",
         reason=reason,
-        comparisons=(*found, *base),
-        quality=said,
+        comparisons=(*comparisons, *base),
+        quality=label_free_figures,
         difference=None if obstacle else difference,
         distances=tuple(distances),
         chance=chance,
@@ -170,11 +170,11 @@ def _refusals(champion: Champion | None, obstacle: str, rules: RegisterConfig, r
 
 
 def _promotion(champion: Champion, rules: RegisterConfig) -> str:
-    allowed, found = margin(champion, rules), champion.difference
-    if found is None or found.interval.above_zero:
-        return f"better than the champion {champion.run} with confidence: {found}"
+    allowed, lead = margin(champion, rules), champion.difference
+    if lead is None or lead.interval.above_zero:
+        return f"better than the champion {champion.run} with confidence: {lead}"
     grown = "has learned from more images and is " if champion.grown else ""
-    return f"{grown}not worse than the champion {champion.run} by more than {allowed:.1%} with confidence: {found}"
+    return f"{grown}not worse than the champion {champion.run} by more than {allowed:.1%} with confidence: {lead}"
 
 
 def _not_comparable(champion: Champion, obstacle: str, run: str) -> str:
@@ -207,18 +207,18 @@ def quality_figures(quality: QualityReport) -> dict[str, str]:
     """What is said without labels, in short, for tags and tables."""
     figures: dict[str, str] = {"verdict": quality.verdict}
     if quality.relatedness is not None:
-        found = quality.relatedness
-        figures["relatedness"] = f"{found.strength:.1f}, needed {found.threshold:.1f}"
+        dependence = quality.relatedness
+        figures["relatedness"] = f"{dependence.strength:.1f}, needed {dependence.threshold:.1f}"
     if quality.gain is not None:
         gain = quality.gain
         figures[f"gain_{gain.measure}"] = f"{gain.difference:+.4f} +- {gain.standard_error:.4f}"
-    for one in quality.directions:
-        share, was = one.predicted, one.predicted_frozen
-        figures[f"predicted_recall_at_1.{one.direction}"] = (
+    for scores in quality.directions:
+        share, was = scores.predicted, scores.predicted_frozen
+        figures[f"predicted_recall_at_1.{scores.direction}"] = (
             f"{share.value:.4f} [{share.low:.4f}, {share.high:.4f}], frozen {was.value:.4f}"
         )
-        for radius, near in one.predicted_within.items():
-            figures[f"predicted_within_{radius}m.{one.direction}"] = f"{near.value:.4f} [{near.low:.4f}, {near.high:.4f}]"
+        for radius, near in scores.predicted_within.items():
+            figures[f"predicted_within_{radius}m.{scores.direction}"] = f"{near.value:.4f} [{near.low:.4f}, {near.high:.4f}]"
     for finding in quality.findings:
         figures[f"finding.{finding.kind.replace(' ', '_')}"] = finding.reason
     return figures
@@ -249,12 +249,12 @@ def _obstacle(challenger: Sequence[MetricSummary], incumbent: Sequence[MetricSum
         differing = sorted({f"{direction} under {protocol}" for direction, protocol in set(ours) ^ set(theirs)})
         return f"they did not answer the same questions: {', '.join(differing) or 'neither has figures'}"
     for question in sorted(ours):
-        one, other = ours[question], theirs[question]
-        found = comparable(one, other, "R@1")
-        if found.verdict != "comparable":
-            return found.reason
-        if one.protocol_hash != other.protocol_hash:
-            return f"the rules of {one.protocol} have changed ({one.protocol_hash} and {other.protocol_hash})"
+        own, other = ours[question], theirs[question]
+        comparability = comparable(own, other, "R@1")
+        if comparability.verdict != "comparable":
+            return comparability.reason
+        if own.protocol_hash != other.protocol_hash:
+            return f"the rules of {own.protocol} have changed ({own.protocol_hash} and {other.protocol_hash})"
     return ""
 
 

@@ -171,7 +171,7 @@ def predict_within(scores: Scores, views: Views, radius_m: float) -> Prediction 
     positions = views.positions
     distances = np.hypot(*(positions[:, None] - positions[None]).transpose(2, 0, 1))
     for first, second in Halves(views, parts=2).pairs():
-        shares = [np.bincount(one, minlength=len(positions)) / len(one) for one in (first, second)]
+        shares = [np.bincount(answers, minlength=len(positions)) / len(answers) for answers in (first, second)]
         close = distances <= radius_m
         near.append(_beyond(float(close[first, second].mean()), float(shares[0] @ close @ shares[1])))
         same.append(_beyond(float((first == second).mean()), float(shares[0] @ shares[1])))

@@ -191,8 +191,8 @@ def _direction(before: Views, after: Views, *, reverse: bool) -> DirectionQualit
 
 
 def _within(scores: Scores, views: Views) -> dict[str, Prediction]:
-    found = {f"{radius:g}": predict_within(scores, views, radius) for radius in RADII_M}
-    return {radius: prediction for radius, prediction in found.items() if prediction is not None}
+    predictions = {f"{radius:g}": predict_within(scores, views, radius) for radius in RADII_M}
+    return {radius: prediction for radius, prediction in predictions.items() if prediction is not None}
 
 
 def _gain(before: Views, after: Views, sequences: FrameSequences | None) -> Gain:

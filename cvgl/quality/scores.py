@@ -104,9 +104,9 @@ class Halves:
         dimension = views.queries.shape[1]
         for _ in range(SPLITS if dimension >= parts else 0):
             first, second = np.array_split(generator.permutation(dimension), parts)[:2]
-            found = [similarities(views.queries[:, part], views.references[:, part]) for part in (first, second)]
-            self._plain.append((answers(found[0]), answers(found[1])))
-            self._scaled.append((answers(corrected(found[0])), answers(corrected(found[1]))))
+            half_similarities = [similarities(views.queries[:, part], views.references[:, part]) for part in (first, second)]
+            self._plain.append((answers(half_similarities[0]), answers(half_similarities[1])))
+            self._scaled.append((answers(corrected(half_similarities[0])), answers(corrected(half_similarities[1]))))
 
     def stability(self, *, hubs: bool) -> float:
         """Share of queries for which both parts name the same reference, beyond chance.
@@ -131,16 +131,16 @@ class Halves:
 
 def beyond_chance(first: NDArray[np.int64], second: NDArray[np.int64], count: int) -> float:
     """Agreement of two lists of answers out of `count`, less what their frequencies alone explain (Cohen's kappa)."""
-    shares = [np.bincount(one, minlength=count) / len(one) for one in (first, second)]
+    shares = [np.bincount(answers, minlength=count) / len(answers) for answers in (first, second)]
     expected = float(shares[0] @ shares[1])
     observed = float((first == second).mean())
     return (observed - expected) / (1 - expected) if expected < 1 else 0.0
 
 
-def _among_best(scores: Float32Array, found: Answers, count: int) -> float:
+def _among_best(scores: Float32Array, answers: Answers, count: int) -> float:
     """Several images may show one place, so that being the very best of it is a matter of luck."""
     best = np.partition(scores, -min(count, len(scores)), axis=0)[-min(count, len(scores))]
-    first = found.of_queries
+    first = answers.of_queries
     return float((scores[np.arange(len(first)), first] >= best[first]).mean())
 
 
@@ -159,12 +159,12 @@ def _stability_dropped(views: Views, plain: Answers) -> float:
     """The cheap stand-in for images augmented: what remains when some of the descriptor is missing."""
     generator = np.random.default_rng(1)
     dimension = views.queries.shape[1]
-    kept = max(1, round(dimension * (1 - DROPPED)))
+    n_columns = max(1, round(dimension * (1 - DROPPED)))
     same = []
     for _ in range(SPLITS):
-        part = generator.permutation(dimension)[:kept]
-        found = similarities(views.queries[:, part], views.references[:, part])
-        same.append(float((found.argmax(axis=1) == plain.of_queries).mean()))
+        part = generator.permutation(dimension)[:n_columns]
+        dropped = similarities(views.queries[:, part], views.references[:, part])
+        same.append(float((dropped.argmax(axis=1) == plain.of_queries).mean()))
     return float(np.mean(same))
 
 

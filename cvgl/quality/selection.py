@@ -68,9 +68,9 @@ class Selection(Settings):
     @property
     def refusal(self) -> str:
         """Why nothing should be adapted at all; empty where nothing speaks against it."""
-        found = refused(self.findings)
-        if found:
-            return found
+        refusal = refused(self.findings)
+        if refusal:
+            return refusal
         if self.relatedness is not None and not self.relatedness.related:
             return unrelated_reason(self.relatedness)
         return ""
@@ -160,12 +160,12 @@ def _judged(
 
 
 def _reason(chosen: Recipe, start: Recipe, judged: Sequence[Judged], confidence: float) -> str:
-    found = next(one for one in judged if one.recipe is chosen)
+    winner = next(trial for trial in judged if trial.recipe is chosen)
     if chosen is start:
         return f"'{chosen}': presumed, and no other recipe is better on held-out images by {confidence:g} standard errors"
     return (
-        f"'{chosen}': better than '{start}' on held-out images by {found.over_start:.3f} "
-        f"(standard error {found.standard_error:.3f})"
+        f"'{chosen}': better than '{start}' on held-out images by {winner.over_start:.3f} "
+        f"(standard error {winner.standard_error:.3f})"
     )
 
 
@@ -203,8 +203,8 @@ class Trial:
 
     def settings(self, recipe: Recipe) -> AdaptConfig:
         """A candidate's settings: its own defaults, with what the choice was given."""
-        kept = {"seed", "query_view", "device", "precision", "hubness_neighbours", "checkpoint_every"}
-        return AdaptConfig.model_validate({**self.config.model_dump(include=kept), "recipe": recipe})
+        common = {"seed", "query_view", "device", "precision", "hubness_neighbours", "checkpoint_every"}
+        return AdaptConfig.model_validate({**self.config.model_dump(include=common), "recipe": recipe})
 
     def too_much(self, recipe: Recipe) -> str:
         """Why a recipe would cost too much; empty where it would not."""
@@ -258,9 +258,9 @@ class Part:
     @classmethod
     def of(cls, runs: Sequence[NDArray[np.int64]], positions: NDArray[np.float64]) -> Part:
         """The queries of these runs, numbered anew."""
-        kept = [run for run in runs if len(run)]
-        rows = np.concatenate(kept)
-        own = tuple(np.split(np.arange(len(rows)), np.cumsum([len(run) for run in kept])[:-1]))
+        not_empty = [run for run in runs if len(run)]
+        rows = np.concatenate(not_empty)
+        own = tuple(np.split(np.arange(len(rows)), np.cumsum([len(run) for run in not_empty])[:-1]))
         return cls(rows, FrameSequences(own, positions))
 
 
@@ -301,5 +301,5 @@ def adapt_best(
 
 def chosen_settings(config: AdaptConfig, selection: Selection) -> AdaptConfig:
     """The settings of the recipe that was chosen."""
-    kept = {"seed", "query_view", "device", "precision", "hubness_neighbours", "checkpoint_every"}
-    return AdaptConfig.model_validate({**config.model_dump(include=kept), "recipe": selection.chosen})
+    common = {"seed", "query_view", "device", "precision", "hubness_neighbours", "checkpoint_every"}
+    return AdaptConfig.model_validate({**config.model_dump(include=common), "recipe": selection.chosen})

@@ -134,8 +134,8 @@ def decorrelated(views: Views, components: int) -> Views:
     references = standardised.transform_reference(views.references).astype(np.float64)
     # Rows weighed so that the scatter of all is the mean of the views' covariances; its axes without forming a d x d matrix.
     weighed = np.concatenate([queries / np.sqrt(2 * len(queries)), references / np.sqrt(2 * len(references))])
-    kept = min(components, weighed.shape[1], max(2, min(views.size) - 1))
+    n_components = min(components, weighed.shape[1], max(2, min(views.size) - 1))
     lengths, directions = np.linalg.svd(weighed, full_matrices=False)[1:]
-    whitening = directions[:kept].T / np.maximum(lengths[:kept], 1e-6)
+    whitening = directions[:n_components].T / np.maximum(lengths[:n_components], 1e-6)
     mapped = [np.asarray(rows @ whitening, np.float32) for rows in (queries, references)]
     return Views(unit_rows(mapped[0]), unit_rows(mapped[1]), views.positions)

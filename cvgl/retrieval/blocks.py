@@ -66,39 +66,41 @@ class Side:
     def streamed(self) -> bool:
         return self._stream is not None
 
-    def blocks(self, size: int, kept: NDArray[np.int64] | None = None) -> Iterator[Float32Array]:
+    def blocks(self, size: int, selected: NDArray[np.int64] | None = None) -> Iterator[Float32Array]:
         """The rows in order, in blocks of `size` (the last one may be smaller).
 
         Args:
             size: rows of a block, at least 1.
-            kept: rows wanted, rising; all where none is given.
+            selected: rows wanted, rising; all where none is given.
 
         Raises:
             DataError: as for the constructor, or a stream that does not hold as many rows as it says.
         """
         if self._stream is not None:
-            yield from self._regrouped(size, self._arriving(self._stream, kept), self.rows if kept is None else len(kept))
+            yield from self._regrouped(
+                size, self._arriving(self._stream, selected), self.rows if selected is None else len(selected)
+            )
             return
-        n = self.rows if kept is None else len(kept)
+        n = self.rows if selected is None else len(selected)
         for start in range(0, n, size):
             rows = slice(start, start + size)
-            yield self._array[rows] if kept is None else self._array[kept[rows]]
+            yield self._array[rows] if selected is None else self._array[selected[rows]]
 
     def whole(self) -> Float32Array:
         """All rows in one array."""
         return next(self.blocks(max(1, self.rows)), np.zeros((0, self.dimension), np.float32))
 
-    def _arriving(self, stream: BlockedDescriptors, kept: NDArray[np.int64] | None) -> Iterator[Float32Array]:
+    def _arriving(self, stream: BlockedDescriptors, rows: NDArray[np.int64] | None) -> Iterator[Float32Array]:
         start = 0
         for arrived in stream.blocks():
             block = checked(self.name, arrived, start)
             stop = start + len(block)
             if block.shape[1] != self.dimension:
                 raise self._broken(f"blocks of {self.dimension} and of {block.shape[1]} dimensions arrived")
-            if kept is None:
+            if rows is None:
                 yield block
             else:
-                yield block[kept[np.searchsorted(kept, start) : np.searchsorted(kept, stop)] - start]
+                yield block[rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)] - start]
             start = stop
         if start != self.rows:
             raise self._broken(f"{start} rows arrived where {self.rows} were announced")
@@ -117,8 +119,10 @@ class Side:
                     yield gathered
                     done, filled = done + filled, 0
 
-    def _broken(self, what: str) -> DataError:
-        return DataError(what, where=self.name, fix="the source of these descriptors changes while it is read: extract again")
+    def _broken(self, problem: str) -> DataError:
+        return DataError(
+            problem, where=self.name, fix="the source of these descriptors changes while it is read: extract again"
+        )
 
 
 def checked(side: str, values: ArrayLike, first_row: int = 0) -> Float32Array:

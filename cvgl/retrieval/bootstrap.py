@@ -66,7 +66,7 @@ def by_place(places: Sequence[Hashable]) -> Units:
     rows: dict[Hashable, list[int]] = {}
     for row, place in enumerate(places):
         rows.setdefault(place, []).append(row)
-    return Units(tuple(np.asarray(one, np.int64) for one in rows.values()), len(rows), f"{len(rows)} places")
+    return Units(tuple(np.asarray(members, np.int64) for members in rows.values()), len(rows), f"{len(rows)} places")
 
 
 def by_blocks(order: NDArray[np.int64]) -> Units:
@@ -120,8 +120,8 @@ def resampled_medians(values: Float64Array, units: Units, resamples: int = RESAM
         float64 (C, resamples); NaN where no drawn query counts. A median of an even number is the lower one.
     """
     rows = np.concatenate(units.rows) if units.rows else np.zeros(0, np.int64)
-    unit = np.repeat(np.arange(len(units.rows)), [len(one) for one in units.rows])
-    orders = [np.argsort(one, kind="stable")[: int(np.isfinite(one).sum())] for one in values]  # NaN sorts last
+    unit = np.repeat(np.arange(len(units.rows)), [len(members) for members in units.rows])
+    orders = [np.argsort(members, kind="stable")[: int(np.isfinite(members).sum())] for members in values]  # NaN sorts last
     rng = np.random.default_rng(seed)
     medians = np.full((len(values), resamples), np.nan)
     for i in range(resamples):
@@ -137,8 +137,8 @@ def resampled_medians(values: Float64Array, units: Units, resamples: int = RESAM
 
 def interval(value: float, resampled: Float64Array, level: float = LEVEL) -> Interval:
     """The value with the percentiles of what resampling made of it; the bounds hold the value even where it is extreme."""
-    known = resampled[np.isfinite(resampled)]
-    if not len(known):
+    finite = resampled[np.isfinite(resampled)]
+    if not len(finite):
         return Interval(value=value, low=value, high=value)
-    low, high = np.percentile(known, [50 * (1 - level), 50 * (1 + level)])
+    low, high = np.percentile(finite, [50 * (1 - level), 50 * (1 + level)])
     return Interval(value=value, low=min(float(low), value), high=max(float(high), value))

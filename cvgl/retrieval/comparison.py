@@ -69,7 +69,7 @@ def comparable(a: Figures, b: Figures, measure: str = "R@1") -> Comparability:
 
 def _obstacles(a: Figures, b: Figures) -> Iterator[str]:
     """Why two rankings are not rankings of the same references for the same queries, most telling reason first."""
-    directions = [one.direction for one in (a, b) if isinstance(one, MetricSummary)]
+    directions = [figure.direction for figure in (a, b) if isinstance(figure, MetricSummary)]
     if len(set(directions)) > 1:
         yield f"one is {directions[0]} and the other {directions[1]}"
     if a.n_gallery != b.n_gallery:
@@ -83,12 +83,12 @@ def _obstacles(a: Figures, b: Figures) -> Iterator[str]:
 
 
 def _under_two_protocols(a: Figures, b: Figures, measure: str) -> Comparability:
-    rules = [rules_of(one) for one in (a, b)]
-    for one, found in zip((a, b), rules, strict=True):
-        if found is None:
-            reason = f"this version does not know the rules of protocol '{one.protocol}' ({one.protocol_hash})"
+    rules = [rules_of(figure) for figure in (a, b)]
+    for figure, rule in zip((a, b), rules, strict=True):
+        if rule is None:
+            reason = f"this version does not know the rules of protocol '{figure.protocol}' ({figure.protocol_hash})"
             return Comparability(measure, "not comparable", reason)
-    first, second = (found for found in rules if found is not None)
+    first, second = (rule for rule in rules if rule is not None)
     if measure == "R@1%" and first.one_percent != second.one_percent:
         reason = f"R@1% looks at differently many answers ('{first.one_percent}' and '{second.one_percent}')"
         return Comparability(measure, "not comparable", reason)
@@ -166,8 +166,10 @@ def _refusal(figures: Figures, reason: str) -> DataError:
 def with_average_precision(rules: Protocol, wanted: AveragePrecision) -> Protocol:
     """The protocol with the same rules but for average precision: a known one where there is, else one named after it."""
     same = {**rules.rules(), "average_precision": wanted}
-    known = [protocol for protocol in PROTOCOLS.values() if protocol.rules() == same]
-    related = [one for one in known if one.name.startswith(rules.name) or rules.name.startswith(one.name)]
+    equal_rules = [protocol for protocol in PROTOCOLS.values() if protocol.rules() == same]
+    related = [
+        candidate for candidate in equal_rules if candidate.name.startswith(rules.name) or rules.name.startswith(candidate.name)
+    ]
     if related:
         return related[0]
     return rules.model_copy(update={"name": f"{rules.name}-{wanted}", "average_precision": wanted, "full_sets": ()})

@@ -112,10 +112,10 @@ def evaluate(
     """
     q, r = Side("queries", z_q), Side("references", z_r)
     check_widths(q, r)
-    asked = _asked(query_ids, q.rows, reference_ids, r.rows, protocol)
-    gallery = ranking.Gallery(r, asked.columns, scoring.device_of(device))
+    task = _asked(query_ids, q.rows, reference_ids, r.rows, protocol)
+    gallery = ranking.Gallery(r, task.columns, scoring.device_of(device))
     with scoring.full_precision():
-        return _measured(asked, top_k, lambda right, most, k: ranking.rank(q, gallery, right, most, k))
+        return _measured(task, top_k, lambda right, most, k: ranking.rank(q, gallery, right, most, k))
 
 
 def evaluate_scores(
@@ -139,22 +139,22 @@ def evaluate_scores(
         DataError: as `evaluate`; or other shapes than the labels say.
         ConfigError: unknown protocol.
     """
-    asked = _asked(query_ids, len(query_ids), reference_ids, len(reference_ids), protocol)
+    task = _asked(query_ids, len(query_ids), reference_ids, len(reference_ids), protocol)
     checked = _checked(scores, len(query_ids), len(reference_ids))
-    return _measured(asked, top_k, lambda right, most, k: ranking.rank_scores(checked, asked.columns, right, k))
+    return _measured(task, top_k, lambda right, most, k: ranking.rank_scores(checked, task.columns, right, k))
 
 
 def _checked(scores: Iterable[Float32Array], n_queries: int, n_references: int) -> Iterator[Float32Array]:
-    seen = 0
+    n_rows = 0
     for block in scores:
         if block.ndim != 2 or block.shape[1] != n_references or np.isnan(block).any():
-            what = "NaN among the scores" if block.shape[1:] == (n_references,) else f"scores of shape {block.shape}"
-            raise DataError(what, where="scores", fix=f"give a number for each of {n_references} references, a row a query")
-        seen += len(block)
-        if seen <= n_queries:
+            problem = "NaN among the scores" if block.shape[1:] == (n_references,) else f"scores of shape {block.shape}"
+            raise DataError(problem, where="scores", fix=f"give a number for each of {n_references} references, a row a query")
+        n_rows += len(block)
+        if n_rows <= n_queries:
             yield block
-    if seen != n_queries:
-        raise DataError(f"{seen} rows of scores for {n_queries} queries", where="scores", fix="give one row a query")
+    if n_rows != n_queries:
+        raise DataError(f"{n_rows} rows of scores for {n_queries} queries", where="scores", fix="give one row a query")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,27 +171,28 @@ class _Asked:
 
     query: NDArray[np.int64]
     reference: NDArray[np.int64]
-    kept: NDArray[np.int64]
+    ranked_columns: NDArray[np.int64]
     n_references: int
     rules: Protocol
 
     @property
     def columns(self) -> NDArray[np.int64] | None:
         """Which references are ranked; none where all are."""
-        return None if len(self.kept) == self.n_references else self.kept
+        return None if len(self.ranked_columns) == self.n_references else self.ranked_columns
 
 
 def _asked(query_ids: Labels, n_queries: int, reference_ids: Labels, n_references: int, protocol: str | Protocol) -> _Asked:
     rules = protocols.get(protocol) if isinstance(protocol, str) else protocol
     query, reference = _encode(query_ids, n_queries, reference_ids, n_references)
-    kept = np.flatnonzero(_ranked(query, reference, rules))
-    if not n_queries or not len(kept):
+    ranked_columns = np.flatnonzero(_ranked(query, reference, rules))
+    if not n_queries or not len(ranked_columns):
         raise DataError(
-            f"nothing to evaluate: {n_queries} queries, {len(kept)} of {n_references} references ranked under {rules.name}",
+            f"nothing to evaluate: {n_queries} queries, {len(ranked_columns)} of {n_references} references ranked "
+            f"under {rules.name}",
             where="evaluate",
             fix="check the subsets of the data set, and that query and reference labels name the same places",
         )
-    return _Asked(query, reference[kept], kept, n_references, rules)
+    return _Asked(query, reference[ranked_columns], ranked_columns, n_references, rules)
 
 
 def _digest(query: NDArray[np.int64], reference: NDArray[np.int64]) -> str:
@@ -238,11 +239,11 @@ def _ranked(query: NDArray[np.int64], reference: NDArray[np.int64], rules: Proto
 RightOf: TypeAlias = "Callable[[slice], tuple[torch.Tensor, torch.Tensor]]"
 
 
-def _measured(asked: _Asked, top_k: int, ranked: Callable[[RightOf, int, int], Iterator[ranking.Ranks]]) -> Evaluation:
+def _measured(task: _Asked, top_k: int, ranked: Callable[[RightOf, int, int], Iterator[ranking.Ranks]]) -> Evaluation:
     """Args: `ranked` is given what says which answers are right, how many a query has at most, and how many are kept."""
     import torch
 
-    query, reference = asked.query, asked.reference
+    query, reference = task.query, task.reference
     n, k = len(query), min(top_k, len(reference))
     right_answers = RightAnswers(reference)
     outcomes = QueryOutcomes(
@@ -254,16 +255,16 @@ def _measured(asked: _Asked, top_k: int, ranked: Callable[[RightOf, int, int], I
         top_score=np.empty((n, k), np.float32),
         top_correct=np.empty((n, k), np.bool_),
     )
-    precision = metrics.AVERAGE_PRECISION[asked.rules.average_precision]
+    precision = metrics.AVERAGE_PRECISION[task.rules.average_precision]
     most = max(1, int(outcomes.n_right.max(initial=0)))
-    for found in ranked(lambda block: right_answers.of(query[block]), most, k):
-        block, places = found.queries, query[found.queries, None]
-        outcomes.top_index[block], outcomes.top_score[block] = asked.kept[found.top_index], found.top_score
-        outcomes.top_correct[block] = (reference[found.top_index] == places) & (places >= 0)
-        average = precision(found.right, found.n_right)
-        outcomes.rank[block] = torch.where(found.n_right > 0, found.right[:, 0] + 1, 0).numpy()
-        outcomes.average_precision[block] = torch.where(found.n_right > 0, average, math.nan).numpy()
-    return _summarise(outcomes, asked)
+    for ranks in ranked(lambda block: right_answers.of(query[block]), most, k):
+        block, places = ranks.queries, query[ranks.queries, None]
+        outcomes.top_index[block], outcomes.top_score[block] = task.ranked_columns[ranks.top_index], ranks.top_score
+        outcomes.top_correct[block] = (reference[ranks.top_index] == places) & (places >= 0)
+        average = precision(ranks.right, ranks.n_right)
+        outcomes.rank[block] = torch.where(ranks.n_right > 0, ranks.right[:, 0] + 1, 0).numpy()
+        outcomes.average_precision[block] = torch.where(ranks.n_right > 0, average, math.nan).numpy()
+    return _summarise(outcomes, task)
 
 
 class RightAnswers:
@@ -293,11 +294,11 @@ class RightAnswers:
         return np.searchsorted(self._places, query).clip(max=len(self._places) - 1)
 
 
-def _summarise(outcomes: QueryOutcomes, asked: _Asked) -> Evaluation:
-    rules = asked.rules
+def _summarise(outcomes: QueryOutcomes, task: _Asked) -> Evaluation:
+    rules = task.rules
     ranks = outcomes.rank[outcomes.labelled]
     precisions = np.nan_to_num(outcomes.average_precision[outcomes.labelled])  # no right answer: AP 0, yet counted
-    depths: dict[int | str, int] = {1: 1, 5: 5, 10: 10, "1%": rules.one_percent_depth(asked.n_references)}
+    depths: dict[int | str, int] = {1: 1, 5: 5, 10: 10, "1%": rules.one_percent_depth(task.n_references)}
     return Evaluation(
         recall={key: metrics.recall_at_k(ranks, depth) if len(ranks) else math.nan for key, depth in depths.items()},
         ap=float(precisions.mean()) if len(ranks) else math.nan,
@@ -305,7 +306,7 @@ def _summarise(outcomes: QueryOutcomes, asked: _Asked) -> Evaluation:
         protocol=rules.name,
         protocol_hash=rules.hash,
         n_queries=len(ranks),
-        n_gallery=len(asked.reference),
+        n_gallery=len(task.reference),
         most_right=int(outcomes.n_right.max(initial=0)),
-        rows_digest=_digest(asked.query, asked.reference),
+        rows_digest=_digest(task.query, task.reference),
     )

@@ -61,8 +61,8 @@ def average_precision_standard(ranks: torch.Tensor, n_positives: torch.Tensor) -
     """Average precision as the mean of the precisions at the right answers; arguments as above."""
     import torch
 
-    found = torch.arange(1, ranks.shape[1] + 1, dtype=torch.float64)
-    return _mean_of_first(found / (ranks.double() + 1), n_positives)
+    n_retrieved = torch.arange(1, ranks.shape[1] + 1, dtype=torch.float64)
+    return _mean_of_first(n_retrieved / (ranks.double() + 1), n_positives)
 
 
 def _mean_of_first(values: torch.Tensor, count: torch.Tensor) -> torch.Tensor:

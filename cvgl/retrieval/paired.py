@@ -104,13 +104,13 @@ def difference(
         raise DataError(f"not comparable because {differs}", where="paired comparison", fix="evaluate both runs again")
     resampled, units = [], []
     for direction, questions in groups_of(ours, runs).items():
-        sides = [{one: side[one].right for one in questions} for side in (ours, theirs)]
+        sides = [{task: side[task].right for task in questions} for side in (ours, theirs)]
         moved, drawn = _resampled(ours, questions, sides, runs.get(direction), draw)
         resampled.append(moved * len(questions) / len(ours))
         units.append(drawn.name)
     # Directions that cannot be drawn together count as if they erred together: the wider interval of the two extremes.
-    together = resampled[0] if len(resampled) == 1 else np.sum([np.sort(one) for one in resampled], axis=0)
-    rates = [float(np.mean([side[one].right.mean() for one in sorted(ours)])) for side in (ours, theirs)]
+    together = resampled[0] if len(resampled) == 1 else np.sum([np.sort(rates) for rates in resampled], axis=0)
+    rates = [float(np.mean([side[task].right.mean() for task in sorted(ours)])) for side in (ours, theirs)]
     return Difference(
         against=against,
         challenger=rates[0],
@@ -120,8 +120,8 @@ def difference(
         resamples=draw.resamples,
         seed=draw.seed,
         units=", ".join(dict.fromkeys(units)),
-        n_queries=len({(asked[0], image) for asked, one in ours.items() for image in one.image_ids}),
-        rows=digest_json([[asked, one.image_ids, one.places] for asked, one in sorted(ours.items())]),
+        n_queries=len({(task[0], image) for task, answered in ours.items() for image in answered.image_ids}),
+        rows=digest_json([[task, answered.image_ids, answered.places] for task, answered in sorted(ours.items())]),
     )
 
 
@@ -129,22 +129,22 @@ def obstacle(ours: Mapping[Asked, Answered], theirs: Mapping[Asked, Answered]) -
     """Why two sides did not answer the same questions; empty where they did."""
     if not ours and not theirs:
         return "neither has answered a query whose place is known"
-    for asked in sorted(set(ours) ^ set(theirs)):
-        return f"only one of them was asked {asked[0]} under {asked[1]}"
-    for asked, one in sorted(ours.items()):
-        other = theirs[asked]
-        if one.image_ids != other.image_ids:
-            return f"{len(set(one.image_ids) ^ set(other.image_ids))} queries were put to one of them only, {asked[0]}"
-        if one.places != other.places:
-            return f"they were asked for different places, {asked[0]} under {asked[1]}"
+    for task in sorted(set(ours) ^ set(theirs)):
+        return f"only one of them was asked {task[0]} under {task[1]}"
+    for task, answered in sorted(ours.items()):
+        other = theirs[task]
+        if answered.image_ids != other.image_ids:
+            return f"{len(set(answered.image_ids) ^ set(other.image_ids))} queries were put to one of them only, {task[0]}"
+        if answered.places != other.places:
+            return f"they were asked for different places, {task[0]} under {task[1]}"
     return ""
 
 
 def groups_of(ours: Mapping[Asked, Answered], runs: Mapping[str, Sequence[str]]) -> dict[str, list[Asked]]:
     """Questions that are drawn together: those of each direction with sequences, and, under "", all others."""
     groups: dict[str, list[Asked]] = {}
-    for asked in sorted(ours):
-        groups.setdefault(asked[0] if asked[0] in runs else "", []).append(asked)
+    for task in sorted(ours):
+        groups.setdefault(task[0] if task[0] in runs else "", []).append(task)
     return groups
 
 
@@ -166,16 +166,16 @@ def laid_out(
         float64 (sides, questions, queries of any question), NaN where a query was not asked; and the units.
     """
     places = {
-        (asked[0], image): place
-        for asked in questions
-        for image, place in zip(ours[asked].image_ids, ours[asked].places, strict=True)
+        (task[0], image): place
+        for task in questions
+        for image, place in zip(ours[task].image_ids, ours[task].places, strict=True)
     }
     row = {query: number for number, query in enumerate(places)}
     values = np.full((len(sides), len(questions), len(row)), np.nan)
-    for number, asked in enumerate(questions):
-        columns = [row[asked[0], image] for image in ours[asked].image_ids]
-        for side, one in enumerate(sides):
-            values[side, number, columns] = one[asked]
+    for number, task in enumerate(questions):
+        columns = [row[task[0], image] for image in ours[task].image_ids]
+        for side, answered in enumerate(sides):
+            values[side, number, columns] = answered[task]
     if run is None:
         return values, by_place(list(places.values()))
     direction = questions[0][0]
@@ -191,5 +191,5 @@ def _resampled(
 ) -> tuple[Float64Array, Units]:
     """Challenger minus incumbent, mean over the questions, float64 (resamples,); and what was drawn."""
     values, units = laid_out(ours, questions, sides, run)
-    found = resampled_rates(values.reshape(2 * len(questions), values.shape[2]), units, draw.resamples, draw.seed)
-    return np.asarray((found[: len(questions)] - found[len(questions) :]).mean(axis=0)), units
+    rates = resampled_rates(values.reshape(2 * len(questions), values.shape[2]), units, draw.resamples, draw.seed)
+    return np.asarray((rates[: len(questions)] - rates[len(questions) :]).mean(axis=0)), units

@@ -95,9 +95,9 @@ class Chance(Settings):
         return self.recall.low > self.chance + _ROUNDING
 
     def __str__(self) -> str:
-        one = self.recall
+        recall = self.recall
         return (
-            f"R@1 {one.value:.1%} [{one.low:.1%}, {one.high:.1%}] at {self.level:.0%}, {self.resamples} resamples of "
+            f"R@1 {recall.value:.1%} [{recall.low:.1%}, {recall.high:.1%}] at {self.level:.0%}, {self.resamples} resamples of "
             f"{self.units}, and a draw from the gallery finds {self.chance:.2%}"
         )
 
@@ -145,11 +145,11 @@ def distance_difference(
     """
     if not np.isfinite(radius_m) or radius_m <= 0:
         raise DataError("the spacing of the map is no length", where=f"{radius_m} m", fix="give a spacing above 0 m")
-    pairs = {one: (_on_both(ours[one], theirs[one]), _on_both(theirs[one], ours[one])) for one in ours if one in theirs}
-    pairs = {one: pair for one, pair in pairs.items() if np.isfinite(pair[0]).any()}
+    pairs = {task: (_on_both(ours[task], theirs[task]), _on_both(theirs[task], ours[task])) for task in ours if task in theirs}
+    pairs = {task: pair for task, pair in pairs.items() if np.isfinite(pair[0]).any()}
     if not pairs:
         return None
-    answered = {one: ours[one] for one in pairs}
+    answered = {task: ours[task] for task in pairs}
 
     def values(of: Asked, side: int) -> Float64Array:
         return pairs[of][side]
@@ -195,11 +195,15 @@ def against_chance(
         runs: by direction, its queries in the order taken; directions without sequences are missing.
         draw: of the bootstrap.
     """
-    answered = {of: one for of, one in ours.items() if len(one.image_ids) and galleries.get(of) and one.n_right is not None}
+    answered = {
+        of: results
+        for of, results in ours.items()
+        if len(results.image_ids) and galleries.get(of) and results.n_right is not None
+    }
     if not answered:
         return None
     drawn = _over_questions(answered, runs, draw, 1, lambda of, side: answered[of].right.astype(np.float64))
-    chances = [float(np.mean(np.asarray(one.n_right, np.float64) / galleries[of])) for of, one in answered.items()]
+    chances = [float(np.mean(np.asarray(results.n_right, np.float64) / galleries[of])) for of, results in answered.items()]
     return Chance(
         recall=interval(drawn.sides[0], drawn.resampled[0], draw.level),
         chance=float(np.mean(chances)),
@@ -207,15 +211,15 @@ def against_chance(
         resamples=draw.resamples,
         seed=draw.seed,
         units=drawn.units,
-        n_queries=len({(of[0], image) for of, one in answered.items() for image in one.image_ids}),
+        n_queries=len({(of[0], image) for of, results in answered.items() for image in results.image_ids}),
     )
 
 
-def _on_both(one: Answered, other: Answered) -> Float64Array:
+def _on_both(own: Answered, other: Answered) -> Float64Array:
     """Errors of one side where the other has one, too; NaN elsewhere."""
-    if one.distance_m is None or other.distance_m is None:
-        return np.full(len(one.image_ids), np.nan)
-    return np.where(np.isfinite(one.distance_m) & np.isfinite(other.distance_m), one.distance_m, np.nan)
+    if own.distance_m is None or other.distance_m is None:
+        return np.full(len(own.image_ids), np.nan)
+    return np.where(np.isfinite(own.distance_m) & np.isfinite(other.distance_m), own.distance_m, np.nan)
 
 
 def _log_median(errors: Float64Array) -> float:
@@ -246,7 +250,7 @@ def _over_questions(
             rows = resampled[side * len(questions) : (side + 1) * len(questions)]
             parts[side].append(np.asarray(rows.mean(axis=0) * len(questions) / len(answered)))
     middle = np.nanmedian if medians else np.nanmean
-    whole = tuple(float(np.mean([middle(of(one, side)) for one in answered])) for side in range(n_sides))
+    whole = tuple(float(np.mean([middle(of(task, side)) for task in answered])) for side in range(n_sides))
     return _Drawn(whole, tuple(np.sum(side, axis=0) for side in parts), ", ".join(dict.fromkeys(names)))
 
 

@@ -262,5 +262,5 @@ def resolve(wanted: Iterable[str], layout: str | None) -> list[Protocol]:
         ConfigError: an unknown name.
     """
     automatic = _BY_LAYOUT.get(layout or "", GENERIC)
-    found = [get(automatic if name == AUTO else name) for name in wanted]
-    return list({protocol.name: protocol for protocol in found}.values())
+    protocols = [get(automatic if name == AUTO else name) for name in wanted]
+    return list({protocol.name: protocol for protocol in protocols}.values())

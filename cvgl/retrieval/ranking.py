@@ -40,17 +40,17 @@ class Gallery:
 
     Attributes:
         side: the descriptors.
-        kept: rows that are ranked, rising; all where none.
+        columns: rows that are ranked, rising; all where none.
         device: where the products are made.
     """
 
     side: Side
-    kept: NDArray[np.int64] | None
+    columns: NDArray[np.int64] | None
     device: torch.device
 
     @property
     def size(self) -> int:
-        return self.side.rows if self.kept is None else len(self.kept)
+        return self.side.rows if self.columns is None else len(self.columns)
 
     @property
     def block_rows(self) -> int:
@@ -59,7 +59,7 @@ class Gallery:
 
     def blocks(self) -> Iterator[Columns]:
         first = 0
-        for block in self.side.blocks(self.block_rows, self.kept):
+        for block in self.side.blocks(self.block_rows, self.columns):
             yield first, scoring.to_device(block, self.device)
             first += len(block)
 
@@ -114,7 +114,7 @@ def rank(
 
 def rank_scores(
     scores: Iterable[Float32Array],
-    kept: NDArray[np.int64] | None,
+    columns: NDArray[np.int64] | None,
     right_answers: Callable[[slice], tuple[torch.Tensor, torch.Tensor]],
     k: int,
 ) -> Iterator[Ranks]:
@@ -122,7 +122,7 @@ def rank_scores(
 
     Args:
         scores: float32 (B, N) each, of some queries after the other.
-        kept: columns that are ranked, rising; all where none.
+        columns: columns that are ranked, rising; all where none.
         right_answers: as in `rank`.
         k: as in `rank`.
     """
@@ -130,14 +130,14 @@ def rank_scores(
 
     start = 0
     for block in scores:
-        found = torch.from_numpy(np.ascontiguousarray(block if kept is None else block[:, kept], np.float32))
-        held = slice(start, start + len(found))
+        block_scores = torch.from_numpy(np.ascontiguousarray(block if columns is None else block[:, columns], np.float32))
+        held = slice(start, start + len(block_scores))
         right, valid = right_answers(held)
-        tally, rows = _Tally(right, valid, k), torch.arange(len(found))
-        tally.learn(rows, 0, found)
-        tally.count(rows, 0, found)
+        tally, rows = _Tally(right, valid, k), torch.arange(len(block_scores))
+        tally.learn(rows, 0, block_scores)
+        tally.count(rows, 0, block_scores)
         yield tally.found(held)
-        start += len(found)
+        start += len(block_scores)
 
 
 def nothing_right(queries: slice) -> tuple[torch.Tensor, torch.Tensor]:
@@ -174,8 +174,8 @@ def _visit_twice(queries: Float32Array, gallery: Gallery, read: Callable[[], Ite
     # A GPU's library chooses the order of its sums by the shape of the product, so there all products have one height.
     height = scoring.TILE if gallery.device.type == "cpu" else QUERY_ROWS
     for first, block in read() if tally.any_answer else ():
-        asked = order[tally.answered_in(first, first + len(block))[order]]
-        for rows, scores in _scores(queries, block, asked, height):
+        answered = order[tally.answered_in(first, first + len(block))[order]]
+        for rows, scores in _scores(queries, block, answered, height):
             tally.learn(rows, first, scores)
     while True:
         for first, block in read():
@@ -195,8 +195,8 @@ def _scores(
     for start in range(0, len(order), step):
         rows = order[start : start + step]
         consecutive = bool((np.diff(rows) == 1).all())
-        asked = queries[rows[0] : rows[-1] + 1] if consecutive else queries[rows]
-        scores = scoring.products(scoring.to_device(asked, block.device), block, height)
+        query_rows = queries[rows[0] : rows[-1] + 1] if consecutive else queries[rows]
+        scores = scoring.products(scoring.to_device(query_rows, block.device), block, height)
         yield torch.from_numpy(rows).to(block.device), scores
 
 
@@ -235,21 +235,21 @@ class _Tally:
 
     def learn(self, rows: torch.Tensor, first: int, scores: torch.Tensor) -> None:
         """Takes down the scores of the right answers in these columns."""
-        found, inside = self._read_off(rows, first, scores)
-        self._score[rows] = found.where(inside, self._score[rows])
+        right_scores, inside = self._read_off(rows, first, scores)
+        self._score[rows] = right_scores.where(inside, self._score[rows])
 
     def count(self, rows: torch.Tensor, first: int, scores: torch.Tensor) -> None:
         """Counts the wrong answers that stand at or above each right one, and keeps the best of all."""
         threshold = self._score[rows] - self._slack
-        found, inside = self._read_off(rows, first, scores)
-        right_above = scoring.count_at_least(found.masked_fill(~inside, -math.inf), threshold)
+        right_scores, inside = self._read_off(rows, first, scores)
+        right_above = scoring.count_at_least(right_scores.masked_fill(~inside, -math.inf), threshold)
         self._wrong_above[rows] += scoring.count_at_least(scores, threshold) - right_above
         if bool(inside.any()):
-            self._disagreement = max(self._disagreement, float((found - self._score[rows])[inside].abs().max()))
+            self._disagreement = max(self._disagreement, float((right_scores - self._score[rows])[inside].abs().max()))
         if self._k:
             values, columns = scoring.best(scores, min(self._k, scores.shape[1]))
-            kept = self.top_scores[rows], self.top_columns[rows]
-            self.top_scores[rows], self.top_columns[rows] = scoring.merged(*kept, values, columns + first, self._k)
+            best = self.top_scores[rows], self.top_columns[rows]
+            self.top_scores[rows], self.top_columns[rows] = scoring.merged(*best, values, columns + first, self._k)
 
     def agrees(self) -> bool:
         """Whether both visits saw the same scores of the right answers.

@@ -84,9 +84,9 @@ class Reranker:
             yield np.stack([self._score(row, columns) for row in similarity])
 
     def _score(self, similarity: Float32Array, columns: Any) -> Float32Array:
-        found, weights = self._neighbourhood(similarity)
+        neighbours, weights = self._neighbourhood(similarity)
         shared = np.zeros(len(self.gallery))
-        for column, weight in zip(found, weights, strict=True):
+        for column, weight in zip(neighbours, weights, strict=True):
             held = slice(columns.indptr[column], columns.indptr[column + 1])
             shared[columns.indices[held]] += np.minimum(columns.data[held], weight)
         jaccard = 1 - shared / (2 - shared)  # both sets of weights sum to 1, so the larger of each sum to 2 - shared
@@ -106,8 +106,8 @@ class Reranker:
         near = order[: self.settings.expansion - 1]
         if len(near):  # local query expansion (their Eq. 11)
             weights = (weights + np.asarray(self.expanded[near].sum(axis=0)).ravel()) / (len(near) + 1)
-        found = np.flatnonzero(weights)
-        return found, weights[found]
+        neighbours = np.flatnonzero(weights)
+        return neighbours, weights[neighbours]
 
     def _reciprocal(self, row: int, *, half: bool) -> NDArray[np.int64]:
         """The reference itself and those that it and they have among their nearest k1, or half of k1 (their Eq. 3)."""
@@ -118,10 +118,10 @@ class Reranker:
 
     def _grown(self, members: NDArray[np.int64]) -> NDArray[np.int64]:
         """Takes in the close neighbours of members that share most of theirs (their Eq. 4)."""
-        taken, known = set(members.tolist()), set(members.tolist())
+        taken, members_so_far = set(members.tolist()), set(members.tolist())
         for member in members.tolist():
             close = set(self._reciprocal(member, half=True).tolist())
-            if len(close & known) > _SHARED * len(close):
+            if len(close & members_so_far) > _SHARED * len(close):
                 taken |= close
         return np.fromiter(sorted(taken), np.int64, len(taken))
 
@@ -136,10 +136,10 @@ def _others(gallery: Float32Array, k: int) -> tuple[NDArray[np.int64], Float32Ar
     n = len(gallery)
     if not k:
         return np.zeros((n, 0), np.int64), np.zeros((n, 0), np.float32)
-    found = top_k(gallery, gallery, k + 1)
-    other = found.index != np.arange(n)[:, None]
+    neighbours = top_k(gallery, gallery, k + 1)
+    other = neighbours.index != np.arange(n)[:, None]
     other[other.all(axis=1), -1] = False  # among equals a reference may not find itself: then the last one is left out
-    return found.index[other].reshape(n, k), found.score[other].reshape(n, k)
+    return neighbours.index[other].reshape(n, k), neighbours.score[other].reshape(n, k)
 
 
 def _decaying(similarity: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -78,8 +78,8 @@ def _exact(queries: Side, references: Side, k: int, device: str) -> Neighbours:
     index, score = np.empty((queries.rows, k), np.int64), np.empty((queries.rows, k), np.float32)
     gallery = ranking.Gallery(references, None, scoring.device_of(device))
     with scoring.full_precision():
-        for found in ranking.rank(queries, gallery, ranking.nothing_right, 1, k):
-            index[found.queries], score[found.queries] = found.top_index, found.top_score
+        for ranks in ranking.rank(queries, gallery, ranking.nothing_right, 1, k):
+            index[ranks.queries], score[ranks.queries] = ranks.top_index, ranks.top_score
     return Neighbours(index, score)
 
 
@@ -88,6 +88,6 @@ def _faiss(queries: Float32Array, references: Float32Array, k: int) -> Neighbour
     # IDMap2 keeps our own row numbers, so an index stays right when rows are removed.
     index = faiss.IndexIDMap2(faiss.IndexFlatIP(references.shape[1]))
     index.add_with_ids(references, np.arange(len(references), dtype=np.int64))
-    score, found = index.search(queries, k)
-    order = np.lexsort((found, -score), axis=1)
-    return Neighbours(np.take_along_axis(found, order, 1).astype(np.int64), np.take_along_axis(score, order, 1))
+    score, columns = index.search(queries, k)
+    order = np.lexsort((columns, -score), axis=1)
+    return Neighbours(np.take_along_axis(columns, order, 1).astype(np.int64), np.take_along_axis(score, order, 1))

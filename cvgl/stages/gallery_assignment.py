@@ -58,15 +58,17 @@ def whereabouts(lake: Lake, dataset: str, brought: Set[str] | None = None) -> Wh
     current = read_current(lake.champion(dataset))
     if current is None:
         return None
-    found = open_map(lake, dataset)
-    store = FeatureStore(lake.features(found.features, dataset))
+    current_map = open_map(lake, dataset)
+    store = FeatureStore(lake.features(current_map.features, dataset))
     described = set(store.ids())
     rows = read_images(lake, dataset).select(["image_id", "view"]).to_pylist()
-    queries = sorted(row["image_id"] for row in rows if row["image_id"] in described and row["view"] == found.query_view)
+    queries = sorted(row["image_id"] for row in rows if row["image_id"] in described and row["view"] == current_map.query_view)
     queries = [name for name in queries if brought is None or name in brought]
-    shown, references = queries[:MOST_PLACED], found.index.references
+    placed_queries, references = queries[:MOST_PLACED], current_map.index.references
     answers = np.zeros(0, np.int64)
-    if shown and references:
-        answers = search.top_k(found.transform.transform_query(store.read(shown)), found.index.descriptors, 1).index[:, 0]
+    if placed_queries and references:
+        answers = search.top_k(
+            current_map.transform.transform_query(store.read(placed_queries)), current_map.index.descriptors, 1
+        ).index[:, 0]
     new = np.array([reference.image_id in (brought or ()) for reference in references], bool)
-    return Whereabouts(current.serving, references, new, answers, len(queries) - len(shown))
+    return Whereabouts(current.serving, references, new, answers, len(queries) - len(placed_queries))

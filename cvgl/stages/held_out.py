@@ -82,17 +82,17 @@ def held_out(lake: Lake, dataset: str, challenger: AdapterRecord, champion: Adap
         LakeError: something in the lake is missing or damaged.
     """
     embedded = set.intersection(
-        *(set(FeatureStore(lake.features(str(one.feature_set_id), dataset)).ids()) for one in (challenger, champion))
+        *(set(FeatureStore(lake.features(str(record.feature_set_id), dataset)).ids()) for record in (challenger, champion))
     )
     images = sorted(
         (row for row in read_images(lake, dataset).to_pylist() if row["image_id"] in embedded), key=itemgetter("image_id")
     )
-    seen = _learned(lake, dataset, challenger) | _learned(lake, dataset, champion)
-    asked = {Subset.QUERY, Subset.TRAIN}
+    learned = _learned(lake, dataset, challenger) | _learned(lake, dataset, champion)
+    query_subsets = {Subset.QUERY, Subset.TRAIN}
     queries = [
         row
         for row in images
-        if row["view"] == challenger.query_view and asked & set(row["subsets"]) and row["image_id"] not in seen
+        if row["view"] == challenger.query_view and query_subsets & set(row["subsets"]) and row["image_id"] not in learned
     ]
     satellites = [row for row in images if row["view"] == View.SATELLITE]
     gallery = [row for row in satellites if Subset.GALLERY in row["subsets"]]
@@ -112,33 +112,33 @@ def contest(lake: Lake, dataset: str, challenger: AdapterRecord, champion: Adapt
     if challenger.query_view != champion.query_view:
         views = f"one is for {challenger.query_view} images and the other for {champion.query_view} images"
         raise DataError(f"not comparable because {views}", where=dataset, fix="compare adapters of one view")
-    found = held_out(lake, dataset, challenger, champion)
-    along = frame_sequences(found.queries, found.references) if found.queries and found.references else None
+    held = held_out(lake, dataset, challenger, champion)
+    along = frame_sequences(held.queries, held.references) if held.queries and held.references else None
     if along is None or not along.usable:
-        along, found = None, HeldOut(found.queries[:MOST_QUERIES], found.references[:MOST_REFERENCES])
-    if min(len(found.queries), len(found.references)) < FEWEST:
+        along, held = None, HeldOut(held.queries[:MOST_QUERIES], held.references[:MOST_REFERENCES])
+    if min(len(held.queries), len(held.references)) < FEWEST:
         raise DataError(
-            f"not comparable because {len(found.queries)} images are described that neither has learned from, over "
-            f"{len(found.references)} references, and at least {FEWEST} of each are needed",
+            f"not comparable because {len(held.queries)} images are described that neither has learned from, over "
+            f"{len(held.references)} references, and at least {FEWEST} of each are needed",
             where=dataset,
             fix="keep some images from training (the subset 'query'), or let more arrive",
         )
-    queries, references = ([row["image_id"] for row in side] for side in (found.queries, found.references))
-    ours, theirs = (_mapped(lake, dataset, one, queries, references) for one in (challenger, champion))
+    queries, references = ([row["image_id"] for row in side] for side in (held.queries, held.references))
+    ours, theirs = (_mapped(lake, dataset, record, queries, references) for record in (challenger, champion))
     fought = fight(ours, theirs, along)
-    return Held(fought.contest, found.digest, _table(queries, references, fought))
+    return Held(fought.contest, held.digest, _table(queries, references, fought))
 
 
 def _learned(lake: Lake, dataset: str, record: AdapterRecord) -> set[str]:
     """Ids of the images that an adapter has learned from, or may have."""
-    known = learned_by(lake, dataset, record)
-    if known is not None:
-        return {one for images in known.views.values() for one in images.ids}
+    rows = learned_by(lake, dataset, record)
+    if rows is not None:
+        return {image_id for images in rows.views.values() for image_id in images.ids}
     return {
-        one
+        image_id
         for through in image_batches(lake, dataset)
         for images in by_view(read_images(lake, dataset, through).to_pylist()).values()
-        for one in images.ids
+        for image_id in images.ids
     }
 
 

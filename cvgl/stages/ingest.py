@@ -208,8 +208,8 @@ def _changed_images(images: Iterable[SourceImage], current: Mapping[str, Mapping
             "captured_at": image.captured_at,
             "sequence": image.sequence,
         }
-        known = current.get(image.image_id)
-        if known is None or says_else(row, known):
+        stored = current.get(image.image_id)
+        if stored is None or says_else(row, stored):
             rows.append(row)
     return rows
 

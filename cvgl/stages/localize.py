@@ -121,10 +121,10 @@ def localize(
         ModelError: the frozen model cannot be built again as it was.
         DataError: the dataset has no reference to search.
     """
-    asked = _ask(_files(images), dataset, lake, run, device, progress, corrected=corrected)
-    placements = locate(asked.usable(), asked.descriptors, asked.index, top_k, adapter=asked.adapter)
-    placed = iter(map(asked.judged, placements, asked.descriptors))
-    return [asked.refused(number) if number in asked.problems else next(placed) for number in range(len(asked.files))]
+    query = _ask(_files(images), dataset, lake, run, device, progress, corrected=corrected)
+    placements = locate(query.usable(), query.descriptors, query.index, top_k, adapter=query.adapter)
+    placed = iter(map(query.judged, placements, query.descriptors))
+    return [query.refused(number) if number in query.problems else next(placed) for number in range(len(query.files))]
 
 
 def localize_together(
@@ -143,13 +143,13 @@ def localize_together(
     Returns:
         A `JointPlacement` for the images that can be read (none when no image can), then the others with their problems.
     """
-    asked = _ask(_files(dict.fromkeys(images)), dataset, lake, run, device, progress, corrected=corrected)
-    refused = [asked.refused(number) for number in sorted(asked.problems)]
-    if not asked.usable():
+    query = _ask(_files(dict.fromkeys(images)), dataset, lake, run, device, progress, corrected=corrected)
+    refused = [query.refused(number) for number in sorted(query.problems)]
+    if not query.usable():
         return refused
-    joint = place_together(asked.usable(), asked.descriptors, asked.index, top_k, adapter=asked.adapter)
-    mean = asked.descriptors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return [asked.judged(joint, mean), *refused]
+    joint = place_together(query.usable(), query.descriptors, query.index, top_k, adapter=query.adapter)
+    mean = query.descriptors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return [query.judged(joint, mean), *refused]
 
 
 def localize_sequence(
@@ -175,16 +175,16 @@ def localize_sequence(
     Returns:
         One placement an image, in order. An image that cannot be read has its `problem`, and is a gap for the others.
     """
-    asked = _ask(_files(images), dataset, lake, run, device, progress)
-    readable = [number not in asked.problems for number in range(len(asked.files))]
-    descriptors = np.zeros((len(asked.files), asked.index.descriptors.shape[1]), np.float32)
-    descriptors[readable] = asked.descriptors
-    names = list(map(str, asked.files))
-    placed = place_sequence(names, descriptors, asked.index, top_k, window=window, adapter=asked.adapter)
+    query = _ask(_files(images), dataset, lake, run, device, progress)
+    readable = [number not in query.problems for number in range(len(query.files))]
+    descriptors = np.zeros((len(query.files), query.index.descriptors.shape[1]), np.float32)
+    descriptors[readable] = query.descriptors
+    names = list(map(str, query.files))
+    placed = place_sequence(names, descriptors, query.index, top_k, window=window, adapter=query.adapter)
     return [
-        FramePlacement(picture=names[number], frame=frame.frame, adapter=asked.adapter, problem=asked.problems[number])
-        if number in asked.problems
-        else frame.model_copy(update={"warning": asked.warning})
+        FramePlacement(picture=names[number], frame=frame.frame, adapter=query.adapter, problem=query.problems[number])
+        if number in query.problems
+        else frame.model_copy(update={"warning": query.warning})
         for number, frame in enumerate(placed)
     ]
 
@@ -200,12 +200,12 @@ def _ask(
     corrected: bool = False,
 ) -> _Asked:
     """Describes the images and reads the map."""
-    found = open_map(lake, dataset, run, corrected=corrected)
-    config = found.model.extract
+    current_map = open_map(lake, dataset, run, corrected=corrected)
+    config = current_map.model.extract
     config = config.model_copy(update={"backbone": loadable(config.backbone, lake)})
-    embedder = _embedder(config, device, found)
-    described, problems = _describe(files, embedder, config, found.query_view, progress)
-    transformed = found.transform.transform_query(described)
+    embedder = _embedder(config, device, current_map)
+    described, problems = _describe(files, embedder, config, current_map.query_view, progress)
+    transformed = current_map.transform.transform_query(described)
     usable = np.asarray(np.isfinite(transformed).all(axis=1) & (np.linalg.norm(transformed, axis=1) > _LEAST_LENGTH))
     numbers = [number for number in range(len(files.paths)) if number not in problems]
     problems |= {number: _NO_DESCRIPTOR for number, is_usable in zip(numbers, usable.tolist(), strict=True) if not is_usable}
@@ -213,7 +213,7 @@ def _ask(
     warning = warning_of(lake, dataset) if run is None else None
     if warning is not None:
         logger.warning("%s", warning)
-    return _Asked(files.paths, problems, transformed[usable], found.index, found.adapter, warning)
+    return _Asked(files.paths, problems, transformed[usable], current_map.index, current_map.adapter, warning)
 
 
 def _files(images: Iterable[Path]) -> _Files:
@@ -222,11 +222,11 @@ def _files(images: Iterable[Path]) -> _Files:
     Raises:
         ConfigError: there is none.
     """
-    given = list(images)
-    named = {path for path in given if not path.is_dir()}
+    named_paths = list(images)
+    named = {path for path in named_paths if not path.is_dir()}
     paths: list[Path] = []
     refused: dict[Path, str] = {}
-    for path in given:
+    for path in named_paths:
         if path in named:
             paths.append(path)
             continue
@@ -234,11 +234,11 @@ def _files(images: Iterable[Path]) -> _Files:
         if inside.beside:
             logger.warning("%s: %s", path, inside.note())
         fresh = ({*inside.images, *inside.refused} - named).difference(paths)
-        paths += sorted(fresh, key=lambda one: natural_order(str(one)))
-        refused |= {one: inside.refused[one] for one in fresh if one in inside.refused}
+        paths += sorted(fresh, key=lambda candidate: natural_order(str(candidate)))
+        refused |= {candidate: inside.refused[candidate] for candidate in fresh if candidate in inside.refused}
     if not paths:
         raise ConfigError(
-            "there are no images to place", where=", ".join(map(str, given)), fix="give images or a folder of images"
+            "there are no images to place", where=", ".join(map(str, named_paths)), fix="give images or a folder of images"
         )
     return _Files(paths, refused)
 
@@ -254,11 +254,11 @@ def _with_a_choice(placement: AnyPlacement, descriptor: Float32Array, index: Ref
     return placement.model_copy(update={**nowhere, "top_k": (), "problem": _NO_CHOICE})
 
 
-def _embedder(config: ExtractConfig, device: Device, found: Map) -> Embedder:
+def _embedder(config: ExtractConfig, device: Device, current_map: Map) -> Embedder:
     """The frozen model as it was when the references were described; never another one in silence."""
     from cvgl.backbones import load
 
-    embedder, identity = load(config.backbone, device, config.precision), found.model.identity
+    embedder, identity = load(config.backbone, device, config.precision), current_map.model.identity
     changed = sorted(
         name for name in {*identity, *embedder.identity} if identity.get(name) != dict(embedder.identity).get(name)
     )
@@ -266,7 +266,7 @@ def _embedder(config: ExtractConfig, device: Device, found: Map) -> Embedder:
         raise ModelError(
             f"the frozen model is not the one that described the references: {', '.join(changed)} changed",
             where=config.backbone.checkpoint or config.backbone.name,
-            fix=f"bring the weights of model={found.features} back, or extract and adapt again",
+            fix=f"bring the weights of model={current_map.features} back, or extract and adapt again",
         )
     return embedder
 

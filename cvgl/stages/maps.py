@@ -89,16 +89,16 @@ def build_map(lake: Lake, dataset: str, run: str) -> MapManifest:
     Raises:
         LakeError, DataError: as `open_map`.
     """
-    found = _made(lake, dataset, run, corrected=False)
+    made = _made(lake, dataset, run, corrected=False)
     facts = {
         "dataset": dataset,
         "run": run,
-        "features": found.features,
-        "query_view": found.query_view,
-        "extract": found.model.extract.model_dump(mode="json"),
-        "identity": dict(found.model.identity),
+        "features": made.features,
+        "query_view": made.query_view,
+        "extract": made.model.extract.model_dump(mode="json"),
+        "identity": dict(made.model.identity),
     }
-    return write_bundle(lake.map(dataset), lake.adapter(run), found.index.references, found.index.descriptors, facts)
+    return write_bundle(lake.map(dataset), lake.adapter(run), made.index.references, made.index.descriptors, facts)
 
 
 def _published(lake: Lake, dataset: str, version: str, *, corrected: bool) -> Map:
@@ -160,20 +160,20 @@ def _features_of(lake: Lake, dataset: str, run: str | None) -> tuple[str, View |
 
 def _only_model(lake: Lake, dataset: str) -> str:
     """Fingerprint of the one frozen model that the dataset has features of."""
-    found = [name for name, folder in lake.described(dataset).items() if any(folder.glob("*.parquet"))]
-    if not found:
+    fingerprints = [name for name, folder in lake.described(dataset).items() if any(folder.glob("*.parquet"))]
+    if not fingerprints:
         raise LakeError(
             f"the dataset '{dataset}' has no features",
             where=lake.root,
             fix=f"cvgl extract --dataset {dataset}, after cvgl ingest",
         )
-    if len(found) > 1:
+    if len(fingerprints) > 1:
         raise ConfigError(
-            f"the dataset '{dataset}' has features of several frozen models ({', '.join(found)}) and no champion",
+            f"the dataset '{dataset}' has features of several frozen models ({', '.join(fingerprints)}) and no champion",
             where="--run",
             fix="give the run whose model is to be used, or promote one: cvgl promote RUN",
         )
-    return found[0]
+    return fingerprints[0]
 
 
 def _frozen_model(features: Path) -> FrozenModel:
@@ -205,4 +205,6 @@ def _reference_index(lake: Lake, dataset: str, features: str, transform: Descrip
     references = tuple(
         Reference(row["image_id"], row["uri"], Position(**{name: row[name] for name in Position.model_fields})) for row in rows
     )
-    return ReferenceIndex(references, transform.transform_reference(store.read([one.image_id for one in references])))
+    return ReferenceIndex(
+        references, transform.transform_reference(store.read([reference.image_id for reference in references]))
+    )

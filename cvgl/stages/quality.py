@@ -94,8 +94,8 @@ def judge(adapter: ArtifactRef, lake: Lake, progress: Progress = silent) -> Judg
     inputs = digest_json([JUDGE_VERSION, record.tensors_sha256, record.feature_set_id, rows.seen, digest_lines(rows.lines())])
     path = quality_path(lake, adapter.name)
     ref = ArtifactRef(kind="quality", path=path, digest=inputs, name=adapter.name)
-    if path.is_file() and (found := read_quality(lake, adapter.name)).inputs == inputs:
-        return JudgeOutcome(ref, skipped=True, record=found)
+    if path.is_file() and (stored := read_quality(lake, adapter.name)).inputs == inputs:
+        return JudgeOutcome(ref, skipped=True, record=stored)
     progress(0, 1, f"judging by {len(rows.queries)} queries and {len(rows.references)} references")
     adaptation, images = Adaptation.load(adapter.path), rows.images(store)
     report = judge_images(*(_held_out(adaptation, images) if rows.seen else (adaptation, images)))
@@ -150,9 +150,11 @@ class _Rows:
 
     def lines(self) -> list[str]:
         """Everything about the images that a figure depends on."""
-        kept = ("image_id", "sequence", "captured_at", "latitude", "longitude", "x", "y", "crs")
+        columns = ("image_id", "sequence", "captured_at", "latitude", "longitude", "x", "y", "crs")
         return [
-            digest_json([str(image.get(name)) for name in kept]) for side in (self.queries, self.references) for image in side
+            digest_json([str(image.get(name)) for name in columns])
+            for side in (self.queries, self.references)
+            for image in side
         ]
 
     def images(self, store: FeatureStore) -> Pictures:
@@ -180,8 +182,8 @@ def _rows(lake: Lake, dataset: str, view: View, embedded: Sequence[str]) -> _Row
     def side(wanted: View, subset: Subset) -> list[Mapping[str, Any]]:
         return [image for image in images if image["view"] == wanted and subset in image["subsets"]]
 
-    asked, ranked = side(view, Subset.QUERY), side(View.SATELLITE, Subset.GALLERY)
-    if asked and ranked:
+    query_rows, ranked = side(view, Subset.QUERY), side(View.SATELLITE, Subset.GALLERY)
+    if query_rows and ranked:
         learned = {image["image_id"] for image in side(view, Subset.TRAIN)}
-        return _Rows(asked, ranked, seen=all(image["image_id"] in learned for image in asked))
+        return _Rows(query_rows, ranked, seen=all(image["image_id"] in learned for image in query_rows))
     return _Rows(side(view, Subset.TRAIN), side(View.SATELLITE, Subset.TRAIN), seen=True)

@@ -43,8 +43,8 @@ class Pictures:
 
     def without(self, others: Pictures) -> Pictures:
         """Those that are not among others."""
-        known = set(others.ids)
-        return _images([pair for pair in zip(self.ids, self.runs, strict=True) if pair[0] not in known])
+        excluded = set(others.ids)
+        return _images([pair for pair in zip(self.ids, self.runs, strict=True) if pair[0] not in excluded])
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -96,12 +96,12 @@ def _are_those_of(views: Mapping[View, Pictures], record: AdapterRecord) -> bool
 
 def by_view(rows: Iterable[Mapping[str, Any]]) -> dict[View, Pictures]:
     """Training images of the images table, by view, sorted by id."""
-    found: dict[View, list[tuple[str, str | None]]] = {}
+    pairs_of: dict[View, list[tuple[str, str | None]]] = {}
     for row in rows:
         if Subset.TRAIN in row["subsets"]:
-            found.setdefault(View(row["view"]), []).append((row["image_id"], row["sequence"]))
-    return {view: _images(sorted(pairs, key=lambda pair: pair[0])) for view, pairs in found.items()}
+            pairs_of.setdefault(View(row["view"]), []).append((row["image_id"], row["sequence"]))
+    return {view: _images(sorted(pairs, key=lambda pair: pair[0])) for view, pairs in pairs_of.items()}
 
 
 def _images(pairs: list[tuple[str, str | None]]) -> Pictures:
-    return Pictures(tuple(one for one, _ in pairs), tuple(run for _, run in pairs))
+    return Pictures(tuple(image_id for image_id, _ in pairs), tuple(run for _, run in pairs))

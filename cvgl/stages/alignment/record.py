@@ -88,15 +88,15 @@ class AlignmentRecord(Settings):
 def candidate_rows(record: AlignmentRecord) -> list[dict[str, Any]]:
     """One row for each candidate, for tables: the winner first, then by agreement."""
     winner = record.winner
-    ordered = sorted(record.candidates, key=lambda one: (one is not winner, -one.agreement, one.passes))
+    ordered = sorted(record.candidates, key=lambda candidate: (candidate is not winner, -candidate.agreement, candidate.passes))
     return [
         {
-            "settings": one.in_words() + (" (chosen)" if one is winner else ""),
-            "agreement": f"{one.agreement:.3f} ± {one.standard_error:.3f}",
-            "passes, query + reference": f"{one.query_passes} + {one.reference_passes}",
-            "step": one.step,
+            "settings": candidate.in_words() + (" (chosen)" if candidate is winner else ""),
+            "agreement": f"{candidate.agreement:.3f} ± {candidate.standard_error:.3f}",
+            "passes, query + reference": f"{candidate.query_passes} + {candidate.reference_passes}",
+            "step": candidate.step,
         }
-        for one in ordered
+        for candidate in ordered
     ]
 
 

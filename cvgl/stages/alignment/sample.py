@@ -34,10 +34,16 @@ class Unit:
 
     view: View
     shared: AlignmentConfig
-    one: Pass
+    forward_pass: Pass
 
     def name(self) -> str:
-        values = [str(self.view), self.shared.model_dump(mode="json"), self.one.scale, self.one.eighths, self.one.mirrored]
+        values = [
+            str(self.view),
+            self.shared.model_dump(mode="json"),
+            self.forward_pass.scale,
+            self.forward_pass.eighths,
+            self.forward_pass.mirrored,
+        ]
         return digest_json(values)
 
 
@@ -67,7 +73,7 @@ class Sample:
     def units(self, view: View, alignment: AlignmentConfig) -> list[Unit]:
         """The passes that a candidate needs of a view."""
         shared = shared_by_passes(view, alignment)
-        return [Unit(view, shared, one) for one in passes(view, alignment)]
+        return [Unit(view, shared, forward_pass) for forward_pass in passes(view, alignment)]
 
     def cost(self, alignment: AlignmentConfig) -> int:
         """Model inputs that a candidate needs and no candidate before it needed."""
@@ -91,7 +97,7 @@ class Sample:
         rows = np.stack([store.read(ids)[:, columns] for store in stores])
         described = unit_or_nan(rows.mean(axis=0, dtype=np.float32))
         usable = np.isfinite(described[:, 0])
-        return [one for one, is_usable in zip(ids, usable.tolist(), strict=True) if is_usable], described[usable]
+        return [image_id for image_id, is_usable in zip(ids, usable.tolist(), strict=True) if is_usable], described[usable]
 
     def _inputs(self, units: Iterable[Unit]) -> int:
         return sum(len(self.pictures[unit.view]) for unit in units)
@@ -103,19 +109,21 @@ class Sample:
         """Computes passes that share everything but turns, scales and mirroring: each image is read once."""
         if not units:
             return
-        view, shared, wanted = units[0].view, units[0].shared, [unit.one for unit in units]
+        view, shared, wanted = units[0].view, units[0].shared, [unit.forward_pass for unit in units]
         rows = [_Rows(self.batch) for _ in units]
         prepared = list[Prepared]()
 
         def embed() -> None:
-            inputs = [model_inputs(one.values, view, shared, wanted) for one in prepared]
+            inputs = [model_inputs(image.values, view, shared, wanted) for image in prepared]
             for index, of_unit in enumerate(rows):
                 # Pass by pass: a row must not depend on which other passes are computed beside its own.
-                of_unit.embed([one.image_id for one in prepared], [one[index : index + 1] for one in inputs], self.variants)
+                of_unit.embed(
+                    [image.image_id for image in prepared], [image[index : index + 1] for image in inputs], self.variants
+                )
             prepared.clear()
 
-        for one in self._read(view, shared, wanted):
-            prepared.append(one)
+        for prepared_image in self._read(view, shared, wanted):
+            prepared.append(prepared_image)
             if len(prepared) >= self.extract.batch_size:
                 embed()
         embed()
@@ -150,4 +158,4 @@ class _Rows:
         """Ids and rows of the images that the model has a finite answer for."""
         rows = np.concatenate([np.zeros((0, dimension), np.float32), *self.blocks])
         finite = np.isfinite(rows).all(axis=1)
-        return [one for one, is_finite in zip(self.ids, finite.tolist(), strict=True) if is_finite], rows[finite]
+        return [image_id for image_id, is_finite in zip(self.ids, finite.tolist(), strict=True) if is_finite], rows[finite]

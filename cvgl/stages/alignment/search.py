@@ -62,9 +62,9 @@ class Search:
     tried: dict[Candidate, TriedCandidate] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
-    def run(self, given: AlignmentConfig) -> int | None:
+    def run(self, start: AlignmentConfig) -> int | None:
         """Tries candidates; gives the index of the winner among `tried`, or None when too few images can be described."""
-        self._try("as given", [Candidate(given, 0)])
+        self._try("as given", [Candidate(start, 0)])
         if not self.tried:
             return None
         drone: tuple[tuple[str, Callable[[Candidate], Iterable[Candidate]]], ...] = (
@@ -84,7 +84,7 @@ class Search:
 
     def best(self) -> Candidate:
         """The candidate with the highest agreement; of equals the cheapest, then the first."""
-        return max(self.tried, key=lambda one: (self.tried[one].agreement, -self.tried[one].passes))
+        return max(self.tried, key=lambda candidate: (self.tried[candidate].agreement, -self.tried[candidate].passes))
 
     def _try(self, step: str, candidates: Iterable[Candidate]) -> None:
         for candidate in candidates:
@@ -148,9 +148,9 @@ class Search:
 
     def _finer_scales(self, best: Candidate) -> Iterator[Candidate]:
         """Half way to the neighbours of the best scale, or beyond the smallest that was tried."""
-        name, tried = "query_crop", {one.alignment.query_crop for one in self.tried}
+        name, tried = "query_crop", {candidate.alignment.query_crop for candidate in self.tried}
         if best.alignment.query_crop == 1 and best.alignment.reference_crop < 1:
-            name, tried = "reference_crop", {one.alignment.reference_crop for one in self.tried}
+            name, tried = "reference_crop", {candidate.alignment.reference_crop for candidate in self.tried}
         if name in self.fixed:
             return
         own: float = getattr(best.alignment, name)
@@ -191,6 +191,6 @@ def cheapest_within_error(tried: list[TriedCandidate]) -> TriedCandidate:
 
     Of equally cheap ones those with fewer passes a query (tiles are described once, queries keep coming), then the best.
     """
-    best = max(tried, key=lambda one: one.agreement)
-    close = [one for one in tried if one.agreement >= best.agreement - best.standard_error]
-    return min(close, key=lambda one: (one.passes, one.query_passes, -one.agreement))
+    best = max(tried, key=lambda candidate: candidate.agreement)
+    close = [candidate for candidate in tried if candidate.agreement >= best.agreement - best.standard_error]
+    return min(close, key=lambda candidate: (candidate.passes, candidate.query_passes, -candidate.agreement))

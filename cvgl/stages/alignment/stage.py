@@ -123,8 +123,8 @@ def _chosen(
         inputs=inputs,
         features=fingerprint(sample.variants.variants[0].identity, extract.alignment, extract.half_storage),
         query_view=view,
-        pictures={str(one): len(rows) for one, rows in sample.pictures.items()},
-        reason=_too_few({one: len(rows) for one, rows in sample.pictures.items()}),
+        pictures={str(sampled_view): len(rows) for sampled_view, rows in sample.pictures.items()},
+        reason=_too_few({sampled_view: len(rows) for sampled_view, rows in sample.pictures.items()}),
     )
     if isinstance(sample.variants.base, ViewDependentEmbedder):
         reason = f"'{extract.backbone.name}' was released with its own way to look at each view: taken as given"
@@ -137,9 +137,9 @@ def _chosen(
         progress(min(used, config.max_passes - 1), config.max_passes, f"{tried.in_words()}: {measure} {tried.agreement:.2f}")
 
     def courses(query_ids: Sequence[str], reference_ids: Sequence[str]) -> FrameSequences | None:
-        return frame_sequences([rows[one] for one in query_ids], [rows[one] for one in reference_ids])
+        return frame_sequences([rows[image_id] for image_id in query_ids], [rows[image_id] for image_id in reference_ids])
 
-    ids = {one: [row.image_id for row in rows] for one, rows in sample.pictures.items()}
+    ids = {sampled_view: [row.image_id for row in rows] for sampled_view, rows in sample.pictures.items()}
     along = courses(ids[view], ids[View.SATELLITE])
     measure = "agreement" if along is None or not along.usable else "course gain"
 
@@ -165,10 +165,10 @@ def _chosen(
 
 
 def _why(tried: tuple[TriedCandidate, ...], chosen: int, sample: Sample, measure: str) -> str:
-    winner, given = tried[chosen], tried[0]
-    best = max(tried, key=lambda one: one.agreement)
+    winner, unaligned = tried[chosen], tried[0]
+    best = max(tried, key=lambda candidate: candidate.agreement)
     text = f"{winner.in_words()}: {measure} {winner.agreement:.2f}"
-    text += f" against {given.agreement:.2f} as given" if winner is not given else ", as given"
+    text += f" against {unaligned.agreement:.2f} as given" if winner is not unaligned else ", as given"
     if best.agreement > winner.agreement:
         text += f"; the best ({best.in_words()}, {best.agreement:.2f}) is within chance of it and costs more"
     return f"{text} ({len(tried)} candidates, {sample.passes_used():,} model inputs, no labels)"
@@ -184,8 +184,10 @@ def _missing_tiles(rows: Mapping[str, Mapping[str, Any]], sample: Sample, measur
 
 
 def _too_few(counts: dict[View, int]) -> str:
-    shown = " and ".join(f"{count} {view}" for view, count in counts.items()) or "no"
-    return f"{shown} training images are too few to choose an alignment by ({MINIMUM} of each view are needed): taken as given"
+    counted = " and ".join(f"{count} {view}" for view, count in counts.items()) or "no"
+    return (
+        f"{counted} training images are too few to choose an alignment by ({MINIMUM} of each view are needed): taken as given"
+    )
 
 
 def _training_rows(lake: Lake, dataset: str) -> dict[str, dict[str, Any]]:
@@ -201,7 +203,7 @@ def _sampled(
     by_view: dict[View, list[Mapping[str, Any]]] = {}
     for row in rows.values():
         by_view.setdefault(View(row["view"]), []).append(row)
-    view = _query_view([one for one in by_view if not one.is_reference], config.query_view, dataset)
+    view = _query_view([candidate for candidate in by_view if not candidate.is_reference], config.query_view, dataset)
     if view is None:
         return None, {View.SATELLITE: _drawn(by_view.get(View.SATELLITE, []), config)}
     queries, references = by_view.get(view, []), by_view.get(View.SATELLITE, [])
@@ -215,16 +217,16 @@ def _sampled(
 
 
 def _query_view(views: Iterable[View], wanted: View | None, dataset: str) -> View | None:
-    found = sorted(views)
+    names = sorted(views)
     if wanted is not None:
-        return wanted if wanted in found else None
-    if len(found) > 1:
+        return wanted if wanted in names else None
+    if len(names) > 1:
         raise ConfigError(
-            f"the dataset '{dataset}' has several query views: {', '.join(found)}",
+            f"the dataset '{dataset}' has several query views: {', '.join(names)}",
             where="AlignConfig.query_view",
             fix="say which of them is to be aligned with the tiles",
         )
-    return found[0] if found else None
+    return names[0] if names else None
 
 
 def _drawn(rows: Iterable[Mapping[str, Any]], config: AlignConfig, count: int | None = None) -> tuple[Row, ...]:
@@ -275,7 +277,7 @@ def _inputs(
     return {
         "search": SEARCH_VERSION,
         "score": agreement.IMPLEMENTATION,
-        "pictures": {str(one): digest_lines(row.image_id for row in rows) for one, rows in images.items()},
+        "pictures": {str(sampled_view): digest_lines(row.image_id for row in rows) for sampled_view, rows in images.items()},
         "query_view": view,
         "model": dict(variants.identity),
         "descriptors": fingerprint(variants.variants[0].identity, AlignmentConfig(), extract.half_storage),

@@ -22,15 +22,15 @@ def missing_parts(rows: Iterable[tuple[str, Row]], present: Container[str], part
         present: ids of the images that have a descriptor.
         part_rows: most rows of a part.
     """
-    ordered = sorted(rows, key=lambda one: (one[0], one[1].image_id))
-    found: list[Part] = []
-    for _, group in groupby(ordered, key=lambda one: one[0]):
+    ordered = sorted(rows, key=lambda keyed_row: (keyed_row[0], keyed_row[1].image_id))
+    parts: list[Part] = []
+    for _, group in groupby(ordered, key=lambda keyed_row: keyed_row[0]):
         batch = [row for _, row in group]
         for start in range(0, len(batch), part_rows):
             part = tuple(row for row in batch[start : start + part_rows] if row.image_id not in present)
             if part:
-                found.append(part)
-    return found
+                parts.append(part)
+    return parts
 
 
 def shares(parts: Sequence[Part], count: int) -> list[Sequence[Part]]:

@@ -99,7 +99,7 @@ def check_recoverable(images: Iterable[tuple[str, str]], damaged: Collection[Pat
     Raises:
         DamagedError: some images without a sound descriptor are gone, changed, or cannot be read.
     """
-    lost = [(one, uri) for one, uri in images if one not in described]
+    lost = [(image_id, uri) for image_id, uri in images if image_id not in described]
     away = [uri for image, uri in lost if not _is_still(Path(uri), image)]
     if away:
         listed = ", ".join(away[:5]) + (f", and {len(away) - 5} more" if len(away) > 5 else "")

@@ -96,11 +96,12 @@ class Plan:
         Raises:
             DataError: no image of the dataset can be described.
         """
-        embedded = sum(one.embedded for one in outcomes)
+        embedded = sum(outcome.embedded for outcome in outcomes)
         rate = embedded / max(time.perf_counter() - self._started, 1e-9)
-        processes = len({one.process for one in outcomes})
+        processes = len({outcome.process for outcome in outcomes})
         return replace(
-            self._work.finish(embedded, [failure for one in outcomes for failure in one.failures], rate), processes=processes
+            self._work.finish(embedded, [failure for outcome in outcomes for failure in outcome.failures], rate),
+            processes=processes,
         )
 
 

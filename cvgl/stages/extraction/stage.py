@@ -152,8 +152,8 @@ class Work:
             DataError: no image of the dataset can be described.
         """
         record_failures(self.failures_path, failures)
-        known = self.total - self.missing
-        if not known and not embedded:
+        n_done = self.total - self.missing
+        if not n_done and not embedded:
             first = f"{failures[0].uri}: {failures[0].detail}" if failures else "there are none"
             raise DataError(
                 f"none of the {self.total} images of '{self.images.name}' can be described; the first: {first}",
@@ -164,7 +164,7 @@ class Work:
             ref=ArtifactRef("features", self.store.folder, self.fingerprint, self.images.name),
             skipped=embedded == 0,
             embedded=embedded,
-            known=known,
+            known=n_done,
             failed=len(failures),
             dimension=self.embedder.dimension,
             images_per_second=images_per_second,
@@ -255,7 +255,7 @@ class Run:
 
     def _describe_batch(self, batch: Sequence[Prepared], batch_size: BatchSize) -> None:
         rows = embed_prepared(
-            [one.values for one in batch], [one.view for one in batch], self.embedder, self.config.alignment, batch_size
+            [image.values for image in batch], [image.view for image in batch], self.embedder, self.config.alignment, batch_size
         )
         usable = np.isfinite(rows[:, 0])  # `embed_prepared` makes a row all NaN or none of it
         if not usable.any() and not self.embedded:
@@ -264,11 +264,11 @@ class Run:
                 where=batch[0].uri,
                 fix="try --precision float32; if it stays, the weights are damaged",
             )
-        for one, is_usable in zip(batch, usable.tolist(), strict=True):
+        for image, is_usable in zip(batch, usable.tolist(), strict=True):
             if is_usable:
-                self._ids.append(one.image_id)
+                self._ids.append(image.image_id)
             else:
-                self._fail(Failure(one.uri, "no_descriptor", "the model gives no finite descriptor for this image"))
+                self._fail(Failure(image.uri, "no_descriptor", "the model gives no finite descriptor for this image"))
         self._blocks.append(rows[usable])
         self.embedded += int(usable.sum())
         self.meter.report(self.embedded, len(self.failures))

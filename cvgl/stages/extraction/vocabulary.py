@@ -238,11 +238,11 @@ class _Learning:
         layers = [np.empty((room, size), np.float32) for _, size in self.model.shapes]
         filled, first = 0, ""
         for side, share in zip(self.sides, shares, strict=True):
-            for found in self._described(side):
-                if isinstance(found, Failure):
-                    first = first or f"{found.uri}: {found.detail}"
+            for tokens in self._described(side):
+                if isinstance(tokens, Failure):
+                    first = first or f"{tokens.uri}: {tokens.detail}"
                     continue
-                image_id, whole = found
+                image_id, whole = tokens
                 for target, rows in zip(layers, whole, strict=True):
                     target[filled : filled + share] = rows[self._places_of(image_id, len(rows), share)]
                 filled += share
@@ -265,12 +265,12 @@ class _Learning:
         batch: list[Prepared] = []
 
         def embed() -> Iterator[tuple[str, list[Float32Array]] | Failure]:
-            rows = embed_all([one.values for one in batch], self.model, size)
-            for one, row in zip(batch, rows, strict=True):
+            rows = embed_all([image.values for image in batch], self.model, size)
+            for image, row in zip(batch, rows, strict=True):
                 if np.isfinite(row).all():
-                    yield one.image_id, self.model.tokens(row)
+                    yield image.image_id, self.model.tokens(row)
                 else:
-                    yield Failure(one.uri, "no_descriptor", "the model gives no finite descriptor for this image")
+                    yield Failure(image.uri, "no_descriptor", "the model gives no finite descriptor for this image")
             batch.clear()
 
         window = self.config.batch_size + 2 * self.config.workers
