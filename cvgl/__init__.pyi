@@ -1,6 +1,8 @@
-from .adaptation import Adaptation as Adaptation
-from .errors import CvglError as CvglError
-from .retrieval import evaluate as evaluate
-from .stages.learning import adapt as adapt
+from .adaptation import Adaptation
+from .errors import CvglError
+from .retrieval import evaluate
+from .stages.learning import adapt
 
 __version__: str
+
+__all__ = ["Adaptation", "CvglError", "__version__", "adapt", "evaluate"]

@@ -1,11 +1,20 @@
-from .api import learn as learn
-from .correction import HubnessCorrected as HubnessCorrected
-from .record import AdapterRecord as AdapterRecord
-from .record import IterationMetrics as IterationMetrics
-from .record import Origin as Origin
-from .record import TrainingRows as TrainingRows
-from .sequences import FrameSequences as FrameSequences
-from .standardise import DescriptorTransform as DescriptorTransform
-from .standardise import frozen as frozen
-from .transforms import Adaptation as Adaptation
-from .transforms import read_record as read_record
+from .api import learn
+from .correction import HubnessCorrected
+from .record import AdapterRecord, IterationMetrics, Origin, TrainingRows
+from .sequences import FrameSequences
+from .standardise import DescriptorTransform, frozen
+from .transforms import Adaptation, read_record
+
+__all__ = [
+    "Adaptation",
+    "AdapterRecord",
+    "DescriptorTransform",
+    "FrameSequences",
+    "HubnessCorrected",
+    "IterationMetrics",
+    "Origin",
+    "TrainingRows",
+    "frozen",
+    "learn",
+    "read_record",
+]

@@ -18,7 +18,7 @@ class LinearMap(nn.Module):
     """x -> x W, with W of size (inputs, outputs).
 
     Args:
-        weight: float32 (inputs, outputs), where the map starts.
+        weight: float32 (inputs, outputs), initial value.
     """
 
     def __init__(self, weight: Tensor) -> None:
@@ -30,7 +30,7 @@ class LinearMap(nn.Module):
         return features @ self.weight
 
     def affine(self) -> Affine:
-        """The map as it stands."""
+        """The map with its current weights."""
         weight = self.weight.detach().cpu().numpy().copy()
         return Affine(weight, np.zeros(weight.shape[1], np.float32))
 
@@ -38,7 +38,7 @@ class LinearMap(nn.Module):
 class ResidualMap(LinearMap):
     """x -> x + x W: the residual-style adapter of Section III-E and Fig. 6a, which keeps the dimension.
 
-    W starts at zero, so the adapted features start as the frozen ones and the branch learns an offset to them.
+    W is initially zero, so the branch learns an offset to the frozen features.
 
     Args:
         d0: dimension of the features.
@@ -60,9 +60,9 @@ class ResidualMap(LinearMap):
 def initial_maps(d0: int, d: int, generator: torch.Generator) -> tuple[LinearMap, LinearMap]:
     """The adapter and the reverter before the first iteration.
 
-    The paper does not say how they start. Here the adapter is a random matrix with orthonormal rows (columns when
-    d < d0) and the reverter its transpose. For d >= d0 every inner product of the frozen features survives such a map, so
-    the first E-step sees exactly the similarities of the foundation model, and the reconstruction starts at no error.
+    The paper does not specify initial weights. Here the adapter is a random matrix with orthonormal rows (columns when
+    d < d0) and the reverter its transpose. For d >= d0 such a map preserves all inner products of the frozen features, so the
+    first E-step uses exactly the similarities of the foundation model, and the initial reconstruction error is zero.
 
     Args:
         d0: dimension of the frozen features.

@@ -1,4 +1,4 @@
-"""The form in which a trained map is kept and used, whatever it was while it learned."""
+"""The common form of all trained maps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Affine(NamedTuple):
-    """x -> x weight + bias: what is left of any adapter or reverter when its training is over.
+    """x -> x weight + bias: an adapter or reverter after its training.
 
     Attributes:
         weight: float32 (inputs, outputs).

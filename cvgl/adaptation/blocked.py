@@ -1,8 +1,8 @@
 """One step of Algorithm 1 over references whose adapted features do not fit into memory: the same labels, losses, gradients.
 
-The references are worked on in blocks of rows, twice. The first pass, without gradient, makes the E-step and the denominators
-of Eq. 6. The second computes each block's part of the losses and runs it backwards at once, so that one block's activations
-are all that is ever held. It is exact because everything splits over references:
+The references are processed in blocks of rows, in two passes. The first, without gradient, computes the E-step and the
+denominators of Eq. 6. The second computes each block's part of the losses and its gradient at once, so only one block's
+activations are in memory. It is exact because all terms split over references:
 
 - Eq. 8 is a sum over rows.
 - Eq. 6 from references to queries is a mean over references, each against all queries.
@@ -34,7 +34,7 @@ RowMap = Callable[[Tensor], Tensor]
 
 
 class Expectation(NamedTuple):
-    """What the first pass finds.
+    """Result of the first pass.
 
     Attributes:
         labels: the E-step's.
@@ -46,7 +46,7 @@ class Expectation(NamedTuple):
 
 
 def block_rows(n_queries: int, d0: int, d: int) -> int:
-    """References worked on at once. It follows from the shapes alone, as sums in another order give other last digits.
+    """References per block. It depends on the shapes alone, since sums in another order differ in their last digits.
 
     Args:
         n_queries: M, queries of a step.
@@ -65,7 +65,7 @@ def estimate(adapter: RowMap, z_query: Tensor, references: Tensor, config: Adapt
         z_query: float (M, d), adapted unit rows.
         references: float (N, d0), unit rows.
         config: threshold and temperature.
-        rows: references worked on at once.
+        rows: references per block.
     """
     similarity = z_query.new_full((len(z_query),), -torch.inf)
     log_sums = similarity.clone()
@@ -98,14 +98,14 @@ def accumulate_gradients(
         queries: float (M, d0), unit rows.
         references: float (N, d0), unit rows.
         config: threshold, temperature and weights; a module whose weight is 0 is not computed.
-        rows: references worked on at once, see `block_rows`.
+        rows: references per block, see `block_rows`.
 
     Returns:
         The pseudo-labels, and the loss terms, which carry no gradient any more.
     """
     projected = adapter(queries).to(queries.dtype)  # gradients of many blocks add up here, so not in bfloat16
     z_query = unit_rows(projected)
-    # A copy outside the graph gathers the blocks' gradients, and the queries' graph is run backwards once, at the end.
+    # A detached copy accumulates the blocks' gradients; the queries' graph is differentiated once, at the end.
     gathered = z_query.detach().requires_grad_()
     expectation = estimate(adapter, gathered, references, config, rows)
     backward, reconstruct_reference = _backward_blocks(adapter, reverter, gathered, references, expectation, config, rows)

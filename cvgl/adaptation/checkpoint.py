@@ -1,4 +1,4 @@
-"""A training that was interrupted goes on where it stopped, to the same bytes. Safetensors only: reading runs no code."""
+"""Checkpoints: an interrupted training resumes, to the same bytes. Safetensors only, since reading them runs no code."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LEARNER, _OPTIMIZER = "learner.", "optimizer."
 
 
 def save(state: TrainingState, path: Path, identity: str) -> None:
-    """Writes the whole state as one file, at once.
+    """Writes the whole state as one file, atomically.
 
     Args:
         state: after any finished iteration.
         path: of the checkpoint.
-        identity: hash of the rows and settings that this training is about.
+        identity: hash of the rows and settings of the training.
     """
     from safetensors.torch import save as to_bytes
 
@@ -53,7 +53,7 @@ def restore(state: TrainingState, path: Path, identity: str) -> bool:
 
     if not path.exists():
         return False
-    data = read_bytes(path)  # safetensors says "no such file" of one that it may not read
+    data = read_bytes(path)  # safetensors reports a file without read permission as missing
     try:
         tensors = load(data)
         header = json.loads(_metadata(data)["state"])
@@ -67,7 +67,7 @@ def restore(state: TrainingState, path: Path, identity: str) -> bool:
 
 
 def _metadata(data: bytes) -> dict[str, str]:
-    """What is written into the header of a safetensors file, whose length its first eight bytes tell."""
+    """Metadata in the header of a safetensors file; the first eight bytes hold the header's length."""
     length = int.from_bytes(data[:8], "little")
     metadata: dict[str, str] = json.loads(data[8 : 8 + length])["__metadata__"]
     return metadata

@@ -1,4 +1,4 @@
-"""Where a training runs, and how precisely its matrix products are computed."""
+"""Device of a training, and precision of its matrix products."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from cvgl.errors import ConfigError
 
 
 def training_device(config: AdaptConfig) -> torch.device:
-    """The device that a training with these settings runs on.
+    """The device of a training with these settings.
 
     Raises:
-        ConfigError: CUDA is asked for and there is none, or a precision that only a GPU gains from is asked for on the CPU.
+        ConfigError: CUDA is required and there is none, or a reduced precision is set on the CPU.
     """
     available = torch.cuda.is_available()
     if config.device is Device.CUDA and not available:
@@ -36,9 +36,9 @@ def training_device(config: AdaptConfig) -> torch.device:
 
 @contextmanager
 def computing(device: torch.device, precision: Precision) -> Iterator[None]:
-    """Matrix products inside have this precision; parameters, sums and losses stay float32.
+    """Context in which matrix products have this precision; parameters, sums and losses stay float32.
 
-    TF32 is a switch of the process: it is set as asked, for float32 too, and put back afterwards.
+    TF32 is a process-wide switch: it is set as configured, also for float32, and restored afterwards.
     """
     if device.type == "cpu":
         yield

@@ -1,11 +1,11 @@
 """Hubness correction at query time, against statistics that were stored when the adapter was learned.
 
-A gallery row that is near to everything wins queries that it does not show. How near it is to everything is measured on
-training images of the other view, its bank, so no image that is asked for influences the answer to another:
+A hub, a gallery row near to everything, is retrieved for queries that it does not show. Its hubness is measured on training
+images of the other view, its bank, so the result of a query does not depend on other queries:
 
     score(q, r) = cos(q, r) - h(r) / 2        h(r): mean of r's k largest cosines to the bank
 
-This is CSLS (Conneau et al. 2018, Section 2.3), halved, without the query's own term, which does not change its ranking.
+This is CSLS (Conneau et al. 2018, Section 2.3), halved, without the query's term, which does not change its ranking.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cvgl.types import Float32Array
 
 BANK_ROWS = 512
-"""Training rows kept of each view at most: as many fit beside an adapter without outgrowing it."""
+"""Maximum number of stored training rows per view: small beside an adapter."""
 
 GallerySide = Literal["query", "reference"]
 
@@ -58,7 +58,7 @@ def hubness_to(rows: Float32Array, bank: Float32Array, neighbours: int) -> Float
     Args:
         rows: float32 (n, d), unit rows.
         bank: float32 (m, d), unit rows, m >= 1.
-        neighbours: how many are averaged; all of the bank where it has fewer.
+        neighbours: number of cosines averaged; all of the bank where it has fewer.
 
     Returns:
         float32 (n,).
@@ -66,7 +66,7 @@ def hubness_to(rows: Float32Array, bank: Float32Array, neighbours: int) -> Float
     count, wide = min(neighbours, len(bank)), bank.T.astype(np.float64)
     hubness = np.empty(len(rows), np.float32)
     for start, block in blocks(rows):
-        # In double precision, so that equal rows get equal values wherever they stand.
+        # In double precision, so that equal rows get equal values in any block.
         largest = np.partition(block.astype(np.float64) @ wide, len(bank) - count, axis=1)[:, len(bank) - count :]
         hubness[start : start + len(block)] = np.sort(largest, axis=1).mean(axis=1)
     return hubness
@@ -76,12 +76,12 @@ def hubness_to(rows: Float32Array, bank: Float32Array, neighbours: int) -> Float
 class HubnessCorrected:
     """An adaptation whose inner products are hubness-corrected: a `DescriptorTransform` with one more coordinate.
 
-    What is asked for becomes [z, 1] and what is searched [z, -h / 2], so exact search, any index for inner products and the
-    evaluation work as they are. The rows are no unit rows, and the scores no cosines.
+    Queries become [z, 1] and gallery rows [z, -h / 2], so exact search, any index for inner products and the evaluation work
+    unchanged. The rows are no unit rows, and the scores no cosines.
 
     Attributes:
         adaptation: with banks.
-        gallery: which side is searched: "reference" to place images on a map, "query" to find images of a tile.
+        gallery: the side that is searched: "reference" to localise images on a map, "query" to find images of a tile.
 
     Raises:
         ConfigError: the adaptation has no banks.

@@ -1,4 +1,4 @@
-"""Checks what comes in and brings it into one form: float32 rows, finite, of the expected length."""
+"""Validation of descriptors: float32 rows, finite, of the expected dimension; row blocks and normalisation."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ BLOCK_ROWS = 8192
 
 
 def checked(features: Any, name: str, dimension: int | None = None, *, at_least: int = 1) -> Float32Array:
-    """Descriptors as a C-ordered float32 array; not copied when they are one already.
+    """Descriptors as a C-ordered float32 array, without a copy where they are one already.
 
     Args:
         features: anything that numpy turns into an (n, d) array of floating-point numbers.
-        name: what to call it in messages.
-        dimension: the d that is expected; any when none.
-        at_least: the fewest rows that make sense.
+        name: of the array in messages.
+        dimension: expected d; None for any.
+        at_least: minimum number of rows.
 
     Raises:
         DataError: not a matrix of real numbers, too few rows, another dimension, or a value that is not finite.
@@ -82,8 +82,8 @@ def in_blocks(features: Any, name: str, d0: int, d: int, transform: Callable[[Fl
 
     Args:
         features: (n, d0), n may be 0.
-        name: what to call it in messages.
-        d0: dimension that is expected.
+        name: of the array in messages.
+        d0: expected dimension.
         d: dimension of the result.
         transform: float32 (m, d0) -> float32 (m, d), row by row.
 

@@ -1,8 +1,8 @@
-"""Nearest neighbours when some references are near to everything: hubness-corrected similarities, and who agrees on whom.
+"""Hubness-corrected similarities (CSLS), and mutual nearest neighbours under them.
 
 In high-dimensional spaces a few points, the hubs, are among the nearest neighbours of most others (Radovanovic et al. 2010).
-Cross-domain similarity local scaling (Conneau et al. 2018, Section 2.3) takes from each cosine how similar the two
-are to their neighbours anyway:
+Cross-domain similarity local scaling (Conneau et al. 2018, Section 2.3) subtracts from each cosine the mean similarity of
+both rows to their neighbours:
 
     CSLS(q, r) = 2 cos(q, r) - mean of q's k largest cosines - mean of r's k largest cosines
 """
@@ -15,17 +15,16 @@ from torch import Tensor
 from cvgl.adaptation.pseudo_labels import NO_LABEL, PseudoLabels
 
 BLOCK_SCORES = 2**23
-"""Similarities held at once: 32 MiB. Part of what an adapter's last digits depend on; see `record.ALGORITHM_VERSION`."""
+"""Similarities in memory at once: 32 MiB. The last digits of an adapter depend on it; see `record.ALGORITHM_VERSION`."""
 
 
 @torch.no_grad()
 def reciprocal_labels(z_query: Tensor, z_reference: Tensor, neighbours: int) -> PseudoLabels:
     """Pairs that prefer each other under CSLS.
 
-    A query is labelled with its best reference if it is, in turn, among the best queries of that reference: as many as a
-    reference would have if the queries were spread evenly, ceil(M / N), so with as many references as queries the one best
-    query. A view that shows each place many times gets many labels a place this way, and a place that has no reference,
-    whose query prefers something that others fit better, gets none.
+    A query is labelled with its best reference if it is among the ceil(M / N) best queries of that reference, the number of
+    queries per reference under an even spread; for M <= N the single best one. So locations with many queries get many labels,
+    and a query whose location has no reference gets none, since other queries fit its best reference better.
 
     Memory: blocks of the M x N similarities, computed twice, never all of them.
 
@@ -35,8 +34,8 @@ def reciprocal_labels(z_query: Tensor, z_reference: Tensor, neighbours: int) -> 
         neighbours: k of CSLS.
 
     Returns:
-        One label a query; `similarity` is the corrected one, and `mutual` says that the query is the reference's very best
-        (the first of equals).
+        One label per query; `similarity` is corrected, and `mutual` marks the single best query of a reference (the first of
+        equal ones).
     """
     query_hubness, reference_hubness = hubness(z_query, z_reference, neighbours)
     count = -(-len(z_query) // len(z_reference))

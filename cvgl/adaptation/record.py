@@ -1,4 +1,4 @@
-"""What is written beside an adapter's tensors: how it was made, from what, and how the training went. No heavy imports."""
+"""The record beside an adapter's tensors: settings, training rows, history and origin. No heavy imports."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from cvgl.config import AdaptConfig, Settings
 from cvgl.types import View
 
 ALGORITHM_VERSION = "3"
-"""Raised whenever the same settings and rows would give another adapter."""
+"""Incremented whenever the same settings and rows give another adapter."""
 
 
 class IterationMetrics(Settings):
-    """One EM iteration as seen without any label. Shares are fractions in [0, 1]."""
+    """Label-free metrics of one EM iteration. Shares are fractions in [0, 1]."""
 
     iteration: int = Field(ge=1, description="1 for the first")
     losses: dict[str, float] = Field(description="loss terms by name, unweighted, and their weighted total")
@@ -28,13 +28,13 @@ class IterationMetrics(Settings):
     temperature: float | None = Field(None, description="tau in this iteration; none: it is not learned")
 
     def scalars(self) -> dict[str, float]:
-        """All figures by a flat name, for a tracking server; what is undefined is left out."""
+        """All figures by a flat name, for a tracking server; undefined ones are left out."""
         shares = self.model_dump(exclude={"iteration", "losses"}, exclude_none=True)
         return {**{f"loss_{name}": value for name, value in self.losses.items()}, **shares}
 
 
 class TrainingRows(Settings):
-    """The rows that an adapter has learned from."""
+    """The training rows of an adapter."""
 
     n_queries: int = Field(ge=1)
     n_references: int = Field(ge=1)
@@ -59,7 +59,7 @@ class Origin(Settings):
 
 
 class SelfCheck(Settings):
-    """Whether what the recipe `robust` learned holds for images that it did not learn from; no label is involved."""
+    """Label-free self-check of the recipe `robust` on held-out queries."""
 
     measure: str = Field(
         description="'mutual_share': of queries with a mutual nearest neighbour; 'course_gain': nats an image by which the "

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Float64Array = NDArray[np.float64]
 
 WINDOW = 20
-"""Images in a window: few enough for a live answer from what is in view, more than show one reference."""
+"""Images in a window: few enough for a live answer from the current surroundings, more than show one map cell."""
 
 NEIGHBOURS = 10
 """k of the hubness, as in `robust`."""

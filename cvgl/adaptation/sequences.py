@@ -82,7 +82,7 @@ class FrameSequences:
     def digest(self) -> str:
         """Hash of the sequences and positions."""
         parts = [self.positions.astype("<f8").tobytes(), *(rows.astype("<i8").tobytes() for rows in self.rows)]
-        # Stored digests of maps without shared positions lack this line; of others it tells cells from single references.
+        # Only maps with shared positions have this line, so that digests stored before map cells stay valid for all others.
         crops = ["looks"] if self._n_cells() < len(self.positions) else []
         return digest_lines([*(sha256_bytes(part) for part in parts), *crops])
 

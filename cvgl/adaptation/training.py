@@ -1,4 +1,4 @@
-"""What every recipe's training has in common: its state, and the loop of query sampling, E-step and M-step, T times.
+"""Training by gradient: its state, and the loop of query sampling, E-step and M-step, T times.
 
 The random draws, the order of every sum and the optimiser are fixed by the settings and the rows, so one machine gives the
 same bytes each time, whether the loop was interrupted or not.
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 NEVER_DRAWN = -2
 
 Draws = Callable[[torch.Generator, int], Tensor]
-"""Which query rows the next iteration takes: (generator, number of references) -> int64 (m,), on the CPU."""
+"""Query rows of the next iteration: (generator, number of references) -> int64 (m,), on the CPU."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one iteration's E-step and loss came to; the gradient itself is left in the parameters.
+    """E-step and losses of one iteration; the gradient itself is left in the parameters.
 
     Attributes:
         labels: the E-step's, for the drawn queries.
@@ -50,7 +50,7 @@ class Outcome:
 
 
 class GradientLearner(nn.Module, ABC):
-    """The maps that a recipe trains, and how. All that it learns, buffers included, is in its `state_dict`.
+    """The maps that a recipe trains, with their losses and optimiser; `state_dict` holds all learned values and buffers.
 
     Args:
         config: the settings.
@@ -79,17 +79,17 @@ class GradientLearner(nn.Module, ABC):
         """Adapter and reverter as used on new descriptors, with everything between them and the output folded in."""
 
     def learning_rate(self, iteration: int) -> float:
-        """The optimiser's in an iteration, 0 being the first; the configured one throughout unless a recipe says otherwise."""
+        """Learning rate of an iteration, 0 being the first; constant unless overridden."""
         return self.config.learning_rate
 
     def limit_gradient(self) -> None:
-        """Bounds the gradient before the optimiser takes it; not at all unless a recipe says otherwise."""
+        """Clips the gradient before the optimiser's step; does nothing unless overridden."""
         return
 
 
 @dataclass
 class TrainingState:
-    """Everything that the next iteration depends on, besides the rows and the settings.
+    """State that the next iteration depends on, besides the rows and the settings.
 
     Attributes:
         learner: the maps.
@@ -115,10 +115,10 @@ def start(learner: GradientLearner, n_queries: int, generator: torch.Generator, 
     """The state before the first iteration.
 
     Args:
-        learner: as it starts; moved to the device.
+        learner: with initial weights; moved to the device.
         n_queries: rows that can be drawn.
-        generator: on the CPU, whatever the device, so that the draws do not depend on it.
-        device: where the iterations run.
+        generator: on the CPU for every device, so that draws do not depend on the device.
+        device: of the iterations.
     """
     learner.to(device)
     last_labels = torch.full((n_queries,), NEVER_DRAWN, dtype=torch.int64)
@@ -133,15 +133,15 @@ def run(
     after_iteration: Callable[[TrainingState], None],
     draws: Draws | None = None,
 ) -> None:
-    """Brings `state` to the configured number of iterations.
+    """Runs the remaining iterations.
 
     Args:
         state: changed in place.
         queries: float32 (M_0, d0), X^{Q_0}.
         references: float32 (N, d0), X^R.
-        normalisation: what both go through first; to unit rows.
+        normalisation: of both views, to unit rows.
         after_iteration: called with the state when each iteration is complete.
-        draws: which query rows an iteration takes; default: `sample` of the configured size.
+        draws: query rows of an iteration; default: `sample` of the configured size.
 
     Raises:
         ModelError: the loss is no longer finite.
@@ -161,12 +161,12 @@ def run(
 
 
 def uniform(n_queries: int, count: int | None) -> Draws:
-    """Draws that know nothing about the queries: `count` of them each time, or as many as there are references."""
+    """Uniform draws of `count` queries per iteration, or as many as there are references."""
     return lambda generator, n_references: sample(n_queries, count or n_references, generator)
 
 
 def sample(n_queries: int, count: int, generator: torch.Generator) -> Tensor:
-    """Draws `count` different queries uniformly, without knowing anything about them; all of them when there are fewer."""
+    """Draws `count` different queries uniformly; all of them when there are fewer."""
     return torch.randperm(n_queries, generator=generator)[:count]
 
 

@@ -1,4 +1,4 @@
-"""A finished adaptation: maps descriptors, saves itself, and is read back with every doubt checked."""
+"""A finished adaptation: maps descriptors, is saved, and is validated when loaded."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ _FIX = "restore the folder from a backup, or move it away and adapt again"
 
 @dataclass(frozen=True, eq=False)
 class Adaptation:
-    """What `cvgl.adaptation.adapt` returns.
+    """A learned adapter with its statistics and record, as `cvgl.adapt` returns it.
 
     Attributes:
         adapter: float32 (d0, d), theta.
-        bias: float32 (d,), added to what the adapter gives; zero for the paper's recipes, whose adapter is a bare matrix.
-        reverter: float32 (d, d0), phi; not used in retrieval (Section III-F), kept for looking into what was learned.
+        bias: float32 (d,), added to the adapter's output; zero for the paper's recipes, whose adapter is a bare matrix.
+        reverter: float32 (d, d0), phi; not used in retrieval (Section III-F), kept for inspection.
         reverter_bias: float32 (d0,), as `bias`.
-        statistics: what each view's descriptors go through before the adapter.
-        record: how it was made.
+        statistics: normalisation of each view before the adapter.
+        record: settings, training rows and history.
         banks: adapted training rows of both views, for `cvgl.adaptation.correction`; None where the recipe keeps none.
-        choice: why this recipe (`cvgl.quality.selection.Selection`), where `cvgl.adapt` was left the choice; not read back.
+        choice: evidence for the recipe (`cvgl.quality.selection.Selection`) where `cvgl.adapt` chose it; not read back.
     """
 
     adapter: Float32Array
@@ -83,11 +83,11 @@ class Adaptation:
     def save(self, folder: str | Path, origin: Origin | None = None, rows: TrainingRows | None = None) -> None:
         """Writes adapter.safetensors, then adapter.json, each at once; a folder with the second file is complete.
 
-        Before them selection.json, where the recipe was chosen.
+        selection.json comes before them where the recipe was chosen.
 
         Args:
             folder: made when missing.
-            origin: which run of which dataset this is.
+            origin: run and dataset of the adapter.
             rows: replaces the record's training rows, to add hashes of image ids.
 
         Raises:
@@ -109,7 +109,7 @@ class Adaptation:
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Reads what `save` wrote.
+        """Reads a folder written by `save`.
 
         Raises:
             LakeError: a file is missing, damaged, of another version, or the two do not belong together.
@@ -171,7 +171,7 @@ def tensor_bytes(adapter: Affine, reverter: Affine, statistics: Standardised, ba
     }
     if banks is not None:
         tensors |= {QUERY_BANK: banks.query, REFERENCE_BANK: banks.reference}
-    # safetensors writes the raw buffer, whatever its strides say.
+    # safetensors writes the raw buffer and ignores strides.
     data: bytes = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()})
     return data
 

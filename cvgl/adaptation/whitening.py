@@ -1,12 +1,12 @@
-"""Within-place whitening: directions in which two views of one place differ count less.
+"""Within-place whitening: directions in which two views of one place differ are weighted less.
 
-With z_q = place + e_q and z_r = place + e_r, the difference of a right pair has the covariance C of the two noises together,
-and the likelihood of a pair is governed by (z_q - z_r)' C^-1 (z_q - z_r). After z -> C^-1/2 z the noise is the same in
-all directions, so cosines compare places (within-class covariance normalisation, Hatch et al. 2006; the two-covariance
+With z_q = place + e_q and z_r = place + e_r, the difference of a correct pair has the summed covariance C of both noises, and
+the log-likelihood of a pair is -(z_q - z_r)' C^-1 (z_q - z_r) / 2 up to a constant. After z -> C^-1/2 z the noise is the same
+in all directions, so cosines compare places (within-class covariance normalisation, Hatch et al. 2006; the two-covariance
 model of probabilistic linear discriminant analysis, Ioffe 2006, Prince and Elder 2007).
 
-Few pairs in many dimensions make a poor covariance. It is drawn towards a multiple of the identity as far as the number of
-pairs demands (Ledoit and Wolf 2004): with few pairs the map stays near the identity.
+A covariance from few pairs in many dimensions is a poor estimate. It is shrunk towards a multiple of the identity by the
+estimator of Ledoit and Wolf (2004): with few pairs the map stays near the identity.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from cvgl.types import Float32Array
 
 MIN_SHRINKAGE, MAX_SHRINKAGE = 0.02, 0.98
-"""Bounds of the estimate: below, directions without any difference would be blown up; above, nothing would be learned."""
+"""Bounds of the estimate: below, directions without differences would be amplified; above, nothing would be learned."""
 
 
 class Whitening(NamedTuple):
-    """z -> z C^-1/2, scaled to leave directions without observed differences as they are.
+    """The map z -> z C^-1/2, scaled to the identity in directions without observed differences.
 
     Attributes:
         directions: float64 (k, d), orthonormal; as many as there are pairs, or dimensions.
@@ -40,7 +40,7 @@ class Whitening(NamedTuple):
     shrinkage: float
 
     def unit_rows(self, rows: Float32Array) -> Float32Array:
-        """Rows (n, d) through the map, of unit length; with few directions cheaper than the product with `weight`."""
+        """Maps rows (n, d) and normalises them; with few directions cheaper than the product with `weight`."""
         directions = self.directions.astype(np.float32)
         along = (rows @ directions.T) * (self.factors - 1).astype(np.float32)
         return unit_rows(np.asarray(rows + along @ directions, dtype=np.float32))
@@ -57,7 +57,7 @@ class Whitening(NamedTuple):
 
 
 def identity(d: int) -> Whitening:
-    """No pairs, no whitening."""
+    """The whitening without pairs: the identity."""
     return Whitening(np.zeros((0, d)), np.zeros(0), 1.0)
 
 
@@ -68,9 +68,9 @@ def fit(
 
     Args:
         differences: float32 (n, d), z_q - z_r of each pair, n >= 1.
-        weights: float64 (n,), how much each pair is believed, in (0, 1]; default: all alike.
-        groups: int64 (n,), equal for pairs that say nearly the same, such as frames over one tile: the shrinkage is that of
-            the groups' means, since a covariance is as uncertain as its independent pairs are few; default: each its own.
+        weights: float64 (n,), confidence in each pair, in (0, 1]; default: equal.
+        groups: int64 (n,), equal for correlated pairs, such as frames over one tile: the shrinkage is that of the groups'
+            means, since only independent pairs reduce the uncertainty of a covariance; default: each pair its own group.
     """
     rows = differences.astype(np.float64)
     if weights is not None:
@@ -82,7 +82,7 @@ def fit(
     shrinkage = float(np.clip(ledoit_wolf(independent), MIN_SHRINKAGE, MAX_SHRINKAGE))
     variances, directions = _spectrum(rows)
     mean_variance = variances.sum() / d
-    # (1 - s) C + s m I, over s m: the identity plus what was observed.
+    # (1 - s) C + s m I, divided by s m: the identity plus the observed covariance.
     relative = 1 + (1 - shrinkage) * variances / (shrinkage * mean_variance)
     return Whitening(directions, relative**-0.5, shrinkage)
 
@@ -111,13 +111,13 @@ def _along(directions: NDArray[np.float64], factors: NDArray[np.float64]) -> Flo
 
 
 def ledoit_wolf(rows: NDArray[np.float64]) -> float:
-    """How far a covariance should be drawn towards the identity: b^2 / d^2 of Ledoit and Wolf 2004, Section 3.
+    """Optimal shrinkage of a covariance towards the identity: b^2 / d^2 of Ledoit and Wolf 2004, Section 3.
 
     Args:
         rows: float64 (n, d), of mean 0 by assumption (differences of pairs are, after standardising).
 
     Returns:
-        In [0, 1]; 1 for a single row, which says nothing about a covariance.
+        In [0, 1]; 1 for a single row.
     """
     n, d = rows.shape
     # Norms of S and of the sum over rows through the n x n products where that is the smaller side.

@@ -1,4 +1,4 @@
-"""Weights from a local file, read without running anything that the file contains."""
+"""Weights from a local file, read without running code from it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import torch
 from cvgl.errors import ModelError
 from cvgl.hashing import sha256_bytes
 
-# What training code wraps weights in, in the order of preference: averaged weights are the ones that were evaluated.
+# Wrappers of weights in checkpoints, in the order of preference: averaged weights are the evaluated ones.
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model", "model_state_dict")
 _PREFIXES = ("module.", "_orig_mod.", "backbone.")
 _SHOWN = 8
 DAMAGED = (RuntimeError, EOFError, OSError, LookupError, AttributeError, TypeError, ValueError)
-"""What torch.load raises, depending on which byte is wrong, beside `pickle.UnpicklingError`."""
+"""Errors of torch.load on damaged files, beside `pickle.UnpicklingError`."""
 
 
 def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:
@@ -81,7 +81,7 @@ def _unwrap(content: Any, path: Path) -> dict[str, torch.Tensor]:
 
 
 def restore_names(tensors: Mapping[str, torch.Tensor], model_names: Iterable[str]) -> dict[str, torch.Tensor]:
-    """Undoes what timm's features_only does to names: 'layers.0.x' is saved as 'layers_0.x', or all under 'model.'."""
+    """Restores names changed by timm's features_only: 'layers.0.x' is saved as 'layers_0.x', or all under 'model.'."""
     aliases: dict[str, str] = {}
     for name in model_names:
         first, _, rest = name.partition(".")
@@ -96,7 +96,7 @@ _OF_TIMM = "name the timm model that the weights were trained with in --backbone
 
 
 def misfit(path: Path, model: str, missing: Iterable[str], unexpected: Iterable[str], fix: str = _OF_TIMM) -> ModelError:
-    """The error for weights that are of another model."""
+    """The error for weights of another model."""
     missing, unexpected = sorted(missing), sorted(unexpected)
     return ModelError(
         f"the checkpoint does not fit {model}: {len(missing)} missing ({_some(missing)}), "

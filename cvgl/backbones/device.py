@@ -1,4 +1,4 @@
-"""Where a model runs, and how precisely."""
+"""Device and precision of a frozen model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def resolve(device: Device) -> torch.device:
     """The torch device for a setting.
 
     Raises:
-        ConfigError: CUDA is asked for and there is none.
+        ConfigError: CUDA is required and there is none.
     """
     available = torch.cuda.is_available()
     if device is Device.CUDA and not available:
@@ -51,7 +51,7 @@ def device_lock_name(device: Device) -> str | None:
     """A name for the GPU that work with this setting occupies, the same in every process; None on the CPU.
 
     Raises:
-        ConfigError: CUDA is asked for and there is none.
+        ConfigError: CUDA is required and there is none.
     """
     if resolve(device).type != "cuda":
         return None

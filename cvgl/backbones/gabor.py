@@ -94,7 +94,7 @@ def prefilter(luminance: Float32Array, bank: FilterBank) -> Float32Array:
 
 def _blur(values: Float32Array, bank: FilterBank) -> Float32Array:
     blurred = np.fft.irfft2(np.fft.rfft2(values) * bank.lowpass, s=values.shape[-2:], axes=(-2, -1))
-    return blurred.astype(np.float32, copy=False)  # numpy computes it in float32 already; its stubs say float64
+    return blurred.astype(np.float32, copy=False)  # numpy computes it in float32 already; its stubs declare float64
 
 
 def energies(filtered: Float32Array, bank: FilterBank) -> Float32Array:

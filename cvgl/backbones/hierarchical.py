@@ -16,7 +16,7 @@ from cvgl.errors import ConfigError, ModelError
 class StagePooling(nn.Module):
     """A model up to one stage, and the pooling of its and perhaps earlier maps.
 
-    Rows are not normalised before they are averaged: how strongly a token responds is part of what these models say.
+    Rows are not normalised before they are averaged: the strength of a response is informative in these models.
 
     Args:
         model: a timm model, already cut behind the last stage.
@@ -41,7 +41,7 @@ class StagePooling(nn.Module):
 
 
 def check(model: Any, name: str, facet: Facet, pooling: Pooling) -> None:
-    """Refuses what only plain transformers have.
+    """Rejects settings that only plain transformers have.
 
     Raises:
         ConfigError: query, key, value or cls.
@@ -66,12 +66,12 @@ def check(model: Any, name: str, facet: Facet, pooling: Pooling) -> None:
 
 
 def cut(model: Any, layers: tuple[int, ...] | None, holds: Callable[[set[str]], set[str]]) -> tuple[tuple[int, ...], set[str]]:
-    """Cuts a model in place behind a stage: the last one asked for, or the deepest whose weights are there.
+    """Cuts a model in place behind a stage: the last configured one, or the deepest whose weights are present.
 
     Args:
         model: a timm model.
         layers: stages, from 0; negative from the end; None for the deepest alone.
-        holds: gives those of some weight names that are there.
+        holds: weight names -> those that are present.
 
     Returns:
         The stages, ascending, and the names that are missing for them (empty when they can be used).
@@ -93,7 +93,7 @@ def cut(model: Any, layers: tuple[int, ...] | None, holds: Callable[[set[str]], 
             return (stage,), missing
         remaining = _prune(model, stage - 1) if stage else set()
         if holds(needed - remaining):
-            break  # some weights of this stage are there and others are not: that is damage, not an earlier cut
+            break  # a stage with some of its weights is damage, not an earlier cut
         needed = remaining
     return (count - 1,), deepest_missing or set()
 
@@ -104,7 +104,7 @@ def resolve_layers(layers: tuple[int, ...], count: int, kind: str) -> tuple[int,
     Args:
         layers: negative from the end.
         count: how many there are.
-        kind: what they are called, for the message.
+        kind: name of a layer, for the message.
 
     Raises:
         ConfigError: one that does not exist, or one twice.
@@ -121,6 +121,6 @@ def resolve_layers(layers: tuple[int, ...], count: int, kind: str) -> tuple[int,
 
 
 def _prune(model: Any, stage: int) -> set[str]:
-    """Removes what is behind a stage; returns the names of the weights that are left."""
+    """Removes everything behind a stage; returns the names of the remaining weights."""
     model.prune_intermediate_layers([stage], prune_norm=True, prune_head=True)
     return set(model.state_dict())

@@ -114,8 +114,8 @@ def ring_of_tokens(rows: int, columns: int, rings: int) -> torch.Tensor:
 def cell_of_tokens(rows: int, columns: int, cells: int) -> torch.Tensor:
     """The cell of each token of a grid, row by row: (rows * columns,) from 0 (top left) to cells^2 - 1 (bottom right).
 
-    A quarter turn of a square grid, or mirroring it, moves whole cells (not where an odd number of tokens meets an even one of
-    cells).
+    A quarter turn or mirroring of a square grid permutes whole cells (not for an odd number of tokens and an even
+    one of cells).
 
     Raises:
         ConfigError: a cell without a token, because the grid is too coarse.

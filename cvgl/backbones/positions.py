@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from cvgl.config import PositionResampling
 from cvgl.errors import ConfigError
 
-_OFFSET = 0.1  # what DINO and DINOv2 add to the number of tokens, against rounding downwards
+_OFFSET = 0.1  # added by DINO and DINOv2 to the number of tokens, against rounding down
 
 
 def has_learned_positions(model: Any) -> bool:
-    """Whether it has a position for each token, (1, N, C), and can be told its input size."""
+    """Whether a model has a position for each token, (1, N, C), and a settable input size."""
     learned = getattr(model, "pos_embed", None)
     return isinstance(learned, torch.Tensor) and learned.ndim == 3 and hasattr(model, "set_input_size")
 
@@ -24,7 +24,7 @@ def has_learned_positions(model: Any) -> bool:
 def match_checkpoint(model: Any, tensors: Mapping[str, torch.Tensor]) -> None:
     """Gives a model the input size that a checkpoint's positions are for, so that they are loaded as they are.
 
-    Does nothing where the checkpoint's names do not tell, which leaves them to timm.
+    Does nothing where the checkpoint's names do not determine the size, which leaves positions to timm.
     """
     if not has_learned_positions(model):
         return
@@ -45,13 +45,13 @@ def fit_positions(model: Any, size: tuple[int, int], how: PositionResampling) ->
     Args:
         model: changed in place.
         size: height and width in pixels, multiples of the patch.
-        how: the way in which learned positions are resampled.
+        how: method of resampling learned positions.
 
     Returns:
-        `how`; none where no learned position had to be resampled.
+        `how`; None where no learned position had to be resampled.
 
     Raises:
-        ConfigError: a way is asked for and the model has no learned positions.
+        ConfigError: a method is set and the model has no learned positions.
     """
     if not has_learned_positions(model):
         if how is not PositionResampling.BICUBIC:
@@ -78,7 +78,7 @@ def resample(positions: torch.Tensor, grid: tuple[int, ...], how: PositionResamp
 
 
 def no_positions(how: PositionResampling) -> ConfigError:
-    """The error for a way to resample what is not there."""
+    """The error for a method of resampling in a model without learned positions."""
     return ConfigError(
         f"the model has no learned positions that '{how}' could resample",
         where="backbone.position_resampling",

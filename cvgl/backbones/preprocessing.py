@@ -24,7 +24,7 @@ _RESAMPLING = {
     "box": Resampling.BOX,
     "hamming": Resampling.HAMMING,
 }
-_WIDEST = 16  # sides of an image; what lies further from the middle of a longer one would only be resized to be cut off
+_WIDEST = 16  # aspect ratio; the ends of a longer image would be resized only to be cut off
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Preprocessing:
         return self._scaled(image, (resize * width // height, resize))
 
     def identity(self) -> dict[str, str | int]:
-        """What changes an input; the whole image is what is meant where nothing else is said."""
+        """The settings as part of a fingerprint; the default, the whole image, adds nothing."""
         cut: dict[str, str | int] = {}
         if self.resize is not None:
             cut = {"preprocessing": str(self.style), "resize": self.resize}

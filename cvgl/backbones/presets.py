@@ -1,4 +1,4 @@
-"""What a frozen model may be called, and what is close to a name that none has.
+"""Names of frozen models, and suggestions for unknown ones.
 
 The presets themselves are settings and stand in `cvgl.config.presets`, where `BackboneConfig` fills itself from them.
 """
@@ -16,7 +16,7 @@ _SHOWN = 3
 
 
 def check_name(timm: ModuleType, name: str) -> None:
-    """Refuses a name that no model has.
+    """Checks that a model of this name exists.
 
     Args:
         timm: the module.
@@ -42,7 +42,7 @@ def check_name(timm: ModuleType, name: str) -> None:
 
 
 def close_names(name: str, models: list[str]) -> list[str]:
-    """Presets and released models that look like a name, then timm's models that do."""
+    """Presets and released models with a similar name, then timm's."""
     lowered, own_names = name.lower().replace("_", "-"), [*PRESETS, *RELEASED]
     matches = difflib.get_close_matches(lowered, own_names, n=_SHOWN)
     if not matches:  # a part of a name, such as 'clip'

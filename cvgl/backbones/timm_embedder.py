@@ -39,7 +39,7 @@ class TimmEmbedder:
     """Follows `cvgl.types.Embedder`.
 
     Attributes:
-        resampled: how learned positions were fitted to the input size; none where they did not have to be.
+        resampled: method by which learned positions were fitted to the input size; None where they already fitted.
     """
 
     network: FacetPooling | hierarchical.StagePooling
@@ -98,7 +98,7 @@ def load_timm(config: BackboneConfig, device: Device, precision: Precision) -> T
     """
     timm = import_timm()
     target = resolve(device)
-    apply_precision(target, precision)  # refuses now what would otherwise fail at the first batch
+    apply_precision(target, precision)  # fails here rather than at the first batch
     model = _build(timm, config)
     preprocessing = _preprocessing(timm, model, config)
     weights: dict[str, torch.Tensor] | None = None
@@ -141,7 +141,7 @@ def _build(timm: ModuleType, config: BackboneConfig) -> Any:
     """The model, with the hub's weights unless there is a checkpoint.
 
     A transformer with learned positions is built at the size of its weights and gets its input size later, with its positions;
-    of the others some must be told their size now, and convolutional ones take any.
+    others may need their size when built, and convolutional ones take any.
     """
     check_name(timm, config.name)
     arguments: dict[str, Any] = {"num_classes": 0, "pretrained": config.checkpoint is None}
@@ -175,15 +175,15 @@ def _create(timm: ModuleType, config: BackboneConfig, arguments: dict[str, Any])
     except Exception as error:
         if ":" in config.name and not arguments["pretrained"]:
             raise ModelError(
-                f"what '{config.name}' is cannot be had from there ({type(error).__name__}: {_first_line(error)})",
+                f"the model '{config.name}' cannot be looked up on the hub ({type(error).__name__}: {_first_line(error)})",
                 where="--backbone",
                 fix="give timm's own name of the model, or connect to the network once",
             ) from error
         if not arguments["pretrained"]:
             raise
-        # The hub's clients raise errors of several libraries; whatever it is, the way out is the same.
+        # The hub's clients raise errors of several libraries; the remedy is the same for all.
         raise ModelError(
-            f"the weights of '{config.name}' cannot be had from the hub ({type(error).__name__}: {_first_line(error)})",
+            f"the weights of '{config.name}' cannot be downloaded from the hub ({type(error).__name__}: {_first_line(error)})",
             where="--backbone",
             fix="give local weights with --checkpoint FILE, connect to the network once, or use the backbone 'gist'",
         ) from error
@@ -243,7 +243,7 @@ def _fitted(path: Path, model: Any, name: str) -> dict[str, torch.Tensor]:
 
 
 def _of_classifier(model: Any, weights: dict[str, torch.Tensor]) -> set[str]:
-    """Names of a classifier's weights, which a model without one rightly does not want."""
+    """Names of a classifier's weights, which a model without one does not use."""
     layers = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
     layers = (layers,) if isinstance(layers, str) else tuple(layers)
     prefixes = (*(f"{layer}." for layer in layers), "head.", "fc_norm.", "mask_token")

@@ -1,8 +1,8 @@
 """Facets of a plain vision transformer: the token, query, key or value of every token, at any blocks.
 
-The model is cut behind the last block that is asked for. For query, key and value that block's attention is replaced by the
-one projection of its input that is wanted, so neither the attention nor anything behind it is computed. Earlier blocks that
-are asked for tell what passes through them, so one pass through the model serves all.
+The model is cut behind the last configured block. For query, key and value that block's attention is replaced by the one
+projection of its input, so neither the attention nor anything behind it is computed. Earlier configured blocks record their
+facet, so one forward pass serves all.
 """
 
 from __future__ import annotations
@@ -108,13 +108,13 @@ class FacetPooling(nn.Module):
 
 
 def _last_normalisation(model: Any) -> nn.Module:
-    """What a model's tokens pass before its head; models that average tokens normalise behind the average."""
+    """The normalisation before a model's head; models that average tokens have it behind the average."""
     candidates: tuple[nn.Module, nn.Module] = (model.norm, getattr(model, "fc_norm", nn.Identity()))
     return next((norm for norm in candidates if not isinstance(norm, nn.Identity)), candidates[0])
 
 
 class Tap(nn.Module):
-    """Stands in for a block that the model goes on behind, and keeps its facet of the latest pass: (B, N, C)."""
+    """Replaces an intermediate block and stores its facet of the latest pass: (B, N, C)."""
 
     def __init__(self, block: Any, facet: Facet) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class Tap(nn.Module):
         return after
 
     def taken(self) -> torch.Tensor:
-        """What the latest pass left, which is then forgotten.
+        """The facet of the latest pass, which is then released.
 
         Raises:
             RuntimeError: nothing has passed.
@@ -141,9 +141,9 @@ class Tap(nn.Module):
 
 
 class FacetOfBlock(nn.Module):
-    """Stands in for a block and returns its queries, keys or values, heads side by side: (B, N, C) -> (B, N, C).
+    """Replaces a block by its queries, keys or values, heads side by side: (B, N, C) -> (B, N, C).
 
-    What is returned is the projection itself, before any normalisation of queries and keys and before rotary positions,
+    It is the projection itself, before any normalisation of queries and keys and before rotary positions,
     as a hook on the fused qkv layer gives it.
     """
 

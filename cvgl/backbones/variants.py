@@ -1,4 +1,4 @@
-"""Several descriptors of one frozen model from one pass through it: what a choice between layers and rings needs."""
+"""Several descriptors of one frozen model from one forward pass, for the choice of layers and rings."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way to make a descriptor.
+    """One candidate descriptor.
 
     Attributes:
-        config: loads the embedder that makes it.
+        config: of its embedder.
         identity: of that embedder.
-        columns: where it stands in a row of `Variants.embed`.
+        columns: its columns in a row of `Variants.embed`.
     """
 
     config: BackboneConfig

@@ -88,7 +88,7 @@ def _read_safetensors(path: Path) -> tuple[torch.Tensor, ...]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    data = read_bytes(path)  # safetensors says "no such file" of one that it may not read
+    data = read_bytes(path)  # safetensors reports a file without read permission as missing
     try:
         content = load(data)
         return tuple(content[f"words.{index}"] for index in range(len(content)))
@@ -211,7 +211,7 @@ class VladEmbedder:
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """A frozen model without pooling: what visual words are learned from. Follows `cvgl.types.Embedder`.
+    """A frozen model without pooling, the source of visual words. Follows `cvgl.types.Embedder`.
 
     Attributes:
         shapes: tokens and size (N, C) of each layer.
@@ -309,7 +309,7 @@ def load_local(config: BackboneConfig, device: Device, precision: Precision) -> 
     """Loads a frozen model without its pooling.
 
     Raises:
-        ConfigError: the model has no local descriptors, or rings are asked for.
+        ConfigError: the model has no local descriptors, or rings are set.
         ConfigError, ModelError: see `cvgl.backbones.load`.
     """
     if config.name == "gist":

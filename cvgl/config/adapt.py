@@ -112,5 +112,5 @@ class AdaptConfig(Settings):
         return type(self).model_fields[name].get_default(call_default_factory=True, validated_data=decided)
 
     def identity(self) -> dict[str, Any]:
-        """Everything that decides what is learned: not where it runs, nor how often the state is saved."""
+        """All settings that change the adapter: without the device and the interval of checkpoints."""
         return self.model_dump(mode="json", exclude={"device", "checkpoint_every"})

@@ -1,4 +1,4 @@
-"""The frozen model f0 and what of it becomes the descriptor."""
+"""The frozen model f0, and the activations that become the descriptor."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Pooling(StrEnum):
 class Preprocess(StrEnum):
     """How an image becomes the model's square input.
 
-    WHOLE: the whole image, squashed, so that what is cut off is the alignment's decision. RELEASED: as the paper's code does,
-    shorter side to 256 with a bicubic filter, middle 252 x 252, ImageNet's mean and deviation. NATIVE: timm's own evaluation of
-    the model (crop_pct and crop_mode).
+    WHOLE: the whole image, squashed, so that cropping is up to the alignment. RELEASED: as the paper's code does,
+    shorter side to 256 with a bicubic filter, middle 252 x 252, ImageNet's mean and standard deviation. NATIVE:
+    timm's own evaluation of the model (crop_pct and crop_mode).
     """
 
     WHOLE = "whole"
@@ -58,7 +58,7 @@ class PositionResampling(StrEnum):
 
     @property
     def stored(self) -> str:
-        """The word in records and fingerprints, which stays what it was when the first of them were made."""
+        """The word in records and fingerprints, which must not change."""
         return _FIRST_NAME if self is PositionResampling.BICUBIC else str(self)
 
     @classmethod
@@ -72,7 +72,8 @@ _FIRST_NAME = "timm"
 class BackboneConfig(Settings):
     """The frozen model f0.
 
-    The name of a preset (`cvgl.config.PRESETS`) fills what is not given beside it, and gives way to timm's name of the model.
+    The name of a preset (`cvgl.config.PRESETS`) fills the fields that are not given, and is replaced by
+    timm's name of the model.
     """
 
     name: str = Field(
@@ -146,7 +147,7 @@ class BackboneConfig(Settings):
     # Of the model, not of the field: pydantic writes fields that have a serializer even where defaults are left out.
     @model_serializer(mode="wrap")
     def _by_first_names(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As in the records of earlier versions, so that digests of settings stay what they are."""
+        """Stored words of values, so that digests of settings stay valid."""
         values: dict[str, Any] = write(self)
         if "position_resampling" in values:
             values["position_resampling"] = self.position_resampling.stored
@@ -181,7 +182,7 @@ class BackboneConfig(Settings):
 
 
 def _with_layers(values: dict[str, Any]) -> dict[str, Any]:
-    """Records and settings from before several layers could be named have one of them, called `layer`."""
+    """Accepts the older field `layer` of stored records and settings, a single one of `layers`."""
     if "layer" not in values:
         return values
     if "layers" in values:
@@ -191,7 +192,7 @@ def _with_layers(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_preset(values: dict[str, Any]) -> dict[str, Any]:
-    """What is given beside a preset's name stands; what is not is the preset's, and counts as given from then on."""
+    """Fills fields from a preset, which then count as given; fields given beside the preset's name take precedence."""
     from cvgl.config.presets import PRESETS  # which is made of the types above
 
     name = values.get("name")

@@ -16,12 +16,12 @@ from cvgl.config.backbone import Facet, Pooling, PositionResampling, Preprocess
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A frozen model and how it describes an image; the fields are those of `BackboneConfig`.
+    """A frozen model and the settings of its descriptor; the fields are those of `BackboneConfig`.
 
     Attributes:
-        name: what it is called here.
+        name: of the preset.
         model: timm's name, with the tag of its weights.
-        summary: one line on what it is.
+        summary: one line.
         layers: blocks or stages, from 0.
         final_norm: whether tokens pass the model's last normalisation.
     """

@@ -14,12 +14,12 @@ class Recipe(StrEnum):
     Those named "paper" run Algorithm 1 of Li et al. 2024 and differ in the normalisation before it. The statistics are those
     of the unlabelled training rows. As printed, the algorithm's first pseudo-labels follow the offset between the views and
     concentrate on a few hubs; on the real sets measured it then loses to the frozen descriptors or equals them
-    (docs/adaptation.md). "released" is the trainer that the authors published, which differs from what they printed in almost
+    (docs/concepts/adaptation.md). "released" is the published trainer of the authors, which differs from the paper in almost
     every part. "robust" is this project's own: each view standardised, then a Gaussian model of the difference between the
-    views, in closed form (docs/robust.md).
+    views, in closed form (docs/lab-notebook/robust.md).
 
     "frozen", "standardised" and "standardised-jointly" learn no map: they are the baselines. "auto" is a choice among all of
-    these, by held-out training rows and without labels (docs/judgement.md).
+    these, by held-out training rows and without labels (docs/lab-notebook/judgement.md).
     """
 
     AUTO = "auto"  # the best of the others on held-out rows
@@ -36,7 +36,7 @@ class Recipe(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecipeSettings:
-    """What `AdaptConfig` has to know of a recipe.
+    """Settings of one recipe, for `AdaptConfig`.
 
     Attributes:
         defaults: of fields whose default depends on the recipe.

@@ -36,7 +36,7 @@ class Pass:
     """One model input made of an image.
 
     Attributes:
-        scale: centre share of each side, of what is embedded.
+        scale: central share of each side of the crop.
         eighths: rotation counter-clockwise, in eighths of the full circle.
         mirrored: left and right are exchanged.
     """
@@ -86,7 +86,7 @@ def crop(image: Image, view: View, alignment: AlignmentConfig) -> Image:
 
 
 def prepared_bases(image: Image, view: View, alignment: AlignmentConfig, image_passes: Sequence[Pass]) -> list[Image]:
-    """The images that the passes' model inputs are made of by quarter turns and mirroring, in the order of `bases`."""
+    """The base images of the passes, before quarter turns and mirroring, in the order of `bases`."""
     if view is View.DRONE and alignment.tilt:
         image = to_nadir(image, alignment.tilt, alignment.field_of_view)
     return [_base(image, view, alignment, scale, diagonal) for scale, diagonal in bases(view, alignment, image_passes)]

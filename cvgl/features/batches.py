@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# How CUDA, cuBLAS, cuDNN and torch's CPU allocator say that memory ran out; the last three are plain RuntimeErrors.
+# Out-of-memory messages of CUDA, cuBLAS, cuDNN and torch's CPU allocator; the last three are plain RuntimeErrors.
 _MEMORY_MESSAGES = ("out of memory", "not enough memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 

@@ -53,7 +53,7 @@ def embed_prepared(
         views: the view of each.
         embedder: the frozen model.
         alignment: crops, rotations and warps.
-        batch: how many inputs go through the model at once; shrinks when memory runs out.
+        batch: inputs per forward pass; shrinks when memory runs out.
 
     Returns:
         float32 (n, d0), unit rows; the row of an image without a usable descriptor (not finite, or zero) is NaN.

@@ -1,4 +1,4 @@
-"""One short name for everything that changes a descriptor."""
+"""Fingerprint of a feature set: a hash of everything that changes a descriptor."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def fingerprint(
 ) -> str:
     """Names the descriptors of one model under one set of settings.
 
-    What does not change a descriptor beyond rounding (batch size, threads, device, where a checkpoint lies) is left out,
-    so work that began on one machine goes on on another.
+    Settings that change no more than rounding (batch size, threads, device, path of a checkpoint) are left out, so work can
+    continue on another machine.
 
     Args:
         identity: `Embedder.identity`.

@@ -47,7 +47,7 @@ class FeatureStore:
         return sorted(self.index())
 
     def read(self, image_ids: Sequence[str]) -> Float32Array:
-        """Descriptors in the order asked for.
+        """Descriptors in a given order.
 
         Returns:
             float32 (n, d0), unit rows (float16 storage is scaled back to unit length).
@@ -64,8 +64,8 @@ class FeatureStore:
         """Raises a LakeError that lists the images without a descriptor, if there are any.
 
         Args:
-            image_ids: what is wanted.
-            index: what there is, from `index`.
+            image_ids: required ids.
+            index: existing ids, of `index`.
         """
         missing = [image_id for image_id in image_ids if image_id not in index]
         if missing:
@@ -82,7 +82,7 @@ class FeatureStore:
         return int(read_schema(parts[0]).field("descriptor").type.list_size) if parts else 0
 
     def metadata(self) -> dict[str, str]:
-        """What is written into each part's schema: backbone, weights_sha256, facet, layer, ...; empty for an empty store."""
+        """Metadata in the schema of each part: backbone, weights_sha256, facet, layer, ...; empty for an empty store."""
         parts = self.parts()
         written = (read_schema(parts[0]).metadata or {}) if parts else {}
         return {key.decode(): value.decode() for key, value in written.items() if key != PARQUET_FORMAT}
@@ -106,17 +106,17 @@ class FeatureStore:
         return path
 
     def remove_damaged(self, check: Callable[[Collection[Path], Collection[str]], None] | None = None) -> list[Path]:
-        """Sets parts aside whose content is not what their name says; their images then count as missing.
+        """Sets aside parts whose content does not match the hash in their name; their images then count as missing.
 
         Args:
             check: is given those parts, and the ids in the sound ones, before anything is moved; it raises where the
-                images cannot be described again.
+                images cannot be embedded again.
 
         Returns:
             The paths that the parts had; they now end in `.damaged-` and a number.
 
         Raises:
-            UnreadableError: a part cannot be read at present, which says nothing about what is in it; nothing was moved.
+            UnreadableError: a part cannot be read at present, so its content is unknown; nothing was moved.
         """
         damaged = self.damaged()
         if damaged and check is not None:
@@ -126,7 +126,7 @@ class FeatureStore:
         return damaged
 
     def damaged(self) -> list[Path]:
-        """Parts whose content is not what their name says.
+        """Parts whose content does not match the hash in their name.
 
         Raises:
             UnreadableError: a part cannot be read at present.
@@ -134,10 +134,10 @@ class FeatureStore:
         return [path for path in self.parts() if not _is_whole(path)]
 
     def index(self, without: Container[Path] = ()) -> dict[str, tuple[Path, int]]:
-        """Id -> part and row. Where an id is in two parts, the last part by name counts: both were right when written.
+        """Id -> part and row. Where an id is in two parts, the last part by name counts; both are valid.
 
         Args:
-            without: parts that are passed over.
+            without: parts to skip.
         """
         index: dict[str, tuple[Path, int]] = {}
         for part in self.parts():
@@ -151,7 +151,7 @@ class FeatureStore:
 def gather(
     image_ids: Sequence[str], index: Mapping[str, tuple[Path, int]], read: Callable[[Path], Float32Array]
 ) -> Float32Array | None:
-    """Descriptors in the order asked for, one part after the other; None where none are asked for.
+    """Descriptors in a given order, read part by part; None for no ids.
 
     Args:
         image_ids: all in the index.

@@ -1,4 +1,4 @@
-"""Reading descriptors that need not fit into memory: in blocks, in the order asked for, as often as wanted."""
+"""Reading descriptors larger than memory: in blocks, in a given order, repeatedly."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ CACHE_BYTES = 2**28  # parts kept in memory: all of a small store; of a large on
 
 
 class FeatureReader:
-    """Reads one store. The list of what it holds is read once, so parts added later are not seen."""
+    """Reads one store. Its index is read once, so parts added later are not visible."""
 
     def __init__(self, store: FeatureStore, cache_bytes: int = CACHE_BYTES) -> None:
         """Reads the ids of all parts.
 
         Args:
-            store: what is read.
-            cache_bytes: memory for parts that may be wanted again.
+            store: the feature store.
+            cache_bytes: memory for cached parts.
 
         Raises:
             LakeError: a part is damaged.
@@ -43,11 +43,11 @@ class FeatureReader:
         return self._store.folder
 
     def stream(self, image_ids: Sequence[str], transform: Callable[[Any], Float32Array] | None = None) -> StoredDescriptors:
-        """Descriptors in the order asked for.
+        """Descriptors in a given order.
 
         Args:
-            image_ids: which.
-            transform: what blocks float32 (n, d0) go through on their way, e.g. `Adaptation.transform_reference`.
+            image_ids: in the order of the rows.
+            transform: applied to each block float32 (n, d0), e.g. `Adaptation.transform_reference`.
 
         Raises:
             LakeError: images without a descriptor (some are listed).
@@ -84,12 +84,12 @@ class StoredDescriptors:
 
     @property
     def dimension(self) -> int:
-        """Length of a row, after the transform; 0 where there is none."""
+        """Length of a row after the transform; 0 for no rows."""
         first = next(self._blocks(1), None)
         return 0 if first is None else int(first.shape[1])
 
     def blocks(self) -> Iterator[Float32Array]:
-        """The rows in order, BLOCK_ROWS at a time; every call starts anew.
+        """The rows in order, BLOCK_ROWS at a time; every call starts at the first row.
 
         Raises:
             LakeError: a part is missing or damaged.

@@ -1,6 +1,6 @@
-"""Geometric changes of an image: each one a function of an image and a few numbers, and nothing else.
+"""Geometric warps of an image, as pure functions.
 
-All of them keep the image's middle in the middle.
+All of them keep the centre of the image.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ def middle(image: Image, width: int, height: int) -> Image:
 def turned_middle(image: Image, side: int, degrees: float) -> Image:
     """A square around the middle of the image after it is turned counter-clockwise; the scale stays.
 
-    What the square shows beyond the image's edges is the image mirrored there. A square with sides of up to 0.7 of the
-    image's needs none of that.
+    Beyond its edges the image is mirrored. A square with sides of up to 0.7 of the image's does not reach them.
     """
     from PIL import Image as Images
 
@@ -46,7 +45,7 @@ def turned_middle(image: Image, side: int, degrees: float) -> Image:
 
 
 def to_nadir(image: Image, tilt: float, field_of_view: float) -> Image:
-    """The ground in an oblique image as a camera that looks straight down would see it, for flat ground.
+    """Rectifies an oblique image to a view straight down, for flat ground.
 
     The camera is a pinhole that looks `tilt` degrees away from straight down, with the top of its image farthest away. The
     result is the largest square of ground that the image shows completely around the point in its middle, no part of it

@@ -1,12 +1,18 @@
-from .placement import Answer as Answer
-from .placement import FramePlacement as FramePlacement
-from .placement import JointPlacement as JointPlacement
-from .placement import LikelyAnswer as LikelyAnswer
-from .placement import Placement as Placement
-from .placement import Position as Position
-from .placement import to_geojson as to_geojson
-from .placing import Reference as Reference
-from .placing import ReferenceIndex as ReferenceIndex
-from .placing import localize_together as localize_together
-from .placing import locate as locate
-from .sequence import localize_sequence as localize_sequence
+from .placement import Answer, FramePlacement, JointPlacement, LikelyAnswer, Placement, Position, to_geojson
+from .placing import Reference, ReferenceIndex, localize_together, locate
+from .sequence import localize_sequence
+
+__all__ = [
+    "Answer",
+    "FramePlacement",
+    "JointPlacement",
+    "LikelyAnswer",
+    "Placement",
+    "Position",
+    "Reference",
+    "ReferenceIndex",
+    "localize_sequence",
+    "localize_together",
+    "locate",
+    "to_geojson",
+]

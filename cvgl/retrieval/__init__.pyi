@@ -1,11 +1,20 @@
-from .answers import write_answers as write_answers
-from .blocks import BlockedDescriptors as BlockedDescriptors
-from .comparison import Comparability as Comparability
-from .comparison import comparable as comparable
-from .comparison import convert as convert
-from .evaluation import Evaluation as Evaluation
-from .evaluation import evaluate as evaluate
-from .evaluation import evaluate_scores as evaluate_scores
-from .protocols import Protocol as Protocol
-from .search import Neighbours as Neighbours
-from .search import top_k as top_k
+from .answers import write_answers
+from .blocks import BlockedDescriptors
+from .comparison import Comparability, comparable, convert
+from .evaluation import Evaluation, evaluate, evaluate_scores
+from .protocols import Protocol
+from .search import Neighbours, top_k
+
+__all__ = [
+    "BlockedDescriptors",
+    "Comparability",
+    "Evaluation",
+    "Neighbours",
+    "Protocol",
+    "comparable",
+    "convert",
+    "evaluate",
+    "evaluate_scores",
+    "top_k",
+    "write_answers",
+]

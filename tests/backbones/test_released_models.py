@@ -472,9 +472,9 @@ def test_descriptors_are_unit_rows_that_depend_on_nothing_else(tmp_path: Path, n
         assert rows[1:2] == pytest.approx(branch.embed(batch[1:2]), abs=1e-5)
         assert np.abs(rows[0] - rows[1]).max() > 1e-4
         assert (branch.dimension, branch.identity) == (embedder.dimension, embedder.identity)
-    with pytest.raises(ModelError, match="depends on the view"):
+    with pytest.raises(ModelError, match="branch for each view"):
         embedder.prepare(image())
-    with pytest.raises(ModelError, match="depends on the view"):
+    with pytest.raises(ModelError, match="branch for each view"):
         embedder.embed(batch)
 
 

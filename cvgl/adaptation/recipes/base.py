@@ -24,7 +24,7 @@ OnIteration = Callable[[IterationMetrics], None]
 
 @dataclass(frozen=True, slots=True)
 class TrainingInputs:
-    """What a recipe learns from: two matrices of descriptors and settings. There is no field for a label.
+    """Input of a recipe: two matrices of descriptors, and settings. There is no field for a label.
 
     Attributes:
         queries: float32 (M_0, d0), checked.

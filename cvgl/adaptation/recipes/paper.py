@@ -1,4 +1,4 @@
-"""Algorithm 1 of Li et al. 2024 as printed: one E-step and the gradient of one M-step."""
+"""The recipes "paper" and "paper-...": Algorithm 1 of Li et al. 2024 as printed, one E-step and the gradient of one M-step."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class PaperLearner(GradientLearner):
-    """Adapter and reverter as bare matrices, moved by Adam.
+    """Adapter and reverter as bare matrices, updated by Adam.
 
     Args:
         d0: dimension of the frozen features.
         config: the settings. With `residual` the adapter is x + x W, and the reverter, which is off, the identity.
-        generator: source of the start.
+        generator: source of the initial weights.
 
     Raises:
         ConfigError: a residual adapter of another dimension.
@@ -60,7 +60,7 @@ class PaperLearner(GradientLearner):
         """One E-step, and the gradient of the weighted L + C; in blocks where the references do not fit into memory."""
         rows = blocked.block_rows(len(queries), *self.adapter.weight.shape)
         if rows < len(references):
-            # Exact, too, but projects every reference twice.
+            # The same result, but every reference is projected twice.
             labels, terms = blocked.accumulate_gradients(self.adapter, self.reverter, queries, references, self.config, rows)
         else:
             labels, terms = self._accumulate_at_once(queries, references)
@@ -73,7 +73,7 @@ class PaperLearner(GradientLearner):
         similarities = z_query @ z_reference.T
         labels = pseudo_labels.estimate(similarities.detach(), self.config.threshold)
         terms = loss_terms(self.reverter, projected, queries, references, similarities, labels, self.config)
-        # The reverter has no part in L, so one backward pass gives phi the gradient of C and theta that of L + C.
+        # L does not depend on the reverter, so one backward pass gives phi the gradient of C and theta that of L + C.
         weighted(terms, self.config).backward()  # type: ignore[no-untyped-call]  # torch leaves Tensor.backward untyped
         return labels, terms
 
@@ -83,7 +83,7 @@ class PaperLearner(GradientLearner):
 
 
 def weighted(terms: LossTerms, config: AdaptConfig) -> Tensor:
-    """What Algorithm 1 minimises: L + C, each with its weight."""
+    """The objective of Algorithm 1: L + C, each with its weight."""
     return config.em_weight * terms.contrast() + config.reconstruction_weight * terms.reconstruction()
 
 

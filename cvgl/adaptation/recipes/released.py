@@ -1,8 +1,8 @@
-"""The trainer that the authors of Li et al. 2024 published, which differs from what they printed (docs/concepts/adaptation.md).
+"""The recipe "released": the published trainer of Li et al. 2024, which differs from the paper (docs/concepts/adaptation.md).
 
-It is written from its behaviour, and held to a record of 30 steps of it. Two of its properties are kept though nobody would
-choose them: the first step has a learning rate of zero, and the running statistics of both batch normalisations take in
-rows that no loss knows, see `ReleasedLearner._observe_cycle`.
+It is written from the trainer's behaviour, and tested against a record of 30 of its steps. Two properties are reproduced
+though they look unintended: the first step has a learning rate of zero, and the running statistics of both batch
+normalisations include rows that enter no loss, see `ReleasedLearner._observe_cycle`.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ if TYPE_CHECKING:
     from cvgl.config import AdaptConfig
 
 WARM_UP = 1
-"""Iterations in which the learning rate climbs from zero."""
+"""Iterations of linear warm-up from zero."""
 CLIP = 100.0
-"""No entry of a gradient is larger."""
+"""Largest magnitude of an entry of a gradient."""
 MUTUAL_ABOVE = 10
-"""With more mutual pairs than this, only they are learned from."""
+"""With more mutual pairs than this, all other labels are dropped."""
 MOMENTUM = 0.1
 """Share of a batch in the running statistics, torch's default."""
 SETTLING = 40
-"""Last iterations, in which running statistics are kept: the adapter's take in four batches in each, and of what was before
-0.9^160 = 5e-8 would remain, which float32 does not hold."""
+"""Last iterations, in which running statistics are updated: the adapter's by four batches in each, so that earlier values would
+remain with a weight of 0.9^160 = 5e-8, which float32 does not resolve."""
 
 
 class NormalisedMap(nn.Module):
     """x -> batch normalisation of x W.
 
     The published layers have a bias before the normalisation. It is left out: subtracting the batch's mean cancels it, its
-    gradient is rounding noise, and AdamW turns that noise into steps.
+    gradient is rounding noise, and AdamW amplifies that noise to full steps.
 
     Args:
         inputs: dimension of the rows.
         outputs: dimension of the result.
-        generator: source of the start, torch's for a linear layer.
+        generator: source of the initial weights, distributed as torch's for a linear layer.
     """
 
     running_mean: Tensor
@@ -70,15 +70,15 @@ class NormalisedMap(nn.Module):
 
         Args:
             rows: float32 (n, inputs), n at least 2.
-            observed: how many times the batch enters the running statistics.
+            observed: number of updates of the running statistics by the batch.
         """
         mean, variance = (self.running_mean, self.running_variance) if observed else (None, None)
-        # Entering k times in a row is entering once with this momentum.
+        # k updates in a row equal one update with this momentum.
         momentum = 1 - (1 - MOMENTUM) ** observed
         return F.batch_norm(rows @ self.weight, mean, variance, self.scale, self.shift, training=True, momentum=momentum)
 
     def affine(self) -> Affine:
-        """The map on new rows, one by one: normalised by the running statistics."""
+        """The map for new rows, normalised by the running statistics."""
         weight, scale, shift, mean, variance = (
             tensor.detach().cpu().double()
             for tensor in (self.weight, self.scale, self.shift, self.running_mean, self.running_variance)
@@ -88,14 +88,14 @@ class NormalisedMap(nn.Module):
 
 
 class ReleasedLearner(GradientLearner):
-    """Adapter and reverter with batch normalisation and a learned temperature, moved by AdamW.
+    """Adapter and reverter with batch normalisation and a learned temperature, updated by AdamW.
 
     Each view is normalised by its own batch, the references first; the running statistics are those of both.
 
     Args:
         d0: dimension of the frozen features.
         config: the settings.
-        generator: source of the start.
+        generator: source of the initial weights.
     """
 
     def __init__(self, d0: int, config: AdaptConfig, generator: torch.Generator) -> None:
@@ -106,7 +106,7 @@ class ReleasedLearner(GradientLearner):
         self.log_scale = nn.Parameter(torch.tensor(-math.log(config.temperature)))
 
     def optimizer(self) -> torch.optim.Optimizer:
-        # The temperature decays, too: towards 1.
+        # The log-temperature has weight decay, too: the temperature is drawn towards 1.
         """AdamW over both maps and the temperature."""
         return torch.optim.AdamW(self.parameters(), lr=self.config.learning_rate, weight_decay=self.config.weight_decay)
 
@@ -143,7 +143,7 @@ class ReleasedLearner(GradientLearner):
         return self.adapter.affine(), self.reverter.affine()
 
     def _contrast(self, similarities: Tensor, labels: PseudoLabels) -> tuple[Tensor, Tensor]:
-        """Both directions; every row of the other view is a negative, whether it has a partner or not."""
+        """Both directions; every row of the other view is a negative, labelled or not."""
         if self.config.em_weight == 0:
             return similarities.new_zeros(()), similarities.new_zeros(())
         (query,) = torch.nonzero(labels.labelled, as_tuple=True)
@@ -167,10 +167,10 @@ class ReleasedLearner(GradientLearner):
 
     @torch.no_grad()
     def _observe_cycle(self, reverted: list[Tensor]) -> None:
-        """Lets the running statistics take in what the published trainer sends through its layers for no loss at all.
+        """Updates the running statistics with the rows that the published trainer maps without a loss.
 
-        It adapts and reverts the reconstructions again, and the running statistics, which are what new descriptors are
-        normalised by, are then for one half those of rows that no image gave. Without this the result is another one.
+        It adapts and reverts the reconstructions again, so half of the running statistics, which normalise new descriptors, are
+        those of reconstructions. The result depends on it.
         """
         cycled = [self.adapter(rows, 1) for rows in reverted]
         for rows in cycled:

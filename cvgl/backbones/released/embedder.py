@@ -28,12 +28,12 @@ IMPLEMENTATION = 1  # raised whenever the same image would get another descripto
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a released checkpoint becomes.
+    """The parts of a loaded released model.
 
     Attributes:
         networks: of each view that the model knows, (B, 3, H, W) -> (B, d); views may share one.
         inputs: of the same views.
-        settings: what else changes a descriptor.
+        settings: further settings that change a descriptor.
     """
 
     networks: Mapping[View, nn.Module]
@@ -81,7 +81,7 @@ class ReleasedEmbedder:
         return self.branches[View.SATELLITE].identity
 
     def for_view(self, view: View) -> Branch:
-        """What images of a view go through.
+        """The branch for images of a view.
 
         Raises:
             ModelError: the model was not made for this view.
@@ -95,25 +95,33 @@ class ReleasedEmbedder:
         return self.branches[view]
 
     def prepare(self, image: Image) -> Float32Array:
-        """Raises ModelError: the view decides, so it has to be said."""
+        """Not available: each view has its own branch.
+
+        Raises:
+            ModelError: always; use `for_view`.
+        """
         raise self._needs_view()
 
     def embed(self, batch: Float32Array) -> Float32Array:
-        """Raises ModelError: the view decides, so it has to be said."""
+        """Not available: each view has its own branch.
+
+        Raises:
+            ModelError: always; use `for_view`.
+        """
         raise self._needs_view()
 
     def _needs_view(self) -> ModelError:
         return ModelError(
-            f"what the released model '{self.name}' does with an image depends on the view",
+            f"the released model '{self.name}' has a branch for each view",
             where="Embedder",
-            fix="use what embedder.for_view(view) gives",
+            fix="use embedder.for_view(view)",
         )
 
 
 def assembled(name: str, parts: Parts, path: Path, device: Device, precision: Precision) -> ReleasedEmbedder:
     """Puts networks on their device and asks each how long a descriptor is."""
     target = resolve(device)
-    apply_precision(target, precision)  # refuses now what would otherwise fail at the first batch
+    apply_precision(target, precision)  # fails here rather than at the first batch
     identity = {
         "backbone": name,
         "weights_sha256": sha256_file(path),

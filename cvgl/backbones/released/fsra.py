@@ -104,7 +104,7 @@ def segment_means(tokens: torch.Tensor, segments: int) -> list[torch.Tensor]:
 
     Args:
         tokens: (B, N, C); a token responds by the mean of its channels.
-        segments: how many; what cannot be divided goes to the last.
+        segments: number of segments; the last one takes the remainder.
 
     Returns:
         (B, C) each.
@@ -118,7 +118,7 @@ def segment_means(tokens: torch.Tensor, segments: int) -> list[torch.Tensor]:
 
 
 def _network(tensors: Mapping[str, torch.Tensor], prefix: str, path: Path) -> Fsra:
-    """The model of the file's sizes, without values; of the released ones where the file does not tell."""
+    """The model of the file's sizes, without values; of the released sizes where the file lacks them."""
     from timm.models.vision_transformer import VisionTransformer
 
     width = size_of(tensors, f"{prefix}transformer.cls_token", 2, _WIDTH)

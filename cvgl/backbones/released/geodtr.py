@@ -123,7 +123,7 @@ class ChannelEncoding(nn.Module):
 
 
 def _branch(tensors: Mapping[str, torch.Tensor], side: str, heads: int, path: Path) -> GeoDtrBranch:
-    """A branch of the file's sizes, without values; of the released ones where the file does not tell."""
+    """A branch of the file's sizes, without values; of the released sizes where the file lacks them."""
     encoder = f"ge_{side}.tr_module.transformer_encoder.layers."
     has_encoder = any(name.startswith(f"ge_{side}.tr_module.") for name in tensors) or f"ge_{side}.w1" not in tensors
     tokens = size_of(tensors, f"ge_{side}.w1", 0, _PANORAMA_TOKENS)
@@ -181,10 +181,10 @@ def _input(tokens: int, view: View, path: Path) -> ReleasedInput:
 
 
 def settings_beside(path: Path) -> Mapping[str, Any]:
-    """What training wrote down in the run's folder, of which weights are one folder below; empty where there is nothing.
+    """Settings that training wrote to the parent of the weights' folder; empty where there are none.
 
     Raises:
-        ModelError: the file is not JSON, or does not tell the number of attention heads.
+        ModelError: the file is not JSON, or lacks the number of attention heads.
     """
     for folder in (path.parent, path.parent.parent):
         for file in sorted(folder.glob("*parameter.json")):

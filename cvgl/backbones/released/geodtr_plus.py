@@ -32,7 +32,7 @@ _OF_BLOCK = {"gamma": "layer_scale", "conv_dw": "block.0", "norm": "block.2", "m
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """What is done to masks: passed through two layers of tokens, made unit columns, made orthogonal ones."""
+    """Post-processing of masks: two layers over tokens, unit columns, or orthogonal ones."""
 
     bottleneck: bool
     normalize: bool
@@ -120,7 +120,7 @@ class ThreeStages(nn.Module):
 
 
 def _branch(tensors: Mapping[str, torch.Tensor], side: str, heads: int, finish: Finish, path: Path) -> GeoDtrPlusBranch:
-    """A branch of the file's sizes, without values; of the released ones where the file does not tell."""
+    """A branch of the file's sizes, without values; of the released sizes where the file lacks them."""
     extractor = f"GLE_{side}"
     encoder = f"{extractor}.transformer_encoder.layers."
     width = size_of(tensors, f"{extractor}.pointwise.weight", 1, _WIDTHS[-1])

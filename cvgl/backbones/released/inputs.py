@@ -110,7 +110,7 @@ def _between(first: Float32Array, second: Float32Array, share: Float32Array) -> 
 def unrolled(values: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """A tile (S, S, 3) -> (height, width, 3): columns are azimuths from south by west, the top row is the farthest.
 
-    Values are cut to whole numbers, and what would lie outside the tile counts as black, as in the released preparation.
+    Values are truncated to integers, and pixels outside the tile are black, as in the released preparation.
     """
     rows, columns = _polar_grid(*values.shape[:2], height, width)
     top, left = rows.astype(np.intp), columns.astype(np.intp)

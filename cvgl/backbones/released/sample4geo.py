@@ -46,7 +46,7 @@ def build(path: Path, config: BackboneConfig) -> Parts:
 
 
 def _network(tensors: Mapping[str, torch.Tensor]) -> torch.nn.Module:
-    """A ConvNeXt of the file's depths and widths, without values; of ConvNeXt-base's where the file does not tell."""
+    """A ConvNeXt of the file's depths and widths, without values; of ConvNeXt-base's where the file lacks them."""
     from timm.models.convnext import ConvNeXt
 
     stages = [f"{_PREFIX}stages.{stage}.blocks." for stage in range(4)]

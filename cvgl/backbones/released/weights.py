@@ -13,13 +13,13 @@ from cvgl.backbones import checkpoint
 
 
 def size_of(tensors: Mapping[str, torch.Tensor], name: str, dimension: int, usual: int) -> int:
-    """The length of a tensor in one dimension; the usual one where the tensor is not there, which `filled` then says."""
+    """Size of a tensor in one dimension; the usual one where the tensor is missing, which `filled` then reports."""
     tensor = tensors.get(name)
     return usual if tensor is None or tensor.ndim <= dimension else max(1, tensor.shape[dimension])
 
 
 def count_of(tensors: Mapping[str, torch.Tensor], prefix: str, usual: int, first: int = 0) -> int:
-    """How many parts have names that go on behind the prefix with a number, from `first` on; the usual where none has."""
+    """Number of parts, numbered from `first` on behind the prefix of their names; the usual number where there are none."""
     pattern = re.compile(rf"{re.escape(prefix)}(\d{{1,3}})\.")
     numbers = [int(match[1]) for match in map(pattern.match, tensors) if match]
     return max(numbers) + 1 - first if numbers else usual
@@ -34,7 +34,7 @@ def filled(
         module: changed in place.
         tensors: under the names of the checkpoint.
         path: of the checkpoint.
-        label: what the checkpoint should be, for the message.
+        label: the expected model, for the message.
         as_saved: a name of the module -> the name in the checkpoint.
 
     Raises:
