@@ -1,1 +1,1 @@
-"""The published data sets, a module each; `detection` tells which of them a folder holds, `inspection` checks a copy."""
+"""The published data sets, a module each: `registry` lists them, `detection` recognises folders, `inspection` checks copies."""

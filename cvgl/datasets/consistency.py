@@ -6,12 +6,13 @@ These checks need no published numbers, so they find a lost folder in one's own 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvgl.config import Layout
-from cvgl.datasets.sues200 import DRONE, HEIGHTS, SATELLITE, TESTING, TRAINING
+from cvgl.datasets.dataset import PublishedDataset
+from cvgl.datasets.registry import DATASETS
+from cvgl.datasets.sues200 import DRONE
 from cvgl.ingestion.entries import Entry, Listing
 
 MAX_EXAMPLES = 8  # examples of each finding
@@ -38,51 +39,6 @@ class Inconsistency:
     certain: bool = True
 
 
-_QUERIES_TO_GALLERIES = (
-    ("test/query_drone", "test/gallery_satellite"),
-    ("test/query_satellite", "test/gallery_drone"),
-    ("test/query_satellite", "test/gallery_satellite"),
-    ("test/query_drone", "test/gallery_drone"),
-)
-_TREE = (("train/drone", "train/satellite"), ("train/satellite", "train/drone"), *_QUERIES_TO_GALLERIES)
-_SUES_SPLIT = tuple(
-    pair
-    for height in HEIGHTS
-    for pair in (
-        (f"{TRAINING}/{height}/drone", f"{TRAINING}/150/satellite"),
-        (f"{TESTING}/{height}/query_drone", f"{TESTING}/150/gallery_satellite"),
-        (f"{TESTING}/{height}/query_drone", f"{TESTING}/{height}/gallery_drone"),
-    )
-)
-# Every place of the first folder has to be in the second one, or it cannot be learned from, or has no right answer.
-_NEEDS: Mapping[Layout, tuple[tuple[str, str], ...]] = {
-    Layout.UNIVERSITY1652: (*_TREE, ("test/query_street", "test/gallery_satellite")),
-    Layout.UNIVERSITY160K: _TREE,
-    Layout.UNIVERSITY160K_OFFICIAL: (("train/drone", "train/satellite"), ("train/satellite", "train/drone")),
-    Layout.SUES200: ((DRONE, SATELLITE), (SATELLITE, DRONE), *_SUES_SPLIT),
-    Layout.DENSEUAV: _TREE,
-}
-# Folders without which nothing can be learned from, or found for, the images of the other view.
-_INDISPENSABLE = frozenset(
-    {"train/drone", "train/satellite", "test/gallery_satellite", DRONE, SATELLITE}
-    | {f"{TRAINING}/150/satellite", f"{TESTING}/150/gallery_satellite"}
-)
-# Folders that hold the same number of images of every place.
-_EVEN: Mapping[Layout, tuple[str, ...]] = {
-    Layout.UNIVERSITY1652: (
-        "train/drone",
-        "train/satellite",
-        "test/query_drone",
-        "test/gallery_drone",
-        "test/gallery_satellite",
-    ),
-    Layout.UNIVERSITY160K: ("train/drone", "test/query_drone", "test/gallery_drone", "test/gallery_satellite"),
-    Layout.UNIVERSITY160K_OFFICIAL: ("train/drone",),
-    Layout.SUES200: (DRONE, SATELLITE),
-    Layout.DENSEUAV: tuple(name for pair in _TREE for name in pair),
-}
-
-
 def find_inconsistencies(listing: Listing, exact: Sequence[str] = (), *, partial: bool = False) -> Iterator[Inconsistency]:
     """Goes through everything that a listing of images by place can contradict itself in.
 
@@ -90,9 +46,12 @@ def find_inconsistencies(listing: Listing, exact: Sequence[str] = (), *, partial
         exact: folders with as many images as published: nothing is wrong with how they are spread over places.
         partial: whether no published numbers tell that a whole folder is missing.
     """
-    folders = _by_folder(listing)
-    for folder, other in _NEEDS.get(listing.layout, ()):
-        if folder not in folders or (other not in folders and not (partial and other in _INDISPENSABLE)):
+    dataset = DATASETS.get(listing.layout)
+    if dataset is None:
+        return
+    folders = _count_by_folder(listing, dataset)
+    for folder, other in dataset.location_pairs:
+        if folder not in folders or (other not in folders and not (partial and other in dataset.indispensable)):
             continue
         lost = sorted({place for place, _ in folders[folder]} - {place for place, _ in folders.get(other, ())})
         if lost:
@@ -103,7 +62,7 @@ def find_inconsistencies(listing: Listing, exact: Sequence[str] = (), *, partial
                 len(lost),
                 f"copy them to {other} again, or take them out of {folder}",
             )
-    for folder in dict.fromkeys(_EVEN.get(listing.layout, ())):
+    for folder in dict.fromkeys(dataset.even_folders):
         if folder in folders and folder not in exact:
             yield from _uneven(folder, folders[folder])
 
@@ -125,9 +84,9 @@ def _uneven(folder: str, images: Counter[tuple[str, str]]) -> Iterator[Inconsist
             )
 
 
-def _by_folder(listing: Listing) -> dict[str, Counter[tuple[str, str]]]:
-    """Images of each place, and at each height where folders say it, by the folder of its view."""
-    wanted = {name for pair in _NEEDS.get(listing.layout, ()) for name in pair} | set(_EVEN.get(listing.layout, ()))
+def _count_by_folder(listing: Listing, dataset: PublishedDataset) -> dict[str, Counter[tuple[str, str]]]:
+    """Images of each location, and at each height where folders say it, by the folder of its view."""
+    wanted = {name for pair in dataset.location_pairs for name in pair} | set(dataset.even_folders)
     folders: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
     if not wanted:
         return folders

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from cvgl.config import Layout
 from cvgl.datasets.act_data import ActData, read_act_data
+from cvgl.datasets.dataset import Part, PublishedDataset
 from cvgl.datasets.pairs import TEST, TRAIN, Pair, list_pairs, refuse_unlisted
 from cvgl.errors import DataError
 from cvgl.ingestion.entries import Listing
@@ -121,3 +122,32 @@ def _pairs(data: ActData, part: _Part, place: str) -> Iterator[Pair]:
 
 def _names(place: str, pano_id: str) -> tuple[str, str]:
     return f"{place}{GROUND}/{pano_id}_grdView.jpg", f"{place}{SATELLITE}/{pano_id}_satView_polish.jpg"
+
+
+_TRAIN_PAIRS, _VALIDATION_PAIRS, _TEST_PAIRS = 35_532, 8_884, 92_802  # rows of the release's splits
+DATASET = PublishedDataset(
+    layout=Layout.CVACT,
+    sign=f"it holds {SMALL}/, or {MAT} and {SATELLITE}/",
+    recognises=is_cvact,
+    read=list_cvact,
+    protocol="cvact-val",
+    parts=(
+        Part("trainSet", _TRAIN_PAIRS),
+        Part("valSet", _VALIDATION_PAIRS),
+        Part(GROUND, _TRAIN_PAIRS + _VALIDATION_PAIRS),
+        Part(SATELLITE, _TRAIN_PAIRS + _VALIDATION_PAIRS),
+    ),
+)
+TEST_DATASET = PublishedDataset(
+    layout=Layout.CVACT_TEST,
+    sign=f"it holds {LARGE}/ and not {SMALL}/",
+    recognises=is_cvact_test,
+    read=list_cvact_test,
+    protocol="cvact-test",
+    parts=(
+        Part("trainSet", _TRAIN_PAIRS, optional=True),
+        Part("valSetAll", _TEST_PAIRS),
+        Part(f"{LARGE}/{GROUND}", _TEST_PAIRS),
+        Part(f"{LARGE}/{SATELLITE}", _TEST_PAIRS),
+    ),
+)

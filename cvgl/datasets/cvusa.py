@@ -18,6 +18,7 @@ from itertools import chain
 from pathlib import Path
 
 from cvgl.config import Layout
+from cvgl.datasets.dataset import Part, PublishedDataset
 from cvgl.datasets.pairs import TEST, TRAIN, Pair, list_pairs, refuse_unlisted
 from cvgl.errors import DataError
 from cvgl.geo import Position
@@ -111,3 +112,19 @@ def _rows(path: Path) -> list[list[str]]:
         return list(csv.reader(io.StringIO(decode_text(path.read_bytes())[0], newline=""), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"the table cannot be read: {error}", where=path, fix="fetch it again") from error
+
+
+_TRAIN_PAIRS, _TEST_PAIRS = 35_532, 8_884  # rows of the release's splits
+DATASET = PublishedDataset(
+    layout=Layout.CVUSA,
+    sign=f"it holds {', '.join(SPLITS)} or {SATELLITES}/",
+    recognises=is_cvusa,
+    read=list_cvusa,
+    protocol="cvusa",
+    parts=(
+        Part("splits/train-19zl.csv", _TRAIN_PAIRS),
+        Part("splits/val-19zl.csv", _TEST_PAIRS),
+        Part(SATELLITES, _TRAIN_PAIRS + _TEST_PAIRS),
+        Part(PANORAMAS, _TRAIN_PAIRS + _TEST_PAIRS),
+    ),
+)

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cvgl.config import Layout
-from cvgl.datasets.location_folders import Tree, list_tree
+from cvgl.datasets.dataset import Part, PublishedDataset
+from cvgl.datasets.location_folders import INDISPENSABLE, TEST_PAIRS, TRAIN_PAIRS, Tree, list_tree
 from cvgl.errors import DataError
 from cvgl.geo import Position
 from cvgl.ingestion.entries import Listing, Reason, RefusedError
@@ -113,3 +114,25 @@ def _location_and_position(line: str) -> tuple[str, Position]:
     except ValueError as error:
         raise RefusedError(Reason.BAD_POSITION, f"'{east}' and '{north}' are no position") from error
     return names[-2], geographic(latitude, longitude)
+
+
+_PAIRS = (*TRAIN_PAIRS, *TEST_PAIRS)
+DATASET = PublishedDataset(
+    layout=Layout.DENSEUAV,
+    sign="it holds train/ or test/ with Dense_GPS_*.txt, or with images named by their height",
+    recognises=is_denseuav,
+    read=list_denseuav,
+    protocol="denseuav",
+    # The README of the data set's repository.
+    parts=(
+        Part("train/drone", 6_768, 2_256),
+        Part("train/satellite", 13_536, 2_256),
+        Part("test/query_drone", 2_331, 777),
+        Part("test/gallery_satellite", 18_198, 3_033),
+        Part("test/query_satellite", 4_662, 777, optional=True),
+        Part("test/gallery_drone", 9_099, 3_033, optional=True),
+    ),
+    location_pairs=_PAIRS,
+    indispensable=INDISPENSABLE,
+    even_folders=tuple(name for pair in _PAIRS for name in pair),
+)

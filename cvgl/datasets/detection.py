@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from cvgl.config import IngestConfig, Layout
-from cvgl.datasets import cvact, cvusa, denseuav, sues200, university160k, university1652
+from cvgl.datasets import sues200
+from cvgl.datasets.registry import DATASETS
 from cvgl.errors import DataError
 from cvgl.ingestion.entries import Listing
 from cvgl.ingestion.folder import is_folder_of_views, list_folder
 from cvgl.ingestion.manifest import NAMES, list_manifest, manifest_in, refused_manifest_in
 from cvgl.ingestion.records import TABLE_SUFFIXES
-from cvgl.types import View
-
-# What each layout is known by, in the order in which they are tried: the more particular first.
-_SIGNS: Mapping[Layout, tuple[Callable[[Path], bool], str]] = {
-    Layout.CVUSA: (cvusa.is_cvusa, f"it holds {', '.join(cvusa.SPLITS)} or {cvusa.SATELLITES}/"),
-    Layout.CVACT: (cvact.is_cvact, f"it holds {cvact.SMALL}/, or {cvact.MAT} and {cvact.SATELLITE}/"),
-    Layout.CVACT_TEST: (cvact.is_cvact_test, f"it holds {cvact.LARGE}/ and not {cvact.SMALL}/"),
-    Layout.SUES200: (sues200.is_sues200, f"it holds {sues200.DRONE}/, or {sues200.TRAINING}/ or {sues200.TESTING}/ by height"),
-    Layout.DENSEUAV: (
-        denseuav.is_denseuav,
-        "it holds train/ or test/ with Dense_GPS_*.txt, or with images named by their height",
-    ),
-    Layout.UNIVERSITY160K: (
-        university160k.is_university160k,
-        f"it holds test/query_drone/ and {university160k.GALLERY}/",
-    ),
-    Layout.UNIVERSITY160K_OFFICIAL: (
-        university160k.is_university160k_official,
-        f"it holds {university160k.QUERIES}/ or {university160k.GALLERY}/, and no labelled queries",
-    ),
-    Layout.UNIVERSITY1652: (
-        university1652.is_university1652,
-        "it holds train/ or test/ with University-1652's folders of views",
-    ),
-    Layout.FOLDER: (is_folder_of_views, "it holds a folder named like a view"),
-}
-_READERS: Mapping[Layout, Callable[[Path], Listing]] = {
-    Layout.CVUSA: cvusa.list_cvusa,
-    Layout.CVACT: cvact.list_cvact,
-    Layout.CVACT_TEST: cvact.list_cvact_test,
-    Layout.SUES200: sues200.list_sues200,
-    Layout.DENSEUAV: denseuav.list_denseuav,
-    Layout.UNIVERSITY160K: university160k.list_university160k,
-    Layout.UNIVERSITY160K_OFFICIAL: university160k.list_university160k_official,
-    Layout.UNIVERSITY1652: university1652.list_university1652,
-    Layout.FOLDER: list_folder,
-}
 
 
 def list_source(config: IngestConfig) -> Listing:
@@ -75,8 +39,8 @@ def list_source(config: IngestConfig) -> Listing:
         raise DataError(f"a root has no meaning for the layout {layout}", where="root", fix="leave it out")
     if not source.is_dir():
         raise DataError(f"the layout {layout} is a folder's, and this is a file", where=source, fix="use the layout manifest")
-    listing = _READERS[layout](source)
-    return listing if config.height is None else _at_height(listing, config.height)
+    listing = list_folder(source) if layout is Layout.FOLDER else DATASETS[layout].read(source)
+    return listing if config.height is None else sues200.at_height(listing, config.height)
 
 
 def detect(source: Path) -> Layout:
@@ -107,31 +71,18 @@ def recognise(source: Path) -> tuple[Layout, str]:
     manifest = manifest_in(source)
     if manifest:
         return Layout.MANIFEST, f"it holds {manifest.name}"
-    found = _by_signs(source)
-    if found is None:
+    layout, sign = _by_signs(source)
+    if layout is None:
         raise _unrecognised(source)
-    return found, _SIGNS[found][1]
+    return layout, sign
 
 
-def _by_signs(folder: Path) -> Layout | None:
-    return next((layout for layout, (is_it, _) in _SIGNS.items() if is_it(folder)), None)
-
-
-def _at_height(listing: Listing, height: int) -> Listing:
-    """Leaves out the drone images taken at other heights.
-
-    Raises:
-        DataError: SUES-200 has no such height.
-    """
-    if str(height) not in sues200.HEIGHTS:
-        known = ", ".join(sues200.HEIGHTS)
-        raise DataError(f"SUES-200 has no images at {height} m", where="height", fix=f"give one of {known}")
-    listing.entries = [
-        entry
-        for entry in listing.entries
-        if entry.view is not View.DRONE or sues200.height_of(entry.path.relative_to(listing.source)) == str(height)
-    ]
-    return listing
+def _by_signs(folder: Path) -> tuple[Layout, str] | tuple[None, str]:
+    """The layout of a folder by what is in it, and the sign that it was recognised by."""
+    for dataset in DATASETS.values():
+        if dataset.recognises(folder):
+            return dataset.layout, dataset.sign
+    return (Layout.FOLDER, "it holds a folder named like a view") if is_folder_of_views(folder) else (None, "")
 
 
 def _unrecognised(source: Path) -> DataError:
@@ -153,7 +104,7 @@ def _unrecognised(source: Path) -> DataError:
 
 
 def _first_recognised(folders: Iterable[Path]) -> Path | None:
-    return next((folder for folder in folders if manifest_in(folder) or _by_signs(folder)), None)
+    return next((folder for folder in folders if manifest_in(folder) or _by_signs(folder)[0]), None)
 
 
 def existing(location: str) -> Path:

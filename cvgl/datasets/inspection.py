@@ -15,8 +15,8 @@ from cvgl.config import IngestConfig, Layout
 from cvgl.datasets.consistency import MAX_EXAMPLES, Inconsistency, find_inconsistencies
 from cvgl.datasets.cvact import LARGE, is_cvact
 from cvgl.datasets.detection import existing, list_source, recognise
-from cvgl.datasets.releases import WHOLE_GALLERY, Count, State, count_parts
-from cvgl.datasets.university160k import GALLERY
+from cvgl.datasets.releases import Count, State, count_parts
+from cvgl.datasets.university160k import GALLERY, WHOLE_GALLERY
 from cvgl.ingestion.camera.zones import camera_notes, with_neighbours_zones
 from cvgl.ingestion.entries import Entry, Listing, Reason, Refusal
 from cvgl.ingestion.map_checks import PositionProblem, find_position_problems

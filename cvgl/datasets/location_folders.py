@@ -18,6 +18,16 @@ from cvgl.types import Subset, View
 NO_POSITIONS: Mapping[str, Position] = MappingProxyType({})
 Roles = Mapping[str, tuple[View, Subset]]
 
+# Folders of the tree of which each location of the first must be in the second, and the second ones nothing works without.
+TRAIN_PAIRS = (("train/drone", "train/satellite"), ("train/satellite", "train/drone"))
+TEST_PAIRS = (
+    ("test/query_drone", "test/gallery_satellite"),
+    ("test/query_satellite", "test/gallery_drone"),
+    ("test/query_satellite", "test/gallery_satellite"),
+    ("test/query_drone", "test/gallery_drone"),
+)
+INDISPENSABLE = frozenset({"train/drone", "train/satellite", "test/gallery_satellite"})
+
 
 @dataclass(frozen=True, slots=True)
 class Tree:

@@ -16,6 +16,7 @@ import re
 from pathlib import Path
 
 from cvgl.config import Layout
+from cvgl.datasets.dataset import Part, PublishedDataset
 from cvgl.datasets.location_folders import is_image
 from cvgl.errors import DataError
 from cvgl.ingestion.entries import Entry, Listing, Reason
@@ -115,6 +116,23 @@ def height_of(path: Path) -> str | None:
     return next((name for name in reversed(path.parts[:-1]) if name in HEIGHTS), None)
 
 
+def at_height(listing: Listing, height: int) -> Listing:
+    """Leaves out the drone images taken at other heights.
+
+    Raises:
+        DataError: SUES-200 has no such height.
+    """
+    if str(height) not in HEIGHTS:
+        known = ", ".join(HEIGHTS)
+        raise DataError(f"SUES-200 has no images at {height} m", where="height", fix=f"give one of {known}")
+    listing.entries = [
+        entry
+        for entry in listing.entries
+        if entry.view is not View.DRONE or height_of(entry.path.relative_to(listing.source)) == str(height)
+    ]
+    return listing
+
+
 def _list_released(folder: Path, root: Path, training: frozenset[str], listing: Listing) -> None:
     view, depth = (View.DRONE, 3) if folder.name == DRONE else (View.SATELLITE, 2)
     shape = "<place>/<height>/" if view is View.DRONE else "<place>/"
@@ -147,3 +165,49 @@ def _list_arranged(part: Path, root: Path, listing: Listing) -> None:
             listing.entries.append(Entry(path, view, (subset,), location_id=names[2]))
     if again:
         listing.notes.append(f"{again} satellite images of {part.name} lie there once more for another height")
+
+
+def _parts_in(listing: Listing) -> tuple[Part, ...]:
+    first = listing.entries[0].path.relative_to(listing.source).parts[0] if listing.entries else ""
+    return _ARRANGED_PARTS if first in (TRAINING, TESTING) else DATASET.parts
+
+
+# 200 locations, 50 images at each of 4 heights, of which the benchmark trains on 120.
+_ARRANGED_PARTS = (
+    *(
+        part
+        for height in HEIGHTS
+        for part in (
+            Part(f"{TRAINING}/{height}/drone", 6_000, 120),
+            Part(f"{TESTING}/{height}/query_drone", 4_000, 80),
+            Part(f"{TESTING}/{height}/gallery_drone", 10_000, 200),
+        )
+    ),
+    # Satellite images are the same ones for every height, and are listed for the first.
+    Part(f"{TRAINING}/{HEIGHTS[0]}/satellite", 120, 120),
+    Part(f"{TESTING}/{HEIGHTS[0]}/query_satellite", 80, 80),
+    Part(f"{TESTING}/{HEIGHTS[0]}/gallery_satellite", 200, 200),
+)
+_ARRANGED_PAIRS = tuple(
+    pair
+    for height in HEIGHTS
+    for pair in (
+        (f"{TRAINING}/{height}/drone", f"{TRAINING}/{HEIGHTS[0]}/satellite"),
+        (f"{TESTING}/{height}/query_drone", f"{TESTING}/{HEIGHTS[0]}/gallery_satellite"),
+        (f"{TESTING}/{height}/query_drone", f"{TESTING}/{height}/gallery_drone"),
+    )
+)
+DATASET = PublishedDataset(
+    layout=Layout.SUES200,
+    sign=f"it holds {DRONE}/, or {TRAINING}/ or {TESTING}/ by height",
+    recognises=is_sues200,
+    read=list_sues200,
+    protocol="sues200",
+    parts=(Part(DRONE, 40_000, 200), Part(SATELLITE, 200, 200)),
+    parts_in=_parts_in,
+    location_pairs=((DRONE, SATELLITE), (SATELLITE, DRONE), *_ARRANGED_PAIRS),
+    indispensable=frozenset(
+        {DRONE, SATELLITE, f"{TRAINING}/{HEIGHTS[0]}/satellite", f"{TESTING}/{HEIGHTS[0]}/gallery_satellite"}
+    ),
+    even_folders=(DRONE, SATELLITE),
+)

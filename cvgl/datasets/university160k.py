@@ -20,8 +20,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from cvgl.config import Layout
-from cvgl.datasets.location_folders import list_tree, list_unlabelled
-from cvgl.datasets.university1652 import TREE, positions_beside
+from cvgl.datasets.dataset import Part, PublishedDataset
+from cvgl.datasets.location_folders import INDISPENSABLE, TEST_PAIRS, TRAIN_PAIRS, list_tree, list_unlabelled
+from cvgl.datasets.university1652 import TEST_PARTS, TRAIN_PARTS, TREE, positions_beside
 from cvgl.errors import DataError
 from cvgl.ingestion.entries import Listing, Reason, RefusedError
 from cvgl.ingestion.text_encoding import decode_text
@@ -129,3 +130,30 @@ def _check_names(root: Path, queries: list[Path], listing: Listing) -> None:
         if path.name in unlisted:
             listing.refuse(path, Reason.UNLISTED, f"{NAMES} does not name it")
     listing.entries = [e for e in listing.entries if not (e.view is View.DRONE and e.path.name in unlisted)]
+
+
+_DISTRACTORS = 167_486  # the challenge's page
+WHOLE_GALLERY = 951 + _DISTRACTORS
+"""Satellite images of the challenge: the right answers and the distractors, all under masked names."""
+DATASET = PublishedDataset(
+    layout=Layout.UNIVERSITY160K,
+    sign=f"it holds test/query_drone/ and {GALLERY}/",
+    recognises=is_university160k,
+    read=list_university160k,
+    protocol="university160k-local",
+    parts=(*TRAIN_PARTS, *TEST_PARTS, Part(GALLERY, _DISTRACTORS)),
+    location_pairs=(*TRAIN_PAIRS, *TEST_PAIRS),
+    indispensable=INDISPENSABLE,
+    even_folders=("train/drone", "test/query_drone", "test/gallery_drone", "test/gallery_satellite"),
+)
+OFFICIAL_DATASET = PublishedDataset(
+    layout=Layout.UNIVERSITY160K_OFFICIAL,
+    sign=f"it holds {QUERIES}/ or {GALLERY}/, and no labelled queries",
+    recognises=is_university160k_official,
+    read=list_university160k_official,
+    protocol="university160k-official",
+    parts=(*TRAIN_PARTS, Part(QUERIES, 37_855), Part(GALLERY, WHOLE_GALLERY), Part(NAMES, 37_855)),
+    location_pairs=TRAIN_PAIRS,
+    indispensable=INDISPENSABLE,
+    even_folders=("train/drone",),
+)

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cvgl.config import Layout
+from cvgl.datasets.dataset import Part, PublishedDataset
 from cvgl.datasets.kml import read_building_positions
-from cvgl.datasets.location_folders import Roles, Tree, list_tree
+from cvgl.datasets.location_folders import INDISPENSABLE, TEST_PAIRS, TRAIN_PAIRS, Roles, Tree, list_tree
 from cvgl.geo import Position
 from cvgl.ingestion.entries import Listing
 from cvgl.ingestion.walking import has_side_file
@@ -66,3 +67,31 @@ def positions_beside(root: Path, listing: Listing) -> Mapping[str, Position]:
                 f"{unknown} places of {path.name} name no building: neither a number nor a name of new_name_list.txt"
             )
     return positions
+
+
+# The README of the data set's repository.
+TRAIN_PARTS = (
+    Part("train/drone", 37_854, 701),
+    Part("train/satellite", 701, 701),
+    Part("train/street", 11_663, optional=True),
+    Part("train/google", None, optional=True),
+)
+TEST_PARTS = (
+    Part("test/query_drone", 37_855, 701),
+    Part("test/gallery_satellite", 951, 951),
+    Part("test/query_satellite", 701, 701),
+    Part("test/gallery_drone", 51_355, 951),
+    Part("test/query_street", 2_579, 701, optional=True),
+    Part("test/gallery_street", 2_921, 793, optional=True),
+)
+DATASET = PublishedDataset(
+    layout=Layout.UNIVERSITY1652,
+    sign="it holds train/ or test/ with University-1652's folders of views",
+    recognises=is_university1652,
+    read=list_university1652,
+    protocol="university1652-951",
+    parts=(*TRAIN_PARTS, *TEST_PARTS),
+    location_pairs=(*TRAIN_PAIRS, *TEST_PAIRS, ("test/query_street", "test/gallery_satellite")),
+    indispensable=INDISPENSABLE,
+    even_folders=("train/drone", "train/satellite", "test/query_drone", "test/gallery_drone", "test/gallery_satellite"),
+)

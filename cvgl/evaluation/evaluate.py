@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from cvgl import schemas
 from cvgl.config import EvaluateConfig, RerankConfig
+from cvgl.datasets.registry import default_protocol
 from cvgl.errors import DamagedError, LakeError
 from cvgl.evaluation.retrieval_task import EvaluationRows, Question, Side, distances_m, read_rows
 from cvgl.evaluation.sequence_inference import Sequences
@@ -83,7 +84,7 @@ def evaluate(adapter: ArtifactRef, config: EvaluateConfig, lake: Lake, progress:
         )
     store = FeatureStore(lake.features(record.feature_set_id, record.dataset))
     rows = read_rows(lake, record.dataset, store.ids())
-    rules = protocols.resolve(config.protocols, layout_of(lake, record.dataset))
+    rules = protocols.resolve(config.protocols, default_protocol(layout_of(lake, record.dataset)))
     inputs = _inputs_digest(adapter, record.feature_set_id, rows, rules, config)
     folder = lake.evaluation(adapter.name)
     ref = ArtifactRef(kind="evaluation", path=folder, digest=inputs, name=adapter.name)

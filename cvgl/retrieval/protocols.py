@@ -220,17 +220,6 @@ _PROTOCOLS = (
     ),
 )
 PROTOCOLS = {protocol.name: protocol for protocol in _PROTOCOLS}
-# What each layout (`cvgl.config.Layout`) is judged by, where nobody says; every other layout by `GENERIC`.
-_BY_LAYOUT = {
-    "university1652": "university1652-951",
-    "university160k": "university160k-local",
-    "university160k-official": "university160k-official",
-    "cvusa": "cvusa",
-    "cvact": "cvact-val",
-    "cvact-test": "cvact-test",
-    "sues200": "sues200",
-    "denseuav": "denseuav",
-}
 _ALIASES = {"standard": GENERIC, "sample4geo": "university1652-701-standard"}
 
 
@@ -251,16 +240,15 @@ def get(name: str) -> Protocol:
     return protocol
 
 
-def resolve(wanted: Iterable[str], layout: str | None) -> list[Protocol]:
+def resolve(wanted: Iterable[str], default: str | None) -> list[Protocol]:
     """Protocols of the names wanted, each once, in that order.
 
     Args:
-        wanted: names; ``auto`` stands for what a layout is judged by.
-        layout: how the data set's source is laid out (`cvgl.config.Layout`), None when unknown.
+        wanted: names; ``auto`` stands for the default of the data set.
+        default: name of the data set's protocol (`cvgl.datasets.registry.default_protocol`); None for `GENERIC`.
 
     Raises:
         ConfigError: an unknown name.
     """
-    automatic = _BY_LAYOUT.get(layout or "", GENERIC)
-    protocols = [get(automatic if name == AUTO else name) for name in wanted]
+    protocols = [get((default or GENERIC) if name == AUTO else name) for name in wanted]
     return list({protocol.name: protocol for protocol in protocols}.values())

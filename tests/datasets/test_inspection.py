@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cvgl.config import IngestConfig, Layout
 from cvgl.datasets import releases
+from cvgl.datasets.dataset import Part
 from cvgl.datasets.detection import list_source
 from cvgl.datasets.inspection import Inspection, inspect
-from cvgl.datasets.releases import PUBLISHED, Part, State, count_parts, release_difference
+from cvgl.datasets.registry import DATASETS
+from cvgl.datasets.releases import State, count_parts, release_difference
 from cvgl.errors import DataError
 from tests.data.images import place_image, save, university1652
 from tests.data.layouts import LAYOUTS, Layouts
@@ -90,13 +93,14 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Layout], None]
 
     def publish(folder: Path, layout: Layout) -> None:
         several = [layout, Layout.CVACT_TEST] if layout is Layout.CVACT else [layout]
-        parts = dict(PUBLISHED)
+        datasets = dict(DATASETS)
         for one in several:
             counts = count_parts(list_source(IngestConfig(source=str(folder), dataset="d", layout=one)))
-            parts[one] = tuple(
+            parts = tuple(
                 Part(c.part.name, c.images, None if c.part.locations is None else c.locations) for c in counts if c.images
             )
-        monkeypatch.setattr(releases, "PUBLISHED", parts)
+            datasets[one] = replace(DATASETS[one], parts=parts, parts_in=None)
+        monkeypatch.setattr(releases, "DATASETS", datasets)
 
     return publish
 
@@ -137,7 +141,7 @@ def test_a_small_copy_is_held_against_the_published_numbers_unless_it_is_meant_t
 ) -> None:
     folder = str(layouts.original(layout))
     whole, part = inspect(folder, sample=0), inspect(folder, sample=0, partial=True)
-    required = [p for p in PUBLISHED[layout] if not p.optional]
+    required = [p for p in DATASETS[layout].parts if not p.optional]
     for one in required:
         assert f"{one.name} has" in said(whole, "missing")
         assert f"should have {one.images:,}" in said(whole, "missing")
@@ -147,7 +151,7 @@ def test_a_small_copy_is_held_against_the_published_numbers_unless_it_is_meant_t
 
 def test_published_numbers_are_those_of_the_sources() -> None:
     def of(layout: Layout) -> dict[str, tuple[int | None, int | None]]:
-        return {part.name: (part.images, part.locations) for part in PUBLISHED[layout]}
+        return {part.name: (part.images, part.locations) for part in DATASETS[layout].parts}
 
     university = of(Layout.UNIVERSITY1652)
     assert university["train/drone"] == (37_854, 701)

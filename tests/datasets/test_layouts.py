@@ -10,6 +10,7 @@ import pytest
 
 from cvgl.config import IngestConfig, Layout
 from cvgl.datasets.detection import list_source, recognise
+from cvgl.datasets.registry import default_protocol
 from cvgl.errors import ConfigError, DataError
 from cvgl.evaluation.retrieval_task import read_rows
 from cvgl.ingestion.ground_truth import read_ground_truth
@@ -106,7 +107,7 @@ def test_labels_lie_apart_and_every_question_has_its_answer(layouts: Layouts, la
         assert not {str(value) for name, value in row.items() if name != "uri"} & labels
         if row["view"] != View.SATELLITE:
             assert {row[name] for name in ("latitude", "longitude", "x", "y", "crs")} == {None}
-    (protocol,) = protocols.resolve(["auto"], layout_of(lake, "d"))
+    (protocol,) = protocols.resolve(["auto"], default_protocol(layout_of(lake, "d")))
     name, sizes = JUDGED[layout]
     assert protocol.name == name
     rows = read_rows(lake, "d", [row["image_id"] for row in images])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cvgl.config import IngestConfig, Layout
-from cvgl.datasets.releases import PUBLISHED
+from cvgl.datasets.registry import DATASETS
 from cvgl.errors import ConfigError
 from cvgl.evaluation.retrieval_task import EvaluationRows, read_rows
 from cvgl.experiments.split_test_set import split_rows
@@ -57,7 +57,9 @@ def test_the_printed_numbers_are_those_of_the_table_and_the_others_are_published
         CVUSA_TO_CVACT: (35_531, 35_531, 8_884),
         CVACT_TO_CVUSA: (35_531, 35_531, 8_884),
     }
-    parts = {part.name: part for layout in (Layout.UNIVERSITY1652, Layout.CVUSA, Layout.CVACT) for part in PUBLISHED[layout]}
+    parts = {
+        part.name: part for layout in (Layout.UNIVERSITY1652, Layout.CVUSA, Layout.CVACT) for part in DATASETS[layout].parts
+    }
     university = TABLE_III[UNIVERSITY_TEST]
     assert university.adaptation.places + university.test.places == parts["test/gallery_satellite"].locations
     assert TABLE_III[CVACT_TO_CVUSA].adaptation.places == parts["splits/train-19zl.csv"].images

@@ -90,12 +90,11 @@ def test_r_at_one_percent_looks_as_deep_as_its_users_do(rule: str, depths: dict[
     assert {n: protocol.one_percent_depth(n) for n in depths} == depths
 
 
-def test_auto_is_what_the_layout_is_judged_by() -> None:
-    assert [p.name for p in protocols.resolve(["auto"], "university1652")] == ["university1652-951"]
-    assert [p.name for p in protocols.resolve(["auto"], "folder")] == ["open-set"]
+def test_auto_is_the_default_of_the_data_set() -> None:
+    assert [p.name for p in protocols.resolve(["auto"], "university1652-951")] == ["university1652-951"]
     assert [p.name for p in protocols.resolve(["auto"], None)] == ["open-set"]
     wanted = ["auto", "flights", "university1652-951", "standard", "open-set"]
-    assert [p.name for p in protocols.resolve(wanted, "university1652")] == ["university1652-951", "flights", "open-set"]
+    assert [p.name for p in protocols.resolve(wanted, "university1652-951")] == ["university1652-951", "flights", "open-set"]
 
 
 @pytest.mark.parametrize("name", ["auto", "", "University1652-951"])
