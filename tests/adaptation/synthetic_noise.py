@@ -49,15 +49,15 @@ class Flight(NamedTuple):
 
 
 def flight(
-    side: int = 14, seen: int = 15, each: int = 26, d0: int = 48, strength: float = 2.0, drift: float = 0.9, seed: int = 0
+    side: int = 14, n_shown: int = 15, each: int = 26, d0: int = 48, strength: float = 2.0, drift: float = 0.9, seed: int = 0
 ) -> Flight:
-    """A drone over `seen` neighbouring tiles of a map of side x side, whose look changes slowly (`drift` a frame)."""
+    """A drone over `n_shown` neighbouring tiles of a map of side x side, whose look changes slowly (`drift` a frame)."""
     rng = np.random.default_rng(seed)
     mix = strength * rng.normal(size=(STYLES, d0)) / np.sqrt(d0)
     offsets, content = rng.normal(size=(2, d0)), 0.7 * rng.normal(size=(side * side, d0))
     rows, columns = np.divmod(np.arange(side * side), side)
     snake = rows * side + np.where(rows % 2, side - 1 - columns, columns)  # neighbours in time are neighbours in space
-    course = np.repeat(snake[:seen], each)
+    course = np.repeat(snake[:n_shown], each)
     style = rng.normal(size=(len(course), STYLES))
     for frame in range(1, len(course)):
         style[frame] = drift * style[frame - 1] + np.sqrt(1 - drift**2) * style[frame]
@@ -67,7 +67,7 @@ def flight(
         return (content[which] + offsets[view] + noise).astype(np.float32)
 
     every = np.arange(side * side)
-    unseen = snake[seen:]
+    unseen = snake[n_shown:]
     positions = 60.0 * np.stack([columns, rows], axis=1)
     return Flight(
         frames=look(course, 0, style),

@@ -10,38 +10,40 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import cvgl
 from cvgl import adapt
-from cvgl.adaptation import FrameSequences, IterationMetrics, frozen, learn, standardise
+from cvgl.adaptation import Adaptation, DescriptorTransform, FrameSequences, IterationMetrics, frozen, learn, standardise
 from cvgl.adaptation.standardise import fit, fit_jointly
 from cvgl.config import UNTRAINED, AdaptConfig, Recipe
 from cvgl.errors import ConfigError, DataError, LakeError, UnreadableError
-from tests.adaptation.synthetic import cross_view, recall_at_1
+from tests.adaptation.synthetic import CrossView, cross_view, recall_at_1
 
 CONFIG = AdaptConfig(recipe="paper-standardised", dimension=16, iterations=9, query_samples=25, checkpoint_every=4)
 
 
 @pytest.fixture(scope="module")
-def world():
+def world() -> CrossView:
     return cross_view(places=20, d0=32)
 
 
-def files(adaptation, folder):
+def files(adaptation: Adaptation, folder: Path) -> dict[str, bytes]:
     adaptation.save(folder)
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def recalls(transform, world):
+def recalls(transform: DescriptorTransform, world: CrossView) -> NDArray[Any]:
     queries, references = transform.transform_query(world.test_queries), transform.transform_reference(world.test_references)
     return recall_at_1(queries, references), recall_at_1(references, queries)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_adaptation_beats_frozen_and_standardised_features_on_new_places(seed):
+def test_adaptation_beats_frozen_and_standardised_features_on_new_places(seed: int) -> None:
     world = cross_view(seed=seed)
     adaptation = adapt(
         world.train_queries, world.train_references, config=AdaptConfig(recipe="paper-standardised", dimension=None), seed=seed
@@ -56,20 +58,20 @@ def test_adaptation_beats_frozen_and_standardised_features_on_new_places(seed):
         assert adapted >= baseline
 
 
-def test_the_literal_recipe_is_there_too(world):
+def test_the_literal_recipe_is_there_too(world: CrossView) -> None:
     adaptation = adapt(world.train_queries, world.train_references, config=CONFIG.model_copy(update={"recipe": Recipe.PAPER}))
     assert not adaptation.statistics.query.mean.any()
     assert (adaptation.statistics.query.std == 1).all()
 
 
-def test_one_seed_gives_one_result_and_another_gives_another(world, tmp_path):
+def test_one_seed_gives_one_result_and_another_gives_another(world: CrossView, tmp_path: Path) -> None:
     first, second, other = (adapt(world.train_queries, world.train_references, config=CONFIG, seed=seed) for seed in (5, 5, 6))
     assert files(first, tmp_path / "a") == files(second, tmp_path / "b")
     assert not np.array_equal(first.adapter, other.adapter)
     assert (first.record.config.seed, other.record.config.seed) == (5, 6)
 
 
-def test_global_random_state_neither_matters_nor_moves(world):
+def test_global_random_state_neither_matters_nor_moves(world: CrossView) -> None:
     import torch
 
     torch.manual_seed(1)
@@ -87,7 +89,7 @@ class Crash(Exception):
 
 
 @pytest.mark.parametrize("iteration", [1, 4, 5, 8, 9])
-def test_interrupted_training_ends_in_the_same_bytes(world, tmp_path, iteration):
+def test_interrupted_training_ends_in_the_same_bytes(world: CrossView, tmp_path: Path, iteration: int) -> None:
     def crash(metrics: IterationMetrics) -> None:
         if metrics.iteration == iteration:
             raise Crash
@@ -97,17 +99,22 @@ def test_interrupted_training_ends_in_the_same_bytes(world, tmp_path, iteration)
     with pytest.raises(Crash):
         adapt(world.train_queries, world.train_references, on_iteration=crash, **arguments)
     assert checkpoint.exists() == (iteration > 4)
-    seen: list[int] = []
+    iterations: list[int] = []
     resumed = adapt(
-        world.train_queries, world.train_references, on_iteration=lambda metrics: seen.append(metrics.iteration), **arguments
+        world.train_queries,
+        world.train_references,
+        on_iteration=lambda metrics: iterations.append(metrics.iteration),
+        **arguments,
     )
-    assert seen == list(range(1, 10))
+    assert iterations == list(range(1, 10))
     assert not checkpoint.exists()
     undisturbed = adapt(world.train_queries, world.train_references, config=CONFIG)
     assert files(resumed, tmp_path / "resumed") == files(undisturbed, tmp_path / "undisturbed")
 
 
-def test_resuming_does_not_repeat_finished_iterations(world, tmp_path, monkeypatch):
+def test_resuming_does_not_repeat_finished_iterations(
+    world: CrossView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from cvgl.adaptation import training
 
     def crash(metrics: IterationMetrics) -> None:
@@ -140,7 +147,7 @@ adapt(world.train_queries, world.train_references, config=config, on_iteration=k
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", [Recipe.PAPER_STANDARDISED, Recipe.RELEASED])
-def test_kill_9_at_any_iteration_ends_in_the_same_bytes(world, tmp_path, recipe):
+def test_kill_9_at_any_iteration_ends_in_the_same_bytes(world: CrossView, tmp_path: Path, recipe: Recipe) -> None:
     config = AdaptConfig(recipe=recipe, dimension=16, iterations=9, query_samples=25, checkpoint_every=1)
     undisturbed = files(adapt(world.train_queries, world.train_references, config=config), tmp_path / "undisturbed")
     checkpoint = tmp_path / "checkpoint.safetensors"
@@ -155,7 +162,7 @@ def test_kill_9_at_any_iteration_ends_in_the_same_bytes(world, tmp_path, recipe)
 
 
 @pytest.mark.parametrize("change", ["rows", "settings", "seed"])
-def test_checkpoint_of_another_training_is_refused(world, tmp_path, change):
+def test_checkpoint_of_another_training_is_refused(world: CrossView, tmp_path: Path, change: str) -> None:
     def crash(metrics: IterationMetrics) -> None:
         if metrics.iteration == 5:
             raise Crash
@@ -170,7 +177,7 @@ def test_checkpoint_of_another_training_is_refused(world, tmp_path, change):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00" * 64, b'{"not": "safetensors"}'])
-def test_damaged_checkpoint_is_an_error_with_a_remedy(world, tmp_path, content):
+def test_damaged_checkpoint_is_an_error_with_a_remedy(world: CrossView, tmp_path: Path, content: Any) -> None:
     checkpoint = tmp_path / "checkpoint.safetensors"
     checkpoint.write_bytes(content)
     with pytest.raises(LakeError, match="damaged") as caught:
@@ -178,7 +185,7 @@ def test_damaged_checkpoint_is_an_error_with_a_remedy(world, tmp_path, content):
     assert "delete" in caught.value.fix
 
 
-def test_checkpoint_of_foreign_content_is_damaged(world, tmp_path):
+def test_checkpoint_of_foreign_content_is_damaged(world: CrossView, tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
     for number, metadata in enumerate((None, {"state": "{"}, {"state": json.dumps({"identity": "x"})})):
@@ -188,7 +195,7 @@ def test_checkpoint_of_foreign_content_is_damaged(world, tmp_path):
             adapt(world.train_queries, world.train_references, config=CONFIG, checkpoint=checkpoint)
 
 
-def test_there_is_no_place_for_a_label():
+def test_there_is_no_place_for_a_label() -> None:
     assert list(inspect.signature(learn).parameters) == [
         "query_features",
         "reference_features",
@@ -207,7 +214,7 @@ def test_there_is_no_place_for_a_label():
 
 
 @pytest.mark.parametrize(("n_queries", "n_references"), [(1, 1), (1, 5), (5, 1), (2, 2)], ids=["1x1", "1x5", "5x1", "2x2"])
-def test_very_few_rows_give_finite_unit_output(world, n_queries, n_references):
+def test_very_few_rows_give_finite_unit_output(world: CrossView, n_queries: int, n_references: int) -> None:
     adaptation = adapt(world.train_queries[:n_queries], world.train_references[:n_references], config=CONFIG)
     out = adaptation.transform_query(world.test_queries)
     assert np.allclose(np.linalg.norm(out, axis=1), 1, atol=1e-5)
@@ -215,7 +222,7 @@ def test_very_few_rows_give_finite_unit_output(world, n_queries, n_references):
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -3.5])
 @pytest.mark.parametrize("recipe", sorted(set(Recipe) - {Recipe.AUTO}))
-def test_constant_features_give_finite_output(world, value, recipe):
+def test_constant_features_give_finite_output(world: CrossView, value: float, recipe: Recipe) -> None:
     rows = np.full((30, 32), value, np.float32)
     changes = (
         {} if recipe in UNTRAINED else {"iterations": 9} if recipe is Recipe.ROBUST else {"iterations": 9, "dimension": 16}
@@ -227,13 +234,13 @@ def test_constant_features_give_finite_output(world, value, recipe):
         assert np.abs(out).max() <= 1 + 1e-6
 
 
-def test_a_choice_is_not_made_here(world):
+def test_a_choice_is_not_made_here(world: CrossView) -> None:
     with pytest.raises(ConfigError, match="choice among the others"):
         learn(world.train_queries, world.train_references, AdaptConfig(recipe="auto"))
 
 
 @pytest.mark.parametrize("recipe", sorted(UNTRAINED))
-def test_recipes_without_a_map_are_the_baselines(world, recipe):
+def test_recipes_without_a_map_are_the_baselines(world: CrossView, recipe: Recipe) -> None:
     learned = adapt(world.train_queries, world.train_references, recipe=recipe)
     expected = {
         Recipe.FROZEN: frozen(world.train_queries.shape[1]),
@@ -247,7 +254,7 @@ def test_recipes_without_a_map_are_the_baselines(world, recipe):
     assert learned.record.history == ()
 
 
-def test_one_statistic_for_both_views_gives_each_view_the_same_weight(world):
+def test_one_statistic_for_both_views_gives_each_view_the_same_weight(world: CrossView) -> None:
     queries, references = world.train_queries, world.train_references
     once, again = fit_jointly(queries, references), fit_jointly(np.concatenate([queries, queries]), references)
     assert np.allclose(once.query.mean, again.query.mean, atol=1e-6)
@@ -255,20 +262,20 @@ def test_one_statistic_for_both_views_gives_each_view_the_same_weight(world):
     assert not np.allclose(once.query.mean, fit(queries, references).query.mean, atol=1e-3)
 
 
-def test_read_only_and_half_precision_features_are_accepted(world):
+def test_read_only_and_half_precision_features_are_accepted(world: CrossView) -> None:
     rows = world.train_queries.astype(np.float16)
     rows.setflags(write=False)
     assert adapt(rows, world.train_references, config=CONFIG).record.training.n_queries == 60
 
 
-def test_inputs_are_left_alone(world):
+def test_inputs_are_left_alone(world: CrossView) -> None:
     queries, references = world.train_queries.copy(), world.train_references.copy()
     adapt(queries, references, config=CONFIG)
     assert np.array_equal(queries, world.train_queries)
     assert np.array_equal(references, world.train_references)
 
 
-def test_bad_features_and_settings_are_refused(world):
+def test_bad_features_and_settings_are_refused(world: CrossView) -> None:
     good = world.train_queries
     with pytest.raises(DataError, match="query features has 0 rows"):
         adapt(good[:0], good)
@@ -284,18 +291,20 @@ def test_bad_features_and_settings_are_refused(world):
         adapt(good, good, recipe="released", config=AdaptConfig(recipe="paper", residual=True))
 
 
-def test_importing_the_package_loads_no_torch():
+def test_importing_the_package_loads_no_torch() -> None:
     code = "import sys, cvgl.adaptation, cvgl.adaptation.record, cvgl.adaptation.standardise; print('torch' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
 
 
-def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(world, tmp_path, monkeypatch):
+def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(
+    world: CrossView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """safetensors says "no such file" of it; nobody is told to delete what took hours."""
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(b"sound")
 
-    def refuse(self):
+    def refuse(self) -> Any:
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)

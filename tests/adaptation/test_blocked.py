@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -19,15 +20,15 @@ CONFIG = AdaptConfig(recipe="paper-standardised", threshold=0.75, temperature=0.
 BLOCKS = [1, 2, 5, 22, 23, 1000]
 
 
-def rows(n, generator, dtype=torch.float64):
+def rows(n: int, generator: torch.Generator, dtype: Any = torch.float64) -> Any:
     return unit_rows(torch.randn(n, D0, generator=generator, dtype=dtype))
 
 
-def maps(generator, dtype=torch.float64):
+def maps(generator: torch.Generator, dtype: Any = torch.float64) -> Any:
     return (LinearMap(torch.randn(inputs, outputs, generator=generator, dtype=dtype)) for inputs, outputs in ((D0, D), (D, D0)))
 
 
-def problem(name, dtype=torch.float64):
+def problem(name: str, dtype: Any = torch.float64) -> Any:
     """Maps, queries, references and settings of one kind of trouble."""
     generator = torch.Generator().manual_seed(5)
     adapter, reverter = maps(generator, dtype)
@@ -61,7 +62,7 @@ PROBLEMS = (
 )  # fmt: skip
 
 
-def plain(adapter, reverter, queries, references, config):
+def plain(adapter: Any, reverter: Any, queries: torch.Tensor, references: torch.Tensor, config: AdaptConfig) -> Any:
     """Eq. 5-8 row by row over all references, in the order in which they are printed."""
     z_q, z_r = (x @ adapter.weight / (x @ adapter.weight).norm(dim=1, keepdim=True) for x in (queries, references))
     choices = []  # (query, reference) pairs where s is 1
@@ -70,7 +71,7 @@ def plain(adapter, reverter, queries, references, config):
         if z_q[i] @ z_r[j] > config.threshold:
             choices.append((i, j))
 
-    def contrast(z_a, z_b, pairs):
+    def contrast(z_a: Any, z_b: Any, pairs: Any) -> Any:
         terms = []
         for i in sorted({pair[0] for pair in pairs}):
             logits = z_b @ z_a[i] / config.temperature
@@ -89,14 +90,14 @@ def plain(adapter, reverter, queries, references, config):
     return reference, [value.item() for value in values], (z_q @ z_r.T).detach()
 
 
-def gradients(*modules):
-    found = [module.weight.grad for module in modules]
+def gradients(*modules: torch.nn.Module) -> Any:
+    grads = [module.weight.grad for module in modules]
     for module in modules:
         module.weight.grad = None
-    return found
+    return grads
 
 
-def close(ours, theirs, tolerance):
+def close(ours: Any, theirs: Any, tolerance: float) -> Any:
     if theirs is None:
         return ours is None
     return ours is not None and (ours - theirs).abs().max() <= tolerance * max(1.0, float(theirs.abs().max()))
@@ -105,7 +106,7 @@ def close(ours, theirs, tolerance):
 @pytest.mark.parametrize("name", PROBLEMS)
 @pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 2e-5)])
-def test_labels_losses_and_gradients_are_those_of_the_equations(name, block, dtype, tolerance):
+def test_labels_losses_and_gradients_are_those_of_the_equations(name: str, block: int, dtype: Any, tolerance: float) -> None:
     adapter, reverter, queries, references, config = problem(name, dtype)
     reference, values, similarities = plain(adapter, reverter, queries, references, config)
     expected = gradients(adapter, reverter)
@@ -120,8 +121,8 @@ def test_labels_losses_and_gradients_are_those_of_the_equations(name, block, dty
     assert torch.allclose(labels.similarity, whole.similarity, atol=1e-6)
 
 
-def test_the_problems_are_what_their_names_say():
-    def labels(name):
+def test_the_problems_are_what_their_names_say() -> None:
+    def labels(name: str) -> Any:
         adapter, _, queries, references, config = problem(name)
         return blocked.estimate(adapter, unit_rows(adapter(queries)), references, config, 5).labels
 
@@ -134,7 +135,7 @@ def test_the_problems_are_what_their_names_say():
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 4, 100])
-def test_of_equal_references_the_first_is_chosen_and_of_equal_queries_the_first_is_preferred(block):
+def test_of_equal_references_the_first_is_chosen_and_of_equal_queries_the_first_is_preferred(block: int) -> None:
     eye = torch.eye(4)
     queries, references = eye[[0, 0, 1, 3]], eye[[2, 1, 0, 1, 0, 0]]
     labels = blocked.estimate(lambda x: x, queries, references, CONFIG, block).labels
@@ -143,7 +144,7 @@ def test_of_equal_references_the_first_is_chosen_and_of_equal_queries_the_first_
     assert labels.mutual.tolist() == whole.mutual.tolist() == [True, False, True, False]
 
 
-def test_log_sums_survive_logits_beyond_the_range_of_exponentials():
+def test_log_sums_survive_logits_beyond_the_range_of_exponentials() -> None:
     generator = torch.Generator().manual_seed(0)
     queries, references = rows(M, generator, torch.float32), rows(N, generator, torch.float32)
     config = CONFIG.model_copy(update={"temperature": 1e-4})
@@ -152,7 +153,7 @@ def test_log_sums_survive_logits_beyond_the_range_of_exponentials():
     assert torch.allclose(expectation.log_sums.double(), expected, rtol=1e-5)
 
 
-def test_gradients_are_added_to_what_is_there():
+def test_gradients_are_added_to_what_is_there() -> None:
     adapter, reverter, queries, references, config = problem("ordinary")
     for _ in range(2):
         blocked.accumulate_gradients(adapter, reverter, queries, references, config, 5)
@@ -164,11 +165,11 @@ def test_gradients_are_added_to_what_is_there():
 
 @pytest.mark.parametrize("name", ["ordinary", "no label", "no reconstruction", "no label, no reconstruction"])
 @pytest.mark.parametrize("where", ["everywhere", "in one reference"])
-def test_what_is_not_finite_shows_in_the_loss(name, where):
+def test_what_is_not_finite_shows_in_the_loss(name: str, side: str) -> None:
     # The loop refuses a loss that is not finite; NaN must not be passed over as "no reference is similar".
     adapter, reverter, queries, references, config = problem(name)
     with torch.no_grad():
-        if where == "everywhere":
+        if side == "everywhere":
             adapter.weight[2, 3] = torch.inf
         else:
             references[7] = torch.nan
@@ -176,7 +177,7 @@ def test_what_is_not_finite_shows_in_the_loss(name, where):
     assert not torch.isfinite(terms.contrast() + terms.reconstruction())
 
 
-def test_gradients_reach_the_maps_when_products_are_computed_in_bfloat16():
+def test_gradients_reach_the_maps_when_products_are_computed_in_bfloat16() -> None:
     # Autocast keeps converted weights; one that the first pass made without gradient must not serve the second.
     adapter, reverter, queries, references, config = problem("everybody is labelled", torch.float32)
     plain(adapter, reverter, queries, references, config)
@@ -189,8 +190,8 @@ def test_gradients_reach_the_maps_when_products_are_computed_in_bfloat16():
         assert close(ours, theirs, 0.03)
 
 
-def test_the_same_call_gives_the_same_bits():
-    def once():
+def test_the_same_call_gives_the_same_bits() -> None:
+    def once() -> Any:
         adapter, reverter, queries, references, config = problem("ordinary", torch.float32)
         blocked.accumulate_gradients(adapter, reverter, queries, references, config, 4)
         return gradients(adapter, reverter)
@@ -199,7 +200,7 @@ def test_the_same_call_gives_the_same_bits():
 
 
 @pytest.mark.parametrize("residual", [False, True])
-def test_training_in_blocks_follows_training_at_once(monkeypatch, residual):
+def test_training_in_blocks_follows_training_at_once(monkeypatch: pytest.MonkeyPatch, residual: bool) -> None:
     world = cross_view(places=20, d0=32)
     config = AdaptConfig(
         recipe="paper-standardised", dimension=None if residual else 12, residual=residual, iterations=5, query_samples=15
@@ -219,7 +220,7 @@ def test_training_in_blocks_follows_training_at_once(monkeypatch, residual):
     assert abs(adapted[0] - adapted[1]).max() < 1e-3
 
 
-def test_block_rows_follow_from_the_shapes():
+def test_block_rows_follow_from_the_shapes() -> None:
     assert blocked.block_rows(700, 1536, 2048) >= 701  # the paper's largest step in University-1652 is one block
     assert blocked.block_rows(1500, 1536, 2048) < blocked.block_rows(700, 1536, 2048)
     assert blocked.block_rows(10**9, 1536, 2048) == 1
@@ -246,7 +247,7 @@ print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1
 """
 
 
-def peak_bytes(n_references):
+def peak_bytes(n_references: int) -> Any:
     command = [sys.executable, "-c", _MEASURED, str(n_references)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(done.stdout) * 1024
@@ -254,7 +255,7 @@ def peak_bytes(n_references):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_memory_does_not_grow_with_the_number_of_references_beyond_their_own():
+def test_memory_does_not_grow_with_the_number_of_references_beyond_their_own() -> None:
     few, many = 20_000, 80_000
     growth = peak_bytes(many) - peak_bytes(few)
     own, adapted = ((many - few) * dimension * 4 for dimension in (64, 256))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cvgl import adapt
 from cvgl.adaptation import Adaptation, HubnessCorrected, standardise
@@ -13,24 +16,24 @@ from cvgl.adaptation.correction import BANK_ROWS, Banks, hubness_to
 from cvgl.config import AdaptConfig, Recipe
 from cvgl.errors import ConfigError, LakeError
 from cvgl.retrieval import evaluate, top_k
-from tests.adaptation.synthetic import cross_view
+from tests.adaptation.synthetic import CrossView, cross_view
 
 
 @pytest.fixture(scope="module")
-def world():
+def world() -> CrossView:
     return cross_view(places=40, d0=32)
 
 
 @pytest.fixture(scope="module")
-def robust(world):
+def robust(world: CrossView) -> Adaptation:
     return adapt(world.train_queries, world.train_references, recipe="robust", seed=3)
 
 
-def naive(rows, bank, k):
+def naive(rows: NDArray[Any], bank: NDArray[Any], k: int) -> NDArray[Any]:
     return np.asarray([np.mean(sorted((float(row @ other) for other in bank), reverse=True)[:k]) for row in rows])
 
 
-def test_the_recipe_robust_keeps_adapted_training_rows_of_both_views(robust, world):
+def test_the_recipe_robust_keeps_adapted_training_rows_of_both_views(robust: Adaptation, world: CrossView) -> None:
     assert robust.banks.query.shape == (120, 32)
     np.testing.assert_array_equal(robust.banks.query, robust.transform_query(world.train_queries))
     np.testing.assert_array_equal(robust.banks.reference, robust.transform_reference(world.train_references))
@@ -40,7 +43,7 @@ def test_the_recipe_robust_keeps_adapted_training_rows_of_both_views(robust, wor
     )
 
 
-def test_a_bank_is_a_sample_that_the_seed_decides():
+def test_a_bank_is_a_sample_that_the_seed_decides() -> None:
     rng = np.random.default_rng(0)
     queries, references = (rng.normal(size=(n, 8)).astype(np.float32) for n in (BANK_ROWS + 90, 30))
     made = [adapt(queries, references, recipe="robust", seed=seed) for seed in (0, 0, 1)]
@@ -53,7 +56,9 @@ def test_a_bank_is_a_sample_that_the_seed_decides():
     assert nearest[-1] > BANK_ROWS
 
 
-def test_banks_survive_saving_and_an_adapter_without_them_is_read_as_before(robust, world, tmp_path):
+def test_banks_survive_saving_and_an_adapter_without_them_is_read_as_before(
+    robust: Adaptation, world: CrossView, tmp_path: Path
+) -> None:
     robust.save(tmp_path / "with")
     loaded = Adaptation.load(tmp_path / "with")
     np.testing.assert_array_equal(loaded.banks.query, robust.banks.query)
@@ -67,7 +72,7 @@ def test_banks_survive_saving_and_an_adapter_without_them_is_read_as_before(robu
     assert Adaptation.load(tmp_path / "without").banks is None
 
 
-def test_banks_of_another_size_than_recorded_are_noticed(robust, tmp_path):
+def test_banks_of_another_size_than_recorded_are_noticed(robust: Adaptation, tmp_path: Path) -> None:
     record = robust.record.model_copy(update={"banks": robust.record.banks.model_copy(update={"n_queries": 7})})
     Adaptation(**{**{name: getattr(robust, name) for name in Adaptation.__dataclass_fields__}, "record": record}).save(tmp_path)
     with pytest.raises(LakeError, match=r"query\.bank.*\(7, 32\)"):
@@ -75,7 +80,9 @@ def test_banks_of_another_size_than_recorded_are_noticed(robust, tmp_path):
 
 
 @pytest.mark.parametrize("gallery", ["reference", "query"])
-def test_inner_products_are_cosines_less_half_of_the_galleries_hubness(robust, world, gallery):
+def test_inner_products_are_cosines_less_half_of_the_galleries_hubness(
+    robust: Adaptation, world: CrossView, gallery: str
+) -> None:
     corrected = HubnessCorrected(robust, gallery)
     query, reference = corrected.transform_query(world.test_queries), corrected.transform_reference(world.test_references)
     assert query.shape == reference.shape == (40, 33)
@@ -88,20 +95,20 @@ def test_inner_products_are_cosines_less_half_of_the_galleries_hubness(robust, w
     np.testing.assert_allclose(query @ reference.T, z_query @ z_reference.T - penalty / 2, atol=1e-6)
 
 
-def test_more_neighbours_than_the_bank_has_are_all_of_it():
+def test_more_neighbours_than_the_bank_has_are_all_of_it() -> None:
     rows = np.eye(3, dtype=np.float32)
     np.testing.assert_allclose(hubness_to(rows, rows[:2], 10), [0.5, 0.5, 0])
     np.testing.assert_allclose(hubness_to(rows, rows[:2], 1), [1, 1, 0])
     assert hubness_to(rows[:0], rows, 4).shape == (0,)
 
 
-def test_equal_rows_have_equal_hubness_wherever_they_stand(robust):
+def test_equal_rows_have_equal_hubness_wherever_they_stand(robust: Adaptation) -> None:
     row = robust.banks.reference[:1]
     many = np.concatenate([robust.banks.reference, np.repeat(row, 9001, axis=0)])
     assert len(set(hubness_to(many, robust.banks.query, 10)[[0, *range(40, len(many))]].tolist())) == 1
 
 
-def test_a_hub_stops_winning():
+def test_a_hub_stops_winning() -> None:
     """One reference lies in the middle of everything; what is stored from training shows it."""
     middle, places = np.eye(61, dtype=np.float32)[60], np.eye(60, 61, dtype=np.float32)
     queries = 0.8 * middle + 0.6 * places
@@ -118,7 +125,7 @@ def test_a_hub_stops_winning():
     assert corrected.recall[1] == 1
 
 
-def test_faiss_and_exact_search_agree_on_corrected_rows(robust, world):
+def test_faiss_and_exact_search_agree_on_corrected_rows(robust: Adaptation, world: CrossView) -> None:
     pytest.importorskip("faiss")
     corrected = HubnessCorrected(robust)
     sides = corrected.transform_query(world.test_queries), corrected.transform_reference(world.test_references)
@@ -127,7 +134,7 @@ def test_faiss_and_exact_search_agree_on_corrected_rows(robust, world):
     np.testing.assert_allclose(exact.score, faiss.score, atol=1e-6)
 
 
-def test_an_adapter_without_banks_says_what_to_do(world):
+def test_an_adapter_without_banks_says_what_to_do(world: CrossView) -> None:
     adaptation = adapt(world.train_queries, world.train_references, config=AdaptConfig(recipe=Recipe.PAPER, iterations=0))
     with pytest.raises(ConfigError, match="no statistics") as caught:
         HubnessCorrected(adaptation)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -29,14 +31,14 @@ from cvgl.errors import DataError
     ],
 )
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
-def test_bad_features_are_refused_by_name(features, message):
+def test_bad_features_are_refused_by_name(features: Any, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         descriptors.checked(features, "query features")
     assert "query features" in caught.value.what
     assert caught.value.fix
 
 
-def test_a_late_bad_row_is_found_across_blocks(monkeypatch):
+def test_a_late_bad_row_is_found_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(descriptors, "BLOCK_ROWS", 4)
     rows = np.ones((11, 2), np.float32)
     rows[9, 1] = -np.inf
@@ -45,7 +47,7 @@ def test_a_late_bad_row_is_found_across_blocks(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_any_float_and_layout_is_accepted(dtype):
+def test_any_float_and_layout_is_accepted(dtype: Any) -> None:
     rows = np.arange(12, dtype=dtype).reshape(3, 4)
     for variant in (rows, np.asfortranarray(rows), np.repeat(rows, 2, axis=0)[::2]):
         out = descriptors.checked(variant, "x", 4)
@@ -54,12 +56,12 @@ def test_any_float_and_layout_is_accepted(dtype):
         assert np.array_equal(out, rows)
 
 
-def test_float32_is_not_copied():
+def test_float32_is_not_copied() -> None:
     rows = np.ones((3, 4), np.float32)
     assert descriptors.checked(rows, "x") is rows
 
 
-def test_blockwise_equals_whole(monkeypatch):
+def test_blockwise_equals_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(descriptors, "BLOCK_ROWS", 3)
     rows = np.random.default_rng(0).normal(size=(8, 2)).astype(np.float32)
     out = descriptors.in_blocks(rows, "x", 2, 2, descriptors.unit_rows)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
 from cvgl import adapt
 from cvgl.adaptation import FrameSequences
@@ -39,7 +43,7 @@ def test_references_that_are_each_on_their_own_stay_as_they_are() -> None:
     np.testing.assert_array_equal(places.to_references(rows, rows), rows)
 
 
-def test_many_looks_of_few_places_are_still_weighed_as_a_course(monkeypatch) -> None:
+def test_many_looks_of_few_places_are_still_weighed_as_a_course(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cvgl.adaptation.sequences.MAX_MAP_CELLS", 4)
     runs = (np.arange(3),)
     assert FrameSequences(runs, POSITIONS).usable
@@ -58,20 +62,20 @@ def test_what_was_learned_before_looks_were_known_is_not_taken_for_this() -> Non
 
 def test_looks_that_show_something_else_leave_the_labels_where_they_were() -> None:
     """Each tile once as it is and once with its dimensions turned over, as a turned tile is: frames show the first."""
-    found = flight()
-    turned = np.roll(found.tiles, 17, axis=1)
-    positions = np.concatenate([found.sequences.positions] * 2)
+    world = flight()
+    turned = np.roll(world.tiles, 17, axis=1)
+    positions = np.concatenate([world.sequences.positions] * 2)
     learned = adapt(
-        found.frames,
-        np.concatenate([turned, found.tiles]),
+        world.frames,
+        np.concatenate([turned, world.tiles]),
         config=AdaptConfig(recipe="robust"),
-        sequences=FrameSequences(found.sequences.rows, positions),
+        sequences=FrameSequences(world.sequences.rows, positions),
     )
 
-    def mapped(rows):
+    def mapped(rows: NDArray[Any]) -> NDArray[Any]:
         z = rows @ learned.adapter
         return z / np.linalg.norm(z, axis=1, keepdims=True)
 
-    tiles = mapped(learned.statistics.transform_reference(np.concatenate([turned, found.tiles])))
-    best = (mapped(learned.statistics.transform_query(found.test_frames)) @ tiles.T).argmax(axis=1)
-    assert np.mean(best - len(found.tiles) == found.test_tiles) > 0.85
+    tiles = mapped(learned.statistics.transform_reference(np.concatenate([turned, world.tiles])))
+    best = (mapped(learned.statistics.transform_query(world.test_frames)) @ tiles.T).argmax(axis=1)
+    assert np.mean(best - len(world.tiles) == world.test_tiles) > 0.85

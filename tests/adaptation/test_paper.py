@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from cvgl import adapt
-from cvgl.adaptation import losses, pseudo_labels, standardise, training
+from cvgl.adaptation import Adaptation, losses, pseudo_labels, standardise, training
 from cvgl.adaptation.adapter import LinearMap, initial_maps, unit_rows
 from cvgl.adaptation.recipes import paper
 from cvgl.config import AdaptConfig, Recipe
 from cvgl.errors import ConfigError
-from tests.adaptation.synthetic import cross_view
+from tests.adaptation.synthetic import CrossView, cross_view
 
 SMALL = AdaptConfig(recipe="paper-standardised", dimension=12, iterations=1, query_samples=15)
 
 
 @pytest.fixture(scope="module")
-def world():
+def world() -> CrossView:
     return cross_view(places=20, d0=32)
 
 
-def learn(world, **settings):
+def learn(world: CrossView, **settings: Any) -> Adaptation:
     return adapt(world.train_queries, world.train_references, config=AdaptConfig(**{**SMALL.model_dump(), **settings}))
 
 
 @pytest.mark.parametrize(("d0", "d"), [(6, 6), (6, 10), (10, 6)])
-def test_initial_maps_have_orthonormal_rows_or_columns_and_invert_each_other(d0, d):
+def test_initial_maps_have_orthonormal_rows_or_columns_and_invert_each_other(d0: int, d: int) -> None:
     adapter, reverter = initial_maps(d0, d, torch.Generator().manual_seed(0))
     assert adapter.weight.shape == (d0, d)
     assert reverter.weight.shape == (d, d0)
@@ -36,7 +39,7 @@ def test_initial_maps_have_orthonormal_rows_or_columns_and_invert_each_other(d0,
     assert sum(parameter.numel() for parameter in adapter.parameters()) == d0 * d  # no bias, no normalisation layer
 
 
-def test_before_the_first_iteration_similarities_are_those_of_the_normalised_features(world):
+def test_before_the_first_iteration_similarities_are_those_of_the_normalised_features(world: CrossView) -> None:
     adaptation = learn(world, iterations=0, dimension=40)
     baseline = standardise.fit(world.train_queries, world.train_references)
     adapted = adaptation.transform_query(world.test_queries) @ adaptation.transform_reference(world.test_references).T
@@ -44,7 +47,7 @@ def test_before_the_first_iteration_similarities_are_those_of_the_normalised_fea
     assert np.allclose(adapted, expected, atol=1e-5)
 
 
-def test_reverter_is_moved_by_the_reconstruction_alone_and_the_adapter_by_both(world):
+def test_reverter_is_moved_by_the_reconstruction_alone_and_the_adapter_by_both(world: CrossView) -> None:
     # With Adam's first step the same gradient gives the same weights, and another one does not. The maps must not start as
     # each other's inverse here: at zero reconstruction error there is no gradient to compare.
     shrunk = {"dimension": 8}
@@ -59,7 +62,7 @@ def test_reverter_is_moved_by_the_reconstruction_alone_and_the_adapter_by_both(w
     assert not np.array_equal(both.adapter, contrast.adapter)
 
 
-def test_gradients_are_those_of_algorithm_1():
+def test_gradients_are_those_of_algorithm_1() -> None:
     generator = torch.Generator().manual_seed(3)
     config = AdaptConfig(
         recipe="paper-standardised", dimension=5, temperature=0.2, threshold=-1, em_weight=0.7, reconstruction_weight=1.3
@@ -67,13 +70,13 @@ def test_gradients_are_those_of_algorithm_1():
     adapter, reverter = LinearMap(torch.randn(4, 5, generator=generator)), LinearMap(torch.randn(5, 4, generator=generator))
     x_q, x_r = (unit_rows(torch.randn(n, 4, generator=generator)) for n in (6, 3))
 
-    def terms():
+    def terms() -> Any:
         projected = adapter(torch.cat([x_q, x_r]))
         z_q, z_r = unit_rows(projected).split([6, 3])
         labels = pseudo_labels.estimate((z_q @ z_r.T).detach(), config.threshold)
         return paper.loss_terms(reverter, projected, x_q, x_r, z_q @ z_r.T, labels, config)
 
-    def gradient(loss, parameter):
+    def gradient(loss: torch.Tensor, parameter: torch.Tensor) -> Any:
         return torch.autograd.grad(loss, parameter, allow_unused=True)[0]
 
     assert gradient(terms().contrast(), reverter.weight) is None
@@ -87,7 +90,9 @@ def test_gradients_are_those_of_algorithm_1():
     assert torch.allclose(theta, sum(parts), atol=1e-4)
 
 
-def naive_training(queries, references, adapter, reverter, draws, config):
+def naive_training(
+    queries: NDArray[Any], references: NDArray[Any], adapter: Any, reverter: Any, draws: Any, config: AdaptConfig
+) -> Any:
     """Algorithm 1 in numpy with hand-written gradients and Adam; returns both maps and L + C of every iteration."""
     theta, phi = adapter.astype(np.float64), reverter.astype(np.float64)
     moments = {name: (np.zeros_like(value), np.zeros_like(value)) for name, value in (("theta", theta), ("phi", phi))}
@@ -127,7 +132,7 @@ def naive_training(queries, references, adapter, reverter, draws, config):
     return theta, phi, totals
 
 
-def test_training_follows_a_transcription_of_algorithm_1(world):
+def test_training_follows_a_transcription_of_algorithm_1(world: CrossView) -> None:
     config = AdaptConfig(dimension=8, iterations=12, query_samples=15, recipe=Recipe.PAPER, threshold=0.6, temperature=0.3)
     adaptation = adapt(world.train_queries, world.train_references, config=config)
     generator = torch.Generator().manual_seed(config.seed)
@@ -142,7 +147,7 @@ def test_training_follows_a_transcription_of_algorithm_1(world):
     assert np.abs(adaptation.reverter - phi).max() < 1e-4
 
 
-def test_residual_style_starts_at_the_normalised_features_and_learns_an_offset(world):
+def test_residual_style_starts_at_the_normalised_features_and_learns_an_offset(world: CrossView) -> None:
     start, learned = (learn(world, residual=True, dimension=None, reconstruction_weight=0.0, iterations=n) for n in (0, 3))
     baseline = standardise.fit(world.train_queries, world.train_references)
     standardised = baseline.transform_query(world.test_queries)
@@ -154,7 +159,7 @@ def test_residual_style_starts_at_the_normalised_features_and_learns_an_offset(w
     assert np.allclose(learned.transform_query(world.test_queries), expected, atol=1e-6)
 
 
-def test_residual_style_follows_the_gradient_of_the_sum():
+def test_residual_style_follows_the_gradient_of_the_sum() -> None:
     config = AdaptConfig(recipe="paper-standardised", residual=True, threshold=-1, temperature=0.2)
     learner = paper.PaperLearner(4, config, torch.Generator())
     generator = torch.Generator().manual_seed(1)
@@ -170,7 +175,7 @@ def test_residual_style_follows_the_gradient_of_the_sum():
     assert torch.allclose(learner.adapter.weight.grad, weight.grad, atol=1e-5)
 
 
-def test_residual_style_turns_the_reverter_off(world):
+def test_residual_style_turns_the_reverter_off(world: CrossView) -> None:
     adaptation = adapt(
         world.train_queries,
         world.train_references,
@@ -182,7 +187,7 @@ def test_residual_style_turns_the_reverter_off(world):
     assert np.array_equal(adaptation.reverter, np.eye(32, dtype=np.float32))
 
 
-def test_residual_style_keeps_the_dimension(world):
+def test_residual_style_keeps_the_dimension(world: CrossView) -> None:
     config = AdaptConfig(recipe="paper-standardised", residual=True, dimension=32, iterations=1)
     assert adapt(world.train_queries, world.train_references, config=config).record.d == 32
     with pytest.raises(ConfigError, match="64 dimensions do not add to 32"):
@@ -193,7 +198,7 @@ def test_residual_style_keeps_the_dimension(world):
         )
 
 
-def test_the_recipes_of_the_paper_have_no_bias(world):
+def test_the_recipes_of_the_paper_have_no_bias(world: CrossView) -> None:
     adaptation = learn(world, iterations=3)
     assert (adaptation.bias.shape, adaptation.reverter_bias.shape) == ((12,), (32,))
     assert not adaptation.bias.any()

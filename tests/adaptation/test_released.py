@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from cvgl import adapt
-from cvgl.adaptation import IterationMetrics, frozen, losses, training
+from cvgl.adaptation import Adaptation, IterationMetrics, frozen, losses, training
 from cvgl.adaptation.adapter import unit_rows
 from cvgl.adaptation.affine import Affine
 from cvgl.adaptation.recipes import released
 from cvgl.adaptation.recipes.released import NormalisedMap, ReleasedLearner
 from cvgl.config import AdaptConfig
 from cvgl.errors import ConfigError, DataError
-from tests.adaptation.synthetic import cross_view
+from tests.adaptation.synthetic import CrossView, cross_view
 
 STEPS = 30
 LAYERS = {"enc1": "adapter", "dec1": "reverter"}
@@ -26,17 +29,17 @@ CONFIG = AdaptConfig(recipe="released", dimension=16, iterations=9, checkpoint_e
 
 
 @pytest.fixture(scope="module")
-def golden(shared):
+def golden(shared: Path) -> dict[str, Any]:
     with np.load(shared / "golden" / "em_reference.npz") as file:
         return {name: file[name] for name in file.files}
 
 
 @pytest.fixture(scope="module")
-def world():
+def world() -> CrossView:
     return cross_view(places=20, d0=32)
 
 
-def recorded_state(golden, moment):
+def recorded_state(golden: dict[str, Any], moment: str) -> Any:
     """The recorded layers in the form of a learner's, without the linear layers' biases."""
     state = {}
     for theirs, ours in LAYERS.items():
@@ -50,7 +53,9 @@ def recorded_state(golden, moment):
     return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in state.items()}
 
 
-def follow(golden, learner_type=ReleasedLearner, prepare=lambda learner: None, **settings):
+def follow(
+    golden: dict[str, Any], learner_type: Any = ReleasedLearner, prepare: Any = lambda learner: None, **settings: Any
+) -> Any:
     """Trains on the recorded batches from the recorded start; returns the final state."""
     config = AdaptConfig(recipe="released", dimension=64, iterations=STEPS, **settings)
     learner = learner_type(48, config, torch.Generator())
@@ -64,7 +69,7 @@ def follow(golden, learner_type=ReleasedLearner, prepare=lambda learner: None, *
     return state
 
 
-def compare(golden, state):
+def compare(golden: dict[str, Any], state: Any) -> Any:
     """Raises AssertionError where a training parts from the record."""
     ours = [
         [
@@ -85,18 +90,18 @@ def compare(golden, state):
         np.testing.assert_allclose(adapted(golden[view], adapter), golden[f"adapted_{view}"], atol=1e-3, err_msg=view)
 
 
-def adapted(rows, adapter: Affine):
+def adapted(rows: NDArray[Any], adapter: Affine) -> Any:
     return unit_rows(torch.from_numpy(rows @ adapter.weight + adapter.bias)).numpy()
 
 
-def test_all_recorded_steps_are_followed(golden):
+def test_all_recorded_steps_are_followed(golden: dict[str, Any]) -> None:
     compare(golden, follow(golden))
 
 
 class SharedStatistics(ReleasedLearner):
     """Normalises both views as one batch."""
 
-    def accumulate(self, queries, references, iteration):
+    def accumulate(self, queries: torch.Tensor, references: torch.Tensor, iteration: int) -> Any:
         original = self.adapter.forward
         parts = iter(original(torch.cat([references, queries]), 1).split([len(references), len(queries)]))
         self.adapter.forward = lambda rows, observed: next(parts, None)
@@ -110,12 +115,12 @@ class SharedStatistics(ReleasedLearner):
 class QueriesFirst(ReleasedLearner):
     """Sends the views through the cycle in the other order, which only the running statistics know."""
 
-    def _observe_cycle(self, reverted):
+    def _observe_cycle(self, reverted: Any) -> Any:
         super()._observe_cycle(reverted[::-1])
 
 
-def fix(*names):
-    def prepare(learner):
+def fix(*names: Any) -> Any:
+    def prepare(learner: Any) -> Any:
         for name in names:
             learner.get_parameter(name).requires_grad_(False)
 
@@ -140,17 +145,17 @@ PERTURBATIONS = {
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)
-def test_another_setting_or_layer_does_not_agree_with_the_record(golden, name):
+def test_another_setting_or_layer_does_not_agree_with_the_record(golden: dict[str, Any], name: str) -> None:
     state = follow(golden, **PERTURBATIONS[name])
     with pytest.raises(AssertionError):
         compare(golden, state)
 
 
-def _summed(initial, reverted):
+def _summed(initial: torch.Tensor, reverted: Any) -> Any:
     return (initial - reverted).abs().sum()
 
 
-def _squared(initial, reverted):
+def _squared(initial: torch.Tensor, reverted: Any) -> Any:
     return (initial - reverted).square().mean()
 
 
@@ -167,14 +172,16 @@ PATCHES = {
 
 
 @pytest.mark.parametrize("name", PATCHES)
-def test_another_algorithm_does_not_agree_with_the_record(golden, monkeypatch, name):
+def test_another_algorithm_does_not_agree_with_the_record(
+    golden: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setattr(*PATCHES[name])
     state = follow(golden)
     with pytest.raises(AssertionError):
         compare(golden, state)
 
 
-def test_the_rate_starts_at_zero_climbs_at_once_and_falls_as_half_a_cosine():
+def test_the_rate_starts_at_zero_climbs_at_once_and_falls_as_half_a_cosine() -> None:
     learner = ReleasedLearner(4, CONFIG.model_copy(update={"iterations": 11}), torch.Generator())
     rates = [learner.learning_rate(iteration) / 2e-4 for iteration in range(11)]
     assert rates[:2] == [0, 1]
@@ -183,7 +190,7 @@ def test_the_rate_starts_at_zero_climbs_at_once_and_falls_as_half_a_cosine():
     assert rates[10] == pytest.approx((1 + math.cos(math.pi * 0.9)) / 2)
 
 
-def test_gradients_are_bounded_entry_by_entry():
+def test_gradients_are_bounded_entry_by_entry() -> None:
     learner = ReleasedLearner(4, CONFIG, torch.Generator())
     learner.log_scale.grad = torch.tensor(-1e9)
     learner.adapter.weight.grad = torch.full((4, 16), 3.0)
@@ -192,7 +199,7 @@ def test_gradients_are_bounded_entry_by_entry():
     assert (learner.adapter.weight.grad == 3).all()
 
 
-def test_folding_is_batch_normalisation_in_evaluation_mode():
+def test_folding_is_batch_normalisation_in_evaluation_mode() -> None:
     generator = torch.Generator().manual_seed(0)
     layer = NormalisedMap(5, 7, generator)
     reference = torch.nn.BatchNorm1d(7)
@@ -211,14 +218,16 @@ def test_folding_is_batch_normalisation_in_evaluation_mode():
     assert np.allclose(rows.numpy() @ weight + bias, expected, atol=1e-5)
 
 
-def test_a_batch_that_is_not_observed_leaves_no_trace():
+def test_a_batch_that_is_not_observed_leaves_no_trace() -> None:
     layer = NormalisedMap(5, 7, torch.Generator().manual_seed(0))
     layer(torch.randn(9, 5))
     assert not layer.running_mean.any()
     assert (layer.running_variance == 1).all()
 
 
-def test_what_the_running_statistics_held_before_the_last_iterations_is_forgotten(world, monkeypatch):
+def test_what_the_running_statistics_held_before_the_last_iterations_is_forgotten(
+    world: CrossView, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = CONFIG.model_copy(update={"iterations": 60})
     lean = adapt(world.train_queries, world.train_references, config=config)
     monkeypatch.setattr(released, "SETTLING", 60)
@@ -230,7 +239,9 @@ def test_what_the_running_statistics_held_before_the_last_iterations_is_forgotte
 
 
 @pytest.mark.parametrize(("n_queries", "n_references", "drawn"), [(60, 20, 20), (7, 20, 7), (60, 60, 60)])
-def test_one_query_is_drawn_per_reference_as_far_as_there_are_any(world, monkeypatch, n_queries, n_references, drawn):
+def test_one_query_is_drawn_per_reference_as_far_as_there_are_any(
+    world: CrossView, monkeypatch: pytest.MonkeyPatch, n_queries: int, n_references: int, drawn: int
+) -> None:
     sizes = []
     original = training.sample
     monkeypatch.setattr(training, "sample", lambda *arguments: sizes.append(original(*arguments)) or sizes[-1])
@@ -241,12 +252,12 @@ def test_one_query_is_drawn_per_reference_as_far_as_there_are_any(world, monkeyp
     assert np.allclose(np.linalg.norm(out, axis=1), 1, atol=1e-5)
 
 
-def test_a_configured_sample_takes_precedence(world):
+def test_a_configured_sample_takes_precedence(world: CrossView) -> None:
     adaptation = adapt(world.train_queries, world.train_references, config=CONFIG.model_copy(update={"query_samples": 33}))
     assert adaptation.history[0].labelled_share * 33 == pytest.approx(round(adaptation.history[0].labelled_share * 33))
 
 
-def test_the_record_says_which_temperature_was_learned(world):
+def test_the_record_says_which_temperature_was_learned(world: CrossView) -> None:
     history = adapt(world.train_queries, world.train_references, config=CONFIG).history
     assert history[0].temperature == pytest.approx(1 / 14.28)
     # The first step has a rate of zero.
@@ -259,13 +270,13 @@ class Crash(Exception):
     pass
 
 
-def files(adaptation, folder):
+def files(adaptation: Adaptation, folder: Path) -> dict[str, bytes]:
     adaptation.save(folder)
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 @pytest.mark.parametrize("iteration", [4, 5, 9])
-def test_interrupted_training_ends_in_the_same_bytes(world, tmp_path, iteration):
+def test_interrupted_training_ends_in_the_same_bytes(world: CrossView, tmp_path: Path, iteration: int) -> None:
     def crash(metrics: IterationMetrics) -> None:
         if metrics.iteration == iteration:
             raise Crash
@@ -284,7 +295,7 @@ def test_interrupted_training_ends_in_the_same_bytes(world, tmp_path, iteration)
 
 
 @pytest.mark.parametrize("name", ["learner.log_scale", "learner.adapter.running_mean", "learner.reverter.shift"])
-def test_everything_in_the_checkpoint_counts(world, tmp_path, name):
+def test_everything_in_the_checkpoint_counts(world: CrossView, tmp_path: Path, name: str) -> None:
     from safetensors import safe_open
     from safetensors.numpy import save_file
 
@@ -305,7 +316,7 @@ def test_everything_in_the_checkpoint_counts(world, tmp_path, name):
 
 
 @pytest.mark.parametrize("weights", [{"em_weight": 0.0}, {"reconstruction_weight": 0.0}])
-def test_a_module_whose_weight_is_zero_is_not_computed(world, weights):
+def test_a_module_whose_weight_is_zero_is_not_computed(world: CrossView, weights: Any) -> None:
     adaptation = adapt(world.train_queries, world.train_references, config=AdaptConfig(**{**CONFIG.model_dump(), **weights}))
     switched_off = "contrast" if "em_weight" in weights else "reconstruction"
     for entry in adaptation.history:
@@ -316,13 +327,13 @@ def test_a_module_whose_weight_is_zero_is_not_computed(world, weights):
         assert {entry.temperature for entry in adaptation.history} == {adaptation.history[0].temperature}
 
 
-def test_a_threshold_that_nobody_passes_leaves_the_contrast_out(world):
+def test_a_threshold_that_nobody_passes_leaves_the_contrast_out(world: CrossView) -> None:
     history = adapt(world.train_queries, world.train_references, config=CONFIG.model_copy(update={"threshold": 1.0})).history
     assert {entry.losses["contrast_query_to_reference"] for entry in history} == {0.0}
     assert {entry.labelled_share for entry in history} == {0.0}
 
 
-def test_single_rows_are_refused(world):
+def test_single_rows_are_refused(world: CrossView) -> None:
     for queries, references in ((1, 5), (5, 1)):
         with pytest.raises(DataError, match="normalises over the rows"):
             adapt(world.train_queries[:queries], world.train_references[:references], recipe="released")
@@ -330,7 +341,7 @@ def test_single_rows_are_refused(world):
         adapt(world.train_queries, world.train_references, config=CONFIG.model_copy(update={"query_samples": 1}))
 
 
-def test_settings_follow_the_recipe_that_is_asked_for(world):
+def test_settings_follow_the_recipe_that_is_asked_for(world: CrossView) -> None:
     config = AdaptConfig(recipe="paper-standardised", dimension=16, iterations=2)
     learned = adapt(world.train_queries, world.train_references, recipe="released", config=config).record.config
     assert learned == AdaptConfig(recipe="released", dimension=16, iterations=2)

@@ -6,48 +6,56 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 import cvgl
 from cvgl import adapt
-from cvgl.adaptation import Adaptation, FrameSequences, hubness, standardise, whitening
+from cvgl.adaptation import Adaptation, DescriptorTransform, FrameSequences, hubness, standardise, whitening
 from cvgl.adaptation.descriptors import unit_rows
 from cvgl.adaptation.halves import halves
 from cvgl.adaptation.labelling import MutualNeighbours, SequenceLabels
 from cvgl.adaptation.pseudo_labels import NO_LABEL
 from cvgl.config import AdaptConfig, Recipe
 from cvgl.errors import ConfigError, DataError
-from tests.adaptation.synthetic import cross_view, recall_at_1
+from tests.adaptation.synthetic import CrossView, cross_view, recall_at_1
 from tests.adaptation.synthetic_noise import correlated_noise, flight
 
 CONFIG = AdaptConfig(recipe=Recipe.ROBUST)
 
 
 @pytest.fixture(scope="module")
-def world():
+def world() -> CrossView:
     return correlated_noise(places=60)
 
 
-def learn(queries, references, sequences=None, seed=None, **changes):
+def learn(
+    queries: NDArray[Any],
+    references: NDArray[Any],
+    sequences: FrameSequences | None = None,
+    seed: int | None = None,
+    **changes: Any,
+) -> Adaptation:
     config = AdaptConfig.model_validate({"recipe": "robust", **changes})
     return adapt(queries, references, config=config, seed=seed, sequences=sequences)
 
 
-def recalls(transform, world):
+def recalls(transform: DescriptorTransform, world: CrossView) -> NDArray[Any]:
     queries, references = transform.transform_query(world.test_queries), transform.transform_reference(world.test_references)
     return np.array([recall_at_1(queries, references), recall_at_1(references, queries)])
 
 
-def files(adaptation, folder):
+def files(adaptation: Adaptation, folder: Path) -> dict[str, bytes]:
     adaptation.save(folder)
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_it_beats_standardised_views_where_noise_is_correlated(seed):
+def test_it_beats_standardised_views_where_noise_is_correlated(seed: int) -> None:
     world = correlated_noise(seed=seed)
     adaptation = learn(world.train_queries, world.train_references)
     baseline = recalls(standardise.fit(world.train_queries, world.train_references), world)
@@ -57,7 +65,7 @@ def test_it_beats_standardised_views_where_noise_is_correlated(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_it_beats_them_where_places_are_shown_several_times(seed):
+def test_it_beats_them_where_places_are_shown_several_times(seed: int) -> None:
     world = cross_view(seed=seed)
     adaptation = learn(world.train_queries, world.train_references)
     baseline = recalls(standardise.fit(world.train_queries, world.train_references), world)
@@ -65,7 +73,7 @@ def test_it_beats_them_where_places_are_shown_several_times(seed):
     assert (recalls(adaptation, world) == 1).all()
 
 
-def test_nothing_to_gain_is_nothing_to_lose():
+def test_nothing_to_gain_is_nothing_to_lose() -> None:
     """Noise that is alike in all directions has no covariance to learn."""
     rng = np.random.default_rng(0)
     places, test = rng.normal(size=(2, 120, 32))
@@ -76,14 +84,14 @@ def test_nothing_to_gain_is_nothing_to_lose():
     assert after >= before - 0.05
 
 
-def test_wrong_labels_blunt_the_map_and_do_not_bend_it():
+def test_wrong_labels_blunt_the_map_and_do_not_bend_it() -> None:
     """Right pairs among wrong ones: the map falls back towards the baseline and not below it."""
     world = correlated_noise(views=1)
     statistics = standardise.fit(world.train_queries, world.train_references)
     q, r = statistics.transform_query(world.test_queries), statistics.transform_reference(world.test_references)
     rng = np.random.default_rng(0)
 
-    def recall_when_wrong(share):
+    def recall_when_wrong(share: float) -> float:
         partner = np.arange(len(q))
         wrong = rng.permutation(len(q))[: round(share * len(q))]
         partner[wrong] = np.roll(wrong, 1)
@@ -96,7 +104,7 @@ def test_wrong_labels_blunt_the_map_and_do_not_bend_it():
     assert none >= baseline - 0.05
 
 
-def test_the_trained_map_is_the_one_of_its_last_labels():
+def test_the_trained_map_is_the_one_of_its_last_labels() -> None:
     """Every M-step starts anew: what is returned follows from the last labels alone."""
     world = correlated_noise(places=80)
     adaptation = learn(world.train_queries, world.train_references, iterations=2)
@@ -109,7 +117,7 @@ def test_the_trained_map_is_the_one_of_its_last_labels():
     assert np.array_equal(adaptation.statistics.query.mean, statistics.query.mean)
 
 
-def assert_is_standardised(adaptation, queries, references):
+def assert_is_standardised(adaptation: Adaptation, queries: NDArray[Any], references: NDArray[Any]) -> None:
     statistics = standardise.fit(queries, references)
     assert np.array_equal(adaptation.adapter, np.eye(queries.shape[1], dtype=np.float32))
     assert np.array_equal(adaptation.reverter, adaptation.adapter)
@@ -118,7 +126,7 @@ def assert_is_standardised(adaptation, queries, references):
     assert np.array_equal(adaptation.transform_reference(references), unit_rows(statistics.transform_reference(references)))
 
 
-def test_the_self_check_keeps_to_standardised_views_where_a_flight_shows_few_tiles():
+def test_the_self_check_keeps_to_standardised_views_where_a_flight_shows_few_tiles() -> None:
     """Reciprocal labels on 390 frames over 15 of 196 tiles are mostly wrong, and held-out frames notice."""
     over = flight(seed=3)
     adaptation = learn(over.frames, over.tiles)
@@ -129,7 +137,7 @@ def test_the_self_check_keeps_to_standardised_views_where_a_flight_shows_few_til
     assert_is_standardised(adaptation, over.frames, over.tiles)
 
 
-def test_views_that_have_nothing_in_common_do_no_harm():
+def test_views_that_have_nothing_in_common_do_no_harm() -> None:
     """No reference is right for any query: at worst the map whitens all that varies."""
     world, other = correlated_noise(seed=1), correlated_noise(seed=2)
     adaptation = learn(world.train_queries, other.train_references)
@@ -138,10 +146,10 @@ def test_views_that_have_nothing_in_common_do_no_harm():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_order_of_frames_settles_what_single_frames_leave_open(seed):
+def test_the_order_of_frames_settles_what_single_frames_leave_open(seed: int) -> None:
     over = flight(seed=seed)
 
-    def shares(transform):
+    def shares(transform: DescriptorTransform) -> float:
         tiles = transform.transform_reference(over.tiles)
         sides = ((over.frames, over.course), (over.test_frames, over.test_tiles))
         return np.array([((transform.transform_query(rows) @ tiles.T).argmax(axis=1) == which).mean() for rows, which in sides])
@@ -154,14 +162,14 @@ def test_the_order_of_frames_settles_what_single_frames_leave_open(seed):
     assert (shares(along) > shares(learn(over.frames, over.tiles)) + 0.1).all()
 
 
-def test_images_that_are_each_on_their_own_have_no_trajectory(world):
+def test_images_that_are_each_on_their_own_have_no_trajectory(world: CrossView) -> None:
     alone = FrameSequences.of([None] * 60, np.random.default_rng(0).normal(size=(60, 2)))
     adaptation = learn(world.train_queries, world.train_references, alone)
     assert np.array_equal(adaptation.adapter, learn(world.train_queries, world.train_references).adapter)
     assert adaptation.record.check.measure == "mutual_share"
 
 
-def test_the_self_check_keeps_to_standardised_views_where_held_out_frames_lose_their_course():
+def test_the_self_check_keeps_to_standardised_views_where_held_out_frames_lose_their_course() -> None:
     """Frames over ground that the map does not show, whose looks drift: what holds them together is not the place."""
     over, elsewhere = flight(side=8, seed=4, drift=0.98), flight(side=8, seed=104, drift=0.98)
     adaptation = learn(over.frames, elsewhere.tiles, over.sequences)
@@ -172,8 +180,8 @@ def test_the_self_check_keeps_to_standardised_views_where_held_out_frames_lose_t
     assert_is_standardised(adaptation, over.frames, elsewhere.tiles)
 
 
-def test_runs_of_any_length_are_halved():
-    over = flight(side=5, seen=4, each=5)
+def test_runs_of_any_length_are_halved() -> None:
+    over = flight(side=5, n_shown=4, each=5)
     names = ["a", "a", "b", *range(3), *["c"] * 14]
     sequences = FrameSequences.of(names, over.sequences.positions)
     parts = halves(20, sequences, np.random.default_rng(0))
@@ -185,31 +193,31 @@ def test_runs_of_any_length_are_halved():
 
 
 @pytest.mark.parametrize("recipe", [Recipe.PAPER_STANDARDISED, Recipe.RELEASED])
-def test_other_recipes_take_every_image_on_its_own(recipe):
-    over = flight(side=5, seen=4, each=5)
+def test_other_recipes_take_every_image_on_its_own(recipe: Recipe) -> None:
+    over = flight(side=5, n_shown=4, each=5)
     config = AdaptConfig(recipe=recipe, dimension=16, iterations=2)
     with_them, without = (adapt(over.frames, over.tiles, config=config, sequences=t) for t in (over.sequences, None))
     assert np.array_equal(with_them.adapter, without.adapter)
     assert with_them.record == without.record
 
 
-def test_trajectories_of_other_rows_are_refused():
-    over = flight(side=5, seen=4, each=5)
+def test_trajectories_of_other_rows_are_refused() -> None:
+    over = flight(side=5, n_shown=4, each=5)
     with pytest.raises(DataError, match="each once"):
         learn(over.frames[:-1], over.tiles, over.sequences)
     with pytest.raises(DataError, match="positions for 24 references"):
         learn(over.frames, over.tiles[:-1], over.sequences)
 
 
-def test_the_same_call_gives_the_same_bytes(world, tmp_path):
+def test_the_same_call_gives_the_same_bytes(world: CrossView, tmp_path: Path) -> None:
     first, second = (learn(world.train_queries, world.train_references) for _ in range(2))
     assert files(first, tmp_path / "first") == files(second, tmp_path / "second")
-    over = flight(side=6, seen=5, each=6)
+    over = flight(side=6, n_shown=5, each=6)
     first, second = (learn(over.frames, over.tiles, over.sequences) for _ in range(2))
     assert files(first, tmp_path / "third") == files(second, tmp_path / "fourth")
 
 
-def test_the_seed_decides_only_who_is_drawn(world):
+def test_the_seed_decides_only_who_is_drawn(world: CrossView) -> None:
     first, other = (learn(world.train_queries, world.train_references, seed=seed) for seed in (0, 1))
     assert np.array_equal(first.adapter, other.adapter)
     first, again, other = (
@@ -219,7 +227,7 @@ def test_the_seed_decides_only_who_is_drawn(world):
     assert not np.array_equal(first.adapter, other.adapter)
 
 
-def test_what_was_learned_comes_back_from_its_folder(world, tmp_path):
+def test_what_was_learned_comes_back_from_its_folder(world: CrossView, tmp_path: Path) -> None:
     adaptation = learn(world.train_queries, world.train_references)
     adaptation.save(tmp_path)
     again = Adaptation.load(tmp_path)
@@ -228,14 +236,14 @@ def test_what_was_learned_comes_back_from_its_folder(world, tmp_path):
     assert np.array_equal(again.transform_query(world.test_queries), adaptation.transform_query(world.test_queries))
 
 
-def test_the_reverter_takes_the_adapter_back(world):
+def test_the_reverter_takes_the_adapter_back(world: CrossView) -> None:
     adaptation = learn(world.train_queries, world.train_references)
     assert adaptation.adapter.shape == adaptation.reverter.shape == (48, 48)
     assert np.allclose(adaptation.adapter @ adaptation.reverter, np.eye(48), atol=1e-4)
 
 
 @pytest.mark.parametrize(("views", "extra"), [(1, 0), (3, 0), (1, 40), (2, 40)])
-def test_sides_of_any_length(views, extra):
+def test_sides_of_any_length(views: int, extra: int) -> None:
     world = correlated_noise(views=views, places=100)
     distractors = correlated_noise(places=max(extra, 1), seed=9).train_references[:extra]
     references = np.concatenate([world.train_references, distractors])
@@ -249,7 +257,7 @@ def test_sides_of_any_length(views, extra):
 
 @pytest.mark.parametrize(("n_queries", "n_references"), [(1, 1), (1, 5), (5, 1), (2, 2), (3, 7), (4, 1)])
 @pytest.mark.parametrize("in_a_row", [False, True])
-def test_very_few_rows_give_finite_unit_output(world, n_queries, n_references, in_a_row):
+def test_very_few_rows_give_finite_unit_output(world: CrossView, n_queries: int, n_references: int, in_a_row: bool) -> None:
     positions = np.arange(2.0 * n_references).reshape(-1, 2)
     sequences = FrameSequences.of(["a"] * n_queries, positions) if in_a_row else None
     adaptation = learn(world.train_queries[:n_queries], world.train_references[:n_references], sequences)
@@ -258,14 +266,14 @@ def test_very_few_rows_give_finite_unit_output(world, n_queries, n_references, i
     assert (adaptation.record.check is None) == (n_queries < 4)
 
 
-def test_too_few_queries_for_halves_are_not_checked(world):
+def test_too_few_queries_for_halves_are_not_checked(world: CrossView) -> None:
     assert learn(world.train_queries[:3], world.train_references).record.check is None
     assert learn(world.train_queries[:4], world.train_references).record.check is not None
     assert learn(world.train_queries, world.train_references, iterations=0).record.check is None
 
 
 @pytest.mark.parametrize("in_a_row", [False, True])
-def test_constant_dimensions_and_repeated_rows_are_survived(world, in_a_row):
+def test_constant_dimensions_and_repeated_rows_are_survived(world: CrossView, in_a_row: bool) -> None:
     queries, references = world.train_queries.copy(), world.train_references.copy()
     queries[:, :5], references[:, 3:8] = 1.5, 0.0
     queries, references = np.concatenate([queries, queries[:20], queries[:20]]), np.concatenate([references, references])
@@ -278,7 +286,7 @@ def test_constant_dimensions_and_repeated_rows_are_survived(world, in_a_row):
 
 
 @pytest.mark.parametrize("samples", [1, 7, 59, 60, 1000])
-def test_fewer_queries_may_be_drawn(world, samples):
+def test_fewer_queries_may_be_drawn(world: CrossView, samples: int) -> None:
     adaptation = learn(world.train_queries, world.train_references, query_samples=samples)
     everything = learn(world.train_queries, world.train_references)
     assert np.array_equal(adaptation.adapter, everything.adapter) == (samples >= 60)
@@ -286,7 +294,7 @@ def test_fewer_queries_may_be_drawn(world, samples):
     assert np.array_equal(adaptation.statistics.query.mean, everything.statistics.query.mean)
 
 
-def test_the_order_of_queries_is_of_no_account(world):
+def test_the_order_of_queries_is_of_no_account(world: CrossView) -> None:
     order = np.random.default_rng(0).permutation(60)
     statistics = standardise.fit(world.train_queries, world.train_references)
     q, r = statistics.transform_query(world.train_queries), statistics.transform_reference(world.train_references)
@@ -298,20 +306,22 @@ def test_the_order_of_queries_is_of_no_account(world):
     assert adapted.record.check.passed == again.record.check.passed
 
 
-def test_the_order_of_references_is_of_no_account_along_a_flight():
-    over = flight(side=6, seen=6, each=8)
+def test_the_order_of_references_is_of_no_account_along_a_flight() -> None:
+    over = flight(side=6, n_shown=6, each=8)
     order = np.random.default_rng(0).permutation(36)
     moved = FrameSequences(over.sequences.rows, over.sequences.positions[order])
     straight, shuffled = learn(over.frames, over.tiles, over.sequences), learn(over.frames, over.tiles[order], moved)
     assert np.allclose(straight.adapter, shuffled.adapter, atol=1e-4)
 
 
-def test_images_of_one_reference_count_as_one_witness(monkeypatch):
+def test_images_of_one_reference_count_as_one_witness(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred frames over a tile do not make a covariance a hundred times as certain."""
     fits = []
     original = whitening.fit
-    monkeypatch.setattr(whitening, "fit", lambda *given, **named: fits.append((given, named)) or original(*given, **named))
-    over = flight(seen=6, each=20)
+    monkeypatch.setattr(
+        whitening, "fit", lambda *arguments, **named: fits.append((arguments, named)) or original(*arguments, **named)
+    )
+    over = flight(n_shown=6, each=20)
     learn(over.frames, over.tiles, over.sequences, iterations=1)
     ((differences, weights), named) = fits[0]
     labels = SequenceLabels(CONFIG, over.sequences).labels(*_standardised(over.frames, over.tiles))
@@ -321,19 +331,19 @@ def test_images_of_one_reference_count_as_one_witness(monkeypatch):
     assert len(differences) == len(over.frames)
 
 
-def test_every_iteration_is_reported(world):
-    seen = []
-    adaptation = adapt(world.train_queries, world.train_references, config=CONFIG, on_iteration=seen.append)
-    assert tuple(seen) == adaptation.history
-    assert [metrics.iteration for metrics in seen] == [1, 2, 3, 4, 5]
-    assert [metrics.changed_share is None for metrics in seen] == [True, False, False, False, False]
-    assert all(0.02 <= metrics.losses["shrinkage"] <= 0.98 for metrics in seen)
+def test_every_iteration_is_reported(world: CrossView) -> None:
+    reported = []
+    adaptation = adapt(world.train_queries, world.train_references, config=CONFIG, on_iteration=reported.append)
+    assert tuple(reported) == adaptation.history
+    assert [metrics.iteration for metrics in reported] == [1, 2, 3, 4, 5]
+    assert [metrics.changed_share is None for metrics in reported] == [True, False, False, False, False]
+    assert all(0.02 <= metrics.losses["shrinkage"] <= 0.98 for metrics in reported)
     q, r = (torch.from_numpy(rows) for rows in _standardised(world.train_queries, world.train_references))
     first = hubness.reciprocal_labels(q, r, CONFIG.hubness_neighbours)
-    assert seen[0].labelled_share == pytest.approx(float((first.reference != NO_LABEL).double().mean()))
+    assert reported[0].labelled_share == pytest.approx(float((first.reference != NO_LABEL).double().mean()))
 
 
-def _standardised(queries, references):
+def _standardised(queries: NDArray[Any], references: NDArray[Any]) -> Any:
     statistics = standardise.fit(queries, references)
     return statistics.transform_query(queries), statistics.transform_reference(references)
 
@@ -341,23 +351,23 @@ def _standardised(queries, references):
 @pytest.mark.parametrize(
     ("name", "value"), [("dimension", 48), ("temperature", 0.2), ("learning_rate", 0.1), ("threshold", 0.3)]
 )
-def test_settings_that_it_has_no_use_for_are_refused(world, name, value):
+def test_settings_that_it_has_no_use_for_are_refused(world: CrossView, name: str, value: float) -> None:
     config = AdaptConfig.model_validate({"recipe": "paper", name: value})
     with pytest.raises(ConfigError, match=name):
         adapt(world.train_queries, world.train_references, recipe="robust", config=config)
 
 
-def test_a_checkpoint_is_neither_made_nor_needed(world, tmp_path):
+def test_a_checkpoint_is_neither_made_nor_needed(world: CrossView, tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.safetensors"
-    seen = []
+    metrics = []
     adapt(
         world.train_queries,
         world.train_references,
         config=CONFIG,
         checkpoint=checkpoint,
-        on_iteration=lambda _: seen.append(checkpoint.exists()),
+        on_iteration=lambda _: metrics.append(checkpoint.exists()),
     )
-    assert seen == [False] * 5
+    assert metrics == [False] * 5
     assert not checkpoint.exists()
 
 
@@ -374,7 +384,7 @@ assert adaptation.history[-1].labelled_share > 0.5, adaptation.history
 
 
 @pytest.mark.slow
-def test_a_thousand_places_take_less_than_two_minutes_from_start_to_end():
+def test_a_thousand_places_take_less_than_two_minutes_from_start_to_end() -> None:
     start = time.monotonic()
     subprocess.run([sys.executable, "-c", _FITS], cwd=Path(cvgl.__file__).parents[1], check=True, timeout=120)
     assert time.monotonic() - start < 120

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cvgl.adaptation import FrameSequences, hmm
 from cvgl.adaptation.hmm import (
@@ -25,16 +27,16 @@ from cvgl.errors import DataError
 LINE = np.stack([100.0 * np.arange(5), np.zeros(5)], axis=1)
 
 
-def grid(side, spacing=100.0):
+def grid(side: int, spacing: float = 100.0) -> NDArray[Any]:
     return np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).reshape(-1, 2) * spacing
 
 
-def transitions_of(moves, moving):
+def transitions_of(moves: NDArray[Any], moving: float) -> NDArray[Any]:
     count = len(moves)
     return (1 - P_RESTART) * ((1 - moving) * np.eye(count) + moving * moves) + P_RESTART / count
 
 
-def enumerate_courses(evidence, transitions):
+def enumerate_courses(evidence: NDArray[Any], transitions: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Probability of every course, by multiplying out."""
     n, count = evidence.shape
     courses = np.array(list(itertools.product(range(count), repeat=n)))
@@ -45,7 +47,7 @@ def enumerate_courses(evidence, transitions):
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
-def test_posteriors_are_those_of_an_enumeration(n, monkeypatch):
+def test_posteriors_are_those_of_an_enumeration(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hmm, "BAUM_WELCH_ROUNDS", 1)
     rng = np.random.default_rng(n)
     similarities, moves, moving = rng.normal(size=(n, 4)), transition_matrix(rng.uniform(0, 300, (4, 2))), 0.35
@@ -59,7 +61,7 @@ def test_posteriors_are_those_of_an_enumeration(n, monkeypatch):
     assert posterior.p_move == pytest.approx(expected, abs=1e-3)
 
 
-def test_belief_is_the_posterior_after_three_rounds():
+def test_belief_is_the_posterior_after_three_rounds() -> None:
     rng = np.random.default_rng(0)
     similarities, moves = rng.normal(size=(5, 4)), transition_matrix(rng.uniform(0, 300, (4, 2)))
     standard = (similarities - similarities.mean(1, keepdims=True)) / similarities.std(1, keepdims=True)
@@ -76,7 +78,7 @@ def test_belief_is_the_posterior_after_three_rounds():
 
 @pytest.mark.parametrize("moving", [0.08, 0.25, 0.6])
 @pytest.mark.parametrize("start", [0.05, INITIAL_P_MOVE])
-def test_the_probability_of_moving_is_found_from_the_run(moving, start):
+def test_the_probability_of_moving_is_found_from_the_run(moving: float, start: Any) -> None:
     rng = np.random.default_rng(3)
     moves, course = (
         transition_matrix(grid(15)),
@@ -91,7 +93,7 @@ def test_the_probability_of_moving_is_found_from_the_run(moving, start):
     assert (belief.cell == course).mean() > 0.95
 
 
-def test_a_run_settles_what_single_images_leave_open():
+def test_a_run_settles_what_single_images_leave_open() -> None:
     rng = np.random.default_rng(0)
     moves = transition_matrix(grid(8))
     course = np.repeat([0, 1, 2, 10, 18, 19, 20, 28], 8)
@@ -104,14 +106,14 @@ def test_a_run_settles_what_single_images_leave_open():
     assert belief.probability[belief.cell == course].mean() > belief.probability[belief.cell != course].mean()
 
 
-def test_a_cut_in_the_recording_is_survived():
+def test_a_cut_in_the_recording_is_survived() -> None:
     similarities = 0.1 * np.random.default_rng(0).normal(size=(40, 100))
     course = np.repeat([0, 99], 20)
     similarities[np.arange(40), course] += 5
     assert np.array_equal(forward_backward(similarities, transition_matrix(grid(10))).cell, course)
 
 
-def test_moves_go_to_the_neighbours():
+def test_moves_go_to_the_neighbours() -> None:
     moves = transition_matrix(LINE)
     assert np.allclose(moves.sum(axis=1), 1)
     assert not np.diag(moves).any()
@@ -122,7 +124,7 @@ def test_moves_go_to_the_neighbours():
     assert np.allclose(transition_matrix(LINE + 1e6), moves)
 
 
-def test_a_reference_far_from_all_is_left_for_any():
+def test_a_reference_far_from_all_is_left_for_any() -> None:
     moves = transition_matrix(np.concatenate([LINE, [[1e6, 0]]]))
     assert np.allclose(moves[5], [0.2, 0.2, 0.2, 0.2, 0.2, 0])
     assert np.allclose(moves.sum(axis=1), 1)
@@ -130,7 +132,7 @@ def test_a_reference_far_from_all_is_left_for_any():
 
 
 @pytest.mark.parametrize("positions", [np.zeros((4, 2)), np.repeat(LINE[:3], 2, axis=0)], ids=["one point", "in pairs"])
-def test_references_on_top_of_one_another_give_probabilities(positions):
+def test_references_on_top_of_one_another_give_probabilities(positions: Any) -> None:
     moves = transition_matrix(positions)
     assert np.isfinite(moves).all()
     assert np.allclose(moves.sum(axis=1), 1)
@@ -140,13 +142,13 @@ def test_references_on_top_of_one_another_give_probabilities(positions):
 
 
 @pytest.mark.parametrize("similarities", [np.zeros((5, 9)), np.full((1, 9), -3.0), np.eye(9) * 50])
-def test_beliefs_are_probabilities_whatever_the_similarities(similarities):
+def test_beliefs_are_probabilities_whatever_the_similarities(similarities: NDArray[Any]) -> None:
     belief = forward_backward(similarities, transition_matrix(grid(3)))
     assert ((belief.probability > 0) & (belief.probability <= 1 + 1e-12)).all()
     assert 0 < belief.p_move < 1
 
 
-def test_a_run_of_one_image_is_its_best_reference():
+def test_a_run_of_one_image_is_its_best_reference() -> None:
     similarities = np.random.default_rng(0).normal(size=(1, 25))
     belief = forward_backward(similarities, transition_matrix(grid(5)))
     scores = np.exp(EMISSION_SCALE * similarities[0] / similarities.std())
@@ -155,7 +157,7 @@ def test_a_run_of_one_image_is_its_best_reference():
     assert belief.p_move == INITIAL_P_MOVE  # one image says nothing of it
 
 
-def test_a_long_run_over_many_references_does_not_underflow():
+def test_a_long_run_over_many_references_does_not_underflow() -> None:
     rng = np.random.default_rng(0)
     similarities = rng.normal(size=(600, 400))
     similarities[np.arange(600), np.arange(600) // 2] += 60
@@ -163,13 +165,13 @@ def test_a_long_run_over_many_references_does_not_underflow():
     assert np.isfinite(belief.probability).all()
 
 
-def test_the_gain_of_a_course_is_that_of_an_enumeration():
+def test_the_gain_of_a_course_is_that_of_an_enumeration() -> None:
     """The chain rule: an picture's gain is what its scores add to the probability of all scores so far, over chance."""
     rng = np.random.default_rng(1)
     similarities, moves = rng.normal(size=(5, 4)), transition_matrix(rng.uniform(0, 300, (4, 2)))
     scores, transitions = emission_likelihood(similarities), transitions_of(moves, INITIAL_P_MOVE)
 
-    def total(n):
+    def total(n: int) -> float:
         courses = np.array(list(itertools.product(range(4), repeat=n)))
         steps_taken = np.prod(transitions[courses[:, :-1], courses[:, 1:]], axis=1)
         return (np.prod(scores[np.arange(n), courses], axis=1) * steps_taken).sum() / 4
@@ -178,52 +180,52 @@ def test_the_gain_of_a_course_is_that_of_an_enumeration():
     assert np.allclose(log_likelihood_gain(similarities, moves), [0, *gains])
 
 
-def test_scores_that_know_the_place_gain_and_scores_that_do_not_lose():
+def test_scores_that_know_the_place_gain_and_scores_that_do_not_lose() -> None:
     rng = np.random.default_rng(0)
     moves, course = transition_matrix(grid(6)), np.repeat([0, 1, 2, 8, 14, 15], 10)
     lost = rng.normal(size=(60, 36))
-    found = lost.copy()
-    found[np.arange(60), course] += 3
-    assert log_likelihood_gain(found, moves).mean() > 0.3
+    informed = lost.copy()
+    informed[np.arange(60), course] += 3
+    assert log_likelihood_gain(informed, moves).mean() > 0.3
     assert log_likelihood_gain(lost, moves).mean() < 0.1
     assert log_likelihood_gain(lost[:1], moves).tolist() == [0]
     assert np.allclose(log_likelihood_gain(np.zeros((9, 36)), moves), 0)
 
 
-def runs_of(sequences):
+def runs_of(sequences: FrameSequences) -> list[list[int]]:
     return [run.tolist() for run in sequences.rows]
 
 
-def test_names_of_sequences_become_runs():
-    found = FrameSequences.of(["b", "a", None, "b", None, "a", "b"], LINE)
-    assert runs_of(found) == [[0, 3, 6], [1, 5], [2], [4]]
-    assert np.array_equal(found.positions, LINE)
-    found.check(7, 5)
+def test_names_of_sequences_become_runs() -> None:
+    frames = FrameSequences.of(["b", "a", None, "b", None, "a", "b"], LINE)
+    assert runs_of(frames) == [[0, 3, 6], [1, 5], [2], [4]]
+    assert np.array_equal(frames.positions, LINE)
+    frames.check(7, 5)
 
 
-def test_what_a_table_has_for_missing_names_is_no_sequence():
+def test_what_a_table_has_for_missing_names_is_no_sequence() -> None:
     assert runs_of(FrameSequences.of([float("nan"), np.nan, np.nan, 7, 7], LINE)) == [[0], [1], [2], [3, 4]]
 
 
 @pytest.mark.parametrize("positions", [np.zeros(4), np.zeros((4, 3)), [[0.0, np.nan]], [[np.inf, 0.0]]])
-def test_positions_that_are_no_pairs_of_numbers_are_refused(positions):
+def test_positions_that_are_no_pairs_of_numbers_are_refused(positions: Any) -> None:
     with pytest.raises(DataError, match="positions of references"):
         FrameSequences.of(["a", "a"], positions)
 
 
-def test_trajectories_of_other_rows_are_refused():
-    found = FrameSequences.of(["a", "a", None], LINE)
+def test_trajectories_of_other_rows_are_refused() -> None:
+    frames = FrameSequences.of(["a", "a", None], LINE)
     with pytest.raises(DataError, match="3 rows, which are not the 4 queries"):
-        found.check(4, 5)
+        frames.check(4, 5)
     with pytest.raises(DataError, match="5 positions for 6 references"):
-        found.check(3, 6)
+        frames.check(3, 6)
     twice = FrameSequences((np.array([0, 1]), np.array([1])), LINE)
     with pytest.raises(DataError, match="each once"):
         twice.check(3, 5)
     FrameSequences.of([], LINE).check(0, 5)
 
 
-def test_the_digest_follows_order_runs_and_positions():
+def test_the_digest_follows_order_runs_and_positions() -> None:
     digests = {
         FrameSequences.of(names, positions).digest()
         for names, positions in (
@@ -251,5 +253,5 @@ def test_the_digest_follows_order_runs_and_positions():
         (["a", "a"], np.zeros((MAX_MAP_CELLS + 1, 2)), False),
     ],
 )
-def test_time_and_place_help_where_most_images_are_in_runs(names, positions, usable):
+def test_time_and_place_help_where_most_images_are_in_runs(names: list[Any], positions: Any, usable: Any) -> None:
     assert FrameSequences.of(names, positions).usable is usable

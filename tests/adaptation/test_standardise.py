@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cvgl.adaptation import descriptors, frozen, standardise
 from cvgl.errors import DataError
 from tests.adaptation.synthetic import cross_view, recall_at_1
 
 
-def unit(rows):
+def unit(rows: NDArray[Any]) -> NDArray[Any]:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def test_standardised_rows_are_centred_scaled_and_normalised_per_view():
+def test_standardised_rows_are_centred_scaled_and_normalised_per_view() -> None:
     rng = np.random.default_rng(0)
     query, reference = rng.normal(2, 3, (50, 8)), rng.normal(-1, 0.5, (40, 8))
     fresh = rng.normal(size=(5, 8))
@@ -24,7 +27,7 @@ def test_standardised_rows_are_centred_scaled_and_normalised_per_view():
         assert transform(fresh).dtype == np.float32
 
 
-def test_fit_does_not_depend_on_block_size(monkeypatch):
+def test_fit_does_not_depend_on_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     query, reference = rng.normal(5, 1, (70, 6)), rng.normal(5, 1, (33, 6))
     whole = standardise.fit(query, reference).transform_query(query)
@@ -32,7 +35,7 @@ def test_fit_does_not_depend_on_block_size(monkeypatch):
     assert np.allclose(standardise.fit(query, reference).transform_query(query), whole, atol=1e-6)
 
 
-def test_removing_each_views_mean_beats_frozen_when_views_are_offset():
+def test_removing_each_views_mean_beats_frozen_when_views_are_offset() -> None:
     world = cross_view()
     baseline = frozen(48)
     standardised = standardise.fit(world.train_queries, world.train_references)
@@ -43,7 +46,7 @@ def test_removing_each_views_mean_beats_frozen_when_views_are_offset():
     assert after > before + 0.1
 
 
-def test_dimension_without_variation_stays_finite_and_silent():
+def test_dimension_without_variation_stays_finite_and_silent() -> None:
     rng = np.random.default_rng(2)
     query = rng.normal(size=(30, 4)).astype(np.float32)
     query[:, 1] = 0
@@ -54,17 +57,17 @@ def test_dimension_without_variation_stays_finite_and_silent():
     assert np.isfinite(constant.transform_query(query)).all()
 
 
-def test_one_row_a_side_is_enough_for_finite_output():
+def test_one_row_a_side_is_enough_for_finite_output() -> None:
     row = np.array([[0.6, 0.8]], np.float32)
     assert np.isfinite(standardise.fit(row, row).transform_reference(row)).all()
 
 
-def test_frozen_is_l2_and_leaves_zero_rows_zero():
+def test_frozen_is_l2_and_leaves_zero_rows_zero() -> None:
     rows = np.array([[3, 4], [0, 0], [1e-30, 0], [1e30, 1e30]], np.float32)
     out = frozen(2).transform_reference(rows)
     assert np.allclose(out, [[0.6, 0.8], [0, 0], [1, 0], [2**-0.5, 2**-0.5]])
 
 
-def test_views_of_different_dimension_are_refused():
+def test_views_of_different_dimension_are_refused() -> None:
     with pytest.raises(DataError, match="reference features has 3 dimensions where 2 are expected"):
         standardise.fit(np.ones((2, 2)), np.ones((2, 3)))

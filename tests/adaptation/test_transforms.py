@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,22 +15,22 @@ from cvgl.adaptation import Adaptation, Origin, TrainingRows
 from cvgl.config import AdaptConfig, Recipe
 from cvgl.errors import DataError, LakeError
 from cvgl.types import View
-from tests.adaptation.synthetic import cross_view
+from tests.adaptation.synthetic import CrossView, cross_view
 
 CONFIG = AdaptConfig(recipe="paper-standardised", iterations=2, dimension=16, query_samples=20)
 
 
 @pytest.fixture(scope="module")
-def world():
+def world() -> CrossView:
     return cross_view(places=20, d0=32)
 
 
 @pytest.fixture(scope="module")
-def adaptation(world):
+def adaptation(world: CrossView) -> Adaptation:
     return adapt(world.train_queries, world.train_references, config=CONFIG)
 
 
-def test_outputs_are_float32_unit_rows_of_the_adapted_dimension(adaptation, world):
+def test_outputs_are_float32_unit_rows_of_the_adapted_dimension(adaptation: Adaptation, world: CrossView) -> None:
     for transform in (adaptation.transform_query, adaptation.transform_reference):
         out = transform(world.test_queries)
         assert out.shape == (20, 16)
@@ -41,7 +44,7 @@ def test_outputs_are_float32_unit_rows_of_the_adapted_dimension(adaptation, worl
     )
 
 
-def test_zero_rows_are_harmless_and_scale_does_not_matter(adaptation, world):
+def test_zero_rows_are_harmless_and_scale_does_not_matter(adaptation: Adaptation, world: CrossView) -> None:
     assert np.isfinite(adaptation.transform_query(np.zeros((2, 32), np.float32))).all()
     literal = adapt(world.train_queries, world.train_references, config=CONFIG.model_copy(update={"recipe": Recipe.PAPER}))
     assert not literal.transform_query(np.zeros((2, 32), np.float32)).any()
@@ -49,14 +52,14 @@ def test_zero_rows_are_harmless_and_scale_does_not_matter(adaptation, world):
     assert np.allclose(tiny, adaptation.transform_query(world.test_queries), atol=1e-5)
 
 
-def test_other_dimensions_and_nan_are_refused(adaptation):
+def test_other_dimensions_and_nan_are_refused(adaptation: Adaptation) -> None:
     with pytest.raises(DataError, match="16 dimensions where 32 are expected"):
         adaptation.transform_query(np.ones((2, 16), np.float32))
     with pytest.raises(DataError, match="NaN"):
         adaptation.transform_reference(np.full((2, 32), np.nan, np.float32))
 
 
-def test_saved_and_loaded_is_the_same(adaptation, world, tmp_path):
+def test_saved_and_loaded_is_the_same(adaptation: Adaptation, world: CrossView, tmp_path: Path) -> None:
     origin = Origin(run="r", dataset="d", feature_set_id="f", query_view=View.DRONE)
     rows = TrainingRows(n_queries=60, n_references=20, query_ids_digest="a", reference_ids_digest="b")
     adaptation.save(tmp_path / "new" / "folder", origin, rows)
@@ -70,7 +73,7 @@ def test_saved_and_loaded_is_the_same(adaptation, world, tmp_path):
     assert sorted(path.name for path in (tmp_path / "again").iterdir()) == ["adapter.json", "adapter.safetensors"]
 
 
-def test_a_bias_is_added_to_what_the_adapter_gives_and_survives_saving(world, tmp_path):
+def test_a_bias_is_added_to_what_the_adapter_gives_and_survives_saving(world: CrossView, tmp_path: Path) -> None:
     config = AdaptConfig(recipe=Recipe.RELEASED, iterations=3, dimension=16)
     adaptation = adapt(world.train_queries, world.train_references, config=config)
     assert adaptation.bias.any()
@@ -85,21 +88,21 @@ def test_a_bias_is_added_to_what_the_adapter_gives_and_survives_saving(world, tm
     assert np.array_equal(Adaptation.load(tmp_path).reverter_bias, adaptation.reverter_bias)
 
 
-def _edit(folder, **changes):
+def _edit(folder: Path, **changes: Any) -> None:
     path = folder / "adapter.json"
     record = json.loads(path.read_text())
     del record["seal"]
     path.write_text(json.dumps({**record, **changes}))
 
 
-def _flip(folder):
+def _flip(folder: Path) -> None:
     path = folder / "adapter.safetensors"
     data = bytearray(path.read_bytes())
     data[-5] ^= 1
     path.write_bytes(data)
 
 
-def _reseal(folder, tensors):
+def _reseal(folder: Path, tensors: dict[str, Any]) -> None:
     """Other tensors under a record that vouches for them."""
     from safetensors.numpy import save
 
@@ -110,7 +113,7 @@ def _reseal(folder, tensors):
     _edit(folder, tensors_sha256=sha256_bytes(data))
 
 
-def _pickle(folder):
+def _pickle(folder: Path) -> None:
     import pickle
 
     from cvgl.hashing import sha256_bytes
@@ -120,7 +123,7 @@ def _pickle(folder):
     _edit(folder, tensors_sha256=sha256_bytes(data))
 
 
-def _ones(*shape):
+def _ones(*shape: tuple[int, ...]) -> Any:
     return np.ones(shape, np.float32)
 
 
@@ -146,7 +149,9 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_a_lake_error_with_place_and_remedy(adaptation, tmp_path, damage):
+def test_damage_is_a_lake_error_with_place_and_remedy(
+    adaptation: Adaptation, tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
     break_it, message = DAMAGES[damage]
     adaptation.save(tmp_path)
     break_it(tmp_path)

@@ -37,11 +37,11 @@ def test_a_quarter_turn_moves_whole_cells(side: int, cells: int) -> None:
 def test_a_descriptor_is_the_cells_side_by_side_whatever_the_strength_of_a_place() -> None:
     rows = torch.rand(2, 16, 5) + 0.1
     head = Head((0,), 1, Pooling.MEAN, 3.0, cells=2)
-    found = head([LocalFeatures(rows, (4, 4))])
+    descriptors = head([LocalFeatures(rows, (4, 4))])
     top_left = F.normalize(F.normalize(rows, dim=2)[:, [0, 1, 4, 5]].mean(1), dim=1)
-    torch.testing.assert_close(found[:, :5], top_left)
-    assert found.shape == (2, 20)
-    torch.testing.assert_close(head([LocalFeatures(rows * torch.rand(2, 16, 1).add(0.5), (4, 4))]), found)
+    torch.testing.assert_close(descriptors[:, :5], top_left)
+    assert descriptors.shape == (2, 20)
+    torch.testing.assert_close(head([LocalFeatures(rows * torch.rand(2, 16, 1).add(0.5), (4, 4))]), descriptors)
     turned = rows.reshape(2, 4, 4, 5).rot90(1, (1, 2)).reshape(2, 16, 5)
     torch.testing.assert_close(head([LocalFeatures(turned, (4, 4))])[:, 10:15], top_left)
 
@@ -62,15 +62,15 @@ def test_cells_are_part_of_a_model_s_identity_and_stay_when_layers_are_chosen(tm
     save_file(models.random_weights("vit_of_tests"), path)
     config = BackboneConfig(name="vit_of_tests", checkpoint=str(path))
     divided = config.model_copy(update={"cells": 2})
-    whole, found = (backbones.load(one, Device.CPU) for one in (config, divided))
-    assert found.identity == {**whole.identity, "cells": 2}
+    whole, gridded = (backbones.load(settings, Device.CPU) for settings in (config, divided))
+    assert gridded.identity == {**whole.identity, "cells": 2}
     assert "cells" not in whole.identity
-    batch = np.stack([found.prepare(place_image(0))])
-    assert found.dimension == found.embed(batch).shape[1] == 4 * whole.dimension
+    batch = np.stack([gridded.prepare(place_image(0))])
+    assert gridded.dimension == gridded.embed(batch).shape[1] == 4 * whole.dimension
     variants = load_variants(divided, (1, 2, 4), True, Device.CPU)
-    assert {one.identity["cells"] for one in variants.variants} == {2}
-    assert [one.config.rings for one in variants.variants] == [1, 1]
-    np.testing.assert_allclose(variants.embed(batch)[:, variants.variants[0].columns], found.embed(batch), rtol=1e-6)
+    assert {settings.identity["cells"] for settings in variants.variants} == {2}
+    assert [settings.config.rings for settings in variants.variants] == [1, 1]
+    np.testing.assert_allclose(variants.embed(batch)[:, variants.variants[0].columns], gridded.embed(batch), rtol=1e-6)
 
 
 def test_the_weight_free_model_has_no_cells() -> None:

@@ -90,9 +90,9 @@ def test_a_missing_file_and_a_file_of_something_else_are_refused(tmp_path: Path)
 
 
 def test_names_that_features_only_flattened_are_restored() -> None:
-    known = ["layers.0.blocks.1.weight", "patch_embed.proj.weight", "norm.weight"]
-    given = {"layers_0.blocks.1.weight": torch.zeros(1), "model.norm.weight": torch.zeros(1), "other": torch.zeros(1)}
-    assert set(restore_names(given, known)) == {"layers.0.blocks.1.weight", "norm.weight", "other"}
+    names = ["layers.0.blocks.1.weight", "patch_embed.proj.weight", "norm.weight"]
+    tensors = {"layers_0.blocks.1.weight": torch.zeros(1), "model.norm.weight": torch.zeros(1), "other": torch.zeros(1)}
+    assert set(restore_names(tensors, names)) == {"layers.0.blocks.1.weight", "norm.weight", "other"}
 
 
 def test_the_hash_of_tensors_sees_names_shapes_types_and_values_and_not_their_order() -> None:

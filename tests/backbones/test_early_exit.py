@@ -101,15 +101,15 @@ def test_registers_and_the_class_token_are_no_places(tmp_path: Path, name: str, 
     model.load_state_dict(models.random_weights(name))
     if name == "dinov3_of_tests":
         model.set_input_size((32, 32))
-    seen: dict[str, torch.Tensor] = {}
+    captured: dict[str, torch.Tensor] = {}
     block = model.blocks[2]
     block.attn.qkv.register_forward_hook(
-        lambda _m, _i, out: seen.update(zip(("query", "key", "value"), out.chunk(3, -1), strict=True))
+        lambda _m, _i, out: captured.update(zip(("query", "key", "value"), out.chunk(3, -1), strict=True))
     )
-    block.register_forward_hook(lambda _m, _i, out: seen.update(token=out))
+    block.register_forward_hook(lambda _m, _i, out: captured.update(token=out))
     with torch.inference_mode():
         model(torch.from_numpy(images))
-    rows = seen[facet]
+    rows = captured[facet]
     assert rows.shape[1] == 1 + 4 + 16
     places = torch.nn.functional.normalize(rows[:, 5:], dim=-1)
     pooled = {

@@ -90,8 +90,8 @@ def test_the_coarser_grid_of_a_coarse_scale_changes_its_energies_by_little() -> 
     assert reduction == 2
     padded = filtered.shape[-1]
     widened = np.zeros((padded, padded), np.float32)
-    kept = np.r_[0 : padded // 4, padded - padded // 4 : padded]
-    widened[np.ix_(kept, kept)] = filters[3]
+    frequencies = np.r_[0 : padded // 4, padded - padded // 4 : padded]
+    widened[np.ix_(frequencies, frequencies)] = filters[3]
     full = np.abs(np.fft.ifft2(np.fft.fft2(filtered) * widened))[:, bank.margin : -bank.margin, bank.margin : -bank.margin]
     expected = full.reshape(2, 4, 32, 4, 32).mean((2, 4))
     assert energies(filtered, bank)[:, 2, 3] == pytest.approx(expected, rel=0.03)

@@ -44,11 +44,11 @@ class Golden:
 
     def compare(self, layer: int, facet: str, **settings: Any) -> Iterator[tuple[str, float, float]]:
         """For each pooling: the key, the smallest cosine and the largest difference of our rows to the released ones."""
-        given = {"checkpoint": str(self.weights), "image_size": 252, "layers": (layer,), "facet": facet, **settings}
-        embedder = backbones.load(BackboneConfig(name=models.dinov2_nano_of_tests.__name__, **given), Device.CPU)
+        arguments = {"checkpoint": str(self.weights), "image_size": 252, "layers": (layer,), "facet": facet, **settings}
+        embedder = backbones.load(BackboneConfig(name=models.dinov2_nano_of_tests.__name__, **arguments), Device.CPU)
         assert isinstance(embedder, TimmEmbedder)
         images = [Image.fromarray(values.transpose(1, 2, 0)) for values in self.values["images_uint8"]]
-        heads = [Head((0,), 1, pooling, float(given.get("gem_p", 3.0))) for pooling in POOLINGS]
+        heads = [Head((0,), 1, pooling, float(arguments.get("gem_p", 3.0))) for pooling in POOLINGS]
         rows = embedder.embed_with(heads, np.stack([embedder.prepare(image) for image in images]))
         for name, ours in zip(POOLINGS.values(), rows, strict=True):
             key = f"layer{layer}/{facet}/{name}"

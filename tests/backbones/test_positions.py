@@ -86,11 +86,11 @@ def test_timms_ways_are_timms_function(tmp_path: Path, name: str, prefix: int, s
 def test_positions_that_fit_are_left_alone_and_not_mentioned(weights: Path) -> None:
     learned = models.random_weights("vit_of_tests")["pos_embed"]
     at_home = [load(weights, image_size=32, position_resampling=way) for way in WAYS]
-    assert all(torch.equal(positions(one), learned) for one in at_home)
-    assert all(one.identity == at_home[0].identity for one in at_home)
+    assert all(torch.equal(positions(embedder), learned) for embedder in at_home)
+    assert all(embedder.identity == at_home[0].identity for embedder in at_home)
     assert "position_resampling" not in at_home[0].identity
     elsewhere = [load(weights, image_size=48, position_resampling=way).identity for way in WAYS]
-    assert [one["position_resampling"] for one in elsewhere] == ["timm", "timm-antialiased", "released"]
+    assert [embedder["position_resampling"] for embedder in elsewhere] == ["timm", "timm-antialiased", "released"]
 
 
 @pytest.mark.parametrize("way", WAYS)

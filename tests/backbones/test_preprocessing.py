@@ -116,7 +116,7 @@ def test_every_setting_of_the_preprocessing_has_an_identity_of_its_own(tmp_path:
         {"preprocessing": "released"},
         {"preprocessing": "released", "resize": 40},
     ]
-    identities = [tuple(sorted(embedder(tmp_path, image_size=32, **one).identity.items())) for one in settings]
+    identities = [tuple(sorted(embedder(tmp_path, image_size=32, **changes).identity.items())) for changes in settings]
     assert len(set(identities)) == len(identities)
 
 

@@ -71,7 +71,7 @@ def test_every_family_and_size_that_is_asked_for_has_a_preset() -> None:
     assert all(count == (5 if name.endswith("-reg") else 1) for name, count in registers.items())
     pretrained = {name.partition(".")[0] for name in timm.list_pretrained() if ".lvd1689m" in name or ".sat493m" in name}
     assert {name for name in pretrained if not name.endswith("_qkvb")} <= {
-        one.model.partition(".")[0] for one in PRESETS.values()
+        preset.model.partition(".")[0] for preset in PRESETS.values()
     }
 
 
@@ -98,9 +98,9 @@ def test_the_papers_preset_is_the_papers() -> None:
         ({"checkpoint": "w.pth", "rings": 2}, {"checkpoint": "w.pth", "rings": 2}),
     ],
 )
-def test_what_is_given_stands_and_the_rest_is_the_presets(given: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_what_is_given_stands_and_the_rest_is_the_presets(arguments: dict[str, Any], expected: dict[str, Any]) -> None:
     plain = BackboneConfig(name=PAPER)
-    config = BackboneConfig(name=PAPER, **given)
+    config = BackboneConfig(name=PAPER, **arguments)
     assert {name: getattr(config, name) for name in expected} == expected
     untouched = set(BackboneConfig.model_fields) - set(expected)
     assert all(getattr(config, name) == getattr(plain, name) for name in untouched)
@@ -163,6 +163,6 @@ def test_a_preset_with_local_weights_is_the_model_with_the_same_settings(shared:
     token = backbones.load(BackboneConfig(name="vit-ti16-cls", checkpoint=weights), Device.CPU)
     model = timm.create_model("vit_tiny_patch16_224", checkpoint_path=weights).eval()  # whole, with its classifier
     with torch.inference_mode():
-        seen = model.forward_head(model.forward_features(torch.from_numpy(images)), pre_logits=True)
-        expected = torch.nn.functional.normalize(seen, dim=1).numpy()
+        pooled = model.forward_head(model.forward_features(torch.from_numpy(images)), pre_logits=True)
+        expected = torch.nn.functional.normalize(pooled, dim=1).numpy()
     assert token.embed(images) == pytest.approx(expected, abs=1e-5)

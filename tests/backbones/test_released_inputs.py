@@ -40,7 +40,7 @@ def test_linear_resizing_does_not_antialias() -> None:
 
 def test_unrolling_is_the_released_formula() -> None:
     tile = np.asarray(noise(40, 40)).astype(np.float64)
-    found = unrolled(tile.astype(np.uint8), 12, 30)
+    panorama = unrolled(tile.astype(np.uint8), 12, 30)
     for i, j in ((0, 0), (3, 7), (11, 29), (6, 15), (0, 22)):
         x = 40 / 2 + 40 / 2 / 12 * (12 - 1 - i) * np.cos(2 * np.pi * j / 30)
         y = 40 / 2 - 40 / 2 / 12 * (12 - 1 - i) * np.sin(2 * np.pi * j / 30)
@@ -51,7 +51,7 @@ def test_unrolling_is_the_released_formula() -> None:
 
         mixed = (x0 + 1 - x) * (y0 + 1 - y) * at(x0, y0) + (x - x0) * (y0 + 1 - y) * at(x0 + 1, y0)
         mixed = mixed + (x0 + 1 - x) * (y - y0) * at(x0, y0 + 1) + (x - x0) * (y - y0) * at(x0 + 1, y0 + 1)
-        assert np.abs(found[i, j] - np.floor(mixed)).max() <= 1
+        assert np.abs(panorama[i, j] - np.floor(mixed)).max() <= 1
 
 
 def test_unrolled_tiles_have_south_first_then_west_and_far_on_top() -> None:
@@ -59,11 +59,11 @@ def test_unrolled_tiles_have_south_first_then_west_and_far_on_top() -> None:
     quarters[90:, 40:60] = (255, 0, 0)  # south
     quarters[40:60, :10] = (0, 255, 0)  # west
     quarters[:10, 40:60] = (0, 0, 255)  # north
-    found = unrolled(quarters, 50, 80)
-    assert found[2, 0].tolist() == [255, 0, 0]
-    assert found[2, 20].tolist() == [0, 255, 0]
-    assert found[2, 40].tolist() == [0, 0, 255]
-    assert (found[25:] == 0).all(), "what is near the middle"
+    panorama = unrolled(quarters, 50, 80)
+    assert panorama[2, 0].tolist() == [255, 0, 0]
+    assert panorama[2, 20].tolist() == [0, 255, 0]
+    assert panorama[2, 40].tolist() == [0, 0, 255]
+    assert (panorama[25:] == 0).all(), "what is near the middle"
 
 
 def test_panoramas_of_cvusa_are_taken_whole_and_full_spheres_of_cvact_in_their_middle() -> None:
@@ -88,8 +88,8 @@ def test_pillow_s_filters_are_what_torchvision_uses(way: Way, resampling: Image.
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3), (48, 48)])
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
 def test_any_image_becomes_an_input(way: Way, size: tuple[int, int], mode: str) -> None:
-    found = ReleasedInput(20, 30, way, IMAGENET)(Image.new(mode, size, 255))
-    assert found.shape == (3, 20, 30)
-    assert found.dtype == np.float32
-    assert np.isfinite(found).all()
-    assert found.flags["C_CONTIGUOUS"]
+    pixels = ReleasedInput(20, 30, way, IMAGENET)(Image.new(mode, size, 255))
+    assert pixels.shape == (3, 20, 30)
+    assert pixels.dtype == np.float32
+    assert np.isfinite(pixels).all()
+    assert pixels.flags["C_CONTIGUOUS"]

@@ -110,11 +110,11 @@ def test_sample4geo_is_the_naive_convnext(tmp_path: Path, view: View) -> None:
     embedder = load(tmp_path, "sample4geo", state)
     batch = inputs(embedder, view)
     assert batch.shape[2:] == ((35, 192) if view is View.GROUND else (96, 96))
-    found = embedder.for_view(view).embed(batch)
+    rows = embedder.for_view(view).embed(batch)
     pooled = naive_convnext(state, torch.from_numpy(batch)).mean((1, 2))
     expected = F.layer_norm(pooled, (10,), state["model.head.norm.weight"], state["model.head.norm.bias"], 1e-6)
-    assert found == pytest.approx(unit(expected), abs=1e-5)
-    assert found.shape[1] == embedder.dimension == 10
+    assert rows == pytest.approx(unit(expected), abs=1e-5)
+    assert rows.shape[1] == embedder.dimension == 10
 
 
 def naive_fsra(state: State, model: str, batch: torch.Tensor, segments: int) -> torch.Tensor:
@@ -168,21 +168,23 @@ def test_fsra_is_the_naive_transcription(tmp_path: Path, segments: int) -> None:
     tensor = torch.from_numpy(batch)
     parts = naive_fsra(state, "model_1", tensor, segments) + naive_fsra(state, "model_1", tensor.flip(3), segments)
     expected = F.normalize(parts, dim=1).flatten(1).numpy() / parts.shape[2] ** 0.5
-    found = embedder.for_view(View.DRONE).embed(batch)
-    assert found == pytest.approx(expected, abs=2e-5)
+    rows = embedder.for_view(View.DRONE).embed(batch)
+    assert rows == pytest.approx(expected, abs=2e-5)
     assert embedder.dimension == 12 * (1 if segments == 1 else segments + 1)
     assert embedder.identity["segments"] == segments
 
 
 def test_fsra_has_a_second_network_for_street_images_where_the_file_has(tmp_path: Path) -> None:
-    one = load(tmp_path, "fsra", made.fsra())
-    assert one.for_view(View.DRONE).network is one.for_view(View.SATELLITE).network
+    single = load(tmp_path, "fsra", made.fsra())
+    assert single.for_view(View.DRONE).network is single.for_view(View.SATELLITE).network
     with pytest.raises(ModelError, match="knows no ground images, only drone and satellite"):
-        one.for_view(View.GROUND)
+        single.for_view(View.GROUND)
     state = made.fsra(models=("model_1", "model_2"))
     both = load(tmp_path, "fsra", state)
     batch = inputs(both, View.GROUND)
-    parts = sum(naive_fsra(state, "model_2", one, 3) for one in (torch.from_numpy(batch), torch.from_numpy(batch).flip(3)))
+    parts = sum(
+        naive_fsra(state, "model_2", single, 3) for single in (torch.from_numpy(batch), torch.from_numpy(batch).flip(3))
+    )
     expected = F.normalize(parts, dim=1).flatten(1).numpy() / 2  # type: ignore[arg-type]
     assert both.for_view(View.GROUND).embed(batch) == pytest.approx(expected, abs=2e-5)
 
@@ -211,8 +213,8 @@ def naive_geodtr(state: State, side: str, batch: torch.Tensor, heads: int, layer
     codes = torch.einsum("bi,idj->bdj", strength, state[f"{ge}.w1"]) + state[f"{ge}.b1"]
     if layers:
         own = f"{ge}.tr_module.pos_encoder"
-        said = torch.einsum("bi,idj->bdj", channel / features.shape[1], state[f"{own}.linear"])
-        codes = codes + (said + state[f"{own}.embedding_parameter"]).clamp(-1, 1)
+        encoding = torch.einsum("bi,idj->bdj", channel / features.shape[1], state[f"{own}.linear"])
+        codes = codes + (encoding + state[f"{own}.embedding_parameter"]).clamp(-1, 1)
         for layer in range(layers):
             codes = _naive_layer(state, f"{ge}.tr_module.transformer_encoder.layers.{layer}", codes, heads)
         norm = f"{ge}.tr_module.transformer_encoder.norm"
@@ -247,9 +249,9 @@ def test_geodtr_is_the_naive_transcription(tmp_path: Path, layers: int, places: 
         batch = inputs(embedder, view)
         assert batch.shape[2:] == size
         expected = unit(naive_geodtr(state, side, torch.from_numpy(batch), 4, layers))
-        found = embedder.for_view(view).embed(batch)
-        assert found == pytest.approx(expected, abs=2e-5)
-        assert found.shape[1] == embedder.dimension == 8 * 3
+        rows = embedder.for_view(view).embed(batch)
+        assert rows == pytest.approx(expected, abs=2e-5)
+        assert rows.shape[1] == embedder.dimension == 8 * 3
     assert embedder.identity["satellite_interpolation"] == ("polar" if places == 336 else "bilinear")
 
 
@@ -519,4 +521,4 @@ def test_the_choice_of_an_alignment_sees_one_variant(tmp_path: Path) -> None:
     load(tmp_path, "fsra", made.fsra())
     config = BackboneConfig(name="fsra", checkpoint=str(tmp_path / "fsra.pth"))
     variants = backbones.load_variants(config, (1, 2), True, Device.CPU)
-    assert [one.config for one in variants.variants] == [config]
+    assert [variant.config for variant in variants.variants] == [config]

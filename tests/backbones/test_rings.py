@@ -95,7 +95,7 @@ def test_a_part_is_the_pooling_of_its_ring_and_all_weigh_alike() -> None:
 def test_a_quarter_turn_of_the_features_does_not_change_the_rings(pooling: Pooling) -> None:
     maps = torch.rand(2, 6, 6, 5)
     head = Head((0,), 3, pooling, 3.0)
-    rows = [head([LocalFeatures(one.flatten(1, 2), (6, 6))]) for one in (maps, maps.rot90(1, (1, 2)))]
+    rows = [head([LocalFeatures(grid.flatten(1, 2), (6, 6))]) for grid in (maps, maps.rot90(1, (1, 2)))]
     assert torch.allclose(rows[0], rows[1], atol=1e-6)
     plain = [maps.flatten(1, 2)[:, :18].mean(1), maps.rot90(1, (1, 2)).flatten(1, 2)[:, :18].mean(1)]
     assert not torch.allclose(plain[0], plain[1], atol=1e-3), "or the test would prove nothing"
@@ -177,25 +177,25 @@ def test_the_weight_free_descriptor_has_no_rings() -> None:
 def test_each_variant_is_the_embedder_that_its_settings_load(vit: Path, resnet: Path, name: str, size: int) -> None:
     config = BackboneConfig(name=name, checkpoint=str(vit if name == "vit_of_tests" else resnet), image_size=size)
     variants = backbones.load_variants(config, (1, 2, 16), True, Device.CPU)
-    assert [one.config.rings for one in variants.variants] == [1, 2, 1, 2], "16 rings fit into neither grid"
+    assert [variant.config.rings for variant in variants.variants] == [1, 2, 1, 2], "16 rings fit into neither grid"
     assert variants.variants[0].config == config
     images = np.stack([variants.prepare(place_image(place)) for place in range(2)])
     rows = variants.embed(images)
     assert rows.shape == (2, variants.dimension)
-    for one in variants.variants:
-        alone = backbones.load(one.config, Device.CPU)
-        assert rows[:, one.columns] == pytest.approx(alone.embed(images), abs=1e-6)
-        assert dict(one.identity) == dict(alone.identity)
+    for variant in variants.variants:
+        alone = backbones.load(variant.config, Device.CPU)
+        assert rows[:, variant.columns] == pytest.approx(alone.embed(images), abs=1e-6)
+        assert dict(variant.identity) == dict(alone.identity)
 
 
 def test_layers_and_rings_that_were_given_are_the_only_ones(vit: Path) -> None:
     config = BackboneConfig(name="vit_of_tests", checkpoint=str(vit), image_size=32, layers=(1, 2), rings=2)
     variants = backbones.load_variants(config, (), True, Device.CPU)
-    assert [one.config for one in variants.variants] == [config]
+    assert [variant.config for variant in variants.variants] == [config]
 
 
 def test_a_model_with_one_descriptor_has_one_variant() -> None:
     variants = backbones.load_variants(BackboneConfig(), (1, 2, 4), True)
-    assert [one.config for one in variants.variants] == [BackboneConfig()]
+    assert [variant.config for variant in variants.variants] == [BackboneConfig()]
     image = np.stack([variants.prepare(place_image(0))])
     assert np.array_equal(variants.embed(image), backbones.load(BackboneConfig()).embed(image))

@@ -59,13 +59,13 @@ def hooked(weights: Path, layer: int, images: np.ndarray) -> dict[str, torch.Ten
     """Facets of a block as a hook in the whole, unchanged model sees them: (B, N, C), class token first."""
     model = timm.create_model("vit_of_tests", num_classes=0).eval()
     model.load_state_dict(timm.models.load_state_dict(str(weights)))
-    seen: dict[str, torch.Tensor] = {}
-    model.blocks[layer].attn.qkv.register_forward_hook(lambda _m, _i, out: seen.update(qkv=out))
-    model.blocks[layer].register_forward_hook(lambda _m, _i, out: seen.update(token=out))
+    captured: dict[str, torch.Tensor] = {}
+    model.blocks[layer].attn.qkv.register_forward_hook(lambda _m, _i, out: captured.update(qkv=out))
+    model.blocks[layer].register_forward_hook(lambda _m, _i, out: captured.update(token=out))
     with torch.inference_mode():
         model(torch.from_numpy(images))
-    seen.update(zip(("query", "key", "value"), seen.pop("qkv").chunk(3, dim=-1), strict=True))
-    return seen
+    captured.update(zip(("query", "key", "value"), captured.pop("qkv").chunk(3, dim=-1), strict=True))
+    return captured
 
 
 @pytest.mark.parametrize("layer", [0, 4])
@@ -99,8 +99,8 @@ def test_the_default_is_the_papers_value_facet_and_gem_at_its_relative_depth(vit
 def test_nothing_behind_the_wanted_projection_is_kept(vit_weights: Path) -> None:
     embedder = load("vit_of_tests", vit_weights, layer=1, image_size=32)
     assert isinstance(embedder, timm_embedder.TimmEmbedder)
-    kept = set(embedder.network.state_dict())
-    assert not any("blocks.2" in key or "blocks.1.attn" in key or "blocks.1.mlp" in key for key in kept)
+    names = set(embedder.network.state_dict())
+    assert not any("blocks.2" in key or "blocks.1.attn" in key or "blocks.1.mlp" in key for key in names)
 
 
 def test_a_negative_layer_counts_from_the_end(vit_weights: Path) -> None:
@@ -120,16 +120,16 @@ def test_eva_s_projections_with_separate_biases_and_rotary_positions(fused: bool
             if fused:
                 torch.nn.init.normal_(getattr(attention, name))
     images = torch.randn(2, 3, 32, 32)
-    seen: list[torch.Tensor] = []
+    captured: list[torch.Tensor] = []
     attention = whole.blocks[1].attn
-    attention.register_forward_pre_hook(lambda _m, args: seen.append(args[0]))
+    attention.register_forward_pre_hook(lambda _m, args: captured.append(args[0]))
     with torch.inference_mode():
         whole(images)
         if fused:
             bias = torch.cat([attention.q_bias, torch.zeros_like(attention.q_bias), attention.v_bias])
-            parts = F.linear(seen[0], attention.qkv.weight, bias).chunk(3, dim=-1)
+            parts = F.linear(captured[0], attention.qkv.weight, bias).chunk(3, dim=-1)
         else:
-            parts = tuple(getattr(attention, f"{letter}_proj")(seen[0]) for letter in "qkv")
+            parts = tuple(getattr(attention, f"{letter}_proj")(captured[0]) for letter in "qkv")
         expected = parts[["query", "key", "value"].index(facet)][:, whole.num_prefix_tokens :]
         expected = F.normalize(expected, dim=-1).mean(1)
         cut = FacetPooling(whole, (1,), facet, Pooling.MEAN, 3.0)

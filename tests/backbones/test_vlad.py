@@ -66,7 +66,7 @@ def vocabulary_file(path: Path, *words: torch.Tensor) -> Path:
 @pytest.mark.parametrize("clusters", [1, 3, 40])
 def test_it_is_the_naive_transcription(clusters: int) -> None:
     rows, words = unit_rows(5, 30, 7), 0.6 * unit_rows(clusters, 7, seed=1)
-    expected = [naive(one.numpy().astype(np.float64), words.numpy().astype(np.float64)) for one in rows]
+    expected = [naive(image_rows.numpy().astype(np.float64), words.numpy().astype(np.float64)) for image_rows in rows]
     assert vlad(rows, words).numpy() == pytest.approx(np.stack(expected), abs=2e-5)
 
 
@@ -120,16 +120,16 @@ def test_words_are_the_means_of_their_places_and_a_fixed_point() -> None:
 
 def test_a_seed_gives_one_vocabulary_on_any_number_of_threads() -> None:
     rows, before = unit_rows(4000, 32).numpy(), faiss.omp_get_max_threads()
-    found = []
+    vocabularies = []
     try:
         for threads in (1, 3):
             faiss.omp_set_num_threads(threads)
-            found.append(learn_words(rows, 16, 3))
+            vocabularies.append(learn_words(rows, 16, 3))
             assert faiss.omp_get_max_threads() == threads, "what others set is put back"
     finally:
         faiss.omp_set_num_threads(before)
-    assert torch.equal(*found)
-    assert not torch.equal(learn_words(rows, 16, 4), found[0])
+    assert torch.equal(*vocabularies)
+    assert not torch.equal(learn_words(rows, 16, 4), vocabularies[0])
 
 
 def test_too_few_rows_are_refused_and_just_enough_are_taken() -> None:
@@ -151,11 +151,11 @@ def test_a_vocabulary_comes_back_from_its_file(tmp_path: Path) -> None:
     words = (unit_rows(4, 8), unit_rows(4, 6))
     path = tmp_path / "own.safetensors"
     path.write_bytes(Vocabulary(words).to_bytes({"b": 1, "a": [2]}))
-    found = read_vocabulary(path)
-    assert all(torch.equal(*pair) for pair in zip(found.words, words, strict=True))
-    assert (found.sha256, found.clusters) == (Vocabulary(words).sha256, 4)
+    restored = read_vocabulary(path)
+    assert all(torch.equal(*pair) for pair in zip(restored.words, words, strict=True))
+    assert (restored.sha256, restored.clusters) == (Vocabulary(words).sha256, 4)
     assert Vocabulary(words).to_bytes({"a": [2], "b": 1}) == path.read_bytes()
-    assert found.sha256 != Vocabulary((words[0], words[1] + 1e-3)).sha256
+    assert restored.sha256 != Vocabulary((words[0], words[1] + 1e-3)).sha256
 
 
 def test_a_published_matrix_of_words_is_read(tmp_path: Path) -> None:
@@ -204,12 +204,12 @@ def test_a_descriptor_is_the_vlad_of_the_models_places(weights: Path, tmp_path: 
     plain = backbones.load(config(weights, pooling="gem"), Device.CPU)
     with torch.inference_mode():
         rows = plain.network.local(torch.from_numpy(batch))[0].rows  # type: ignore[attr-defined]
-    expected = np.stack([naive(one.numpy().astype(np.float64), words.numpy().astype(np.float64)) for one in rows])
-    found = embedder.embed(batch)
-    assert found == pytest.approx(expected, abs=2e-5)
-    assert found.dtype == np.float32
-    assert embedder.dimension == found.shape[1] == 4 * SIZE
-    assert np.array_equal(embedder.embed(batch), found)
+    expected = np.stack([naive(image_rows.numpy().astype(np.float64), words.numpy().astype(np.float64)) for image_rows in rows])
+    descriptors = embedder.embed(batch)
+    assert descriptors == pytest.approx(expected, abs=2e-5)
+    assert descriptors.dtype == np.float32
+    assert embedder.dimension == descriptors.shape[1] == 4 * SIZE
+    assert np.array_equal(embedder.embed(batch), descriptors)
 
 
 def test_layers_have_words_of_their_own(weights: Path, tmp_path: Path) -> None:
@@ -236,12 +236,12 @@ def test_hierarchical_models_are_scaled_to_unit_places_too(tmp_path: Path) -> No
 
 
 def test_the_identity_names_the_words_and_not_their_file(weights: Path, tmp_path: Path) -> None:
-    one, same, other = (
+    first, same, other = (
         vocabulary_file(tmp_path / f"{name}.safetensors", unit_rows(4, SIZE, seed=seed))
         for name, seed in (("one", 1), ("same", 1), ("other", 2))
     )
     identities = [
-        dict(backbones.load(config(weights, vocabulary=str(path)), Device.CPU).identity) for path in (one, same, other)
+        dict(backbones.load(config(weights, vocabulary=str(path)), Device.CPU).identity) for path in (first, same, other)
     ]
     assert identities[0] == identities[1] != identities[2]
     assert identities[0]["pooling"] == "vlad"
@@ -281,5 +281,5 @@ def test_the_choice_of_an_alignment_gets_one_variant(weights: Path, tmp_path: Pa
     path = vocabulary_file(tmp_path / "v.safetensors", unit_rows(4, SIZE))
     settings = config(weights, vocabulary=str(path))
     variants = backbones.load_variants(settings, (1, 2, 4), True, Device.CPU)
-    assert [one.config for one in variants.variants] == [settings]
+    assert [variant.config for variant in variants.variants] == [settings]
     assert np.array_equal(variants.embed(images(2)), backbones.load(settings, Device.CPU).embed(images(2)))

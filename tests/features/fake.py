@@ -19,14 +19,14 @@ class FakeEmbedder:
 
     Attributes:
         fits: inputs that go in at once; more raise what a machine without memory raises.
-        seen: sizes of the batches that went through.
+        batch_sizes: sizes of the batches that went through.
     """
 
     fits: int = 10_000
     error: Exception = field(default_factory=lambda: RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
     unusable_above: float = 2.0
     side: int = 8
-    seen: list[int] = field(default_factory=list)
+    batch_sizes: list[int] = field(default_factory=list)
     dimension: int = 5
 
     @property
@@ -39,7 +39,7 @@ class FakeEmbedder:
     def embed(self, batch: Float32Array) -> Float32Array:
         if len(batch) > self.fits:
             raise self.error
-        self.seen.append(len(batch))
+        self.batch_sizes.append(len(batch))
         half = self.side // 2
         red = batch[:, 0].reshape(len(batch), 2, half, 2, half).mean((2, 4)).reshape(len(batch), 4)
         rows = np.concatenate([red, np.ones((len(batch), 1), np.float32)], axis=1)

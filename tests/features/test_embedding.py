@@ -49,7 +49,12 @@ def turned(prepared: np.ndarray, count: int) -> np.ndarray:
 def test_turns_are_the_right_ones() -> None:
     prepared = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
     assert np.array_equal(turned(prepared, 2)[1], prepared[:, ::-1, ::-1])
-    assert [tuple(one[0].ravel()) for one in turned(prepared, 4)] == [(0, 1, 2, 3), (1, 3, 0, 2), (3, 2, 1, 0), (2, 0, 3, 1)]
+    assert [tuple(values[0].ravel()) for values in turned(prepared, 4)] == [
+        (0, 1, 2, 3),
+        (1, 3, 0, 2),
+        (3, 2, 1, 0),
+        (2, 0, 3, 1),
+    ]
     with pytest.raises(ValueError, match="square"):
         turned(np.zeros((3, 2, 4), np.float32), 4)
 
@@ -67,8 +72,8 @@ def test_references_are_the_mean_over_turns_and_queries_are_not() -> None:
 def test_a_turned_tile_has_the_descriptor_of_the_upright_one() -> None:
     image, alignment = place_image(2), AlignmentConfig(reference_rotations=4)
     upright, turned_tile = (
-        embed_images([one], FakeEmbedder(), View.SATELLITE, alignment)
-        for one in (image, image.transpose(Image.Transpose.ROTATE_90))
+        embed_images([tile], FakeEmbedder(), View.SATELLITE, alignment)
+        for tile in (image, image.transpose(Image.Transpose.ROTATE_90))
     )
     assert upright == pytest.approx(turned_tile, abs=1e-3)
 
@@ -100,9 +105,9 @@ def test_batches_are_halved_when_memory_runs_out_and_stay_halved(error: Exceptio
     rows = embed_all(inputs, embedder, batch)
     assert rows == pytest.approx(FakeEmbedder().embed(np.concatenate(inputs)))
     assert batch.value == 2
-    assert embedder.seen == [2, 2, 2, 2, 2, 1]
+    assert embedder.batch_sizes == [2, 2, 2, 2, 2, 1]
     embed_all(inputs[:4], embedder, batch)
-    assert embedder.seen[-2:] == [2, 2], "remembered, not tried again"
+    assert embedder.batch_sizes[-2:] == [2, 2], "remembered, not tried again"
 
 
 def test_memory_that_does_not_suffice_for_one_is_an_error_with_a_way_out() -> None:
@@ -115,7 +120,7 @@ def test_other_errors_of_a_model_are_not_taken_for_a_lack_of_memory() -> None:
     embedder = FakeEmbedder(fits=0, error=RuntimeError("shapes do not match"))
     with pytest.raises(RuntimeError, match="shapes"):
         embed_all([np.zeros((2, 3, 8, 8), np.float32)], embedder, BatchSize(4))
-    assert embedder.seen == []
+    assert embedder.batch_sizes == []
 
 
 def test_the_fingerprint_changes_with_all_that_changes_a_descriptor() -> None:
@@ -150,7 +155,7 @@ def test_an_image_costs_as_many_inputs_as_it_has_passes(view: View, settings: di
     alignment, embedder = AlignmentConfig(**settings), FakeEmbedder()
     assert len(passes(view, alignment)) == count
     assert embed_images([place_image(1)], embedder, view, alignment).shape == (1, 5)
-    assert sum(embedder.seen) == count
+    assert sum(embedder.batch_sizes) == count
 
 
 @pytest.mark.parametrize(
@@ -169,8 +174,8 @@ def test_an_image_costs_as_many_inputs_as_it_has_passes(view: View, settings: di
 def test_what_is_averaged_over_no_longer_matters(view: View, settings: dict[str, object], change: object) -> None:
     image, embedder = place_image(4), FakeEmbedder(side=16)
     changed = change(image)  # type: ignore[operator]
-    plain = [embed_images([one], embedder, view) for one in (image, changed)]
-    averaged = [embed_images([one], embedder, view, AlignmentConfig(**settings)) for one in (image, changed)]
+    plain = [embed_images([sample], embedder, view) for sample in (image, changed)]
+    averaged = [embed_images([sample], embedder, view, AlignmentConfig(**settings)) for sample in (image, changed)]
     assert averaged[0] == pytest.approx(averaged[1], abs=3e-3)
     assert np.abs(plain[0] - plain[1]).max() > 0.02, "or the test would prove nothing"
 
@@ -178,7 +183,7 @@ def test_what_is_averaged_over_no_longer_matters(view: View, settings: dict[str,
 def test_a_panorama_turns_by_shifting_its_columns() -> None:
     panorama, alignment = place_image(5, size=64), AlignmentConfig(query_rotations=4)
     shifted = Image.fromarray(np.roll(np.asarray(panorama), 16, axis=1))
-    rows = [embed_images([one], FakeEmbedder(side=16), View.GROUND, alignment) for one in (panorama, shifted)]
+    rows = [embed_images([sample], FakeEmbedder(side=16), View.GROUND, alignment) for sample in (panorama, shifted)]
     assert rows[0] == pytest.approx(rows[1], abs=2e-3)
 
 
@@ -192,17 +197,18 @@ def test_a_smaller_part_of_the_tile_is_that_part() -> None:
 def test_tilt_is_of_drones_and_polar_of_tiles() -> None:
     image, embedder = place_image(7), FakeEmbedder()
     for setting, view in (({"tilt": 40.0}, View.DRONE), ({"polar": True}, View.SATELLITE)):
-        for one in View:
+        for other_view in View:
             same = np.array_equal(
-                embed_images([image], embedder, one), embed_images([image], embedder, one, AlignmentConfig(**setting))
+                embed_images([image], embedder, other_view),
+                embed_images([image], embedder, other_view, AlignmentConfig(**setting)),
             )
-            assert same is (one is not view)
+            assert same is (other_view is not view)
 
 
 def test_settings_that_do_nothing_leave_the_fingerprint_as_it_was() -> None:
     """Descriptors made before a setting existed keep their name."""
-    known = fingerprint({"backbone": "fake"}, AlignmentConfig(query_crop=0.7, reference_rotations=4))
-    assert known == "09f5b86e58fa9497"
+    expected = fingerprint({"backbone": "fake"}, AlignmentConfig(query_crop=0.7, reference_rotations=4))
+    assert expected == "09f5b86e58fa9497"
     assert fingerprint({}, AlignmentConfig(field_of_view=40)) == fingerprint({}, AlignmentConfig())
     changes = [{"reference_crop": 0.8}, {"query_rotations": 4}, {"flips": True}, {"tilt": 20}, {"polar": True}]
     changes += [{"tilt": 20, "field_of_view": 40}, {"reference_scales": (1.0, 0.5)}, {"reference_rotations": 8}]

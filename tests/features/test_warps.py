@@ -45,14 +45,14 @@ def rendered(width: int, height: int, tilt: float, field_of_view: float) -> Imag
 )
 def test_an_oblique_checkerboard_comes_back_as_seen_from_above(size: tuple[int, int], tilt: float, field: float) -> None:
     side = min(size)
-    seen = values(to_nadir(rendered(*size, tilt, field), tilt, field))
+    rectified = values(to_nadir(rendered(*size, tilt, field), tilt, field))
     half = _half_side(size, tilt, field)
     places = ((np.arange(side) + 0.5) / side * 2 - 1) * half
     expected = ground_colour(
         places[None, :] * np.ones((side, 1)), math.tan(math.radians(tilt)) - places[:, None] * np.ones((1, side))
     )
-    assert seen.shape == (side, side, 3)
-    assert np.abs(seen - expected)[4:-4, 4:-4].mean() < 4, "a right rectification differs by resampling alone"
+    assert rectified.shape == (side, side, 3)
+    assert np.abs(rectified - expected)[4:-4, 4:-4].mean() < 4, "a right rectification differs by resampling alone"
 
 
 @pytest.mark.parametrize("size", [(200, 200), (300, 200), (120, 200)])
@@ -69,8 +69,8 @@ def test_a_little_tilt_is_nearly_the_square_in_the_middle() -> None:
 @pytest.mark.parametrize("tilt", [10, 40, 60, 70])
 def test_the_square_lies_within_the_image_and_below_the_horizon(tilt: float) -> None:
     """An image without sky below the margin gives a square without it."""
-    seen = rendered(300, 200, tilt, 60)
-    sky = Image.fromarray(np.where((values(seen) == 255).all(-1, keepdims=True), 255, 0).astype(np.uint8).repeat(3, -1))
+    rectified = rendered(300, 200, tilt, 60)
+    sky = Image.fromarray(np.where((values(rectified) == 255).all(-1, keepdims=True), 255, 0).astype(np.uint8).repeat(3, -1))
     assert values(to_nadir(sky, tilt, 60)).max() == 0
     assert math.tan(math.radians(tilt)) + _half_side((300, 200), tilt, 60) <= math.tan(math.radians(90 - HORIZON_MARGIN)) + 1e-9
 
