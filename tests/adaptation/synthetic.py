@@ -37,7 +37,7 @@ def cross_view(
     def look(places_content: NDArray[np.float64], side: str) -> Array:
         rows = places_content @ content + offset * offsets[side] / np.sqrt(d0) * 4
         rows = rows + nuisance * rng.normal(size=(len(rows), 6)) @ style + noise * rng.normal(size=rows.shape)
-        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+        return np.asarray((rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32))
 
     train, test = rng.normal(size=(places, 24)), rng.normal(size=(places, 24))
     # The order of the training rows says nothing about who belongs to whom.

@@ -21,7 +21,7 @@ def correlated_noise(places: int = 150, views: int = 1, d0: int = 48, strength: 
 
     def look(content: NDArray[np.float64], view: int) -> Array:
         noise = rng.normal(size=(len(content), STYLES)) @ mix + 0.4 * rng.normal(size=content.shape)
-        return (content + offsets[view] + noise).astype(np.float32)
+        return np.asarray((content + offsets[view] + noise).astype(np.float32))
 
     train, test = (0.7 * rng.normal(size=(places, d0)) for _ in range(2))
     # The order of the training rows says nothing about who belongs to whom.
@@ -64,7 +64,7 @@ def flight(
 
     def look(which: NDArray[np.int64], view: int, style: NDArray[np.float64]) -> Array:
         noise = style @ mix + 0.2 * rng.normal(size=(len(which), d0))
-        return (content[which] + offsets[view] + noise).astype(np.float32)
+        return np.asarray((content[which] + offsets[view] + noise).astype(np.float32))
 
     every = np.arange(side * side)
     unseen = snake[n_shown:]

@@ -22,6 +22,7 @@ from cvgl.adaptation import Adaptation, DescriptorTransform, FrameSequences, Ite
 from cvgl.adaptation.standardise import fit, fit_jointly
 from cvgl.config import UNTRAINED, AdaptConfig, Recipe
 from cvgl.errors import ConfigError, DataError, LakeError, UnreadableError
+from tests.adaptation.recording import Call, recording
 from tests.adaptation.synthetic import CrossView, cross_view, recall_at_1
 
 CONFIG = AdaptConfig(recipe="paper-standardised", dimension=16, iterations=9, query_samples=25, checkpoint_every=4)
@@ -39,7 +40,7 @@ def files(adaptation: Adaptation, folder: Path) -> dict[str, bytes]:
 
 def recalls(transform: DescriptorTransform, world: CrossView) -> NDArray[Any]:
     queries, references = transform.transform_query(world.test_queries), transform.transform_reference(world.test_references)
-    return recall_at_1(queries, references), recall_at_1(references, queries)
+    return np.array([recall_at_1(queries, references), recall_at_1(references, queries)])
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -95,7 +96,7 @@ def test_interrupted_training_ends_in_the_same_bytes(world: CrossView, tmp_path:
             raise Crash
 
     checkpoint = tmp_path / "checkpoint.safetensors"
-    arguments = {"config": CONFIG, "checkpoint": checkpoint}
+    arguments: dict[str, Any] = {"config": CONFIG, "checkpoint": checkpoint}
     with pytest.raises(Crash):
         adapt(world.train_queries, world.train_references, on_iteration=crash, **arguments)
     assert checkpoint.exists() == (iteration > 4)
@@ -124,9 +125,8 @@ def test_resuming_does_not_repeat_finished_iterations(
     checkpoint = tmp_path / "checkpoint.safetensors"
     with pytest.raises(Crash):
         adapt(world.train_queries, world.train_references, config=CONFIG, on_iteration=crash, checkpoint=checkpoint)
-    draws = []
-    original = training.sample
-    monkeypatch.setattr(training, "sample", lambda *arguments: draws.append(1) or original(*arguments))
+    draws: list[Call] = []
+    monkeypatch.setattr(training, "sample", recording(training.sample, draws))
     adapt(world.train_queries, world.train_references, config=CONFIG, checkpoint=checkpoint)
     assert len(draws) == 5  # iterations 5 to 9
 
@@ -242,11 +242,12 @@ def test_a_choice_is_not_made_here(world: CrossView) -> None:
 @pytest.mark.parametrize("recipe", sorted(UNTRAINED))
 def test_recipes_without_a_map_are_the_baselines(world: CrossView, recipe: Recipe) -> None:
     learned = adapt(world.train_queries, world.train_references, recipe=recipe)
-    expected = {
+    baselines: dict[str, DescriptorTransform] = {
         Recipe.FROZEN: frozen(world.train_queries.shape[1]),
         Recipe.STANDARDISED: fit(world.train_queries, world.train_references),
         Recipe.STANDARDISED_JOINTLY: fit_jointly(world.train_queries, world.train_references),
-    }[recipe]
+    }
+    expected = baselines[recipe]
     assert np.allclose(learned.transform_query(world.test_queries), expected.transform_query(world.test_queries), atol=1e-6)
     assert np.allclose(
         learned.transform_reference(world.test_references), expected.transform_reference(world.test_references), atol=1e-6
@@ -304,8 +305,8 @@ def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(b"sound")
 
-    def refuse(self) -> Any:
-        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(UnreadableError) as raised:

@@ -13,6 +13,7 @@ from cvgl import adapt
 from cvgl.adaptation import blocked, pseudo_labels
 from cvgl.adaptation.adapter import LinearMap, unit_rows
 from cvgl.config import AdaptConfig
+from tests.adaptation.recording import Call, recording
 from tests.adaptation.synthetic import cross_view
 
 M, N, D0, D = 9, 23, 6, 8
@@ -85,7 +86,8 @@ def plain(adapter: Any, reverter: Any, queries: torch.Tensor, references: torch.
         values[1] = contrast(z_r, z_q, [(j, i) for i, j in choices])
     if config.reconstruction_weight:
         values[2:] = [((x - x @ adapter.weight @ reverter.weight) ** 2).sum() for x in (queries, references)]
-    (config.em_weight * (values[0] + values[1]) + config.reconstruction_weight * (values[2] + values[3])).backward()
+    total = config.em_weight * (values[0] + values[1]) + config.reconstruction_weight * (values[2] + values[3])
+    torch.autograd.backward(total)
     reference = [dict(choices).get(i, -1) for i in range(len(z_q))]
     return reference, [value.item() for value in values], (z_q @ z_r.T).detach()
 
@@ -164,7 +166,7 @@ def test_gradients_are_added_to_what_is_there() -> None:
 
 
 @pytest.mark.parametrize("name", ["ordinary", "no label", "no reconstruction", "no label, no reconstruction"])
-@pytest.mark.parametrize("where", ["everywhere", "in one reference"])
+@pytest.mark.parametrize("side", ["everywhere", "in one reference"])
 def test_what_is_not_finite_shows_in_the_loss(name: str, side: str) -> None:
     # The loop refuses a loss that is not finite; NaN must not be passed over as "no reference is similar".
     adapter, reverter, queries, references, config = problem(name)
@@ -207,10 +209,10 @@ def test_training_in_blocks_follows_training_at_once(monkeypatch: pytest.MonkeyP
     )
     at_once = adapt(world.train_queries, world.train_references, config=config)
     monkeypatch.setattr(blocked, "BLOCK_BYTES", 6 * 4 * (15 + 32 + (32 if residual else 12)))
-    calls, exact = [], blocked.accumulate_gradients
-    monkeypatch.setattr(blocked, "accumulate_gradients", lambda *args: calls.append(args[-1]) or exact(*args))
+    calls: list[Call] = []
+    monkeypatch.setattr(blocked, "accumulate_gradients", recording(blocked.accumulate_gradients, calls))
     in_blocks = adapt(world.train_queries, world.train_references, config=config)
-    assert calls == [6] * 5
+    assert [arguments[-1] for arguments, _ in calls] == [6] * 5
     for ours, theirs in zip(in_blocks.history, at_once.history, strict=True):
         assert ours.losses == pytest.approx(theirs.losses, rel=1e-4)
         assert ours.model_dump(exclude={"losses", "mean_top_similarity"}) == theirs.model_dump(

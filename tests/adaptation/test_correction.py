@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from cvgl import adapt
 from cvgl.adaptation import Adaptation, HubnessCorrected, standardise
-from cvgl.adaptation.correction import BANK_ROWS, Banks, hubness_to
+from cvgl.adaptation.correction import BANK_ROWS, Banks, GallerySide, hubness_to
 from cvgl.config import AdaptConfig, Recipe
 from cvgl.errors import ConfigError, LakeError
 from cvgl.retrieval import evaluate, top_k
+from tests.adaptation.recording import bank_rows, banks_of
 from tests.adaptation.synthetic import CrossView, cross_view
 
 
@@ -34,10 +35,10 @@ def naive(rows: NDArray[Any], bank: NDArray[Any], k: int) -> NDArray[Any]:
 
 
 def test_the_recipe_robust_keeps_adapted_training_rows_of_both_views(robust: Adaptation, world: CrossView) -> None:
-    assert robust.banks.query.shape == (120, 32)
-    np.testing.assert_array_equal(robust.banks.query, robust.transform_query(world.train_queries))
-    np.testing.assert_array_equal(robust.banks.reference, robust.transform_reference(world.train_references))
-    assert (robust.record.banks.n_queries, robust.record.banks.n_references) == (120, 40)
+    assert banks_of(robust).query.shape == (120, 32)
+    np.testing.assert_array_equal(banks_of(robust).query, robust.transform_query(world.train_queries))
+    np.testing.assert_array_equal(banks_of(robust).reference, robust.transform_reference(world.train_references))
+    assert (bank_rows(robust).n_queries, bank_rows(robust).n_references) == (120, 40)
     assert (
         adapt(world.train_queries, world.train_references, config=AdaptConfig(recipe=Recipe.PAPER, iterations=0)).banks is None
     )
@@ -47,10 +48,10 @@ def test_a_bank_is_a_sample_that_the_seed_decides() -> None:
     rng = np.random.default_rng(0)
     queries, references = (rng.normal(size=(n, 8)).astype(np.float32) for n in (BANK_ROWS + 90, 30))
     made = [adapt(queries, references, recipe="robust", seed=seed) for seed in (0, 0, 1)]
-    assert [len(adaptation.banks.query) for adaptation in made] == [BANK_ROWS] * 3
-    np.testing.assert_array_equal(made[0].banks.query, made[1].banks.query)
-    assert not np.array_equal(made[0].banks.query, made[2].banks.query)
-    nearest = (made[0].banks.query @ made[0].transform_query(queries).T).argmax(axis=1)
+    assert [len(banks_of(adaptation).query) for adaptation in made] == [BANK_ROWS] * 3
+    np.testing.assert_array_equal(banks_of(made[0]).query, banks_of(made[1]).query)
+    assert not np.array_equal(banks_of(made[0]).query, banks_of(made[2]).query)
+    nearest = (banks_of(made[0]).query @ made[0].transform_query(queries).T).argmax(axis=1)
     assert len(set(nearest.tolist())) == BANK_ROWS
     assert (np.diff(nearest) > 0).all()
     assert nearest[-1] > BANK_ROWS
@@ -61,8 +62,8 @@ def test_banks_survive_saving_and_an_adapter_without_them_is_read_as_before(
 ) -> None:
     robust.save(tmp_path / "with")
     loaded = Adaptation.load(tmp_path / "with")
-    np.testing.assert_array_equal(loaded.banks.query, robust.banks.query)
-    np.testing.assert_array_equal(loaded.banks.reference, robust.banks.reference)
+    np.testing.assert_array_equal(banks_of(loaded).query, banks_of(robust).query)
+    np.testing.assert_array_equal(banks_of(loaded).reference, banks_of(robust).reference)
     loaded.save(tmp_path / "again")
     for name in ("adapter.safetensors", "adapter.json"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "with" / name).read_bytes()
@@ -73,7 +74,7 @@ def test_banks_survive_saving_and_an_adapter_without_them_is_read_as_before(
 
 
 def test_banks_of_another_size_than_recorded_are_noticed(robust: Adaptation, tmp_path: Path) -> None:
-    record = robust.record.model_copy(update={"banks": robust.record.banks.model_copy(update={"n_queries": 7})})
+    record = robust.record.model_copy(update={"banks": bank_rows(robust).model_copy(update={"n_queries": 7})})
     Adaptation(**{**{name: getattr(robust, name) for name in Adaptation.__dataclass_fields__}, "record": record}).save(tmp_path)
     with pytest.raises(LakeError, match=r"query\.bank.*\(7, 32\)"):
         Adaptation.load(tmp_path)
@@ -81,7 +82,7 @@ def test_banks_of_another_size_than_recorded_are_noticed(robust: Adaptation, tmp
 
 @pytest.mark.parametrize("gallery", ["reference", "query"])
 def test_inner_products_are_cosines_less_half_of_the_galleries_hubness(
-    robust: Adaptation, world: CrossView, gallery: str
+    robust: Adaptation, world: CrossView, gallery: GallerySide
 ) -> None:
     corrected = HubnessCorrected(robust, gallery)
     query, reference = corrected.transform_query(world.test_queries), corrected.transform_reference(world.test_references)
@@ -89,9 +90,9 @@ def test_inner_products_are_cosines_less_half_of_the_galleries_hubness(
     assert query.dtype == reference.dtype == np.float32
     z_query, z_reference = robust.transform_query(world.test_queries), robust.transform_reference(world.test_references)
     if gallery == "reference":
-        penalty = naive(z_reference, robust.banks.query, 10)[None]
+        penalty = naive(z_reference, banks_of(robust).query, 10)[None]
     else:
-        penalty = naive(z_query, robust.banks.reference, 10)[:, None]
+        penalty = naive(z_query, banks_of(robust).reference, 10)[:, None]
     np.testing.assert_allclose(query @ reference.T, z_query @ z_reference.T - penalty / 2, atol=1e-6)
 
 
@@ -103,9 +104,9 @@ def test_more_neighbours_than_the_bank_has_are_all_of_it() -> None:
 
 
 def test_equal_rows_have_equal_hubness_wherever_they_stand(robust: Adaptation) -> None:
-    row = robust.banks.reference[:1]
-    many = np.concatenate([robust.banks.reference, np.repeat(row, 9001, axis=0)])
-    assert len(set(hubness_to(many, robust.banks.query, 10)[[0, *range(40, len(many))]].tolist())) == 1
+    row = banks_of(robust).reference[:1]
+    many = np.concatenate([banks_of(robust).reference, np.repeat(row, 9001, axis=0)])
+    assert len(set(hubness_to(many, banks_of(robust).query, 10)[[0, *range(40, len(many))]].tolist())) == 1
 
 
 def test_a_hub_stops_winning() -> None:

@@ -17,22 +17,22 @@ SHAPES = [(40, 40), (17, 40), (40, 17), (101, 7), (7, 101), (1, 5), (5, 1), (1, 
 
 def rows_of(count: int, d: int = 12, seed: int = 0) -> NDArray[Any]:
     rows = np.random.default_rng([seed, count]).normal(size=(count, d)) + 0.5  # an offset makes hubs
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
 def views(n_queries: int, n_references: int) -> tuple[NDArray[Any], NDArray[Any]]:
     return rows_of(n_queries, seed=1), rows_of(n_references, seed=2)
 
 
-def tensors(*views: NDArray[Any]) -> tuple[torch.Tensor, ...]:
-    return tuple(torch.from_numpy(np.ascontiguousarray(view)) for view in views)
+def tensors(queries: NDArray[Any], references: NDArray[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(np.ascontiguousarray(queries)), torch.from_numpy(np.ascontiguousarray(references))
 
 
 def naive_csls(queries: NDArray[Any], references: NDArray[Any], neighbours: int) -> NDArray[Any]:
     cosines = queries @ references.T
     of_query = [np.sort(row)[::-1][:neighbours].mean() for row in cosines]
     of_reference = [np.sort(column)[::-1][:neighbours].mean() for column in cosines.T]
-    return 2 * cosines - np.array(of_query)[:, None] - np.array(of_reference)[None]
+    return np.asarray(2 * cosines - np.array(of_query)[:, None] - np.array(of_reference)[None])
 
 
 def naive_labels(scores: NDArray[Any]) -> NDArray[Any]:

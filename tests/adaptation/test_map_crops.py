@@ -74,7 +74,7 @@ def test_looks_that_show_something_else_leave_the_labels_where_they_were() -> No
 
     def mapped(rows: NDArray[Any]) -> NDArray[Any]:
         z = rows @ learned.adapter
-        return z / np.linalg.norm(z, axis=1, keepdims=True)
+        return np.asarray(z / np.linalg.norm(z, axis=1, keepdims=True))
 
     tiles = mapped(learned.statistics.transform_reference(np.concatenate([turned, world.tiles])))
     best = (mapped(learned.statistics.transform_query(world.test_frames)) @ tiles.T).argmax(axis=1)

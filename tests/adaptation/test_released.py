@@ -103,13 +103,14 @@ class SharedStatistics(ReleasedLearner):
 
     def accumulate(self, queries: torch.Tensor, references: torch.Tensor, iteration: int) -> Any:
         original = self.adapter.forward
-        parts = iter(original(torch.cat([references, queries]), 1).split([len(references), len(queries)]))
-        self.adapter.forward = lambda rows, observed: next(parts, None)
-        self._observe_cycle = lambda reverted: None
+        parts = iter(torch.split(original(torch.cat([references, queries]), 1), [len(references), len(queries)]))
+        learner: Any = self
+        learner.adapter.forward = lambda rows, observed: next(parts, None)
+        learner._observe_cycle = lambda reverted: None
         try:
             return super().accumulate(queries, references, iteration)
         finally:
-            self.adapter.forward = original
+            learner.adapter.forward = original
 
 
 class QueriesFirst(ReleasedLearner):
@@ -127,7 +128,7 @@ def fix(*names: Any) -> Any:
     return prepare
 
 
-PERTURBATIONS = {
+PERTURBATIONS: dict[str, dict[str, Any]] = {
     "no smoothing": {"smoothing": 0.0},
     "no weight decay": {"weight_decay": 0.0},
     "another learning rate": {"learning_rate": 2.2e-4},
@@ -242,12 +243,18 @@ def test_what_the_running_statistics_held_before_the_last_iterations_is_forgotte
 def test_one_query_is_drawn_per_reference_as_far_as_there_are_any(
     world: CrossView, monkeypatch: pytest.MonkeyPatch, n_queries: int, n_references: int, drawn: int
 ) -> None:
-    sizes = []
-    original = training.sample
-    monkeypatch.setattr(training, "sample", lambda *arguments: sizes.append(original(*arguments)) or sizes[-1])
+    sizes: list[int] = []
+
+    def sample(*arguments: Any) -> torch.Tensor:
+        rows = uniform(*arguments)
+        sizes.append(len(set(rows.tolist())))
+        return rows
+
+    uniform = training.sample
+    monkeypatch.setattr(training, "sample", sample)
     references = np.concatenate([world.train_references] * 3)[:n_references]
     adaptation = adapt(world.train_queries[:n_queries], references, config=CONFIG)
-    assert [len(set(draw.tolist())) for draw in sizes] == [drawn] * 9
+    assert sizes == [drawn] * 9
     out = adaptation.transform_query(world.test_queries)
     assert np.allclose(np.linalg.norm(out, axis=1), 1, atol=1e-5)
 

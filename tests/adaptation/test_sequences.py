@@ -174,7 +174,7 @@ def test_the_gain_of_a_course_is_that_of_an_enumeration() -> None:
     def total(n: int) -> float:
         courses = np.array(list(itertools.product(range(4), repeat=n)))
         steps_taken = np.prod(transitions[courses[:, :-1], courses[:, 1:]], axis=1)
-        return (np.prod(scores[np.arange(n), courses], axis=1) * steps_taken).sum() / 4
+        return float((np.prod(scores[np.arange(n), courses], axis=1) * steps_taken).sum() / 4)
 
     gains = [np.log(total(n) / total(n - 1) / scores[n - 1].mean()) for n in range(2, 6)]
     assert np.allclose(log_likelihood_gain(similarities, moves), [0, *gains])

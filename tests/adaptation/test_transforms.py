@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from cvgl import adapt
 from cvgl.adaptation import Adaptation, Origin, TrainingRows
@@ -123,11 +124,11 @@ def _pickle(folder: Path) -> None:
     _edit(folder, tensors_sha256=sha256_bytes(data))
 
 
-def _ones(*shape: tuple[int, ...]) -> Any:
+def _ones(*shape: int) -> NDArray[Any]:
     return np.ones(shape, np.float32)
 
 
-DAMAGES = {
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no record": (lambda f: (f / "adapter.json").unlink(), "missing"),
     "no tensors": (lambda f: (f / "adapter.safetensors").unlink(), "tensors are missing"),
     "truncated tensors": (lambda f: (f / "adapter.safetensors").write_bytes(b"\x01\x02"), "damaged"),
@@ -149,9 +150,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_is_a_lake_error_with_place_and_remedy(
-    adaptation: Adaptation, tmp_path: Path, damage: Callable[[Path], object]
-) -> None:
+def test_damage_is_a_lake_error_with_place_and_remedy(adaptation: Adaptation, tmp_path: Path, damage: str) -> None:
     break_it, message = DAMAGES[damage]
     adaptation.save(tmp_path)
     break_it(tmp_path)

@@ -15,12 +15,12 @@ from cvgl.adaptation import whitening
 def differences(n: int, d: int, seed: int = 0) -> NDArray[Any]:
     rng = np.random.default_rng(seed)
     scales = np.geomspace(3, 0.3, d)
-    return ((rng.normal(size=(n, d)) * scales) @ np.linalg.qr(rng.normal(size=(d, d)))[0]).astype(np.float32)
+    return np.asarray(((rng.normal(size=(n, d)) * scales) @ np.linalg.qr(rng.normal(size=(d, d)))[0]).astype(np.float32))
 
 
 def inverse_root(matrix: NDArray[Any]) -> NDArray[Any]:
     values, vectors = np.linalg.eigh(matrix)
-    return (vectors / np.sqrt(values)) @ vectors.T
+    return np.asarray((vectors / np.sqrt(values)) @ vectors.T)
 
 
 def expected_weight(rows: NDArray[Any], shrinkage: float) -> NDArray[Any]:
@@ -29,7 +29,7 @@ def expected_weight(rows: NDArray[Any], shrinkage: float) -> NDArray[Any]:
     covariance = rows.T @ rows / len(rows)
     mean_variance = np.trace(covariance) / len(covariance)
     shrunk = (1 - shrinkage) * covariance + shrinkage * mean_variance * np.eye(len(covariance))
-    return inverse_root(shrunk) * np.sqrt(shrinkage * mean_variance)
+    return np.asarray(inverse_root(shrunk) * np.sqrt(shrinkage * mean_variance))
 
 
 @pytest.mark.parametrize(("n", "d"), [(5, 30), (29, 30), (30, 30), (31, 30), (400, 30), (2, 3), (1000, 8)])
@@ -91,7 +91,7 @@ def test_directions_without_differences_are_left_alone() -> None:
 @pytest.mark.parametrize("scale", [1e-3, 1e3])
 def test_the_scale_of_differences_is_of_no_account(scale: float) -> None:
     rows = differences(60, 12)
-    assert np.allclose(whitening.fit(scale * rows).weight, whitening.fit(rows).weight, atol=1e-5)
+    assert np.allclose(whitening.fit(np.float32(scale) * rows).weight, whitening.fit(rows).weight, atol=1e-5)
 
 
 def test_a_weight_counts_like_repetitions() -> None:

@@ -15,12 +15,12 @@ from timm.models.vision_transformer import VisionTransformer, _create_vision_tra
 SMALL = {"embed_dim": 24, "depth": 5, "num_heads": 2, "patch_size": 8}
 
 
-@register_model
+@register_model  # type: ignore[untyped-decorator]
 def vit_of_tests(pretrained: bool = False, **arguments: Any) -> VisionTransformer:
     return _create_vision_transformer("vit_tiny_patch16_224", pretrained=pretrained, **{"img_size": 32, **SMALL, **arguments})
 
 
-@register_model
+@register_model  # type: ignore[untyped-decorator]
 def dinov2_nano_of_tests(pretrained: bool = False, **arguments: Any) -> VisionTransformer:
     """The architecture of the golden values: DINOv2 with SwiGLU and LayerScale, made small."""
     shape = {"patch_size": 14, "embed_dim": 64, "depth": 4, "num_heads": 2, "mlp_ratio": 5.5, "init_values": 1.0}
@@ -28,26 +28,26 @@ def dinov2_nano_of_tests(pretrained: bool = False, **arguments: Any) -> VisionTr
     return _create_vision_transformer("vit_small_patch14_dinov2", pretrained=pretrained, **{**shape, **layers, **arguments})
 
 
-@register_model
+@register_model  # type: ignore[untyped-decorator]
 def vit_with_registers_of_tests(pretrained: bool = False, **arguments: Any) -> VisionTransformer:
     """As DINOv2 with registers: positions for the patches only."""
     registers = {"img_size": 32, "reg_tokens": 4, "no_embed_class": True, "init_values": 1.0}
     return _create_vision_transformer("vit_tiny_patch16_224", pretrained=pretrained, **{**SMALL, **registers, **arguments})
 
 
-@register_model
+@register_model  # type: ignore[untyped-decorator]
 def dinov3_of_tests(pretrained: bool = False, **arguments: Any) -> Eva:
     """As DINOv3: rotary positions, four registers, no learned positions."""
     return timm.create_model("vit_small_patch16_dinov3", pretrained=pretrained, **{**SMALL, **arguments})
 
 
-@register_model
+@register_model  # type: ignore[untyped-decorator]
 def eva02_of_tests(pretrained: bool = False, **arguments: Any) -> Eva:
     """Learned and rotary positions, separate projections."""
     return timm.create_model("eva02_tiny_patch14_224", pretrained=pretrained, **{"img_size": 32, **SMALL, **arguments})
 
 
-@register_model
+@register_model  # type: ignore[untyped-decorator]
 def beit_of_tests(pretrained: bool = False, **arguments: Any) -> Beit:
     """Positions relative to each other."""
     return timm.create_model("beit_base_patch16_224", pretrained=pretrained, **{"img_size": 32, **SMALL, **arguments})

@@ -35,7 +35,7 @@ def load(tmp_path: Path, name: str, state: dict[str, torch.Tensor] | None = None
 def operations(model: torch.nn.Module, images: torch.Tensor) -> int:
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model(images)
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 @pytest.mark.parametrize("name", VITS)
@@ -72,7 +72,7 @@ def test_blocks_on_the_way_that_are_asked_for_cost_one_projection_each() -> None
 @pytest.mark.parametrize("facet", ["query", "key", "value"])
 def test_other_projections_and_what_lies_behind_do_not_matter(tmp_path: Path, name: str, facet: str) -> None:
     """Weights that are not a number would spread to the descriptor if anything were computed with them."""
-    settings = {"layers": (2,), "facet": facet, "image_size": 56}
+    settings: dict[str, Any] = {"layers": (2,), "facet": facet, "image_size": 56}
     clean = load(tmp_path, name, **settings)
     images = np.stack([clean.prepare(place_image(place)) for place in range(2)])
     state = models.random_weights(name)
@@ -125,7 +125,7 @@ def test_registers_and_the_class_token_are_no_places(tmp_path: Path, name: str, 
 @pytest.mark.parametrize("name", VITS)
 def test_tokens_may_pass_the_last_normalisation(tmp_path: Path, name: str) -> None:
     """The class token as the model's own head sees it."""
-    settings = {"facet": "token", "pooling": "cls", "layers": (-1,), "image_size": 56}
+    settings: dict[str, Any] = {"facet": "token", "pooling": "cls", "layers": (-1,), "image_size": 56}
     ours = load(tmp_path, name, final_norm=True, **settings)
     images = np.stack([ours.prepare(place_image(place)) for place in range(2)])
     plain = load(tmp_path, name, **settings)

@@ -33,7 +33,7 @@ def stripes(angle_degrees: float, period: float = 8.0, size: int = 128) -> np.nd
     rows, columns = np.mgrid[:size, :size]
     angle = np.deg2rad(angle_degrees)
     phase = columns * np.cos(angle) + rows * np.sin(angle)
-    return (0.5 + 0.3 * np.sin(2 * np.pi * phase / period))[None].astype(np.float32)
+    return np.asarray((0.5 + 0.3 * np.sin(2 * np.pi * phase / period))[None].astype(np.float32))
 
 
 def test_rows_are_float32_and_of_unit_length(gist: Embedder) -> None:
@@ -130,7 +130,7 @@ def test_colour_tells_apart_what_structure_cannot(gist: Embedder) -> None:
     "config",
     [
         BackboneConfig(checkpoint="weights.safetensors"),
-        BackboneConfig(layer=1),
+        BackboneConfig(layers=(1,)),
         BackboneConfig(facet=Facet.VALUE),
         BackboneConfig(pooling=Pooling.MAX),
         BackboneConfig(image_size=100),

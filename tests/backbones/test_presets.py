@@ -85,7 +85,7 @@ def test_the_papers_preset_is_the_papers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("arguments", "expected"),
     [
         ({"layer": 20}, {"layers": (20,)}),
         ({"layer": None}, {"layers": (31,)}),

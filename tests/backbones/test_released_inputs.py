@@ -18,7 +18,7 @@ def noise(height: int, width: int, seed: int = 0) -> Image.Image:
 def levels(inputs: ReleasedInput, image: Image.Image) -> np.ndarray:
     """The input's colours as (H, W, 3) from 0 to 255."""
     mean, deviation = (np.array(colour)[:, None, None] for colour in inputs.colours)
-    return ((inputs(image) * deviation + mean) * 255).transpose(1, 2, 0)
+    return np.asarray(((inputs(image) * deviation + mean) * 255).transpose(1, 2, 0))
 
 
 @pytest.mark.parametrize(("height", "width"), [(37, 61), (5, 9), (200, 150), (1, 1), (64, 50)])

@@ -227,7 +227,7 @@ def _naive_layer(state: State, name: str, x: torch.Tensor, heads: int) -> torch.
     """A post-norm encoder layer."""
     size = x.shape[2]
     qkv = F.linear(x, state[f"{name}.self_attn.in_proj_weight"], state[f"{name}.self_attn.in_proj_bias"])
-    q, k, v = (part.reshape(len(x), -1, heads, size // heads).transpose(1, 2) for part in qkv.split(size, dim=2))
+    q, k, v = (part.reshape(len(x), -1, heads, size // heads).transpose(1, 2) for part in torch.split(qkv, size, dim=2))
     mixed = ((q @ k.transpose(2, 3) / (size // heads) ** 0.5).softmax(3) @ v).transpose(1, 2).flatten(2)
 
     def linear(y: torch.Tensor, layer: str) -> torch.Tensor:

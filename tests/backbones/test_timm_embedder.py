@@ -49,7 +49,7 @@ def batch(embedder: Embedder, count: int = 3) -> np.ndarray:
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
 # ---- plain transformers ----------------------------------------------------------------------------------------------
@@ -258,9 +258,9 @@ def test_identity_covers_every_setting_and_not_where_the_weights_lie(tmp_path: P
     save_file(models.random_weights("vit_of_tests", seed=1), other)
     base = load("vit_of_tests", vit_weights, image_size=32).identity
     assert load("vit_of_tests", moved, image_size=32).identity == base
-    explicit = {"facet": "value", "pooling": "gem", "layer": -2}
+    explicit: dict[str, Any] = {"facet": "value", "pooling": "gem", "layer": -2}
     assert load("vit_of_tests", moved, image_size=32, **explicit).identity == base, "resolved settings count"
-    changes = [{"layer": 1}, {"facet": "key"}, {"pooling": "max"}, {"gem_p": 4.0}, {"image_size": 40}]
+    changes: list[dict[str, Any]] = [{"layer": 1}, {"facet": "key"}, {"pooling": "max"}, {"gem_p": 4.0}, {"image_size": 40}]
     identities = [load("vit_of_tests", vit_weights, **{"image_size": 32, **change}).identity for change in changes]
     identities.append(load("vit_of_tests", other, image_size=32).identity)
     assert all(identity != base for identity in identities)

@@ -22,7 +22,7 @@ PLACES, SIZE = 16, 24  # of the model of the tests: 32 pixels in patches of 8
 
 def unit_rows(*shape: int, seed: int = 0) -> torch.Tensor:
     rows = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-    return rows / rows.norm(dim=-1, keepdim=True)
+    return torch.as_tensor(rows / rows.norm(dim=-1, keepdim=True))
 
 
 def naive(rows: np.ndarray, words: np.ndarray) -> np.ndarray:
@@ -36,7 +36,7 @@ def naive(rows: np.ndarray, words: np.ndarray) -> np.ndarray:
         length = np.linalg.norm(block)
         if length > 0:
             block /= length
-    return blocks.ravel() / np.linalg.norm(blocks)
+    return np.asarray(blocks.ravel() / np.linalg.norm(blocks))
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ class FakeEmbedder:
         return {"backbone": "fake", "weights_sha256": "none", "layer": 0, "width": self.side, "height": self.side}
 
     def prepare(self, image: Image) -> Float32Array:
-        return np.asarray(image.resize((self.side, self.side)), np.float32).transpose(2, 0, 1) / 255
+        return np.asarray(image.resize((self.side, self.side)), np.float32).transpose(2, 0, 1) / np.float32(255)
 
     def embed(self, batch: Float32Array) -> Float32Array:
         if len(batch) > self.fits:
@@ -44,4 +44,4 @@ class FakeEmbedder:
         red = batch[:, 0].reshape(len(batch), 2, half, 2, half).mean((2, 4)).reshape(len(batch), 4)
         rows = np.concatenate([red, np.ones((len(batch), 1), np.float32)], axis=1)
         rows[red.mean(1) > self.unusable_above] = np.nan
-        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+        return np.asarray((rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32))

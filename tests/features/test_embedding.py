@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -124,7 +126,7 @@ def test_other_errors_of_a_model_are_not_taken_for_a_lack_of_memory() -> None:
 
 
 def test_the_fingerprint_changes_with_all_that_changes_a_descriptor() -> None:
-    identity = {"backbone": "fake", "layer": 3, "gem_p": 3.0}
+    identity: dict[str, str | int | float] = {"backbone": "fake", "layer": 3, "gem_p": 3.0}
     base = fingerprint(identity)
     assert base == fingerprint(dict(reversed(identity.items())), AlignmentConfig(), half_storage=False)
     others = {
@@ -210,6 +212,11 @@ def test_settings_that_do_nothing_leave_the_fingerprint_as_it_was() -> None:
     expected = fingerprint({"backbone": "fake"}, AlignmentConfig(query_crop=0.7, reference_rotations=4))
     assert expected == "09f5b86e58fa9497"
     assert fingerprint({}, AlignmentConfig(field_of_view=40)) == fingerprint({}, AlignmentConfig())
-    changes = [{"reference_crop": 0.8}, {"query_rotations": 4}, {"flips": True}, {"tilt": 20}, {"polar": True}]
-    changes += [{"tilt": 20, "field_of_view": 40}, {"reference_scales": (1.0, 0.5)}, {"reference_rotations": 8}]
+    changes: list[dict[str, Any]] = [{"reference_crop": 0.8}, {"query_rotations": 4}, {"flips": True}, {"tilt": 20}]
+    changes += [
+        {"polar": True},
+        {"tilt": 20, "field_of_view": 40},
+        {"reference_scales": (1.0, 0.5)},
+        {"reference_rotations": 8},
+    ]
     assert len({fingerprint({}, AlignmentConfig(**change)) for change in [{}, *changes]}) == len(changes) + 1

@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 
 def unit_rows(count: int, dimension: int = 6, seed: int = 0) -> np.ndarray:
     rows = np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
 @pytest.fixture

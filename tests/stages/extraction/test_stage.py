@@ -300,7 +300,7 @@ def test_memory_that_runs_out_halves_the_batches_once(images: ArtifactRef, lake:
     fake.fits = 5
     outcome = extract(images, config(batch_size=16, part_rows=64), lake)
     assert outcome.embedded == count(lake)
-    assert set(fake.seen) <= {4, count(lake) % 4, 16 % 4}
+    assert set(fake.batch_sizes) <= {4, count(lake) % 4, 16 % 4}
 
 
 def test_an_image_without_a_finite_descriptor_is_left_out(source: Path, lake: Lake, fake: FakeEmbedder, tmp_path: Path) -> None:
