@@ -58,7 +58,7 @@ class EarlyExit:
 def small_on_the_cpu() -> EarlyExit:
     """A ViT-Ti of 40 blocks in float32: 4 images of 224 x 224."""
     arguments = {"depth": BLOCKS}
-    return _measure("vit_tiny_patch16_224", arguments, 224, 4, torch.device("cpu"), Precision.FLOAT32, matrix=2048, rounds=11)
+    return measure("vit_tiny_patch16_224", arguments, 224, 4, torch.device("cpu"), Precision.FLOAT32, matrix=2048, rounds=11)
 
 
 def giant_on_the_gpu() -> EarlyExit | None:
@@ -66,10 +66,10 @@ def giant_on_the_gpu() -> EarlyExit | None:
     if not torch.cuda.is_available():
         return None
     arguments = {"img_size": 252}
-    return _measure(GIANT, arguments, 252, 64, torch.device("cuda"), Precision.BFLOAT16, matrix=8192, rounds=9)
+    return measure(GIANT, arguments, 252, 64, torch.device("cuda"), Precision.BFLOAT16, matrix=8192, rounds=9)
 
 
-def _measure(
+def measure(
     name: str,
     arguments: dict[str, Any],
     size: int,
@@ -79,7 +79,7 @@ def _measure(
     matrix: int,
     rounds: int,
 ) -> EarlyExit:
-    whole, model = (_build(name, arguments, device) for _ in range(2))
+    whole, model = (build_model(name, arguments, device) for _ in range(2))
     ours = FacetPooling(model, (BLOCK,), Facet.VALUE, Pooling.GEM, 3.0).eval().to(device)
     images = torch.randn(batch, 3, size, size, device=device)
 
@@ -92,7 +92,7 @@ def _measure(
         return forward
 
     times = compare(name, "", run(whole), run(ours), rounds)
-    operations = _operations(ours, images[:1]) * batch
+    operations = count_operations(ours, images[:1]) * batch
     return EarlyExit(
         name=f"{name}, {BLOCKS} blocks, {batch} x {size} x {size}, {precision}",
         device=torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} thread(s)",
@@ -101,13 +101,13 @@ def _measure(
         ratio=times.ratio,
         low=times.low,
         high=times.high,
-        flops_ratio=_operations(whole, images[:1]) * batch / operations,
+        flops_ratio=count_operations(whole, images[:1]) * batch / operations,
         images_per_second=batch / times.floor_s,
         share_of_peak=operations / times.floor_s / _matrix_peak(device, precision, matrix),
     )
 
 
-def _build(name: str, arguments: dict[str, Any], device: torch.device) -> Any:
+def build_model(name: str, arguments: dict[str, Any], device: torch.device) -> Any:
     import timm
 
     with device:
@@ -116,7 +116,7 @@ def _build(name: str, arguments: dict[str, Any], device: torch.device) -> Any:
     return model
 
 
-def _operations(network: torch.nn.Module, images: torch.Tensor) -> int:
+def count_operations(network: torch.nn.Module, images: torch.Tensor) -> int:
     """Operations of all matrix products of one pass, attention included (a product and a sum are two)."""
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode())

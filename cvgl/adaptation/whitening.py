@@ -80,7 +80,7 @@ def fit(
         return identity(d)
     independent = rows if groups is None else _means(rows, groups)
     shrinkage = float(np.clip(ledoit_wolf(independent), MIN_SHRINKAGE, MAX_SHRINKAGE))
-    variances, directions = _spectrum(rows)
+    variances, directions = spectrum(rows)
     mean_variance = variances.sum() / d
     # (1 - s) C + s m I, divided by s m: the identity plus the observed covariance.
     relative = 1 + (1 - shrinkage) * variances / (shrinkage * mean_variance)
@@ -94,7 +94,7 @@ def _means(rows: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.f
     return np.asarray(sums / np.bincount(group)[:, None])
 
 
-def _spectrum(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def spectrum(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Eigenvalues (k,) and eigenvectors (k, d) of rows' rows / n, from whichever side is smaller."""
     n, d = rows.shape
     if n < d:

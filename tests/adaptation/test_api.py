@@ -44,7 +44,7 @@ def recalls(transform: DescriptorTransform, world: CrossView) -> NDArray[Any]:
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_adaptation_beats_frozen_and_standardised_features_on_new_places(seed: int) -> None:
+def test_adaptation_beats_both_baselines_on_new_places(seed: int) -> None:
     world = cross_view(seed=seed)
     adaptation = adapt(
         world.train_queries, world.train_references, config=AdaptConfig(recipe="paper-standardised", dimension=None), seed=seed
@@ -172,7 +172,7 @@ def test_checkpoint_of_another_training_is_refused(world: CrossView, tmp_path: P
         adapt(world.train_queries, world.train_references, config=CONFIG, on_iteration=crash, checkpoint=checkpoint)
     queries = world.train_queries[:-1] if change == "rows" else world.train_queries
     config = CONFIG.model_copy(update={"temperature": 0.2}) if change == "settings" else CONFIG
-    with pytest.raises(LakeError, match="other rows or settings"):
+    with pytest.raises(LakeError, match="other rows"):
         adapt(queries, world.train_references, config=config, seed=3 if change == "seed" else None, checkpoint=checkpoint)
 
 
@@ -195,7 +195,7 @@ def test_checkpoint_of_foreign_content_is_damaged(world: CrossView, tmp_path: Pa
             adapt(world.train_queries, world.train_references, config=CONFIG, checkpoint=checkpoint)
 
 
-def test_there_is_no_place_for_a_label() -> None:
+def test_there_is_no_parameter_for_a_label() -> None:
     assert list(inspect.signature(learn).parameters) == [
         "query_features",
         "reference_features",
@@ -235,7 +235,7 @@ def test_constant_features_give_finite_output(world: CrossView, value: float, re
 
 
 def test_a_choice_is_not_made_here(world: CrossView) -> None:
-    with pytest.raises(ConfigError, match="choice among the others"):
+    with pytest.raises(ConfigError, match="choice"):
         learn(world.train_queries, world.train_references, AdaptConfig(recipe="auto"))
 
 
@@ -278,11 +278,11 @@ def test_inputs_are_left_alone(world: CrossView) -> None:
 
 def test_bad_features_and_settings_are_refused(world: CrossView) -> None:
     good = world.train_queries
-    with pytest.raises(DataError, match="query features has 0 rows"):
+    with pytest.raises(DataError, match="0 rows"):
         adapt(good[:0], good)
-    with pytest.raises(DataError, match="reference features has 31 dimensions where 32"):
+    with pytest.raises(DataError, match="31 dimensions"):
         adapt(good, good[:, :31])
-    with pytest.raises(DataError, match="reference features holds NaN"):
+    with pytest.raises(DataError, match="holds NaN"):
         adapt(good, np.full_like(good, np.nan))
     with pytest.raises(ConfigError, match="recipe = 'magic'"):
         adapt(good, good, recipe="magic")

@@ -137,7 +137,7 @@ def test_the_problems_are_what_their_names_say() -> None:
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 4, 100])
-def test_of_equal_references_the_first_is_chosen_and_of_equal_queries_the_first_is_preferred(block: int) -> None:
+def test_the_first_of_equal_references_and_queries_is_chosen(block: int) -> None:
     eye = torch.eye(4)
     queries, references = eye[[0, 0, 1, 3]], eye[[2, 1, 0, 1, 0, 0]]
     labels = blocked.estimate(lambda x: x, queries, references, CONFIG, block).labels
@@ -179,7 +179,7 @@ def test_what_is_not_finite_shows_in_the_loss(name: str, side: str) -> None:
     assert not torch.isfinite(terms.contrast() + terms.reconstruction())
 
 
-def test_gradients_reach_the_maps_when_products_are_computed_in_bfloat16() -> None:
+def test_gradients_reach_the_maps_in_bfloat16() -> None:
     # Autocast keeps converted weights; one that the first pass made without gradient must not serve the second.
     adapter, reverter, queries, references, config = problem("everybody is labelled", torch.float32)
     plain(adapter, reverter, queries, references, config)
@@ -257,7 +257,7 @@ def peak_bytes(n_references: int) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_memory_does_not_grow_with_the_number_of_references_beyond_their_own() -> None:
+def test_memory_does_not_grow_with_the_number_of_references() -> None:
     few, many = 20_000, 80_000
     growth = peak_bytes(many) - peak_bytes(few)
     own, adapted = ((many - few) * dimension * 4 for dimension in (64, 256))

@@ -57,9 +57,7 @@ def test_a_bank_is_a_sample_that_the_seed_decides() -> None:
     assert nearest[-1] > BANK_ROWS
 
 
-def test_banks_survive_saving_and_an_adapter_without_them_is_read_as_before(
-    robust: Adaptation, world: CrossView, tmp_path: Path
-) -> None:
+def test_banks_survive_saving_and_may_be_absent(robust: Adaptation, world: CrossView, tmp_path: Path) -> None:
     robust.save(tmp_path / "with")
     loaded = Adaptation.load(tmp_path / "with")
     np.testing.assert_array_equal(banks_of(loaded).query, banks_of(robust).query)
@@ -76,7 +74,7 @@ def test_banks_survive_saving_and_an_adapter_without_them_is_read_as_before(
 def test_banks_of_another_size_than_recorded_are_noticed(robust: Adaptation, tmp_path: Path) -> None:
     record = robust.record.model_copy(update={"banks": bank_rows(robust).model_copy(update={"n_queries": 7})})
     Adaptation(**{**{name: getattr(robust, name) for name in Adaptation.__dataclass_fields__}, "record": record}).save(tmp_path)
-    with pytest.raises(LakeError, match=r"query\.bank.*\(7, 32\)"):
+    with pytest.raises(LakeError, match=r"query\.bank"):
         Adaptation.load(tmp_path)
 
 

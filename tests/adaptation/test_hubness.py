@@ -68,9 +68,7 @@ def test_labels_are_pairs_that_prefer_each_other(shape: tuple[int, int]) -> None
 @pytest.mark.parametrize(
     ("n_queries", "n_references", "most"), [(40, 40, 1), (10, 40, 1), (41, 40, 2), (80, 40, 2), (101, 7, 15)]
 )
-def test_a_reference_has_at_most_as_many_labels_as_if_queries_were_spread_evenly(
-    n_queries: int, n_references: int, most: int
-) -> None:
+def test_a_reference_has_at_most_an_even_share_of_labels(n_queries: int, n_references: int, most: int) -> None:
     pairs = hubness.reciprocal_labels(*tensors(*views(n_queries, n_references)), 5)
     labels = pairs.reference[pairs.reference != NO_LABEL]
     assert 0 < torch.bincount(labels).max() <= most

@@ -19,14 +19,14 @@ POSITIONS = np.array([[60.0, 0], [0, 0], [60, 0], [0, 60], [60, 0], [0, 0]])
 SIMILARITIES = np.array([[1.0, 5, 3, 4, 2, 6], [9, 1, 9, 0, 8, 1]])
 
 
-def test_references_at_one_position_are_one_place() -> None:
+def test_references_at_one_position_are_one_cell() -> None:
     places = map_cells_of(POSITIONS)
     np.testing.assert_array_equal(places.centres, [[60, 0], [0, 0], [0, 60]])
     np.testing.assert_array_equal(places.first, [0, 1, 3])
     np.testing.assert_array_equal(places.of_reference, [0, 1, 0, 2, 0, 1])
 
 
-def test_a_place_is_as_similar_as_its_best_look() -> None:
+def test_a_cell_is_as_similar_as_its_best_crop() -> None:
     places = map_cells_of(POSITIONS)
     np.testing.assert_array_equal(places.max_similarity(SIMILARITIES), [[3, 6, 4], [9, 1, 0]])
     np.testing.assert_array_equal(places.best_reference(SIMILARITIES, np.array([0, 0])), [2, 0])  # of equals the first
@@ -43,14 +43,14 @@ def test_references_that_are_each_on_their_own_stay_as_they_are() -> None:
     np.testing.assert_array_equal(places.to_references(rows, rows), rows)
 
 
-def test_many_looks_of_few_places_are_still_weighed_as_a_course(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_crops_of_few_cells_are_usable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cvgl.adaptation.sequences.MAX_MAP_CELLS", 4)
     runs = (np.arange(3),)
     assert FrameSequences(runs, POSITIONS).usable
     assert not FrameSequences(runs, np.arange(12.0).reshape(6, 2)).usable
 
 
-def test_what_was_learned_before_looks_were_known_is_not_taken_for_this() -> None:
+def test_digests_of_maps_with_shared_positions_differ() -> None:
     def digest(positions: np.ndarray) -> str:
         parts = positions.astype("<f8").tobytes(), np.arange(3).astype("<i8").tobytes()
         return digest_lines([sha256_bytes(part) for part in parts])
@@ -60,7 +60,7 @@ def test_what_was_learned_before_looks_were_known_is_not_taken_for_this() -> Non
     assert FrameSequences((np.arange(3),), POSITIONS).digest() != digest(POSITIONS)
 
 
-def test_looks_that_show_something_else_leave_the_labels_where_they_were() -> None:
+def test_crops_of_other_content_leave_the_labels_alone() -> None:
     """Each tile once as it is and once with its dimensions turned over, as a turned tile is: frames show the first."""
     world = flight()
     turned = np.roll(world.tiles, 17, axis=1)

@@ -182,7 +182,7 @@ def test_another_algorithm_does_not_agree_with_the_record(
         compare(golden, state)
 
 
-def test_the_rate_starts_at_zero_climbs_at_once_and_falls_as_half_a_cosine() -> None:
+def test_the_learning_rate_is_a_warm_up_and_half_a_cosine() -> None:
     learner = ReleasedLearner(4, CONFIG.model_copy(update={"iterations": 11}), torch.Generator())
     rates = [learner.learning_rate(iteration) / 2e-4 for iteration in range(11)]
     assert rates[:2] == [0, 1]
@@ -226,9 +226,7 @@ def test_a_batch_that_is_not_observed_leaves_no_trace() -> None:
     assert (layer.running_variance == 1).all()
 
 
-def test_what_the_running_statistics_held_before_the_last_iterations_is_forgotten(
-    world: CrossView, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_running_statistics_are_those_of_the_last_iterations(world: CrossView, monkeypatch: pytest.MonkeyPatch) -> None:
     config = CONFIG.model_copy(update={"iterations": 60})
     lean = adapt(world.train_queries, world.train_references, config=config)
     monkeypatch.setattr(released, "SETTLING", 60)
@@ -342,7 +340,7 @@ def test_a_threshold_that_nobody_passes_leaves_the_contrast_out(world: CrossView
 
 def test_single_rows_are_refused(world: CrossView) -> None:
     for queries, references in ((1, 5), (5, 1)):
-        with pytest.raises(DataError, match="normalises over the rows"):
+        with pytest.raises(DataError, match="normalises"):
             adapt(world.train_queries[:queries], world.train_references[:references], recipe="released")
     with pytest.raises(ConfigError, match="single one"):
         adapt(world.train_queries, world.train_references, config=CONFIG.model_copy(update={"query_samples": 1}))

@@ -127,7 +127,7 @@ def assert_is_standardised(adaptation: Adaptation, queries: NDArray[Any], refere
     assert np.array_equal(adaptation.transform_reference(references), unit_rows(statistics.transform_reference(references)))
 
 
-def test_the_self_check_keeps_to_standardised_views_where_a_flight_shows_few_tiles() -> None:
+def test_the_self_check_rejects_labels_of_a_flight_over_few_tiles() -> None:
     """Reciprocal labels on 390 frames over 15 of 196 tiles are mostly wrong, and held-out frames notice."""
     over = flight(seed=3)
     adaptation = learn(over.frames, over.tiles)
@@ -170,7 +170,7 @@ def test_images_that_are_each_on_their_own_have_no_trajectory(world: CrossView) 
     assert self_check(adaptation).measure == "mutual_share"
 
 
-def test_the_self_check_keeps_to_standardised_views_where_held_out_frames_lose_their_course() -> None:
+def test_the_self_check_rejects_a_loss_of_likelihood() -> None:
     """Frames over ground that the map does not show, whose looks drift: what holds them together is not the place."""
     over, elsewhere = flight(side=8, seed=4, drift=0.98), flight(side=8, seed=104, drift=0.98)
     adaptation = learn(over.frames, elsewhere.tiles, over.sequences)
@@ -181,7 +181,7 @@ def test_the_self_check_keeps_to_standardised_views_where_held_out_frames_lose_t
     assert_is_standardised(adaptation, over.frames, elsewhere.tiles)
 
 
-def test_runs_of_any_length_are_halved() -> None:
+def test_sequences_of_any_length_are_halved() -> None:
     over = flight(side=5, n_shown=4, each=5)
     names = ["a", "a", "b", *range(3), *["c"] * 14]
     sequences = FrameSequences.of(names, over.sequences.positions)
@@ -203,11 +203,11 @@ def test_other_recipes_take_every_image_on_its_own(recipe: Recipe) -> None:
     assert with_them.record == without.record
 
 
-def test_trajectories_of_other_rows_are_refused() -> None:
+def test_sequences_of_other_rows_are_refused() -> None:
     over = flight(side=5, n_shown=4, each=5)
     with pytest.raises(DataError, match="each once"):
         learn(over.frames[:-1], over.tiles, over.sequences)
-    with pytest.raises(DataError, match="positions for 24 references"):
+    with pytest.raises(DataError, match="24 references"):
         learn(over.frames, over.tiles[:-1], over.sequences)
 
 

@@ -26,7 +26,7 @@ def run_of(n: int, references: int = 12, seed: int = 0) -> tuple[NDArray[Any], N
 
 @pytest.mark.parametrize("size", [1, 2, 5, 40])
 @pytest.mark.parametrize("centred", [False, True])
-def test_each_window_is_believed_as_a_run_of_its_own(size: int, centred: bool) -> None:
+def test_each_window_is_inferred_as_a_sequence_of_its_own(size: int, centred: bool) -> None:
     similarities, moves, _ = run_of(17)
     posterior = window_posteriors(similarities, moves, size, centred=centred)
     assert posterior.dtype == np.float32

@@ -61,7 +61,7 @@ def test_posteriors_are_those_of_an_enumeration(n: int, monkeypatch: pytest.Monk
     assert posterior.p_move == pytest.approx(expected, abs=1e-3)
 
 
-def test_belief_is_the_posterior_after_three_rounds() -> None:
+def test_forward_backward_estimates_p_move_in_three_rounds() -> None:
     rng = np.random.default_rng(0)
     similarities, moves = rng.normal(size=(5, 4)), transition_matrix(rng.uniform(0, 300, (4, 2)))
     standard = (similarities - similarities.mean(1, keepdims=True)) / similarities.std(1, keepdims=True)
@@ -78,7 +78,7 @@ def test_belief_is_the_posterior_after_three_rounds() -> None:
 
 @pytest.mark.parametrize("moving", [0.08, 0.25, 0.6])
 @pytest.mark.parametrize("start", [0.05, INITIAL_P_MOVE])
-def test_the_probability_of_moving_is_found_from_the_run(moving: float, start: Any) -> None:
+def test_the_probability_of_moving_is_estimated(moving: float, start: Any) -> None:
     rng = np.random.default_rng(3)
     moves, course = (
         transition_matrix(grid(15)),
@@ -93,7 +93,7 @@ def test_the_probability_of_moving_is_found_from_the_run(moving: float, start: A
     assert (belief.cell == course).mean() > 0.95
 
 
-def test_a_run_settles_what_single_images_leave_open() -> None:
+def test_a_sequence_settles_what_single_images_leave_open() -> None:
     rng = np.random.default_rng(0)
     moves = transition_matrix(grid(8))
     course = np.repeat([0, 1, 2, 10, 18, 19, 20, 28], 8)
@@ -142,13 +142,13 @@ def test_references_on_top_of_one_another_give_probabilities(positions: Any) -> 
 
 
 @pytest.mark.parametrize("similarities", [np.zeros((5, 9)), np.full((1, 9), -3.0), np.eye(9) * 50])
-def test_beliefs_are_probabilities_whatever_the_similarities(similarities: NDArray[Any]) -> None:
+def test_posteriors_are_probabilities_for_any_similarities(similarities: NDArray[Any]) -> None:
     belief = forward_backward(similarities, transition_matrix(grid(3)))
     assert ((belief.probability > 0) & (belief.probability <= 1 + 1e-12)).all()
     assert 0 < belief.p_move < 1
 
 
-def test_a_run_of_one_image_is_its_best_reference() -> None:
+def test_a_sequence_of_one_image_is_its_best_cell() -> None:
     similarities = np.random.default_rng(0).normal(size=(1, 25))
     belief = forward_backward(similarities, transition_matrix(grid(5)))
     scores = np.exp(EMISSION_SCALE * similarities[0] / similarities.std())
@@ -157,7 +157,7 @@ def test_a_run_of_one_image_is_its_best_reference() -> None:
     assert belief.p_move == INITIAL_P_MOVE  # one image says nothing of it
 
 
-def test_a_long_run_over_many_references_does_not_underflow() -> None:
+def test_a_long_sequence_over_many_cells_does_not_underflow() -> None:
     rng = np.random.default_rng(0)
     similarities = rng.normal(size=(600, 400))
     similarities[np.arange(600), np.arange(600) // 2] += 60
@@ -165,7 +165,7 @@ def test_a_long_run_over_many_references_does_not_underflow() -> None:
     assert np.isfinite(belief.probability).all()
 
 
-def test_the_gain_of_a_course_is_that_of_an_enumeration() -> None:
+def test_the_likelihood_gain_is_that_of_an_enumeration() -> None:
     """The chain rule: an picture's gain is what its scores add to the probability of all scores so far, over chance."""
     rng = np.random.default_rng(1)
     similarities, moves = rng.normal(size=(5, 4)), transition_matrix(rng.uniform(0, 300, (4, 2)))
@@ -196,7 +196,7 @@ def runs_of(sequences: FrameSequences) -> list[list[int]]:
     return [run.tolist() for run in sequences.rows]
 
 
-def test_names_of_sequences_become_runs() -> None:
+def test_names_become_sequences() -> None:
     frames = FrameSequences.of(["b", "a", None, "b", None, "a", "b"], LINE)
     assert runs_of(frames) == [[0, 3, 6], [1, 5], [2], [4]]
     assert np.array_equal(frames.positions, LINE)
@@ -209,15 +209,15 @@ def test_what_a_table_has_for_missing_names_is_no_sequence() -> None:
 
 @pytest.mark.parametrize("positions", [np.zeros(4), np.zeros((4, 3)), [[0.0, np.nan]], [[np.inf, 0.0]]])
 def test_positions_that_are_no_pairs_of_numbers_are_refused(positions: Any) -> None:
-    with pytest.raises(DataError, match="positions of references"):
+    with pytest.raises(DataError, match="positions"):
         FrameSequences.of(["a", "a"], positions)
 
 
-def test_trajectories_of_other_rows_are_refused() -> None:
+def test_sequences_of_other_rows_are_refused() -> None:
     frames = FrameSequences.of(["a", "a", None], LINE)
-    with pytest.raises(DataError, match="3 rows, which are not the 4 queries"):
+    with pytest.raises(DataError, match="3 rows"):
         frames.check(4, 5)
-    with pytest.raises(DataError, match="5 positions for 6 references"):
+    with pytest.raises(DataError, match="6 references"):
         frames.check(3, 6)
     twice = FrameSequences((np.array([0, 1]), np.array([1])), LINE)
     with pytest.raises(DataError, match="each once"):
@@ -225,7 +225,7 @@ def test_trajectories_of_other_rows_are_refused() -> None:
     FrameSequences.of([], LINE).check(0, 5)
 
 
-def test_the_digest_follows_order_runs_and_positions() -> None:
+def test_the_digest_follows_order_sequences_and_positions() -> None:
     digests = {
         FrameSequences.of(names, positions).digest()
         for names, positions in (
@@ -253,5 +253,5 @@ def test_the_digest_follows_order_runs_and_positions() -> None:
         (["a", "a"], np.zeros((MAX_MAP_CELLS + 1, 2)), False),
     ],
 )
-def test_time_and_place_help_where_most_images_are_in_runs(names: list[Any], positions: Any, usable: Any) -> None:
+def test_sequences_are_usable_where_most_images_are_in_them(names: list[Any], positions: Any, usable: Any) -> None:
     assert FrameSequences.of(names, positions).usable is usable

@@ -94,14 +94,14 @@ def test_draws_that_are_handed_over_replace_the_recipe_s_own(world: CrossView, r
 
 def test_a_cpu_trains_in_float32_only(world: CrossView) -> None:
     for precision in (Precision.TF32, Precision.BFLOAT16):
-        with pytest.raises(ConfigError, match="for training on a GPU") as caught:
+        with pytest.raises(ConfigError, match="GPU") as caught:
             learn(world, device=Device.CPU, precision=precision)
         assert caught.value.fix
 
 
 def test_a_gpu_that_is_not_there_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match="'cuda' was asked for") as caught:
+    with pytest.raises(ConfigError, match="cuda") as caught:
         training_device(AdaptConfig(device=Device.CUDA))
     assert "device auto" in caught.value.fix
     assert training_device(AdaptConfig()).type == "cpu"
@@ -128,7 +128,7 @@ def test_tf32_is_switched_as_asked_and_put_back(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("learner_type", [PaperLearner, ReleasedLearner])
-def test_matrix_products_in_bfloat16_leave_float32_gradients_that_point_the_same_way(learner_type: Any) -> None:
+def test_gradients_in_bfloat16_have_the_same_direction(learner_type: Any) -> None:
     world = cross_view(places=20, d0=32, offset=0)  # cosines near 1, as an offset makes them, are all one in bfloat16
     recipe = Recipe.RELEASED if learner_type is ReleasedLearner else Recipe.PAPER
     gradients = []

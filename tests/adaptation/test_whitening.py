@@ -60,7 +60,7 @@ def test_both_ways_to_the_spectrum_agree() -> None:
     """Rows of zeros change neither side of the products, only which one is smaller."""
     rows = differences(20, 30).astype(np.float64)
     padded = np.concatenate([rows, np.zeros((20, 30))])
-    (few, few_directions), (many, many_directions) = whitening._spectrum(rows), whitening._spectrum(padded)
+    (few, few_directions), (many, many_directions) = whitening.spectrum(rows), whitening.spectrum(padded)
     assert (len(few), len(many)) == (20, 30)
     covariance, again = (
         values * directions.T @ directions for values, directions in ((few, few_directions), (many, many_directions))

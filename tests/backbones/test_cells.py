@@ -34,7 +34,7 @@ def test_a_quarter_turn_moves_whole_cells(side: int, cells: int) -> None:
     assert set(grid.flatten().tolist()) == set(range(cells**2))
 
 
-def test_a_descriptor_is_the_cells_side_by_side_whatever_the_strength_of_a_place() -> None:
+def test_a_descriptor_is_the_pooled_cells_side_by_side() -> None:
     rows = torch.rand(2, 16, 5) + 0.1
     head = Head((0,), 1, Pooling.MEAN, 3.0, cells=2)
     descriptors = head([LocalFeatures(rows, (4, 4))])
@@ -47,17 +47,17 @@ def test_a_descriptor_is_the_cells_side_by_side_whatever_the_strength_of_a_place
 
 
 def test_a_grid_too_coarse_is_refused() -> None:
-    with pytest.raises(ConfigError, match="3 x 5 tokens cannot be divided into 4 x 4 cells"):
+    with pytest.raises(ConfigError, match="3 x 5 tokens"):
         cell_of_tokens(3, 5, 4)
 
 
 @pytest.mark.parametrize("other", [{"rings": 2}, {"pooling": "cls"}, {"pooling": "vlad"}])
 def test_what_has_no_places_to_divide_is_refused(other: dict[str, object]) -> None:
-    with pytest.raises(ValidationError, match="cells go without rings"):
+    with pytest.raises(ValidationError, match="cells"):
         BackboneConfig(name="vit_of_tests", cells=2, **other)
 
 
-def test_cells_are_part_of_a_model_s_identity_and_stay_when_layers_are_chosen(tmp_path: Path) -> None:
+def test_cells_are_part_of_a_models_identity(tmp_path: Path) -> None:
     path = tmp_path / "vit.safetensors"
     save_file(models.random_weights("vit_of_tests"), path)
     config = BackboneConfig(name="vit_of_tests", checkpoint=str(path))

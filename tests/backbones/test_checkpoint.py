@@ -85,7 +85,7 @@ def test_a_missing_file_and_a_file_of_something_else_are_refused(tmp_path: Path)
     with pytest.raises(ModelError, match="no checkpoint"):
         read_checkpoint(tmp_path / "none.pt")
     torch.save({"epoch": 3}, tmp_path / "w.pt")
-    with pytest.raises(ModelError, match="mapping of names to tensors"):
+    with pytest.raises(ModelError, match="mapping"):
         read_checkpoint(tmp_path / "w.pt")
 
 
@@ -95,7 +95,7 @@ def test_names_that_features_only_flattened_are_restored() -> None:
     assert set(restore_names(tensors, names)) == {"layers.0.blocks.1.weight", "norm.weight", "other"}
 
 
-def test_the_hash_of_tensors_sees_names_shapes_types_and_values_and_not_their_order() -> None:
+def test_the_hash_of_tensors_ignores_their_order_alone() -> None:
     base = sha256_tensors(WEIGHTS)
     assert sha256_tensors(dict(reversed(WEIGHTS.items()))) == base
     changed = [

@@ -94,7 +94,7 @@ def test_other_projections_and_what_lies_behind_do_not_matter(tmp_path: Path, na
 @pytest.mark.parametrize("name", ["vit_with_registers_of_tests", "dinov3_of_tests"])
 @pytest.mark.parametrize("pooling", ["gem", "mean", "max", "cls"])
 @pytest.mark.parametrize("facet", ["token", "query", "key", "value"])
-def test_registers_and_the_class_token_are_no_places(tmp_path: Path, name: str, facet: str, pooling: str) -> None:
+def test_registers_and_the_class_token_are_not_pooled(tmp_path: Path, name: str, facet: str, pooling: str) -> None:
     ours = load(tmp_path, name, layers=(2,), facet=facet, pooling=pooling, image_size=32)
     images = np.stack([ours.prepare(place_image(place)) for place in range(2)])
     model = timm.create_model(name, num_classes=0).eval()
@@ -143,7 +143,7 @@ def test_tokens_may_pass_the_last_normalisation(tmp_path: Path, name: str) -> No
         load(tmp_path, name, final_norm=True, image_size=56)
 
 
-def test_a_model_that_averages_tokens_normalises_them_with_what_stands_behind_the_average() -> None:
+def test_the_last_normalisation_may_be_behind_the_average() -> None:
     model = timm.create_model("vit_of_tests", num_classes=0, global_pool="avg", class_token=False, fc_norm=True).eval()
     torch.nn.init.normal_(model.fc_norm.weight)
     norm = model.fc_norm
@@ -154,7 +154,7 @@ def test_a_model_that_averages_tokens_normalises_them_with_what_stands_behind_th
 def test_the_benchmark_measures_block_31_of_40() -> None:
     arguments = {"depth": early_exit.BLOCKS, "embed_dim": 48, "img_size": 64}
     cpu = torch.device("cpu")
-    row = early_exit._measure("vit_of_tests", arguments, 64, 2, cpu, Precision.FLOAT32, matrix=64, rounds=1)
+    row = early_exit.measure("vit_of_tests", arguments, 64, 2, cpu, Precision.FLOAT32, matrix=64, rounds=1)
     assert row.flops_ratio == pytest.approx(40 / (31 + 1 / 12), rel=0.02), (
         "a projection is a twelfth of a block, attention apart"
     )
@@ -169,10 +169,10 @@ def test_the_benchmark_measures_block_31_of_40() -> None:
 def test_the_papers_model_is_what_the_benchmark_builds_for_a_gpu() -> None:
     """Without memory for weights: operations alone."""
     meta = torch.device("meta")
-    whole, model = (early_exit._build(early_exit.GIANT, {"img_size": 252}, meta) for _ in range(2))
+    whole, model = (early_exit.build_model(early_exit.GIANT, {"img_size": 252}, meta) for _ in range(2))
     ours = FacetPooling(model, (early_exit.BLOCK,), Facet.VALUE, Pooling.GEM, 3.0)
     images = torch.zeros(1, 3, 252, 252, device=meta)
-    ratio = early_exit._operations(whole, images) / early_exit._operations(ours, images)
+    ratio = early_exit.count_operations(whole, images) / early_exit.count_operations(ours, images)
     assert ratio == pytest.approx(40 / (31 + 1 / 12), rel=0.01)
     assert ratio > early_exit.BOUND
     if not torch.cuda.is_available():

@@ -83,7 +83,7 @@ def test_fine_gratings_excite_fine_scales_and_coarse_ones_coarse_scales() -> Non
     assert [int(cells.argmax()) for cells in by_period] == [0, 1, 2, 3]
 
 
-def test_the_coarser_grid_of_a_coarse_scale_changes_its_energies_by_little() -> None:
+def test_a_coarser_grid_changes_energies_by_little() -> None:
     bank = filter_bank(128)
     filtered = prefilter(np.random.default_rng(0).uniform(0, 1, (2, 128, 128)).astype(np.float32), bank)
     filters, reduction = bank.scales[2]

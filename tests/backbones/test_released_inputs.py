@@ -66,7 +66,7 @@ def test_unrolled_tiles_have_south_first_then_west_and_far_on_top() -> None:
     assert (panorama[25:] == 0).all(), "what is near the middle"
 
 
-def test_panoramas_of_cvusa_are_taken_whole_and_full_spheres_of_cvact_in_their_middle() -> None:
+def test_panoramas_are_whole_and_spheres_cut_to_their_middle() -> None:
     inputs = ReleasedInput(122, 671, Way.PANORAMA, HALVES)
     flat = noise(224, 1232)
     expected = np.asarray(flat.resize((671, 122), Image.Resampling.BILINEAR))

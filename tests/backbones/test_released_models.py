@@ -177,7 +177,7 @@ def test_fsra_is_the_naive_transcription(tmp_path: Path, segments: int) -> None:
 def test_fsra_has_a_second_network_for_street_images_where_the_file_has(tmp_path: Path) -> None:
     single = load(tmp_path, "fsra", made.fsra())
     assert single.for_view(View.DRONE).network is single.for_view(View.SATELLITE).network
-    with pytest.raises(ModelError, match="knows no ground images, only drone and satellite"):
+    with pytest.raises(ModelError, match="ground images"):
         single.for_view(View.GROUND)
     state = made.fsra(models=("model_1", "model_2"))
     both = load(tmp_path, "fsra", state)
@@ -334,7 +334,7 @@ def test_geodtr_reads_its_heads_where_training_left_them(tmp_path: Path) -> None
 
 def test_geodtr_knows_no_drones_and_its_size_is_fixed(tmp_path: Path) -> None:
     embedder = load(tmp_path, "geodtr", made.geodtr())
-    with pytest.raises(ModelError, match="knows no drone images"):
+    with pytest.raises(ModelError, match="drone images"):
         embedder.for_view(View.DRONE)
     with pytest.raises(ConfigError, match="input size"):
         loaded(tmp_path / "geodtr.pth", "geodtr", image_size=256)
@@ -344,7 +344,7 @@ def test_geodtr_knows_no_drones_and_its_size_is_fixed(tmp_path: Path) -> None:
 
 def test_fsra_s_positions_fix_its_size(tmp_path: Path) -> None:
     load(tmp_path, "fsra", made.fsra(), image_size=64)
-    with pytest.raises(ConfigError, match="positions for 64 pixels, not for 256"):
+    with pytest.raises(ConfigError, match="64 pixels"):
         load(tmp_path, "fsra", made.fsra(), image_size=256)
 
 
@@ -352,9 +352,9 @@ def test_fsra_s_positions_fix_its_size(tmp_path: Path) -> None:
 def test_without_a_file_to_go_by_the_sizes_are_the_released_ones(module: str, millions: float) -> None:
     """ConvNeXt-base; FSRA's transformer with three segments (its unused classifiers left out); GeoDTR's two branches."""
     networks: Mapping[str, Callable[[], torch.nn.Module]] = {
-        "sample4geo": lambda: sample4geo._network({}),
-        "fsra": lambda: fsra._network({}, "model_1.", Path()),
-        "geodtr": lambda: torch.nn.ModuleList(geodtr._branch({}, side, 4, Path()) for side in ("grd", "sat")),
+        "sample4geo": lambda: sample4geo.build_network({}),
+        "fsra": lambda: fsra.build_network({}, "model_1.", Path()),
+        "geodtr": lambda: torch.nn.ModuleList(geodtr.build_branch({}, side, 4, Path()) for side in ("grd", "sat")),
     }
     with torch.device("meta"):
         network = networks[module]()
@@ -428,7 +428,7 @@ def test_wrong_shapes_are_told(tmp_path: Path, name: str, key: str) -> None:
     ],
 )
 def test_sizes_that_no_attention_can_share_are_refused(tmp_path: Path, name: str, state: State) -> None:
-    with pytest.raises(ModelError, match="attention heads cannot share"):
+    with pytest.raises(ModelError, match="attention heads"):
         load(tmp_path, name, state)
 
 
@@ -436,7 +436,7 @@ def test_sizes_that_no_attention_can_share_are_refused(tmp_path: Path, name: str
 def test_another_model_s_weights_are_refused(tmp_path: Path, name: str) -> None:
     for other, make in MAKERS.items():
         if other != name:
-            with pytest.raises(ModelError, match=r"does not fit.*missing"):
+            with pytest.raises(ModelError, match="missing"):
                 load(tmp_path, name, make())
 
 
@@ -474,9 +474,9 @@ def test_descriptors_are_unit_rows_that_depend_on_nothing_else(tmp_path: Path, n
         assert rows[1:2] == pytest.approx(branch.embed(batch[1:2]), abs=1e-5)
         assert np.abs(rows[0] - rows[1]).max() > 1e-4
         assert (branch.dimension, branch.identity) == (embedder.dimension, embedder.identity)
-    with pytest.raises(ModelError, match="branch for each view"):
+    with pytest.raises(ModelError, match="for each view"):
         embedder.prepare(image())
-    with pytest.raises(ModelError, match="branch for each view"):
+    with pytest.raises(ModelError, match="for each view"):
         embedder.embed(batch)
 
 
@@ -490,7 +490,7 @@ def test_the_identity_tells_weights_inputs_and_precision(tmp_path: Path, name: s
         assert {key: first.identity[f"{view}_{key}"] for key in inputs_} == inputs_
     config = BackboneConfig(name=name, checkpoint=str(tmp_path / "0" / f"{name}.pth"))
     if name == "sample4geo":
-        with pytest.raises(ConfigError, match="does not accept 64 x 12 pixels"):
+        with pytest.raises(ConfigError, match="64 x 12 pixels"):
             loaded(tmp_path / "0" / f"{name}.pth", name, image_size=32)
     assert backbones.load(config, Device.CPU, Precision.BFLOAT16).identity["precision"] == "bfloat16"
     if name == "sample4geo":

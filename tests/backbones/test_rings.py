@@ -64,7 +64,7 @@ def test_rings_are_concentric_squares_of_equal_width() -> None:
 
 @pytest.mark.parametrize("side", [7, 14, 16, 37])
 @pytest.mark.parametrize("rings", [2, 3, 4])
-def test_turning_or_mirroring_a_square_grid_leaves_each_place_in_its_ring(side: int, rings: int) -> None:
+def test_turning_a_square_grid_leaves_each_token_in_its_ring(side: int, rings: int) -> None:
     grid = ring_of_tokens(side, side, rings).reshape(side, side)
     for changed in (grid.rot90(), grid.flip(0), grid.flip(1)):
         assert torch.equal(changed, grid)
@@ -141,7 +141,7 @@ def test_several_stages_with_rings_are_the_single_ones_joined(resnet: Path) -> N
     assert both.embed(images) == pytest.approx(joined(*parts), abs=1e-5)
 
 
-def test_one_ring_and_one_layer_are_what_they_were_before_there_were_several(vit: Path, resnet: Path) -> None:
+def test_one_ring_and_one_layer_keep_their_descriptor(vit: Path, resnet: Path) -> None:
     for name, weights, size in (("vit_of_tests", vit, 32), ("resnet10t", resnet, 64)):
         old, new = (BackboneConfig.model_validate({"name": name, key: value}) for key, value in (("layer", 2), ("layers", [2])))
         assert old == new

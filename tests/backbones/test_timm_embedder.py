@@ -85,7 +85,7 @@ def test_facets_are_what_a_hook_in_the_whole_model_sees(vit_weights: Path, layer
         assert embedder.embed(images) == pytest.approx(unit(expected), abs=1e-5)
 
 
-def test_the_default_is_the_papers_value_facet_and_gem_at_its_relative_depth(vit_weights: Path) -> None:
+def test_the_default_is_the_papers_facet_pooling_and_depth(vit_weights: Path) -> None:
     identity = load("vit_of_tests", vit_weights, image_size=32).identity
     assert {key: identity[key] for key in ("facet", "pooling", "gem_p", "layer")} == {
         "facet": "value",
@@ -225,9 +225,7 @@ def test_no_network_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["hf-hub:somebody/model", "local-dir:/nowhere"])
-def test_a_model_that_is_described_elsewhere_needs_more_than_a_checkpoint(
-    name: str, vit_weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_on_the_hub_needs_more_than_a_checkpoint(name: str, vit_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*_: object, **__: object) -> None:
         raise ConnectionError("no route to the hub")
 

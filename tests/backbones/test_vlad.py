@@ -70,7 +70,7 @@ def test_it_is_the_naive_transcription(clusters: int) -> None:
     assert vlad(rows, words).numpy() == pytest.approx(np.stack(expected), abs=2e-5)
 
 
-def test_the_nearest_word_is_that_of_the_highest_cosine_not_of_the_smallest_distance() -> None:
+def test_the_nearest_word_is_that_of_the_highest_cosine() -> None:
     """A short word in the right direction wins over a long one that lies nearer."""
     words = torch.tensor([[0.05, 0.0], [0.6, 0.6]])
     row = torch.tensor([[[0.95, 0.31]]])
@@ -134,7 +134,7 @@ def test_a_seed_gives_one_vocabulary_on_any_number_of_threads() -> None:
 
 def test_too_few_rows_are_refused_and_just_enough_are_taken() -> None:
     rows = unit_rows(5, 8).numpy()
-    with pytest.raises(ModelError, match="5 local descriptors cannot be sorted into 6"):
+    with pytest.raises(ModelError, match="5 local descriptors"):
         learn_words(rows, 6, 0)
     words = learn_words(rows, 5, 0)
     assert np.array(sorted(words.tolist())) == pytest.approx(np.array(sorted(rows.tolist())), abs=1e-6)
@@ -257,13 +257,13 @@ def test_what_does_not_fit_is_refused(weights: Path, tmp_path: Path) -> None:
     narrow = str(vocabulary_file(tmp_path / "narrow.safetensors", unit_rows(4, SIZE - 1)))
     with pytest.raises(ConfigError, match="needs visual words"):
         backbones.load(config(weights), Device.CPU)
-    with pytest.raises(ConfigError, match=r"words of \[23\] numbers"):
+    with pytest.raises(ConfigError, match=r"\[23\]"):
         backbones.load(config(weights, vocabulary=narrow), Device.CPU)
     with pytest.raises(ConfigError, match="4 words, not 32"):
         backbones.load(config(weights, vocabulary=right, clusters=32), Device.CPU)
     with pytest.raises(ConfigError, match="no rings"):
         backbones.load(config(weights, vocabulary=right, rings=2), Device.CPU)
-    with pytest.raises(ConfigError, match=r"words of \[24\] numbers"):
+    with pytest.raises(ConfigError, match=r"\[24\]"):
         backbones.load(config(weights, vocabulary=right, layers=(1, 2)), Device.CPU)
     with pytest.raises(ConfigError, match="has no pooling"):
         backbones.load(BackboneConfig(pooling=Pooling.VLAD))

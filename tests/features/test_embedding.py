@@ -112,7 +112,7 @@ def test_batches_are_halved_when_memory_runs_out_and_stay_halved(error: Exceptio
     assert embedder.batch_sizes[-2:] == [2, 2], "remembered, not tried again"
 
 
-def test_memory_that_does_not_suffice_for_one_is_an_error_with_a_way_out() -> None:
+def test_too_little_memory_for_one_image_is_an_error() -> None:
     with pytest.raises(ModelError, match="one image at a time") as caught:
         embed_all([np.zeros((2, 3, 8, 8), np.float32)], FakeEmbedder(fits=0), BatchSize(4))
     assert "image-size" in caught.value.fix

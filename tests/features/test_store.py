@@ -38,7 +38,7 @@ def test_rows_come_back_in_the_order_asked_for_across_parts(store: FeatureStore)
 
 def test_missing_images_are_listed(store: FeatureStore) -> None:
     store.add(["a"], unit_rows(1), {})
-    with pytest.raises(LakeError, match=r"2 of 3 .*absent, lost"):
+    with pytest.raises(LakeError, match="absent, lost"):
         store.read(["a", "absent", "lost"])
 
 

@@ -59,7 +59,7 @@ def test_memory_for_parts_is_bounded_and_neighbours_share_them(filled: FeatureSt
 
 def test_what_is_missing_or_broken_is_named(filled: FeatureStore) -> None:
     reader = FeatureReader(filled)
-    with pytest.raises(LakeError, match=r"1 of 2 images have no descriptor \(nowhere\)"):
+    with pytest.raises(LakeError, match="nowhere"):
         reader.stream(["id000", "nowhere"])
     nothing = reader.stream([])
     assert (len(nothing), nothing.dimension, list(nothing.blocks())) == (0, 0, [])

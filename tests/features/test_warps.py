@@ -109,7 +109,7 @@ def test_two_eighths_make_a_quarter() -> None:
     assert np.abs(values(twice) - values(quarter))[8:-8, 8:-8].mean() < 3
 
 
-def test_turning_keeps_the_scale_and_what_lies_beyond_a_crop_is_the_tile_itself() -> None:
+def test_turning_keeps_the_scale_and_uses_the_tile_around_a_crop() -> None:
     """A crop of 0.7 turns into what the whole tile shows there; only beyond its edges it is mirrored."""
     tile = smooth(100)
     cut = values(turned_middle(tile, 60, 45))

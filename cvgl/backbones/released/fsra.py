@@ -41,7 +41,7 @@ def build(path: Path, config: BackboneConfig) -> Parts:
     tensors = {name: value for name, value in read_checkpoint(path).items() if not _OF_TRAINING.match(name)}
     names = ("model_1", "model_2") if any(name.startswith("model_2.") for name in tensors) else ("model_1",)
     with torch.device("meta"):
-        models = {name: _network(tensors, f"{name}.", path) for name in names}
+        models = {name: build_network(tensors, f"{name}.", path) for name in names}
     filled(nn.ModuleDict(models), tensors, path, "FSRA (two_view_net or three_view_net)")
     for model in models.values():
         _use_released_scale(model)
@@ -117,7 +117,7 @@ def segment_means(tokens: torch.Tensor, segments: int) -> list[torch.Tensor]:
     return [ordered[:, share * index : end].mean(dim=1) for index, end in enumerate(ends)]
 
 
-def _network(tensors: Mapping[str, torch.Tensor], prefix: str, path: Path) -> Fsra:
+def build_network(tensors: Mapping[str, torch.Tensor], prefix: str, path: Path) -> Fsra:
     """The model of the file's sizes, without values; of the released sizes where the file lacks them."""
     from timm.models.vision_transformer import VisionTransformer
 

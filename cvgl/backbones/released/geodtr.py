@@ -50,7 +50,7 @@ def build(path: Path, config: BackboneConfig) -> Parts:
         return geodtr_plus.build(tensors, path)
     heads = int(settings_beside(path).get("TR_heads", HEADS))
     with torch.device("meta"):
-        branches = {side: _branch(tensors, side, heads, path) for side in SIDES.values()}
+        branches = {side: build_branch(tensors, side, heads, path) for side in SIDES.values()}
     filled(nn.ModuleDict(branches), tensors, path, "GeoDTR (ResNet-34)", as_saved=_as_saved)
     return Parts(
         networks={view: branches[side] for view, side in SIDES.items()},
@@ -122,7 +122,7 @@ class ChannelEncoding(nn.Module):
         return codes + F.hardtanh(encoding)
 
 
-def _branch(tensors: Mapping[str, torch.Tensor], side: str, heads: int, path: Path) -> GeoDtrBranch:
+def build_branch(tensors: Mapping[str, torch.Tensor], side: str, heads: int, path: Path) -> GeoDtrBranch:
     """A branch of the file's sizes, without values; of the released sizes where the file lacks them."""
     encoder = f"ge_{side}.tr_module.transformer_encoder.layers."
     has_encoder = any(name.startswith(f"ge_{side}.tr_module.") for name in tensors) or f"ge_{side}.w1" not in tensors

@@ -32,7 +32,7 @@ def build(path: Path, config: BackboneConfig) -> Parts:
         ModelError: the file cannot be read, or is of another model.
     """
     tensors = {name: value for name, value in read_checkpoint(path).items() if name not in _TEMPERATURES}
-    network = _network(tensors)
+    network = build_network(tensors)
     filled(network, tensors, path, "Sample4Geo (ConvNeXt)", as_saved=lambda name: _PREFIX + name)
     side = config.image_size or _SIDE
     square = ReleasedInput(side, side, Way.OPENCV_LINEAR)
@@ -45,7 +45,7 @@ def build(path: Path, config: BackboneConfig) -> Parts:
     )
 
 
-def _network(tensors: Mapping[str, torch.Tensor]) -> torch.nn.Module:
+def build_network(tensors: Mapping[str, torch.Tensor]) -> torch.nn.Module:
     """A ConvNeXt of the file's depths and widths, without values; of ConvNeXt-base's where the file lacks them."""
     from timm.models.convnext import ConvNeXt
 
