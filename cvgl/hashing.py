@@ -22,7 +22,7 @@ def sha256_file(path: Path) -> str:
 
 
 def image_id(data: bytes) -> str:
-    """The id of an image is a hash of its file's bytes, so one image under two names is one picture."""
+    """The id of an image is a hash of its file's bytes, so one image under two names is one image."""
     return sha256_bytes(data)[:IMAGE_ID_LENGTH]
 
 

@@ -1,6 +1,6 @@
 """The Arrow schema of every table in the lake, declared before anything writes one.
 
-Positions: a satellite picture's position is the map's own data and lives in `IMAGES`. The position of a drone or street
+Positions: a satellite image's position is the map's own data and lives in `IMAGES`. The position of a drone or street
 image is what the system has to find; where it is known (EXIF, a CSV), it is ground truth and lives in `GROUND_TRUTH`,
 which nothing on the training, selection or inference path reads.
 """

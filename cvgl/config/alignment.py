@@ -47,7 +47,7 @@ class AlignConfig(Settings):
     max_passes: int = Field(8192, ge=1, description="model inputs that the choice may cost in total")
     seed: int = Field(0, ge=0, lt=2**31, description="of the sample")
     query_crops: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
-        (1.0, 0.85, 0.7, 0.6, 0.5), min_length=1, description="centre shares of a query picture's sides that are tried"
+        (1.0, 0.85, 0.7, 0.6, 0.5), min_length=1, description="centre shares of a query image's sides that are tried"
     )
     reference_crops: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (1.0, 0.8, 0.65), min_length=1, description="those below 1 are tried only when the whole query image is best"

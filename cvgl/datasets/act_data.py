@@ -56,7 +56,7 @@ class ActData:
         return [self.pano_ids[row] for row in self.splits.get(split, ())]
 
     def position(self, row: int) -> Position | None:
-        """Where a panorama was taken, which is the middle of its satellite picture."""
+        """Where a panorama was taken, which is the middle of its satellite image."""
         if row >= len(self.east_north) or not np.isfinite(self.east_north[row]).all():
             return None
         return Position(x=float(self.east_north[row, 0]), y=float(self.east_north[row, 1]), crs=self.crs)
@@ -69,17 +69,17 @@ def read_act_data(path: Path) -> ActData:
         DataError: it is damaged, or lacks what makes it CVACT's, or an index points outside of it.
         MissingDependencyError: SciPy is not installed.
     """
-    found = read_tables(path)
-    if "panoIds" not in found:
-        names = ", ".join(found[NAMES].tolist()) or "nothing"
+    tables = read_tables(path)
+    if "panoIds" not in tables:
+        names = ", ".join(tables[NAMES].tolist()) or "nothing"
         raise DataError(f"the table has no panoIds; it has {names}", where=path, fix=_FIX)
-    pano_ids = tuple(name.strip() for name in found["panoIds"].tolist())
+    pano_ids = tuple(name.strip() for name in tables["panoIds"].tolist())
     _check_names(pano_ids, path)
-    splits = {name: _indices(found[name], name, len(pano_ids), path) for name in SPLITS if name in found}
+    splits = {name: _indices(tables[name], name, len(pano_ids), path) for name in SPLITS if name in tables}
     if not splits:
         raise DataError(f"the table has none of {', '.join(SPLITS)}", where=path, fix=_FIX)
     notes: list[str] = []
-    return ActData(pano_ids, splits, *_positions(found.get("utm"), len(pano_ids), path, notes), notes)
+    return ActData(pano_ids, splits, *_positions(tables.get("utm"), len(pano_ids), path, notes), notes)
 
 
 def _check_names(pano_ids: Sequence[str], path: Path) -> None:

@@ -70,14 +70,14 @@ def find_inconsistencies(listing: Listing, exact: Sequence[str] = (), *, partial
 def _uneven(folder: str, images: Counter[tuple[str, str]]) -> Iterator[Inconsistency]:
     usual, _ = Counter(images.values()).most_common(1)[0]
     for kind, word, places in (
-        ("missing", "fewer", sorted(one for one, count in images.items() if count < usual)),
-        ("extra", "more", sorted(one for one, count in images.items() if count > usual)),
+        ("missing", "fewer", sorted(location for location, count in images.items() if count < usual)),
+        ("extra", "more", sorted(location for location, count in images.items() if count > usual)),
     ):
         if places:
             yield Inconsistency(
                 kind,
                 f"places of {folder} have {word} images than the usual {usual}",
-                tuple(f"{'/'.join(filter(None, one))} ({images[one]})" for one in places[:MAX_EXAMPLES]),
+                tuple(f"{'/'.join(filter(None, location))} ({images[location]})" for location in places[:MAX_EXAMPLES]),
                 len(places),
                 f"copy their folders in {folder} again",
                 certain=False,

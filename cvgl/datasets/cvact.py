@@ -57,7 +57,7 @@ def list_cvact(root: Path) -> Listing:
     """Lists the training and the validation pairs.
 
     Args:
-        root: the folder that holds ACT_data.mat, resolved. The pictures' folders may lie in it directly.
+        root: the folder that holds ACT_data.mat, resolved. The images' folders may lie in it directly.
 
     Raises:
         DataError: the table is missing or cannot be read.
@@ -96,7 +96,7 @@ def _list(root: Path, layout: Layout) -> Listing:
             {f"{place}{GROUND}": "panorama", f"{place}{SATELLITE}": "satellite image"},
             root,
             listing,
-            [name for one in used_elsewhere for name in _names(place, one)],
+            [name for pano_id in used_elsewhere for name in _names(place, pano_id)],
         )
     return listing
 
@@ -106,7 +106,7 @@ def _holds(root: Path, folder: str) -> bool:
 
 
 def _folder(root: Path, folder: str) -> str:
-    """What the pictures' paths start with: nothing where the small set was unpacked beside its table."""
+    """What the images' paths start with: nothing where the small set was unpacked beside its table."""
     return "" if folder == SMALL and not (root / SMALL).is_dir() and (root / SATELLITE).is_dir() else f"{folder}/"
 
 

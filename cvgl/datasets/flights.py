@@ -53,7 +53,7 @@ def write_manifest(
     absent = [str(frame["path"]) for frame in tested if frame["path"] not in truth]
     if absent:
         raise DataError(f"{absent[0]} has no row", where=source_folder / "truth.csv", fix="fetch the set again")
-    shown = {truth[frame["path"]]["nearest_tile"] for frame in tested}
+    nearest_tiles = {truth[frame["path"]]["nearest_tile"] for frame in tested}
     rows = [
         *(_row(frame, View.DRONE, Subset.TRAIN) for frame in adapted),
         *(
@@ -63,7 +63,7 @@ def write_manifest(
         *(
             _row(tile, View.SATELLITE, Subset.GALLERY, Subset.QUERY, Subset.TRAIN)
             | _place(tile, "tile_id")
-            | ({} if tile["tile_id"] in shown else {"location_id": None})
+            | ({} if tile["tile_id"] in nearest_tiles else {"location_id": None})
             for tile in tiles
         ),
     ]
@@ -84,18 +84,18 @@ def _place(record: Row, location: str) -> dict[str, Cell]:
 
 
 def _with(rows: list[Row], column: str, value: str, folder: Path) -> list[Row]:
-    found = [row for row in rows if row[column] == value]
-    if not found:
-        known = ", ".join(sorted({str(row[column]) for row in rows}))
-        raise DataError(f"nothing has the {column} '{value}'", where=folder, fix=f"give one of {known}")
-    return found
+    matches = [row for row in rows if row[column] == value]
+    if not matches:
+        values = ", ".join(sorted({str(row[column]) for row in rows}))
+        raise DataError(f"nothing has the {column} '{value}'", where=folder, fix=f"give one of {values}")
+    return matches
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> list[Row]:
-    found, records = read_records(path)
-    missing = [name for name in columns if name not in found]
+    names, records = read_records(path)
+    missing = [name for name in columns if name not in names]
     if missing:
-        raise DataError(f"the table has no column '{missing[0]}'; it has {', '.join(found)}", where=path, fix="fetch it again")
+        raise DataError(f"the table has no column '{missing[0]}'; it has {', '.join(names)}", where=path, fix="fetch it again")
     return [record.cells for record in records]
 
 

@@ -133,9 +133,9 @@ def inspect(
         MissingDependencyError: the layout needs a package that is not installed.
     """
     source = existing(folder)
-    found, reason = recognise(source) if layout is Layout.AUTO else (layout, "it was said so")
+    detected, reason = recognise(source) if layout is Layout.AUTO else (layout, "it was said so")
     listings = [
-        list_source(IngestConfig(source=str(source), dataset="inspected", layout=one)) for one in _layouts(found, source)
+        list_source(IngestConfig(source=str(source), dataset="inspected", layout=one)) for one in _layouts(detected, source)
     ]
     counts = _distinct(count for listing in listings for count in count_parts(listing))
     contradictions = [one for listing in listings for one in _contradictions(listing, counts, partial)]
@@ -146,7 +146,7 @@ def inspect(
     images, refused = merge_entries(opened, by_path, {})
     root = source_folder(listings[0])
     summaries = summarise(images.values(), root)
-    doubts = list(find_position_problems(found, entries, list(images.values()), summaries))
+    doubts = list(find_position_problems(detected, entries, list(images.values()), summaries))
     problems = [
         *([] if partial else _wrong_counts(counts)),
         *(_problem_of(one) for one in contradictions if one.certain or not partial),
@@ -162,7 +162,7 @@ def inspect(
     notes = tuple(dict.fromkeys(lines))
     return Inspection(
         source=source,
-        layout=found,
+        layout=detected,
         reason=reason,
         counts=counts,
         problems=tuple(dict.fromkeys(problems)),
@@ -224,8 +224,14 @@ def _contradictions(listing: Listing, counts: Iterable[Count], partial: bool) ->
     return find_inconsistencies(listing, exact, partial=partial)
 
 
-def _problem_of(one: Inconsistency) -> Problem:
-    return Problem(one.kind, f"{one.count} {one.what}", one.count, one.examples, one.fix)
+def _problem_of(inconsistency: Inconsistency) -> Problem:
+    return Problem(
+        inconsistency.kind,
+        f"{inconsistency.count} {inconsistency.what}",
+        inconsistency.count,
+        inconsistency.examples,
+        inconsistency.fix,
+    )
 
 
 def _misplaced(refusals: Iterable[Refusal]) -> list[Refusal]:
@@ -252,8 +258,10 @@ def _refused(listed: Iterable[Refusal], source: Path) -> Iterator[Problem]:
         }.get(reason, "wrong")
         names = list(details)
         first = details[names[0]]
-        what = f"{len(names)} refused as {reason}: {first}"
-        yield Problem(kind, what, len(names), tuple(names[:MAX_EXAMPLES]), _FIXES.get(reason, "see docs/how-to/ingestion.md"))
+        sentence = f"{len(names)} refused as {reason}: {first}"
+        yield Problem(
+            kind, sentence, len(names), tuple(names[:MAX_EXAMPLES]), _FIXES.get(reason, "see docs/how-to/ingestion.md")
+        )
 
 
 def _masked_twice(listings: Iterable[Listing]) -> Iterator[Problem]:

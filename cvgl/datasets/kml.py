@@ -1,4 +1,4 @@
-"""Positions of University-1652's buildings from the KML file that its authors publish beside the pictures."""
+"""Positions of University-1652's buildings from the KML file that its authors publish beside the images."""
 
 from __future__ import annotations
 

@@ -66,8 +66,8 @@ def list_tree(root: Path, tree: Tree, listing: Listing, positions: Mapping[str, 
         else:
             _list_part(Path(part.path), root, tree, listing, positions)
     if loose:
-        known = " and ".join(f"{part}/" for part in tree.roles)
-        listing.notes.append(f"files beside {known} were passed over: {', '.join(loose)}")
+        part_names = " and ".join(f"{part}/" for part in tree.roles)
+        listing.notes.append(f"files beside {part_names} were passed over: {', '.join(loose)}")
 
 
 def _list_part(part: Path, root: Path, tree: Tree, listing: Listing, positions: Mapping[str, Position]) -> None:
@@ -122,12 +122,12 @@ def list_unlabelled(folder: Path, root: Path, view: View, subsets: tuple[Subset,
 
 
 def is_image(path: Path, listing: Listing) -> bool:
-    """Whether a file's name ends like an picture's; if not, it is refused."""
+    """Whether a file's name ends like an image's; if not, it is refused."""
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
     listing.refuse(path, Reason.NOT_AN_IMAGE, f"'{path.suffix}' is not the ending of an image")
     return False
 
 
-def _refuse_folder(folder: Path, listing: Listing, known: Mapping[str, object]) -> None:
-    listing.refuse(folder, Reason.UNKNOWN_FOLDER, f"the layout has no such folder here; known are {', '.join(known)}")
+def _refuse_folder(folder: Path, listing: Listing, names: Mapping[str, object]) -> None:
+    listing.refuse(folder, Reason.UNKNOWN_FOLDER, f"the layout has no such folder here; known are {', '.join(names)}")

@@ -65,8 +65,8 @@ def _read(path: Path, size: int, mtime_ns: int) -> Mapping[str, NDArray[Any]]:
         raise DataError(child.stderr.decode(errors="replace").strip(), where=path, fix=_FIX)
     if child.returncode != 0:
         raise DataError("the table is no MATLAB file that can be read: it ends its reader", where=path, fix=_FIX)
-    with np.load(io.BytesIO(child.stdout), allow_pickle=False) as found:
-        return {name: found[name] for name in found.files}
+    with np.load(io.BytesIO(child.stdout), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
 
 
 def main() -> int:
@@ -76,22 +76,22 @@ def main() -> int:
     scipy_io: Any = require("scipy.io", extra="pipeline", purpose="read CVACT's table")
     try:
         # Whatever a damaged file makes the reader raise, it is the file that is wrong.
-        found = scipy_io.loadmat(sys.argv[1], simplify_cells=True)
+        variables = scipy_io.loadmat(sys.argv[1], simplify_cells=True)
     except Exception as error:  # noqa: BLE001 # SciPy's reader raises a dozen kinds
         return _fail(f"the table is no MATLAB file that can be read: {error}")
     arrays: dict[str, NDArray[Any]] = {}
-    arrays[NAMES] = np.array(sorted(name for name in found if not name.startswith("__")), dtype=np.str_)
+    arrays[NAMES] = np.array(sorted(name for name in variables if not name.startswith("__")), dtype=np.str_)
     try:
-        if "panoIds" in found:
-            arrays["panoIds"] = np.array([str(name) for name in np.atleast_1d(found["panoIds"]).ravel()], dtype=np.str_)
-        if "utm" in found:
-            arrays["utm"] = np.asarray(found["utm"], np.float64)
+        if "panoIds" in variables:
+            arrays["panoIds"] = np.array([str(name) for name in np.atleast_1d(variables["panoIds"]).ravel()], dtype=np.str_)
+        if "utm" in variables:
+            arrays["utm"] = np.asarray(variables["utm"], np.float64)
     except (TypeError, ValueError) as error:
         return _fail(f"panoIds or utm hold something else than names and numbers: {error}")
     for name, field in SPLITS.items():
         try:
-            if name in found:
-                arrays[name] = np.atleast_1d(np.asarray(found[name][field], np.float64)).ravel()
+            if name in variables:
+                arrays[name] = np.atleast_1d(np.asarray(variables[name][field], np.float64)).ravel()
         except (KeyError, IndexError, TypeError, ValueError):
             return _fail(f"{name} has no {field} with indices")
     stream = io.BytesIO()
@@ -107,8 +107,8 @@ def _limit(kind: int, most: int) -> None:
     resource.setrlimit(kind, (least, least))
 
 
-def _fail(what: str) -> int:
-    print(what, file=sys.stderr)
+def _fail(message: str) -> int:
+    print(message, file=sys.stderr)
     return _UNREADABLE
 
 

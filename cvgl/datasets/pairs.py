@@ -93,7 +93,7 @@ class _Folders:
         folder = path.parent
         if folder not in self._names:
             try:
-                self._names[folder] = frozenset(one.name for one in folder.iterdir())
+                self._names[folder] = frozenset(path_in_folder.name for path_in_folder in folder.iterdir())
             except OSError:  # not there, no folder, without rights, or a name longer than any
                 self._names[folder] = frozenset()
         return path.name in self._names[folder]
@@ -106,10 +106,10 @@ def refuse_unlisted(folders: Mapping[str, str], root: Path, listing: Listing, ot
         folders: paths from the root, and what an image in them is, for the refusal's sentence.
         otherwise: names that are known although this listing does not use them.
     """
-    known = {entry.path for entry in listing.entries} | {root / name for name in otherwise}
-    for name, what in folders.items():
+    listed = {entry.path for entry in listing.entries} | {root / name for name in otherwise}
+    for name, description in folders.items():
         if not (root / name).is_dir():
             continue
         for path in files_below(root / name, root, listing):
-            if path not in known and is_image(path, listing):
-                listing.refuse(path, Reason.UNLISTED, f"no split names this {what}")
+            if path not in listed and is_image(path, listing):
+                listing.refuse(path, Reason.UNLISTED, f"no split names this {description}")

@@ -62,7 +62,7 @@ def parts_of(listing: Listing) -> tuple[Part, ...]:
 def count_parts(listing: Listing) -> list[Count]:
     """What a copy has of each published part, in the order in which they are published."""
     parts = parts_of(listing)
-    found = {part.name: (listing.counts.get(part.name, 0), 0) for part in parts}
+    counts = {part.name: (listing.counts.get(part.name, 0), 0) for part in parts}
     folders = {part.name: _folders(part.name, listing.source) for part in parts if part.name not in listing.counts}
     images: dict[str, int] = {}
     places: dict[str, set[str | None]] = {}
@@ -72,8 +72,8 @@ def count_parts(listing: Listing) -> list[Count]:
         if name is not None:
             images[name] = images.get(name, 0) + 1
             places.setdefault(name, set()).add(entry.location_id)
-    found |= {name: (count, len(places[name] - {None})) for name, count in images.items()}
-    return [Count(part, *found[part.name]) for part in parts]
+    counts |= {name: (count, len(places[name] - {None})) for name, count in images.items()}
+    return [Count(part, *counts[part.name]) for part in parts]
 
 
 def _folders(name: str, source: Path) -> tuple[Path, ...]:
@@ -86,5 +86,5 @@ def release_difference(listing: Listing) -> str | None:
     wrong = [count for count in count_parts(listing) if count.state in (State.WRONG, State.MISSING)]
     if not wrong:
         return None
-    shown = "; ".join(map(str, wrong[:3])) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-    return f"not {listing.layout} as published: {shown} (cvgl doctor data {listing.source})"
+    differences = "; ".join(map(str, wrong[:3])) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+    return f"not {listing.layout} as published: {differences} (cvgl doctor data {listing.source})"

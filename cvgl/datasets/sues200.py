@@ -72,7 +72,7 @@ def list_sues200(root: Path) -> Listing:
     """
     listing = Listing(Layout.SUES200, root)
     as_released = (root / DRONE).is_dir() or (root / SATELLITE).is_dir()
-    known = {DRONE, SATELLITE} if as_released else set(_SPLIT_ROLES)
+    folder_names = {DRONE, SATELLITE} if as_released else set(_SPLIT_ROLES)
     # The published list counts where the one that is there may not be opened.
     own = has_side_file(root / INDEX, root, listing)
     training = (training_locations(root) if own else TRAINING_LOCATIONS) if as_released else frozenset()
@@ -81,11 +81,13 @@ def list_sues200(root: Path) -> Listing:
         if not entry.is_dir():
             if entry.name != INDEX:
                 listing.notes.append(f"{entry.name} was passed over")
-        elif entry.name not in known:
+        elif entry.name not in folder_names:
             if entry.name in _SPLIT_ROLES:
                 listing.notes.append(f"{entry.name} was passed over: it holds the same images once more")
             else:
-                listing.refuse(folder, Reason.UNKNOWN_FOLDER, f"the layout has no such folder; known are {', '.join(known)}")
+                listing.refuse(
+                    folder, Reason.UNKNOWN_FOLDER, f"the layout has no such folder; known are {', '.join(folder_names)}"
+                )
         elif as_released:
             _list_released(folder, root, training, listing)
         else:
@@ -103,12 +105,12 @@ def training_locations(root: Path) -> frozenset[str]:
     if not path.is_file():
         return TRAINING_LOCATIONS
     try:
-        found = frozenset(re.findall(r"^\s*-\s*[\"']?(\d+)[\"']?\s*$", decode_text(path.read_bytes())[0], re.MULTILINE))
+        locations = frozenset(re.findall(r"^\s*-\s*[\"']?(\d+)[\"']?\s*$", decode_text(path.read_bytes())[0], re.MULTILINE))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the list of places cannot be read: {error}", where=path, fix="fetch it again") from error
-    if not found:
+    if not locations:
         raise DataError("the list names no place", where=path, fix='fetch it again; its lines look like: - "0001"')
-    return found
+    return locations
 
 
 def height_of(path: Path) -> str | None:
@@ -123,8 +125,8 @@ def at_height(listing: Listing, height: int) -> Listing:
         DataError: SUES-200 has no such height.
     """
     if str(height) not in HEIGHTS:
-        known = ", ".join(HEIGHTS)
-        raise DataError(f"SUES-200 has no images at {height} m", where="height", fix=f"give one of {known}")
+        heights = ", ".join(HEIGHTS)
+        raise DataError(f"SUES-200 has no images at {height} m", where="height", fix=f"give one of {heights}")
     listing.entries = [
         entry
         for entry in listing.entries

@@ -78,7 +78,7 @@ def list_university160k_official(root: Path) -> Listing:
     """
     listing = Listing(Layout.UNIVERSITY160K_OFFICIAL, root)
     list_tree(root, _TREE, listing, positions_beside(root, listing))
-    # No labelled test image may stand beside masked ones: its label would name the answer of the same masked picture.
+    # No labelled test image may stand beside masked ones: its label would name the answer of the same masked image.
     labelled = [entry for entry in listing.entries if entry.subsets != (Subset.TRAIN,)]
     if labelled:
         listing.notes.append(f"{len(labelled)} labelled test images were passed over: in the challenge every name is masked")

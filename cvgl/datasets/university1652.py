@@ -59,9 +59,9 @@ def positions_beside(root: Path, listing: Listing) -> Mapping[str, Position]:
     for path in sorted(path for path in root.iterdir() if path.suffix.lower() == ".kml"):
         if not has_side_file(path, root, listing):
             continue
-        found, unknown = read_building_positions(path, name_list)
-        positions.update(found)
-        listing.notes.append(f"{path.name} gives the positions of {len(found)} buildings")
+        building_positions, unknown = read_building_positions(path, name_list)
+        positions.update(building_positions)
+        listing.notes.append(f"{path.name} gives the positions of {len(building_positions)} buildings")
         if unknown:
             listing.notes.append(
                 f"{unknown} places of {path.name} name no building: neither a number nor a name of new_name_list.txt"

@@ -232,7 +232,8 @@ def _check_usable(frame: Frame, text: str) -> None:
 
     kind = frame.horizontal.type_name
     problem = next(
-        (problem for known, problem in _UNUSABLE.items() if kind.endswith(known) and known != "Geographic CRS"), None
+        (problem for type_name, problem in _UNUSABLE.items() if kind.endswith(type_name) and type_name != "Geographic CRS"),
+        None,
     )
     if problem is None and (len(frame.horizontal.axis_info) != 2 or frame.horizontal.geodetic_crs is None):
         problem = "does not say where x and y lie on Earth"

@@ -1,4 +1,4 @@
-"""Why a file cannot be used as an picture."""
+"""Why a file cannot be used as an image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DECODER_ERRORS = (
 
 
 class ImageError(DataError):
-    """A file cannot be used as an picture."""
+    """A file cannot be used as an image."""
 
     _kind = "PictureError"  # the name in --json, which programs rely on
 
@@ -49,12 +49,12 @@ class TruncatedImageError(ImageError):
 
 
 class DamagedImageError(ImageError):
-    """The header is an picture's, and the rest does not decode."""
+    """The header is an image's, and the rest does not decode."""
 
     _kind = "DamagedPictureError"
 
 
-def decoding_error(error: BaseException, where: object) -> ImageError:
+def decoding_error(error: BaseException, source: object) -> ImageError:
     """The error for a decoder's: truncated where its message says so, else damaged.
 
     Raises:
@@ -63,23 +63,23 @@ def decoding_error(error: BaseException, where: object) -> ImageError:
     if isinstance(error, OSError) and error.errno is not None:
         raise error
     kind = TruncatedImageError if "truncated" in str(error).lower() else DamagedImageError
-    what = f"the image does not decode: {str(error) or type(error).__name__}"
-    return kind(what, where=where, fix="replace or remove the file")
+    message = f"the image does not decode: {str(error) or type(error).__name__}"
+    return kind(message, where=source, fix="replace or remove the file")
 
 
-def too_much_memory(width: int, height: int, need: int, where: object) -> TooLargeImageError:
+def too_much_memory(width: int, height: int, need: int, source: object) -> TooLargeImageError:
     """The error for an image that takes more bytes than there are."""
     return TooLargeImageError(
         f"an image of {width} x {height} pixels takes {need >> 20} MiB to decode",
-        where=where,
+        where=source,
         fix="cut it into tiles, or give the process more memory",
     )
 
 
-def out_of_memory(width: int, height: int, where: object) -> TooLargeImageError:
+def out_of_memory(width: int, height: int, source: object) -> TooLargeImageError:
     """The error for memory that ran out while an image was decoded."""
     return TooLargeImageError(
         f"memory ran out while an image of {width} x {height} pixels was decoded",
-        where=where,
+        where=source,
         fix="cut it into tiles, or give the process more memory",
     )

@@ -66,27 +66,27 @@ def is_tiff(head: bytes) -> bool:
     return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def tiff_page(stream: BinaryIO, where: object) -> TiffPage | None:
+def tiff_page(stream: BinaryIO, source: object) -> TiffPage | None:
     """The first page, unless that is a reduced copy: then the largest that is none. None where the tags cannot be read.
 
     Raises:
-        NotAPictureError: a camera's raw file, or one that holds nothing but reduced copies.
+        NotAnImageError: a camera's raw file, or one that holds nothing but reduced copies.
     """
     pages = list(_pages(stream))
     if not pages:
         return None
     first = pages[0]
     if _DNG_VERSION in first or any(page.get(_PHOTOMETRIC) in _RAW_PHOTOMETRICS for page in pages):
-        raise NotAnImageError(f"the file is {RAW.name}, not an image of a known format", where=where, fix=RAW.fix)
+        raise NotAnImageError(f"the file is {RAW.name}, not an image of a known format", where=source, fix=RAW.fix)
     whole = [number for number, page in enumerate(pages) if not _is_reduced(page)]
     if not whole:
         if _SUB_IFDS in first:
-            raise NotAnImageError(f"the file is {RAW.name}, not an image of a known format", where=where, fix=RAW.fix)
+            raise NotAnImageError(f"the file is {RAW.name}, not an image of a known format", where=source, fix=RAW.fix)
         # A lone page that calls itself reduced is all there is; of several, the largest.
         whole = list(range(len(pages)))
     elif 0 in whole:
         whole = [0]
-    number = max(whole, key=lambda one: (_number(pages[one], _WIDTH) * _number(pages[one], _HEIGHT), -one))
+    number = max(whole, key=lambda index: (_number(pages[index], _WIDTH) * _number(pages[index], _HEIGHT), -index))
     return _page(number, pages[number])
 
 
@@ -110,24 +110,24 @@ def decoding_bytes(image: Any, stream: BinaryIO, page: TiffPage | None) -> int:
     return int(stored + buffers + size_of(stream))
 
 
-def check_plausible(image: Image, stream: BinaryIO, page: TiffPage | None, where: object) -> None:
+def check_plausible(image: Image, stream: BinaryIO, page: TiffPage | None, source: object) -> None:
     """Refuses, before anything is decoded, files that are too short for the pixels that they declare.
 
     Raises:
-        TruncatedPictureError: the compression cannot have made so few bytes of so many pixels.
-        TooLargePictureError: it could, of a single colour.
+        TruncatedImageError: the compression cannot have made so few bytes of so many pixels.
+        TooLargeImageError: it could, of a single colour.
     """
     size, pixels = size_of(stream), image.width * image.height
     if pixels > size * _max_pixels_per_byte(image, stream, page) + 4096:
         raise TruncatedImageError(
             f"the end of the image is missing: {size} bytes are too few for {image.width} x {image.height} pixels",
-            where=where,
+            where=source,
             fix="replace or remove the file",
         )
     if pixels > _ALWAYS_PLAUSIBLE_PIXELS and pixels > size * _MAX_PIXELS_PER_BYTE:
         raise TooLargeImageError(
             f"{image.width} x {image.height} pixels in {size} bytes are no photograph and no map",
-            where=where,
+            where=source,
             fix="remove the file",
         )
 

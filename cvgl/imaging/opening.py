@@ -59,17 +59,17 @@ class _Decoded:
         by_gdal: it came through GDAL.
     """
 
-    picture: Image
+    image: Image
     page: headers.TiffPage | None
     is_deep: bool = False
     by_gdal: bool = False
 
 
-def open_rgb(picture: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> Image:
+def open_rgb(source: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> Image:
     """Decodes an image completely.
 
     Args:
-        image: a path, or the bytes of the file.
+        source: a path, or the bytes of the file.
         max_pixels: refuse more pixels than this by the header alone, before anything is decoded.
 
     Returns:
@@ -77,19 +77,19 @@ def open_rgb(picture: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> Image
 
     Raises:
         DataError: the file is missing or unreadable.
-        PictureError: it is not an image, damaged, truncated, or too large (all of them DataErrors).
+        ImageError: it is not an image, damaged, truncated, or too large (all of them DataErrors).
     """
-    with _opened_rgb(picture, max_pixels) as image:
+    with _opened_rgb(source, max_pixels) as image:
         return image
 
 
 @contextmanager
-def opened_rgb(picture: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Image]:
+def opened_rgb(source: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> Iterator[Image]:
     """As `open_rgb`; other threads' images wait for memory until the `with` block is left, and the pixels go with it.
 
     For whoever needs an image only until something smaller is made of it.
     """
-    with _opened_rgb(picture, max_pixels) as image:
+    with _opened_rgb(source, max_pixels) as image:
         try:
             yield image
         finally:
@@ -97,12 +97,12 @@ def opened_rgb(picture: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> Ite
 
 
 @contextmanager
-def _opened_rgb(picture: Path | str | bytes, max_pixels: int) -> Iterator[Image]:
-    if isinstance(picture, bytes):
-        with _upright_rgb(io.BytesIO(picture), max_pixels, "an image given as bytes") as image:
+def _opened_rgb(source: Path | str | bytes, max_pixels: int) -> Iterator[Image]:
+    if isinstance(source, bytes):
+        with _upright_rgb(io.BytesIO(source), max_pixels, "an image given as bytes") as image:
             yield image
         return
-    with _stream(picture) as stream, _upright_rgb(stream, max_pixels, picture) as image:
+    with _stream(source) as stream, _upright_rgb(stream, max_pixels, source) as image:
         yield image
 
 
@@ -112,7 +112,7 @@ def thumbnail(path: Path | str, size: int) -> Image:
     Large JPEGs are decoded at a fraction of their size.
 
     Raises:
-        DataError, PictureError: as for `open_rgb`.
+        DataError, ImageError: as for `open_rgb`.
     """
     from PIL import Image, ImageOps
 
@@ -120,30 +120,30 @@ def thumbnail(path: Path | str, size: int) -> Image:
         return ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
 
 
-def decode(stream: BinaryIO, max_pixels: int, where: object) -> Image:
+def decode(stream: BinaryIO, max_pixels: int, source: object) -> Image:
     """Decodes the image of an open file, as stored: neither turned nor, unless only GDAL can read it, converted.
 
     Raises:
-        PictureError: see `open_rgb`.
+        ImageError: see `open_rgb`.
     """
-    with _decoded(stream, max_pixels, where) as one:
-        return one.picture
+    with _decoded(stream, max_pixels, source) as decoding:
+        return decoding.image
 
 
 @contextmanager
 def decoded(
-    stream: BinaryIO, max_pixels: int, where: object, before: Callable[[int, int], None] | None = None
+    stream: BinaryIO, max_pixels: int, source: object, before: Callable[[int, int], None] | None = None
 ) -> Iterator[Image]:
     """As `decode`; other threads' images wait for memory until the `with` block is left, and the pixels go with it.
 
     Args:
         before: told width and height of an image that is so large that decoding it might end the process, right before that.
     """
-    with _decoded(stream, max_pixels, where, before=before) as one:
+    with _decoded(stream, max_pixels, source, before=before) as decoding:
         try:
-            yield one.picture
+            yield decoding.image
         finally:
-            _release(one.picture)
+            _release(decoding.image)
 
 
 def _release(image: Any) -> None:
@@ -180,42 +180,42 @@ def _stream(path: Path | str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _upright_rgb(stream: BinaryIO, max_pixels: int, where: object, draft: int = 0) -> Iterator[Image]:
-    with _decoded(stream, max_pixels, where, draft=draft, converted=True) as one:
+def _upright_rgb(stream: BinaryIO, max_pixels: int, source: object, draft: int = 0) -> Iterator[Image]:
+    with _decoded(stream, max_pixels, source, draft=draft, converted=True) as decoding:
         try:
-            image = _rgb(one, stream, where)
+            image = _rgb(decoding, stream, source)
         except DECODER_ERRORS as error:
-            raise decoding_error(error, where) from error
+            raise decoding_error(error, source) from error
         except MemoryError as error:
-            raise out_of_memory(one.picture.width, one.picture.height, where) from error
+            raise out_of_memory(decoding.image.width, decoding.image.height, source) from error
         yield image
 
 
-def _rgb(one: _Decoded, stream: BinaryIO, where: object) -> Image:
+def _rgb(decoding: _Decoded, stream: BinaryIO, source: object) -> Image:
     from PIL import Image
 
-    image, turn = one.picture, orientation(one.picture)
-    if not one.by_gdal:
-        image = _in_full_depth(one, stream, where) or to_rgb(
-            without_false_alpha(image), None if one.page is None else one.page.nodata
+    image, turn = decoding.image, orientation(decoding.image)
+    if not decoding.by_gdal:
+        image = _in_full_depth(decoding, stream, source) or to_rgb(
+            without_false_alpha(image), None if decoding.page is None else decoding.page.nodata
         )
     return image if turn == 1 else image.transpose(Image.Transpose[_UPRIGHT[turn]])
 
 
-def _in_full_depth(one: _Decoded, stream: BinaryIO, where: object) -> Image | None:
+def _in_full_depth(decoding: _Decoded, stream: BinaryIO, source: object) -> Image | None:
     """The image read anew with all of its bits, where the upper 8 of several channels tell too little."""
     import numpy as np
 
     from cvgl.imaging.scaling import spans_few_levels
 
-    image, page = one.picture, one.page
-    if not one.is_deep:
+    image, page = decoding.image, decoding.page
+    if not decoding.is_deep:
         return None
     if not spans_few_levels(np.asarray(image.convert("RGB"))):
         return None
     try:
         return raster.read(
-            stream, str(image.format), where, admit=_any_size, page=page.number if page is not None else 0, only_deep=True
+            stream, str(image.format), source, admit=_any_size, page=page.number if page is not None else 0, only_deep=True
         )
     except ImageError:
         return None  # what Pillow gives is still the image
@@ -229,51 +229,51 @@ def _any_size(width: int, height: int) -> None:
 def _decoded(
     stream: BinaryIO,
     max_pixels: int,
-    where: object,
+    source: object,
     *,
     draft: int = 0,
     converted: bool = False,
     before: Callable[[int, int], None] | None = None,
 ) -> Iterator[_Decoded]:
     head = stream.read(_HEAD)
-    _refuse_other_kinds(head, where)
+    _refuse_other_kinds(head, source)
 
     def admit(width: int, height: int) -> None:
-        _check_size(width, height, max_pixels, where)
+        _check_size(width, height, max_pixels, source)
         if before is not None and width * height >= _SUSPICIOUS_PIXELS:
             before(width, height)
 
-    page = headers.tiff_page(stream, where) if headers.is_tiff(head) else None
+    page = headers.tiff_page(stream, source) if headers.is_tiff(head) else None
     image = None
     if page is None or not page.is_beyond_pillow:
-        image, stream = _open(stream, head, page, where)
+        image, stream = _open(stream, head, page, source)
     if image is None:
         if page is None:
             raise NotAnImageError(
-                "the file is not an image of a known format", where=where, fix=f"known are {', '.join(FORMATS)}"
+                "the file is not an image of a known format", where=source, fix=f"known are {', '.join(FORMATS)}"
             )
-        yield _Decoded(_by_gdal(stream, page, where, admit), page, by_gdal=True)
+        yield _Decoded(_by_gdal(stream, page, source, admit), page, by_gdal=True)
         return
     if draft and image.format == "JPEG":
         image.draft("RGB", (draft, draft))
-    _check_size(image.width, image.height, max_pixels, where)
-    headers.check_plausible(image, stream, page, where)
+    _check_size(image.width, image.height, max_pixels, source)
+    headers.check_plausible(image, stream, page, source)
     need = headers.decoding_bytes(image, stream, page)
     if converted:
         need += _converting_bytes(image)
     is_deep = headers.is_deep(image, page)  # told by what decoding clears away
     with memory.reserve(need) as suffices:
         if not suffices:
-            raise too_much_memory(image.width, image.height, need, where)
+            raise too_much_memory(image.width, image.height, need, source)
         admit(image.width, image.height)
         try:
-            _load(image, stream, where)
+            _load(image, stream, source)
         except MemoryError as error:
-            raise out_of_memory(image.width, image.height, where) from error
+            raise out_of_memory(image.width, image.height, source) from error
         except DamagedImageError:
             if page is None:
                 raise
-            yield _Decoded(_by_gdal(stream, page, where, admit), page, by_gdal=True)
+            yield _Decoded(_by_gdal(stream, page, source, admit), page, by_gdal=True)
             return
         yield _Decoded(image, page, is_deep)
 
@@ -286,7 +286,7 @@ def _converting_bytes(image: Image) -> int:
     return 4 * pixels * copies
 
 
-def _refuse_other_kinds(head: bytes, where: object) -> None:
+def _refuse_other_kinds(head: bytes, source: object) -> None:
     from PIL import Image
 
     Image.init()
@@ -294,7 +294,7 @@ def _refuse_other_kinds(head: bytes, where: object) -> None:
         _register_heif()
     kind = kind_of(head, reads_heif="HEIF" in Image.OPEN, reads_avif="AVIF" in Image.OPEN)
     if kind is not None:
-        raise NotAnImageError(f"the file is {kind.name}, not an image of a known format", where=where, fix=kind.fix)
+        raise NotAnImageError(f"the file is {kind.name}, not an image of a known format", where=source, fix=kind.fix)
 
 
 def _register_heif() -> None:
@@ -306,7 +306,7 @@ def _register_heif() -> None:
     pillow_heif.register_heif_opener(thumbnails=False)
 
 
-def _open(stream: BinaryIO, head: bytes, page: headers.TiffPage | None, where: object) -> tuple[Image | None, BinaryIO]:
+def _open(stream: BinaryIO, head: bytes, page: headers.TiffPage | None, source: object) -> tuple[Image | None, BinaryIO]:
     """The image, its header read, and the stream that it is read from; no image where Pillow knows none.
 
     A PNG whose texts are longer than Pillow takes is read without them.
@@ -321,49 +321,49 @@ def _open(stream: BinaryIO, head: bytes, page: headers.TiffPage | None, where: o
             image.seek(page.number)
         return image, stream
     except Image.DecompressionBombError as error:
-        raise TooLargeImageError(f"an image is too large: {error}", where=where, fix="cut it into tiles") from error
+        raise TooLargeImageError(f"an image is too large: {error}", where=source, fix="cut it into tiles") from error
     except UnidentifiedImageError:
         return None, stream
     except MemoryError as error:
-        raise out_of_memory(0, 0, where) from error
+        raise out_of_memory(0, 0, source) from error
     except DECODER_ERRORS as error:
         if head.startswith(b"\x89PNG") and str(error).startswith(_NO_LIMIT):
             stream.seek(0)
-            return _open(io.BytesIO(headers.without_text(stream.read())), b"", None, where)
+            return _open(io.BytesIO(headers.without_text(stream.read())), b"", None, source)
         if page is not None:
             return None, stream
-        raise decoding_error(error, where) from error
+        raise decoding_error(error, source) from error
 
 
-def _load(image: Image, stream: BinaryIO, where: object) -> None:
+def _load(image: Image, stream: BinaryIO, source: object) -> None:
     from PIL import Image
 
     try:
         image.load()
         complete = image.format not in ("JPEG", "MPO") or _has_end_of_image(stream)
     except Image.DecompressionBombError as error:
-        raise TooLargeImageError(f"an image is too large: {error}", where=where, fix="cut it into tiles") from error
+        raise TooLargeImageError(f"an image is too large: {error}", where=source, fix="cut it into tiles") from error
     except DECODER_ERRORS as error:
-        raise decoding_error(error, where) from error
+        raise decoding_error(error, source) from error
     if not complete:
-        raise TruncatedImageError("the end of the image is missing", where=where, fix="replace or remove the file")
+        raise TruncatedImageError("the end of the image is missing", where=source, fix="replace or remove the file")
 
 
-def _by_gdal(stream: BinaryIO, page: headers.TiffPage, where: object, admit: Callable[[int, int], None]) -> Image:
-    image = raster.read(stream, "TIFF", where, admit=admit, page=page.number)
+def _by_gdal(stream: BinaryIO, page: headers.TiffPage, source: object, admit: Callable[[int, int], None]) -> Image:
+    image = raster.read(stream, "TIFF", source, admit=admit, page=page.number)
     if image is None:
-        raise NotAnImageError("the file is not an image of a known format", where=where, fix="export it as PNG")
+        raise NotAnImageError("the file is not an image of a known format", where=source, fix="export it as PNG")
     stream.seek(0)
-    # Pillow reads tags of this form when it is asked for them: orientation, position and time stay with the picture.
+    # Pillow reads tags of this form when it is asked for them: orientation, position and time stay with the image.
     image.info["exif"] = b"Exif\0\0" + stream.read()
     return image
 
 
-def _check_size(width: int, height: int, max_pixels: int, where: object) -> None:
+def _check_size(width: int, height: int, max_pixels: int, source: object) -> None:
     if width * height > max_pixels:
         raise TooLargeImageError(
             f"an image of {width} x {height} pixels is larger than the {max_pixels} pixels allowed",
-            where=where,
+            where=source,
             fix="cut it into tiles, or raise max_pixels if it is what it claims to be",
         )
 

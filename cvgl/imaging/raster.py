@@ -32,7 +32,7 @@ _INKS = ("cyan", "magenta", "yellow", "black")
 def read(
     stream: BinaryIO,
     kind: str,
-    where: object,
+    origin: object,
     *,
     admit: Callable[[int, int], None],
     page: int = 0,
@@ -43,33 +43,33 @@ def read(
     Args:
         stream: the open file.
         kind: Pillow's name of the format.
-        where: for errors.
+        origin: for errors.
         admit: told width and height before anything is decoded; raises where that is too much.
         page: of a TIFF, from 0.
         only_deep: give None for a raster of 8-bit samples.
 
     Raises:
-        PictureError: it does not decode, or is none.
+        ImageError: it does not decode, or is none.
     """
     from PIL import Image
 
-    with _opened(stream, kind, page, where) as source:
+    with _opened(stream, kind, page, origin) as source:
         admit(source.width, source.height)
         if only_deep and source.dtypes[0] == "uint8":
             return None
         if any(name.startswith("complex") for name in source.dtypes):
             raise NotAnImageError(
-                "the file holds complex numbers, no image", where=where, fix="export magnitudes as a GeoTIFF of one band"
+                "the file holds complex numbers, no image", where=origin, fix="export magnitudes as a GeoTIFF of one band"
             )
         bands = _bands(source)
         need = _bytes_needed(source, bands) + size_of(stream)
         with memory.reserve(need) as suffices:
             if not suffices:
-                raise too_much_memory(source.width, source.height, need, where)
+                raise too_much_memory(source.width, source.height, need, origin)
             try:
                 levels = _levels(source, bands)
             except MemoryError as error:
-                raise out_of_memory(source.width, source.height, where) from error
+                raise out_of_memory(source.width, source.height, origin) from error
             colour_map = _colour_map(source, bands)
             if colour_map is not None:
                 levels = colour_map[levels]
@@ -80,7 +80,7 @@ def read(
 
 
 @contextmanager
-def _opened(stream: BinaryIO, kind: str, page: int, where: object) -> Iterator[Any]:
+def _opened(stream: BinaryIO, kind: str, page: int, origin: object) -> Iterator[Any]:
     import rasterio
     from rasterio._err import CPLE_BaseError  # damaged geo keys are raised as such by what only asks for a band's colour
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -103,7 +103,7 @@ def _opened(stream: BinaryIO, kind: str, page: int, where: object) -> Iterator[A
             with rasterio.open(address, driver=_DRIVERS[kind]) as source:
                 yield source
     except (RasterioError, CPLE_BaseError, *DECODER_ERRORS) as error:
-        raise decoding_error(_without_address(error), where) from error
+        raise decoding_error(_without_address(error), origin) from error
 
 
 def _without_address(error: BaseException) -> BaseException:
@@ -122,13 +122,15 @@ def _bands(source: Any) -> list[int]:
         return [roles[name] for name in _INKS]
     if all(name in roles for name in _COLOURS):
         return [roles[name] for name in _COLOURS]
-    colours = [number for number, one in zip(source.indexes, source.colorinterp, strict=True) if one.name != "alpha"]
+    colours = [number for number, colour in zip(source.indexes, source.colorinterp, strict=True) if colour.name != "alpha"]
     colours = colours or list(source.indexes)
     return colours[:3] if len(colours) >= 3 else colours[:1]
 
 
 def _alpha(source: Any) -> int | None:
-    return next((number for number, one in zip(source.indexes, source.colorinterp, strict=True) if one.name == "alpha"), None)
+    return next(
+        (number for number, colour in zip(source.indexes, source.colorinterp, strict=True) if colour.name == "alpha"), None
+    )
 
 
 def _rows(source: Any) -> int:

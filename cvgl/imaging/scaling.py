@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_MIN_LEVELS = 32  # that the middle 96 % of an picture's values must span, of 256
+_MIN_LEVELS = 32  # that the middle 96 % of an image's values must span, of 256
 _MIN_TOP = 64  # level that the greatest value must reach: a quarter of the range
 _PERCENTILES = (2.0, 98.0)
 # An image is not stretched further than until 1/32 of its brightness fills the range: below lies noise.
 _MIN_CONTRAST = 1 / 32
 _SAMPLE = 1_000_000
 MAX_INTERMEDIATE = 0.25  # of an alpha channel that is a mask: soft edges
-# What programs write for "nothing here" without saying so: where one of them is an picture's least or greatest value.
+# What programs write for "nothing here" without saying so: where one of them is an image's least or greatest value.
 _SENTINELS = (-9999.0, -99999.0, -32767.0, -32768.0, -2147483648.0, 1e20, -1e20)
 _SENTINEL_MAGNITUDE = 1e30  # 3.4e38, 9.97e36 and the like, with either sign
 
@@ -34,7 +34,7 @@ class Scale:
     """value -> (value - low) x factor, cut off below 0 and above 255.
 
     Attributes:
-        stretched: by the picture's own values, so that what is missing becomes white instead of black.
+        stretched: by the image's own values, so that what is missing becomes white instead of black.
         nodata: values that mean "nothing here".
     """
 
@@ -55,7 +55,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is to be known of an picture's values.
+    """What is to be known of an image's values.
 
     Attributes:
         nodata: values that mean "nothing here".
@@ -97,7 +97,7 @@ def present(values: NDArray[Any], nodata: tuple[float, ...]) -> NDArray[np.bool_
 
 
 def choose_scale(strips: Callable[[], Iterable[NDArray[Any]]], pixels: int, nodata: float | None) -> Scale:
-    """How an picture's values become 8 bits.
+    """How an image's values become 8 bits.
 
     Args:
         strips: gives all of its values, as (rows, width) or (rows, width, channels), each time that it is called; the scale
@@ -135,7 +135,7 @@ def _scale(survey: Survey) -> Scale:
 
 
 def _fixed(survey: Survey) -> tuple[tuple[float, float], ...]:
-    """(greatest value, factor) of the scales that do not depend on an picture's own values, the first that fits counts."""
+    """(greatest value, factor) of the scales that do not depend on an image's own values, the first that fits counts."""
     sixteen, eight, unit = (65535.0, 1 / 256), (255.0, 1.0), (1.0, 255.0)
     return (sixteen, eight) if survey.whole else (unit, eight, sixteen)
 

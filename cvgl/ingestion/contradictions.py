@@ -144,7 +144,7 @@ def merge_rows(rows: Sequence[Row], table: Path) -> tuple[Mapping[str, Cell], li
 
 
 def contradiction(table: Path, first: Row, second: Row, reason: Reason, words: str) -> Refusal:
-    """The refusal of what two rows say of an picture."""
+    """The refusal of what two rows say of an image."""
     return _refusal(table, second, reason, f"rows {first.number} and {second.number} name {first.path.name} {words}")
 
 

@@ -83,7 +83,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WorldFile:
-    """Six numbers that place an picture's pixels on a map: x = a column + b row + c, y = d column + e row + f."""
+    """Six numbers that place an image's pixels on a map: x = a column + b row + c, y = d column + e row + f."""
 
     a: float
     d: float
@@ -129,7 +129,7 @@ class Entry:
         projection: the text of the `.prj` beside it.
         side_problem: why the files beside it could not be used, where the image may say itself where it lies.
         from_raster: whether the position in a GeoTIFF's own tags counts where the layout gives none.
-        from_camera: whether the position and time in the picture's EXIF count where the layout gives none.
+        from_camera: whether the position and time in the image's EXIF count where the layout gives none.
         label: how to name this entry in a refusal when the path alone would be ambiguous.
     """
 
@@ -191,12 +191,12 @@ def with_default_subsets(entries: Iterable[Entry]) -> list[Entry]:
     and references that some query shows are asked for.
     """
     entries = list(entries)
-    asked = {entry.location_id for entry in entries if not entry.view.is_reference} - {None}
+    query_locations = {entry.location_id for entry in entries if not entry.view.is_reference} - {None}
 
     def roles(entry: Entry) -> tuple[Subset, ...]:
         if entry.subsets:
             return entry.subsets
-        if entry.location_id in asked:
+        if entry.location_id in query_locations:
             return (Subset.GALLERY, Subset.QUERY, Subset.TRAIN)
         return (Subset.GALLERY if entry.view.is_reference else Subset.QUERY, Subset.TRAIN)
 

@@ -110,10 +110,10 @@ def text(cell: Cell) -> str | None:
 def view(cell: Cell) -> View:
     """Reads a view, or refuses."""
     name = text(cell)
-    found = view_named(name) if name else None
-    if found is None:
+    named_view = view_named(name) if name else None
+    if named_view is None:
         raise RefusedError(Reason.UNKNOWN_VIEW, f"'{name or ''}' is not a view; known are {', '.join(View)}")
-    return found
+    return named_view
 
 
 def subsets(cell: Cell) -> tuple[Subset, ...]:
@@ -122,9 +122,9 @@ def subsets(cell: Cell) -> tuple[Subset, ...]:
         names = [name for item in cell if (name := text(item)) is not None]
     else:
         names = (text(cell) or "").replace(";", " ").replace(",", " ").replace("|", " ").split()
-    known = {str(subset) for subset in Subset}
+    subset_names = {str(subset) for subset in Subset}
     for name in names:
-        if name.lower() not in known:
+        if name.lower() not in subset_names:
             raise RefusedError(Reason.UNKNOWN_SUBSET, f"'{name}' is not a subset; known are {', '.join(Subset)}")
     return tuple(sorted({Subset(name.lower()) for name in names}))
 
@@ -181,7 +181,7 @@ def position(cells: Mapping[str, Cell], remark: Remark = ignore_remark) -> Posit
     latitude, longitude = _pair(cells, "latitude", "longitude", remark)
     x, y = _pair(cells, "x", "y", remark)
     crs = text(cells.get("crs"))
-    place = None
+    planar_position = None
     if x is not None and y is not None:
         if crs is None:
             word = cells.get("crs")
@@ -193,21 +193,21 @@ def position(cells: Mapping[str, Cell], remark: Remark = ignore_remark) -> Posit
         if x == 0 and y == 0 and not _is_origin_used(crs):
             remark(f"x and y are 0, 0, where {crs} is not used; {_NO_FIX}")
         else:
-            place = _unless_unset(planar(x, y, crs), remark)
+            planar_position = _unless_unset(planar(x, y, crs), remark)
     if latitude is None or longitude is None:
-        return place
-    if place is None and x is None and crs is not None and not _is_degrees(crs):
+        return planar_position
+    if planar_position is None and x is None and crs is not None and not _is_degrees(crs):
         raise RefusedError(Reason.BAD_POSITION, f"latitude and longitude are WGS 84, but the crs is '{crs}'")
     degrees = _unless_unset(geographic(latitude, longitude), remark)
-    if place is None or degrees is None:
-        return degrees or place
-    return place.model_copy(update={"latitude": degrees.latitude, "longitude": degrees.longitude})
+    if planar_position is None or degrees is None:
+        return degrees or planar_position
+    return planar_position.model_copy(update={"latitude": degrees.latitude, "longitude": degrees.longitude})
 
 
-def _unless_unset(place: Position, remark: Remark) -> Position | None:
+def _unless_unset(position: Position, remark: Remark) -> Position | None:
     """A position, or None where it is the 0, 0 in degrees that devices and programs write without a fix."""
-    if place.latitude is None or place.longitude is None or not _is_zero(place.latitude, place.longitude):
-        return place
+    if position.latitude is None or position.longitude is None or not _is_zero(position.latitude, position.longitude):
+        return position
     remark(f"latitude and longitude are 0, 0; {_NO_FIX}")
     return None
 
@@ -271,8 +271,8 @@ def _pair(cells: Mapping[str, Cell], first: str, second: str, remark: Remark) ->
     if a is not None and b is not None:
         return a, b
     if a is not None or b is not None:
-        given, absent = (second, first) if a is None else (first, second)
-        remark(f"there is {_article(given)} and no {absent}; taken in without that position")
+        present, absent = (second, first) if a is None else (first, second)
+        remark(f"there is {_article(present)} and no {absent}; taken in without that position")
     return None, None
 
 

@@ -23,7 +23,7 @@ def is_folder_of_views(root: Path) -> bool:
 
 
 def list_folder(root: Path) -> Listing:
-    """Lists one folder for each view. Positions come from a CSV, else a raster's own, else the picture's EXIF.
+    """Lists one folder for each view. Positions come from a CSV, else a raster's own, else the image's EXIF.
 
     Args:
         root: the folder that holds the views' folders, resolved.
@@ -40,15 +40,15 @@ def list_folder(root: Path) -> Listing:
         if not entry.is_dir():
             beside.append(path)
         elif view is None:
-            known = ", ".join(sorted(fields.VIEW_NAMES))
-            listing.refuse(path, Reason.UNKNOWN_FOLDER, f"the name is not a view's; known are {known}")
+            view_names = ", ".join(sorted(fields.VIEW_NAMES))
+            listing.refuse(path, Reason.UNKNOWN_FOLDER, f"the name is not a view's; known are {view_names}")
         else:
             views[path] = view
     _judge_beside(beside, views, listing)
-    found = {folder: list(files_below(folder, root, listing)) for folder in views}
-    common = read_side_table(root / POSITIONS, root, [path for paths in found.values() for path in paths], listing)
+    files_by_folder = {folder: list(files_below(folder, root, listing)) for folder in views}
+    common = read_side_table(root / POSITIONS, root, [path for paths in files_by_folder.values() for path in paths], listing)
     for folder, view in views.items():
-        _list_view(folder, view, found[folder], common, listing)
+        _list_view(folder, view, files_by_folder[folder], common, listing)
     common.note_remarks(listing)
     normalise_labels(listing)
     listing.entries = with_default_subsets(listing.entries)

@@ -35,17 +35,17 @@ def truth_rows(images: Iterable[SourceImage], current: Mapping[str, Mapping[str,
     for image in sorted(images, key=lambda image: image.image_id):
         position = Position() if image.view.is_reference or image.position is None else image.position
         row = {"image_id": image.image_id, "location_id": image.location_id, **position.model_dump()}
-        known = current.get(image.image_id)
-        if _says_something(row) if known is None else says_else(row, known):
+        current_row = current.get(image.image_id)
+        if _says_something(row) if current_row is None else says_else(row, current_row):
             rows.append(row)
     return rows
 
 
-def says_else(row: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+def says_else(row: Mapping[str, Any], current_row: Mapping[str, Any]) -> bool:
     """Whether a row says something else than the one that is there; a CRS under another name is none."""
-    differing = [name for name, value in row.items() if known[name] != value]
-    if differing == ["crs"] and row["crs"] is not None and known["crs"] is not None:
-        return not same_crs(row["crs"], known["crs"])
+    differing = [name for name, value in row.items() if current_row[name] != value]
+    if differing == ["crs"] and row["crs"] is not None and current_row["crs"] is not None:
+        return not same_crs(row["crs"], current_row["crs"])
     return bool(differing)
 
 

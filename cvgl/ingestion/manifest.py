@@ -146,14 +146,14 @@ def _refuse(record: Record, columns: Mapping[str, str], path: Path, refused: Ref
     listing.refuse(name, refused.reason, refused.detail, fields.view_named(str(cells["view"] or "")))
 
 
-def known_columns(found: list[str], path: Path, required: tuple[str, ...]) -> Mapping[str, str]:
+def known_columns(names: list[str], path: Path, required: tuple[str, ...]) -> Mapping[str, str]:
     """Which of the columns that were found mean something, and what.
 
     Raises:
         DataError: one is missing, or two mean the same.
     """
-    columns = {name: fields.COLUMNS[name] for name in found if name in fields.COLUMNS}
-    for name in found:
+    columns = {name: fields.COLUMNS[name] for name in names if name in fields.COLUMNS}
+    for name in names:
         meaning = fields.column_meaning(name)
         if meaning is not None and meaning not in columns.values():  # our own names go first
             columns[name] = meaning
@@ -161,7 +161,7 @@ def known_columns(found: list[str], path: Path, required: tuple[str, ...]) -> Ma
     for name in required:
         if name not in meanings:
             raise DataError(
-                f"the table has no column '{name}'; it has {', '.join(found)}",
+                f"the table has no column '{name}'; it has {', '.join(names)}",
                 where=path,
                 fix=f"name it so; known columns are {', '.join(sorted(set(fields.COLUMNS)))}",
             )
@@ -171,9 +171,9 @@ def known_columns(found: list[str], path: Path, required: tuple[str, ...]) -> Ma
     return columns
 
 
-def note_ignored(found: list[str], columns: Mapping[str, str], path: Path, listing: Listing) -> None:
+def note_ignored(names: list[str], columns: Mapping[str, str], path: Path, listing: Listing) -> None:
     """Says which columns mean nothing here, so that a misspelt one is seen."""
-    ignored = [name for name in found if name not in columns]
+    ignored = [name for name in names if name not in columns]
     if ignored:
         listing.notes.append(f"columns of {path.name} that mean nothing here were ignored: {', '.join(ignored)}")
 

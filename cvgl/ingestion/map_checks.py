@@ -97,13 +97,13 @@ def _remarked(summaries: Sequence[ViewSummary]) -> Iterator[PositionProblem]:
 def _by_frame(images: Sequence[SourceImage]) -> dict[str, tuple[list[str], np.ndarray]]:
     frames: dict[str, list[tuple[str, float, float]]] = {}
     for image in images:
-        place = image.position
-        if place is None:
+        position = image.position
+        if position is None:
             continue
-        if place.x is not None and place.y is not None and place.crs is not None:
-            frames.setdefault(place.crs, []).append((image.uri, place.x, place.y))
-        elif place.latitude is not None and place.longitude is not None:
-            frames.setdefault(GEOGRAPHIC, []).append((image.uri, place.latitude, place.longitude))
+        if position.x is not None and position.y is not None and position.crs is not None:
+            frames.setdefault(position.crs, []).append((image.uri, position.x, position.y))
+        elif position.latitude is not None and position.longitude is not None:
+            frames.setdefault(GEOGRAPHIC, []).append((image.uri, position.latitude, position.longitude))
     return {frame: ([name for name, *_ in rows], np.array([pair for _, *pair in rows])) for frame, rows in frames.items()}
 
 

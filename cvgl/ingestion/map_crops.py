@@ -1,11 +1,11 @@
-"""Looks of a place: the same ground cut from one map at several sizes and turns, each a reference of its own.
+"""Map crops: multi-scale, rotated references, each cut from one map around a tile's position.
 
-    python -m cvgl.ingestion.map_crops MANIFEST MAP FOLDER --root ROOT --size 100 --size 200 --turns 8
+    python -m cvgl.ingestion.map_crops MANIFEST MAP FOLDER --root ROOT --size 100 --size 200 --rotations 8
 
 A drone comes from any heading and flies at any height; a tile shows north at its top and one size of ground. The mean over a
-tile's turns blurs where things lie, so each turn and size becomes an image, at the position and place of its tile: where
-images are compared, the best look counts. FOLDER gets the manifest again (`manifest.csv`), its other images beside the
-looks, and is ingested like any other. A killed run goes on where it was, and ends in the same bytes.
+tile's rotated descriptors blurs where things lie, so each rotation and size becomes an image of its own, at the position and
+location of its tile: in retrieval, the most similar crop counts. FOLDER gets a new `manifest.csv` with the crops and the
+other images of the manifest, and is ingested like any other. A killed run resumes and ends in the same bytes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SIDE = 256
-"""Pixels of a look."""
+"""Pixels along a side of a crop."""
 
 _QUALITY = 92  # of the JPEG, without subsampling of colour
 _MAX_MAP_PIXELS = 2**29
@@ -51,7 +51,7 @@ class GeoreferencedMap:
     Attributes:
         image: RGB.
         world: of the image.
-        digest: of the picture's file and its world file.
+        digest: of the image's file and its world file.
     """
 
     image: Image
@@ -63,8 +63,8 @@ class GeoreferencedMap:
         """Opens an image with its world file beside it.
 
         Raises:
-            PictureError: the image cannot be read.
-            DataError: it has no world file, or one that turns the image or does not have square pixels.
+            ImageError: the image cannot be read.
+            DataError: it has no world file, or one that rotates the image or does not have square pixels.
         """
         try:
             world = Sidecars(path.parent, path.parent.resolve()).world_file(path)
@@ -76,13 +76,14 @@ class GeoreferencedMap:
             raise DataError("the map is turned, or its pixels are not square", where=path, fix="export it north up")
         return cls(open_rgb(path, _MAX_MAP_PIXELS), world, digest_json([sha256_file(path), asdict(world)]))
 
-    def look(self, x: float, y: float, size_m: float, turn: float) -> Image:
-        """The square of ground around a point, turned counter-clockwise; beyond the map's edges the map mirrored.
+    def crop(self, x: float, y: float, size_m: float, rotation: float) -> Image:
+        """Cuts the square of ground around a point, rotated counter-clockwise; beyond its edges, the map is mirrored.
 
         Args:
-            x, y: the point, in the map's frame.
+            x: of the point, in the map's frame.
+            y: of the point.
             size_m: side on the ground, metres.
-            turn: degrees.
+            rotation: degrees.
 
         Returns:
             An image with sides of `SIDE` pixels.
@@ -97,8 +98,8 @@ class GeoreferencedMap:
         half = math.ceil(size / math.sqrt(2)) + 2
         left, top = math.floor(across) - half, math.floor(down) - half
         window = self._window(left, top, 2 * half + 1)
-        factor = max(1, int(size // SIDE))  # averaged first, so that nothing finer than the look's pixels is left
-        step, angle = size / SIDE / factor, math.radians(turn)
+        factor = max(1, int(size // SIDE))  # averaged first, so that nothing finer than the crop's pixels is left
+        step, angle = size / SIDE / factor, math.radians(rotation)
         middle = ((across - left + 0.5) / factor, (down - top + 0.5) / factor)
         cosine, sine = step * math.cos(angle), step * math.sin(angle)
         first = (middle[0] - (cosine - sine) * SIDE / 2, middle[1] - (sine + cosine) * SIDE / 2)
@@ -130,12 +131,17 @@ class GeoreferencedMap:
 
 
 def write_map_crops(
-    manifest: Path, map_image: Path, folder: Path, root: Path | None = None, sizes: Sequence[float] = (100.0,), turns: int = 8
+    manifest: Path,
+    map_image: Path,
+    folder: Path,
+    root: Path | None = None,
+    sizes: Sequence[float] = (100.0,),
+    rotations: int = 8,
 ) -> Path:
-    """Writes a folder in which every reference of a manifest is replaced by its looks.
+    """Writes a folder in which every reference of a manifest is replaced by its crops.
 
-    The first size without a turn takes the reference's place with all its roles; further looks are in the gallery and trained
-    on where it is, and never asked for.
+    The first size without rotation takes the reference's place with all its roles; further crops are in the gallery and, where
+    the reference is, in the training subset, and are never queries.
 
     Args:
         manifest: CSV or Parquet; its satellite rows have x and y in the frame of the map.
@@ -143,32 +149,34 @@ def write_map_crops(
         folder: to write into; must not hold the manifest.
         root: that the manifest's paths start from; default: its folder.
         sizes: of ground, sides in metres.
-        turns: of each size, evenly around the circle.
+        rotations: of each size, evenly spaced around the circle.
 
     Returns:
         The new manifest.
 
     Raises:
-        ConfigError: no size or turn, or a folder that holds what is read.
+        ConfigError: no size or rotation, or a folder that holds what is read.
         DataError: a row cannot be used, lies beyond the map, or has no position in a plane.
-        PictureError: the map cannot be read.
+        ImageError: the map cannot be read.
     """
-    if not sizes or min(sizes) <= 0 or turns < 1 or len(set(sizes)) < len(sizes):
+    if not sizes or min(sizes) <= 0 or rotations < 1 or len(set(sizes)) < len(sizes):
         raise ConfigError(
-            f"sizes {list(sizes)} with {turns} turns", where="looks", fix="give sizes above 0, each once, and a turn"
+            f"sizes {list(sizes)} with {rotations} rotations",
+            where="map crops",
+            fix="give sizes above 0, each once, and at least one rotation",
         )
     root = (root or manifest.parent).resolve()
     if manifest.resolve().is_relative_to(folder.resolve()):
         raise ConfigError("the manifest lies in the folder to be written", where=folder, fix="give another folder")
-    found, records = read_records(manifest)
-    columns, source = known_columns(found, manifest, required=("path", "view", "x", "y")), GeoreferencedMap.open(map_image)
+    names, records = read_records(manifest)
+    columns, source = known_columns(names, manifest, required=("path", "view", "x", "y")), GeoreferencedMap.open(map_image)
     rows: list[Mapping[str, Cell]] = []
     images = ManifestImages(root)
     for record in records:
         try:
             cells = dict(renamed(record, columns))
             path, _ = images.find(cells.get("path"))
-            rows += _rows(cells, path, root, source, folder, sizes, turns)
+            rows += _rows(cells, path, root, source, folder, sizes, rotations)
         except RefusedError as refused:
             raise DataError(
                 refused.detail, where=f"{manifest}:{record.number}", fix="mend the row, or leave it out"
@@ -188,7 +196,7 @@ def _rows(
     source: GeoreferencedMap,
     folder: Path,
     sizes: Sequence[float],
-    turns: int,
+    rotations: int,
 ) -> list[Mapping[str, Cell]]:
     name = path.relative_to(root)
     if not fields.view(cells["view"]).is_reference:
@@ -199,13 +207,13 @@ def _rows(
     x, y = _position(cells, source)
     rows: list[Mapping[str, Cell]] = []
     for size in sizes:
-        for turn in range(turns):
-            degrees = 360 * turn / turns
-            look = Path(f"looks-{source.digest[:12]}") / name.with_suffix("") / f"{size:g}m-{degrees:g}.jpg"
-            if not (folder / look).is_file():
-                write_bytes(folder / look, _encoded(source.look(x, y, size, degrees)))
+        for step in range(rotations):
+            degrees = 360 * step / rotations
+            crop = Path(f"looks-{source.digest[:12]}") / name.with_suffix("") / f"{size:g}m-{degrees:g}.jpg"
+            if not (folder / crop).is_file():
+                write_bytes(folder / crop, _encoded(source.crop(x, y, size, degrees)))
             subset = cells.get("subset") if not rows else _without_query(cells.get("subset"))
-            rows.append({**cells, "path": look.as_posix(), **({"subset": subset} if "subset" in cells else {})})
+            rows.append({**cells, "path": crop.as_posix(), **({"subset": subset} if "subset" in cells else {})})
     return rows
 
 
@@ -221,7 +229,7 @@ def _position(cells: Mapping[str, Cell], source: GeoreferencedMap) -> tuple[floa
 
 
 def _without_query(subsets: Cell) -> str:
-    return ";".join(one for one in str(subsets or "").replace(",", ";").split(";") if one.strip() != Subset.QUERY)
+    return ";".join(name for name in str(subsets or "").replace(",", ";").split(";") if name.strip() != Subset.QUERY)
 
 
 def _encoded(image: Image) -> bytes:
@@ -233,16 +241,18 @@ def _encoded(image: Image) -> bytes:
 def main() -> None:
     """The command line of this module."""
     parser = argparse.ArgumentParser(
-        prog="python -m cvgl.ingestion.map_crops", description="Cuts looks of each reference from a map."
+        prog="python -m cvgl.ingestion.map_crops", description="Cuts multi-scale, rotated crops of each reference from a map."
     )
     parser.add_argument("manifest", type=Path, help="that names the references, with x and y")
     parser.add_argument("map", type=Path, help="an image with its world file")
-    parser.add_argument("folder", type=Path, help="to write the looks, the other images and manifest.csv into")
+    parser.add_argument("folder", type=Path, help="to write the crops, the other images and manifest.csv into")
     parser.add_argument("--root", type=Path, help="folder that the manifest's paths start from")
     parser.add_argument("--size", type=float, action="append", help="side of the ground in metres; repeatable (100)")
-    parser.add_argument("--turns", type=int, default=8, help="of each size (8)")
-    given = parser.parse_args()
-    written = write_map_crops(given.manifest, given.map, given.folder, given.root, given.size or (100.0,), given.turns)
+    parser.add_argument("--rotations", "--turns", type=int, default=8, help="of each size (8)")
+    arguments = parser.parse_args()
+    written = write_map_crops(
+        arguments.manifest, arguments.map, arguments.folder, arguments.root, arguments.size or (100.0,), arguments.rotations
+    )
     print(f"wrote {written}; ingest it")
 
 

@@ -45,7 +45,7 @@ class FolderImages:
 
 
 def list_images(folder: Path) -> FolderImages:
-    """Looks through a folder, by the rules of ingestion (docs/how-to/ingestion.md, "What counts as an picture").
+    """Looks through a folder, by the rules of ingestion (docs/how-to/ingestion.md, "What counts as an image").
 
     Hidden files and those of the operating system are passed over without a word. Links are followed inside the folder.
     """

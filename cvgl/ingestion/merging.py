@@ -17,7 +17,7 @@ from cvgl.types import Subset, View
 
 @dataclass(frozen=True, slots=True)
 class SourceImage:
-    """One content, with everything that its names say about it. Width and height are those of the upright picture."""
+    """One content, with everything that its names say about it. Width and height are those of the upright image."""
 
     image_id: str
     uri: str
@@ -34,7 +34,7 @@ class SourceImage:
 
 
 def merge_entries(
-    entries: Iterable[Entry], scans: Mapping[Path, Scan], known: Mapping[str, SourceImage]
+    entries: Iterable[Entry], scans: Mapping[Path, Scan], earlier: Mapping[str, SourceImage]
 ) -> tuple[dict[str, SourceImage], list[Refusal]]:
     """Unites the names of each content.
 
@@ -45,7 +45,7 @@ def merge_entries(
     Args:
         entries: in the order in which names come first.
         scans: of every entry's path.
-        known: by image_id, images that came under names outside of this source and are still there.
+        earlier: by image_id, images that came under names outside of this source and are still there.
 
     Returns:
         Images of this source by image_id, in the order of their first names, and what was refused.
@@ -61,7 +61,7 @@ def merge_entries(
         try:
             image = _image(entry, scan)
             taken = roles.setdefault(image.image_id, set())
-            first = united.get(image.image_id) or known.get(image.image_id)
+            first = united.get(image.image_id) or earlier.get(image.image_id)
             united[image.image_id] = image if first is None else _merged(first, image, taken)
             taken.update(image.subsets)
             accepted.add(image.uri)
@@ -76,7 +76,7 @@ def _image(entry: Entry, scan: Scan) -> SourceImage:
     if scan.reason is not None:
         raise RefusedError(scan.reason, scan.detail)
     width, height = (scan.height, scan.width) if scan.turned else (scan.width, scan.height)
-    place = position_of(entry, scan)
+    sourced = position_of(entry, scan)
     camera_time = scan.captured_at if entry.from_camera else None
     return SourceImage(
         image_id=scan.image_id,
@@ -86,11 +86,11 @@ def _image(entry: Entry, scan: Scan) -> SourceImage:
         width=width,
         height=height,
         location_id=entry.location_id,
-        position=place.position,
+        position=sourced.position,
         captured_at=entry.captured_at or camera_time,
         sequence=entry.sequence,
-        position_source=place.source,
-        remark=place.remark,
+        position_source=sourced.source,
+        remark=sourced.remark,
     )
 
 
@@ -98,8 +98,10 @@ def _merged(first: SourceImage, other: SourceImage, taken: Set[Subset]) -> Sourc
     _check_agreement(first, other)
     elsewhere = positions_differ(first.position, other.position)
     if taken and set(other.subsets) <= taken:
-        place = f", which has another position, {format_position(first.position)}" if elsewhere and first.position else ""
-        raise RefusedError(Reason.DUPLICATE, f"the same image as {printable(first.uri)}{place}")
+        other_position = (
+            f", which has another position, {format_position(first.position)}" if elsewhere and first.position else ""
+        )
+        raise RefusedError(Reason.DUPLICATE, f"the same image as {printable(first.uri)}{other_position}")
     if taken and elsewhere and first.position and other.position:
         raise RefusedError(
             Reason.CONFLICTING_POSITION,

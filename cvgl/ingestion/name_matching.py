@@ -1,6 +1,6 @@
 """From the names in a table to the images on the disk, where case, Unicode form, separators or folders are written otherwise.
 
-A name is taken for an picture's where only one can be meant. Nothing is guessed: where two can, both are named.
+A name is taken for an image's where only one can be meant. Nothing is guessed: where two can, both are named.
 """
 
 from __future__ import annotations

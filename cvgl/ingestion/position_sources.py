@@ -43,11 +43,11 @@ def position_of(entry: Entry, scan: Scan) -> SourcedPosition:
     """
     if entry.position is not None:
         return SourcedPosition(entry.position, entry.position_source)
-    place = _by_raster(entry, scan)
-    if place.position is None and entry.from_camera and scan.latitude is not None:
+    sourced = _by_raster(entry, scan)
+    if sourced.position is None and entry.from_camera and scan.latitude is not None:
         position = Position(latitude=scan.latitude, longitude=scan.longitude)
-        return SourcedPosition(position, scan.position_source or PositionSource.EXIF, place.remark)
-    return place
+        return SourcedPosition(position, scan.position_source or PositionSource.EXIF, sourced.remark)
+    return sourced
 
 
 def _by_raster(entry: Entry, scan: Scan) -> SourcedPosition:

@@ -32,7 +32,7 @@ _PIXEL = (
 _TIFF_HEADERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the latter two: BigTIFF
 _JP2_HEADER = b"\0\0\0\x0cjP  \r\n\x87\n"  # a bare code stream has no place for a position
 _IDENTITIES = ((1.0, 0.0, 0.0, 0.0, 1.0, 0.0), (1.0, 0.0, 0.0, 0.0, -1.0, 0.0))
-_MAX_MISFIT = 0.01  # of the picture's diagonal: control points that a plane misses by more than this describe no plane
+_MAX_MISFIT = 0.01  # of the image's diagonal: control points that a plane misses by more than this describe no plane
 # What the environment may say otherwise. GDAL gets no second file to look into, whatever is set here.
 _OPTIONS = {
     "GDAL_PAM_ENABLED": "YES",

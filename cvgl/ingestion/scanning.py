@@ -45,14 +45,14 @@ def scan(paths: Sequence[Path], cache: ScanCache, max_pixels: int, progress: Pro
         max_pixels: images with more are refused by their header.
 
     Returns:
-        A scan for each path: an picture's id and size, or the reason why it is none.
+        A scan for each path: an image's id and size, or the reason why it is none.
     """
     scans: dict[Path, Scan] = {}
     unknown: list[Path] = []
     for path in dict.fromkeys(paths):
-        known = cache.find(path)
-        if known is not None and known.width * known.height <= max_pixels:
-            scans[path] = known
+        cached = cache.find(path)
+        if cached is not None and cached.width * cached.height <= max_pixels:
+            scans[path] = cached
         else:
             unknown.append(path)
     total = len(scans) + len(unknown)
@@ -120,7 +120,7 @@ def scan_file(path: Path, max_pixels: int, attempts: Attempts | None = None) -> 
     try:
         with _open(path) as stream:
             before = os.fstat(stream.fileno())
-            found = _look_inside(stream, before, path, max_pixels, attempts)
+            scan = _look_inside(stream, before, path, max_pixels, attempts)
             after = os.fstat(stream.fileno())
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise RefusedError(Reason.CHANGING, "the file was being written while it was read; ingest again")
@@ -128,7 +128,7 @@ def scan_file(path: Path, max_pixels: int, attempts: Attempts | None = None) -> 
         return Scan(uri=str(path), reason=refused.reason, detail=refused.detail)
     except OSError as error:
         return Scan(uri=str(path), reason=Reason.UNREADABLE, detail=f"the file cannot be read: {error.strerror or error}")
-    return found
+    return scan
 
 
 def _open(path: Path) -> io.BufferedReader:

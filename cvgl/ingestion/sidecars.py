@@ -11,7 +11,7 @@ from cvgl.ingestion.entries import Entry, Georeference, PositionSource, Reason, 
 from cvgl.ingestion.rasters import read_aux_xml
 from cvgl.ingestion.walking import check_side_file
 
-# First and last letter of the picture's ending with a w, or all of it with a w; projections; what GDAL leaves behind.
+# First and last letter of the image's ending with a w, or all of it with a w; projections; what GDAL leaves behind.
 SIDECAR_SUFFIXES = frozenset(
     {".wld", ".jgw", ".jpgw", ".jpegw", ".pgw", ".pngw", ".tfw", ".tifw", ".tiffw", ".bpw", ".bmpw", ".gfw", ".gifw"}
     | {".j2w", ".jp2w", ".wpw", ".webpw", ".prj", ".xml", ".ovr", ".msk", ".aux"}
@@ -37,7 +37,7 @@ class Sidecars:
         self._used: set[Path] = set()
 
     def unused(self) -> list[Path]:
-        """Side files that no picture's position was looked for in: another's, or of an image that a table places."""
+        """Side files that no image's position was looked for in: another's, or of an image that a table places."""
         sides = (path for path in self._names.values() if path.suffix.lower() in SIDECAR_SUFFIXES)
         return [path for path in sides if path not in self._used]
 
@@ -72,7 +72,7 @@ class Sidecars:
         return None
 
     def projection(self, image: Path) -> str | None:
-        """The text of an picture's `.prj`, or None.
+        """The text of an image's `.prj`, or None.
 
         Raises:
             RefusedError: there is one, and it cannot be read.
@@ -81,7 +81,7 @@ class Sidecars:
         return None if path is None else _read_small(path, self._root) or None
 
     def georeference(self, image: Path) -> Georeference | None:
-        """What an picture's `.aux.xml` says of where it lies; its problem says why it cannot be read."""
+        """What an image's `.aux.xml` says of where it lies; its problem says why it cannot be read."""
         path = self._beside(f"{image.name}.aux.xml")
         if path is None:
             return None

@@ -156,7 +156,7 @@ def _of_view(view: View, images: Sequence[SourceImage], root: Path) -> ViewSumma
 
 
 def _remarks(names: Mapping[str, list[str]], root: Path) -> tuple[Remark, ...]:
-    """The most frequent ones; numbers in them can make each picture's another."""
+    """The most frequent ones; numbers in them can make each image's another."""
     ordered = sorted(names.items(), key=lambda item: (-len(item[1]), item[0]))
     remarks = [_remark(f"{_images(those)}: {text}", those, root) for text, those in ordered[:MAX_REMARKS]]
     others = [name for _, those in ordered[MAX_REMARKS:] for name in those]
@@ -176,7 +176,7 @@ def _accuracy(crs: str, images: Sequence[SourceImage]) -> str:
         return ""
     step = -(-len(images) // _MAX_CONVERTED)
     places = [image.position for image in images[::step] if image.position and image.position.latitude is None]
-    positions = [(place.x, place.y) for place in places if place.x is not None and place.y is not None]
+    positions = [(position.x, position.y) for position in places if position.x is not None and position.y is not None]
     if not positions:
         return ""
     try:

@@ -41,14 +41,14 @@ def read_images(lake: Lake, dataset: str, through: str | None = None) -> pa.Tabl
     table = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
     newest_first = table.take(list(range(table.num_rows - 1, -1, -1)))
     ids, uris = newest_first["image_id"].to_pylist(), newest_first["uri"].to_pylist()
-    seen: set[str] = set()
-    kept: list[int] = []
+    image_ids: set[str] = set()
+    newest_rows: list[int] = []
     for row, (image_id, uri) in enumerate(zip(ids, uris, strict=True)):
         # A uri that a newer row gives to another image no longer holds this one. Ids never contain a slash.
-        if image_id not in seen and uri not in seen:
-            kept.append(row)
-        seen.update((image_id, uri))
-    return without_hidden(lake, dataset, newest_first.take(kept).sort_by("image_id").combine_chunks(), through)
+        if image_id not in image_ids and uri not in image_ids:
+            newest_rows.append(row)
+        image_ids.update((image_id, uri))
+    return without_hidden(lake, dataset, newest_first.take(newest_rows).sort_by("image_id").combine_chunks(), through)
 
 
 def image_batches(lake: Lake, dataset: str) -> list[str]:
@@ -129,9 +129,9 @@ def _plain(value: Any) -> Any:
 def _batches(lake: Lake, dataset: str) -> list[Path]:
     paths = parquet_files(lake.images(dataset))
     if not paths:
-        known = ", ".join(lake.datasets()) or "none"
+        names = ", ".join(lake.datasets()) or "none"
         raise LakeError(
-            f"the lake holds no dataset '{dataset}'; it holds: {known}",
+            f"the lake holds no dataset '{dataset}'; it holds: {names}",
             where=lake.images(dataset),
             fix=f"cvgl ingest SOURCE --dataset {dataset}",
         )

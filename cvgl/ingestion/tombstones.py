@@ -2,7 +2,7 @@
 
     tombstones/dataset=<name>/<batch of the arrival>.parquet
 
-A tombstone hides an picture's rows up to a batch of the images table. Rows that come later show it again, so that a file that
+A tombstone hides an image's rows up to a batch of the images table. Rows that come later show it again, so that a file that
 is put back is simply there.
 """
 

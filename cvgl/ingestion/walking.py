@@ -81,12 +81,12 @@ def _files_below(folder: Path, root: Path, listing: Listing, above: tuple[Path, 
         if any(folder_above.is_relative_to(target) for folder_above in above):
             listing.refuse(path, Reason.UNREADABLE, "the link leads back to a folder above itself")
             continue
-        found = False
+        has_files = False
         for file in _files_below(path, root, listing, (*above, target)):
-            found = True
+            has_files = True
             yield file
-        if not found and path.suffix.lower() in IMAGE_SUFFIXES:
-            listing.refuse(path, Reason.NOT_A_FILE, "the name is an picture's, but this is a folder")
+        if not has_files and path.suffix.lower() in IMAGE_SUFFIXES:
+            listing.refuse(path, Reason.NOT_A_FILE, "the name is an image's, but this is a folder")
 
 
 def entries_of(folder: Path, root: Path, listing: Listing) -> list[os.DirEntry[str]]:

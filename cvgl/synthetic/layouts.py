@@ -49,8 +49,8 @@ def write_layout(
         MissingDependencyError: CVACT's table needs SciPy, which is not installed.
     """
     if layout not in WRITERS:
-        known = ", ".join(WRITERS)
-        raise ConfigError(f"no world is written in the layout '{layout}'", where="layout", fix=f"choose one of: {known}")
+        layouts = ", ".join(WRITERS)
+        raise ConfigError(f"no world is written in the layout '{layout}'", where="layout", fix=f"choose one of: {layouts}")
     return WRITERS[layout](config, folder, progress, workers)
 
 
@@ -117,8 +117,8 @@ def write_cvusa(config: WorldConfig, folder: Path, progress: Progress = silent, 
         rows[place.subset].append(
             f"bingmap/19/{number}.jpg,streetview/panos/{number}.jpg,streetview/annotations/{number}.png\n"
         )
-        found = {p.view: f"{p.latitude:.8f},{p.longitude:.8f}" for p in world.images(place)}
-        positions.append(f"{found[View.SATELLITE]},{found[View.GROUND]},0\n")
+        coordinates = {p.view: f"{p.latitude:.8f},{p.longitude:.8f}" for p in world.images(place)}
+        positions.append(f"{coordinates[View.SATELLITE]},{coordinates[View.GROUND]},0\n")
     write_bytes(folder / "splits/train-19zl.csv", "".join(rows[Subset.TRAIN]).encode())
     write_bytes(folder / "splits/val-19zl.csv", "".join(rows[Subset.QUERY]).encode())
     write_bytes(folder / "split_locations/all.csv", "".join(positions).encode())
@@ -187,15 +187,15 @@ def write_denseuav(config: WorldConfig, folder: Path, progress: Progress = silen
             folders = [other, "test/gallery_satellite"]
         else:
             return []
-        return [f"{one}/{place.number:06d}/{file}" for one in folders for file in files]
+        return [f"{name}/{place.number:06d}/{file}" for name in folders for file in files]
 
     _write(world, folder, Layout.DENSEUAV, names, progress, workers, _dense_cut)
     tables: dict[str, list[str]] = {"ALL": [], "train": [], "test": []}
     for place in world.locations:
         satellite = next(image for image in world.images(place) if image.view is View.SATELLITE)
         part = "train" if place.subset is Subset.TRAIN else "test"
-        where = "train/satellite" if part == "train" else "test/query_satellite"
-        line = f"{where}/{place.number:06d}/H80.tif E{satellite.longitude:.8f} N{satellite.latitude:.8f} 80\n"
+        satellite_folder = "train/satellite" if part == "train" else "test/query_satellite"
+        line = f"{satellite_folder}/{place.number:06d}/H80.tif E{satellite.longitude:.8f} N{satellite.latitude:.8f} 80\n"
         tables["ALL"].append(line)
         tables[part].append(line)
     for name, lines in tables.items():
@@ -234,9 +234,9 @@ def _street_world(config: WorldConfig, layout: Layout) -> World:
     return generate(config)
 
 
-def _check(condition: bool, field: str, what: str) -> None:
+def _check(condition: bool, field: str, problem: str) -> None:
     if not condition:
-        raise ConfigError(f"{what}, and this world has not", where=field, fix="take cvgl.synthetic.for_layout's")
+        raise ConfigError(f"{problem}, and this world has not", where=field, fix="take cvgl.synthetic.for_layout's")
 
 
 def _second_half(world: World) -> frozenset[int]:
@@ -251,12 +251,12 @@ def _all_images(world: World) -> list[Shot]:
 def _sues_names(world: World) -> Mapping[int, str]:
     """Places by running number, named so that the published list divides them as the world does."""
     training = sorted(TRAINING_LOCATIONS)
-    asked = [name for name in (f"{number:04d}" for number in range(1, 201)) if name not in TRAINING_LOCATIONS]
-    by_subset = {Subset.TRAIN: iter(training), Subset.QUERY: iter(asked)}
-    found = {p.number: next(by_subset[p.subset], None) for p in world.locations if not p.is_distractor}
-    missing = sum(name is None for name in found.values())
+    test_names = [name for name in (f"{number:04d}" for number in range(1, 201)) if name not in TRAINING_LOCATIONS]
+    by_subset = {Subset.TRAIN: iter(training), Subset.QUERY: iter(test_names)}
+    names = {p.number: next(by_subset[p.subset], None) for p in world.locations if not p.is_distractor}
+    missing = sum(name is None for name in names.values())
     _check(missing == 0, "places", "SUES-200 has 120 places to train on and 80 to be asked for, no more")
-    return {number: name for number, name in found.items() if name is not None}
+    return {number: name for number, name in names.items() if name is not None}
 
 
 def _dense_cut(name: str, image: Image.Image) -> Image.Image:

@@ -82,14 +82,14 @@ class GroundMap:
 
     def content(self, cell: tuple[int, int]) -> BlockContent:
         """What stands in a block."""
-        found = self._contents.get(cell)
-        if found is None:
-            found = fill(self.town, self.town.block(cell))
+        content = self._contents.get(cell)
+        if content is None:
+            content = fill(self.town, self.town.block(cell))
             with self._lock:
                 if len(self._contents) > 4096:
                     self._contents.clear()
-                self._contents[cell] = found
-        return found
+                self._contents[cell] = content
+        return content
 
     def around(self, x: float, y: float, half: float) -> Ground:
         """The raster of a square of at least `half` metres on each side of a point."""
@@ -104,10 +104,10 @@ class GroundMap:
     def chunk(self, i: int, j: int) -> Ground:
         """One square of CHUNK x CHUNK texels."""
         with self._lock:
-            found = self._chunks.get((i, j))
-            if found is not None:
+            chunk = self._chunks.get((i, j))
+            if chunk is not None:
                 self._chunks.move_to_end((i, j))
-                return found
+                return chunk
         made = self._draw(i, j)
         with self._lock:
             self._chunks[(i, j)] = made

@@ -75,10 +75,10 @@ class Canvas:
 
 def patch(canvas: Canvas, thing: Patch) -> None:
     """Another kind of ground, drawn inside `canvas.mask` only."""
-    found = canvas.local(thing.x, thing.y, thing.angle, thing.half_length, thing.half_width)
-    if found is None:
+    local = canvas.local(thing.x, thing.y, thing.angle, thing.half_length, thing.half_width)
+    if local is None:
         return
-    window, u, v = found
+    window, u, v = local
     if thing.pattern is Pattern.ELLIPSE:
         radius = np.hypot(u / thing.half_length, v / thing.half_width)
         inside = (1 - radius) * min(thing.half_length, thing.half_width)
@@ -123,10 +123,10 @@ def _marks(thing: Patch, u: FloatArray, v: FloatArray, inside: FloatArray, texel
 
 def car(canvas: Canvas, thing: Car) -> None:
     """A car: a low box with a darker middle (the windows)."""
-    found = canvas.local(thing.x, thing.y, thing.angle, thing.length / 2, 0.95)
-    if found is None:
+    local = canvas.local(thing.x, thing.y, thing.angle, thing.length / 2, 0.95)
+    if local is None:
         return
-    window, u, v = found
+    window, u, v = local
     body = (np.abs(u) < thing.length / 2) & (np.abs(v) < 0.95)
     glass = (np.abs(u + 0.2) < 1.1) & (np.abs(u + 0.2) > 0.7)
     colour = np.where(glass[..., None] & body[..., None], 0.15, np.asarray(thing.colour, np.float32))
@@ -137,10 +137,10 @@ def car(canvas: Canvas, thing: Car) -> None:
 
 def part(canvas: Canvas, thing: Part) -> None:
     """A part of a building: raises the height field to its roof where the roof is higher than what is there."""
-    found = canvas.local(thing.x, thing.y, thing.angle, thing.half_length, thing.half_width)
-    if found is None:
+    local = canvas.local(thing.x, thing.y, thing.angle, thing.half_length, thing.half_width)
+    if local is None:
         return
-    window, u, v = found
+    window, u, v = local
     to_end, to_side = thing.half_length - np.abs(u), thing.half_width - np.abs(v)
     top, rise_u, rise_v, light = _roof(thing, u, v, to_end, to_side, canvas.noise[window])
     covered = np.minimum(to_end, to_side) > 0
@@ -203,10 +203,10 @@ def _roof_clutter(
 
 def tree(canvas: Canvas, thing: Tree) -> None:
     """A crown: a dome with an uneven outline and clumps of leaves."""
-    found = canvas.local(thing.x, thing.y, 0.0, thing.radius * 1.15, thing.radius * 1.15)
-    if found is None:
+    local = canvas.local(thing.x, thing.y, 0.0, thing.radius * 1.15, thing.radius * 1.15)
+    if local is None:
         return
-    window, dx, dy = found
+    window, dx, dy = local
     clumps = canvas.leaves[window]
     squared = (dx * dx + dy * dy) / thing.radius**2 + 0.9 * (clumps - 0.5)
     dome = np.sqrt(np.clip(1 - squared, 0, 1))

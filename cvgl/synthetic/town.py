@@ -217,17 +217,17 @@ def _clip(
     side = (corners[:, 0] - middle[0]) * normal[0] + (corners[:, 1] - middle[1]) * normal[1]
     if (side <= 0).all():
         return corners, owners
-    kept: list[Float64Array] = []
-    kept_owners: list[tuple[int, int] | None] = []
+    clipped: list[Float64Array] = []
+    clipped_owners: list[tuple[int, int] | None] = []
     for index in range(len(corners)):
         following = (index + 1) % len(corners)
         here, there = side[index], side[following]
         if here <= 0:
-            kept.append(corners[index])
-            kept_owners.append(owners[index])
+            clipped.append(corners[index])
+            clipped_owners.append(owners[index])
         if (here <= 0) != (there <= 0):
             share = here / (here - there)
-            kept.append(corners[index] + share * (corners[following] - corners[index]))
+            clipped.append(corners[index] + share * (corners[following] - corners[index]))
             # Leaving the half plane starts the new edge; entering it goes on along the old one.
-            kept_owners.append(other if here <= 0 else owners[index])
-    return np.array(kept), kept_owners
+            clipped_owners.append(other if here <= 0 else owners[index])
+    return np.array(clipped), clipped_owners

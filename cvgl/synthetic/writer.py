@@ -35,7 +35,7 @@ FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF"}
 def write_manifest(config: WorldConfig, folder: Path, progress: Progress = silent, workers: int | None = None) -> Path:
     """Writes all images and `manifest.csv`, which names them with view, subset, place, position and time.
 
-    A drone picture's position is the point its camera aims at: what a right answer should give.
+    A drone image's position is the point its camera aims at: what a right answer should give.
 
     Args:
         config: the world.
@@ -92,9 +92,9 @@ def claim(folder: Path, config: WorldConfig, layout: str) -> None:
     marker = folder / MARKER
     identity: dict[str, Any] = {"version": VERSION, "layout": layout, "digest": config.digest()}
     if marker.is_file():
-        found = read_json(marker)
-        known = {key: found.get(key) for key in identity} if isinstance(found, dict) else {}
-        if known != identity:
+        record = read_json(marker)
+        recorded = {key: record.get(key) for key in identity} if isinstance(record, dict) else {}
+        if recorded != identity:
             raise DataError(
                 "this folder holds another world, and two worlds must not be mixed",
                 where=marker,
@@ -137,14 +137,14 @@ def _by_neighbourhood(places: Sequence[Location]) -> list[Location]:
 def _write_place(world: World, place: Location, folder: Path, names: NameOf, vary: Vary) -> None:
     """Draws and writes those images of a place that are not there yet."""
     missing = [p for p in world.images(place) if not all((folder / name).is_file() for name in names(p))]
-    for picture, image in world.render(missing):
-        for name in names(picture):
+    for shot, image in world.render(missing):
+        for name in names(shot):
             path = folder / name
             _write_whole(path, encode(vary(name, image), world.config.jpeg_quality, FORMATS[path.suffix.lower()]))
 
 
 def encode(image: Image.Image, quality: int, file_format: str = "JPEG") -> bytes:
-    """An picture's bytes in a format; the quality is that of JPEG."""
+    """An image's bytes in a format; the quality is that of JPEG."""
     stream = io.BytesIO()
     image.save(stream, file_format, **({"quality": quality} if file_format == "JPEG" else {}))
     return stream.getvalue()

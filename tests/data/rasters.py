@@ -82,7 +82,7 @@ def world_file(path: Path, transform: Sequence[float] = NORTH_UP, crs: str | Non
 
 
 def aux_xml(image: Path, crs: str | None = None, transform: Sequence[float] | None = None) -> Path:
-    """Writes GDAL's `.aux.xml` beside an picture."""
+    """Writes GDAL's `.aux.xml` beside an image."""
     srs = "" if crs is None else f'<SRS dataAxisToSRSAxisMapping="2,1">{crs}</SRS>'
     numbers = ""
     if transform is not None:

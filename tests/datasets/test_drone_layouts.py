@@ -121,8 +121,8 @@ def test_images_outside_of_places_and_heights_are_misplaced(layouts: Layouts, tm
     save(place_image(1), folder / "drone_view_512/0001/0.jpg")
     save(place_image(1), folder / "satellite-view/0.png")
     save(place_image(1), folder / "thermal/0001/0.png")
-    found = {r.uri.removeprefix(f"{folder}/"): r.reason for r in list_sues200(folder).refusals}
-    assert found == {
+    refusals = {r.uri.removeprefix(f"{folder}/"): r.reason for r in list_sues200(folder).refusals}
+    assert refusals == {
         "drone_view_512/0001/100/0.jpg": Reason.MISPLACED,
         "drone_view_512/0001/0.jpg": Reason.MISPLACED,
         "satellite-view/0.png": Reason.MISPLACED,
@@ -143,10 +143,10 @@ def test_densauavs_tables_place_its_images(layouts: Layouts, tmp_path: Path) -> 
     ]
     (folder / "Dense_GPS_ALL.txt").write_text("\n".join(lines))
     listing = list_denseuav(folder)
-    found = {entry.location_id: entry.position for entry in listing.entries}
-    assert found["000000"] == Position(latitude=30.25, longitude=120.5)
-    assert found["000003"] == Position(latitude=-30.25, longitude=-120.5)
-    assert found["000001"] is found["000002"] is None
+    positions = {entry.location_id: entry.position for entry in listing.entries}
+    assert positions["000000"] == Position(latitude=30.25, longitude=120.5)
+    assert positions["000003"] == Position(latitude=-30.25, longitude=-120.5)
+    assert positions["000001"] is positions["000002"] is None
     assert [r.reason for r in listing.refusals] == [Reason.BAD_ROW, Reason.BAD_POSITION]
 
 

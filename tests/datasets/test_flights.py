@@ -29,8 +29,8 @@ def source(tmp_path: Path) -> Path:
 def test_each_image_has_its_role_and_the_adapted_flight_no_label(source: Path) -> None:
     listing = list_manifest(write_manifest(source, "2014-01", source / "m.csv"))
     assert listing.refusals == []
-    found = {str(e.path.relative_to(source)): (e.view, " ".join(e.subsets), e.location_id) for e in listing.entries}
-    assert found == {
+    roles = {str(e.path.relative_to(source)): (e.view, " ".join(e.subsets), e.location_id) for e in listing.entries}
+    assert roles == {
         "u/1/a.jpg": (View.DRONE, "train", None),
         "u/2/b.jpg": (View.DRONE, "gallery query", "01"),
         "s/1/00.jpg": (View.SATELLITE, "gallery query train", None),  # which tiles are seen is a label: no role tells it

@@ -80,9 +80,9 @@ DAMAGES: list[tuple[Layout, Damage, str, str]] = [
 ]
 
 
-def said(found: Inspection, kind: str) -> str:
+def said(inspection: Inspection, kind: str) -> str:
     """Everything that is said in problems of a kind."""
-    problems = [problem for problem in found.problems if problem.kind == kind]
+    problems = [problem for problem in inspection.problems if problem.kind == kind]
     assert all(problem.fix and problem.count > 0 for problem in problems)
     return " ".join(" ".join((problem.what, *problem.examples)) for problem in problems)
 
@@ -94,12 +94,12 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Layout], None]
     def publish(folder: Path, layout: Layout) -> None:
         several = [layout, Layout.CVACT_TEST] if layout is Layout.CVACT else [layout]
         datasets = dict(DATASETS)
-        for one in several:
-            counts = count_parts(list_source(IngestConfig(source=str(folder), dataset="d", layout=one)))
+        for released in several:
+            counts = count_parts(list_source(IngestConfig(source=str(folder), dataset="d", layout=released)))
             parts = tuple(
                 Part(c.part.name, c.images, None if c.part.locations is None else c.locations) for c in counts if c.images
             )
-            datasets[one] = replace(DATASETS[one], parts=parts, parts_in=None)
+            datasets[released] = replace(DATASETS[released], parts=parts, parts_in=None)
         monkeypatch.setattr(releases, "DATASETS", datasets)
 
     return publish
@@ -109,12 +109,12 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Layout], None]
 def test_a_complete_copy_is_right(layouts: Layouts, layout: Layout, published: Callable[[Path, Layout], None]) -> None:
     folder = layouts.original(layout)
     published(folder, layout)
-    found = inspect(str(folder), sample=None)
-    assert found.problems == ()
-    assert found.is_right
-    assert {count.state for count in found.counts} == {State.RIGHT}
-    assert found.layout is layout
-    assert found.opened == found.images > 0
+    inspection = inspect(str(folder), sample=None)
+    assert inspection.problems == ()
+    assert inspection.is_right
+    assert {count.state for count in inspection.counts} == {State.RIGHT}
+    assert inspection.layout is layout
+    assert inspection.opened == inspection.images > 0
 
 
 @pytest.mark.parametrize(("layout", "damage", "kind", "named"), DAMAGES)
@@ -130,9 +130,9 @@ def test_a_damaged_copy_says_what_is_wrong(
     published(layouts.original(layout), layout)
     folder = layouts.copy(layout, tmp_path)
     damage(folder)
-    found = inspect(str(folder), layout, sample=None)
-    assert not found.is_right
-    assert named in said(found, kind)
+    inspection = inspect(str(folder), layout, sample=None)
+    assert not inspection.is_right
+    assert named in said(inspection, kind)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -142,9 +142,9 @@ def test_a_small_copy_is_held_against_the_published_numbers_unless_it_is_meant_t
     folder = str(layouts.original(layout))
     whole, part = inspect(folder, sample=0), inspect(folder, sample=0, partial=True)
     required = [p for p in DATASETS[layout].parts if not p.optional]
-    for one in required:
-        assert f"{one.name} has" in said(whole, "missing")
-        assert f"should have {one.images:,}" in said(whole, "missing")
+    for required_part in required:
+        assert f"{required_part.name} has" in said(whole, "missing")
+        assert f"should have {required_part.images:,}" in said(whole, "missing")
     assert part.is_right
     assert [count.images for count in part.counts] == [count.images for count in whole.counts]
 
@@ -180,9 +180,9 @@ def test_an_absent_part_is_missing(layouts: Layouts, tmp_path: Path, published: 
     published(layouts.original(Layout.UNIVERSITY1652), Layout.UNIVERSITY1652)
     folder = layouts.copy(Layout.UNIVERSITY1652, tmp_path)
     shutil.rmtree(folder / "test/query_drone")
-    found = inspect(str(folder))
-    assert "test/query_drone is missing" in said(found, "missing")
-    assert next(c.state for c in found.counts if c.part.name == "test/query_drone") is State.MISSING
+    inspection = inspect(str(folder))
+    assert "test/query_drone is missing" in said(inspection, "missing")
+    assert next(c.state for c in inspection.counts if c.part.name == "test/query_drone") is State.MISSING
 
 
 @pytest.mark.parametrize(
@@ -216,9 +216,9 @@ def test_a_part_of_a_release_may_have_one_direction_alone(layouts: Layouts, tmp_
 def test_an_uneven_part_of_a_release_is_a_note(layouts: Layouts, tmp_path: Path) -> None:
     folder = layouts.copy(Layout.UNIVERSITY1652, tmp_path)
     first(folder, "train/drone/*/*").unlink()
-    found = inspect(str(folder), partial=True)
-    assert found.is_right
-    assert "1 places of train/drone have fewer images than the usual 4: 0000 (3)" in found.notes
+    inspection = inspect(str(folder), partial=True)
+    assert inspection.is_right
+    assert "1 places of train/drone have fewer images than the usual 4: 0000 (3)" in inspection.notes
 
 
 def test_a_pair_without_a_row_of_positions_is_told(layouts: Layouts, tmp_path: Path) -> None:
@@ -264,9 +264,9 @@ def test_ones_own_images_are_looked_at_by_what_they_say(tmp_path: Path) -> None:
     halve(tmp_path / "drone/1.jpg")
     assert "drone/1.jpg" in said(inspect(str(tmp_path)), "unreadable")
     (tmp_path / "manifest.csv").write_text("path,view\nsatellite/1.jpg,satellite\ngone.jpg,drone\n")
-    found = inspect(str(tmp_path))
-    assert (found.layout, found.counts) == (Layout.MANIFEST, ())
-    assert "gone.jpg" in said(found, "unreadable")
+    inspection = inspect(str(tmp_path))
+    assert (inspection.layout, inspection.counts) == (Layout.MANIFEST, ())
+    assert "gone.jpg" in said(inspection, "unreadable")
 
 
 def test_the_challenges_gallery_beside_the_labelled_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,8 +274,8 @@ def test_the_challenges_gallery_beside_the_labelled_one_is_told(tmp_path: Path, 
     monkeypatch.setattr("cvgl.datasets.inspection.WHOLE_GALLERY", 3)
     for number in range(3):
         save(place_image(100 + number), root / f"gallery_satellite_160k/{number}.jpg")
-    found = inspect(str(root), partial=True)
-    assert "once more under masked names" in said(found, "extra")
+    inspection = inspect(str(root), partial=True)
+    assert "once more under masked names" in said(inspection, "extra")
 
 
 def test_only_published_layouts_deviate(tmp_path: Path) -> None:

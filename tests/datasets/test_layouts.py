@@ -24,7 +24,7 @@ from cvgl.synthetic.layouts import pano_id
 from cvgl.types import Subset, View
 from tests.data.layouts import LAYOUTS, SMALL, Layouts
 
-# Of 3 places to train on and 3 to be asked for; view, subsets, labelled, placed -> pictures.
+# Of 3 places to train on and 3 to be asked for; view, subsets, labelled, placed -> images.
 _TREE = {
     ("drone", "train", True, False): 12,
     ("satellite", "train", True, False): 3,
@@ -85,10 +85,10 @@ def test_a_release_is_recognised_and_read_whole(layouts: Layouts, layout: Layout
     folder = layouts.original(layout)
     assert recognise(folder)[0] is layout
     listing = list_source(IngestConfig(source=str(folder), dataset="d"))
-    found = Counter(
+    counts = Counter(
         (str(e.view), "+".join(e.subsets), e.location_id is not None, e.position is not None) for e in listing.entries
     )
-    assert found == CONTENTS[layout]
+    assert counts == CONTENTS[layout]
     assert (listing.layout, listing.refusals) == (layout, [])
 
 

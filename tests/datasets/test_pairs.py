@@ -28,8 +28,8 @@ def reasons(listing: Listing) -> dict[str, Reason]:
 
 
 def table(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = scipy.io.loadmat(folder / "ACT_data.mat", simplify_cells=True)
-    return {name: value for name, value in found.items() if not name.startswith("__")}
+    variables: dict[str, Any] = scipy.io.loadmat(folder / "ACT_data.mat", simplify_cells=True)
+    return {name: value for name, value in variables.items() if not name.startswith("__")}
 
 
 def save(folder: Path, **changes: object) -> None:
@@ -68,11 +68,11 @@ def test_rows_that_are_no_pair_are_refused_and_the_others_go_through(layouts: La
         stream.write("../0000009.jpg,/etc/0000009.jpg\n")
         stream.write("bingmap/19/input.jpg,streetview/panos/input.jpg\n")
         stream.write(f"{'x' * 300}/0000077.jpg,streetview/panos\0/0000077.jpg\n")
-    found = reasons(list_cvusa(folder))
-    assert found[f"{TRAIN}:4"] is found[f"{TRAIN}:5"] is found[f"{TRAIN}:7"] is Reason.BAD_ROW
-    assert found[f"{TRAIN}:6: ../0000009.jpg"] is found[f"{TRAIN}:6: /etc/0000009.jpg"] is Reason.OUTSIDE_ROOT
-    assert Reason.MISSING in [reason for name, reason in found.items() if name.startswith("xxx")]
-    assert found[f"{TRAIN}:8: streetview/panos\0/0000077.jpg"] is Reason.BAD_NAME
+    refused = reasons(list_cvusa(folder))
+    assert refused[f"{TRAIN}:4"] is refused[f"{TRAIN}:5"] is refused[f"{TRAIN}:7"] is Reason.BAD_ROW
+    assert refused[f"{TRAIN}:6: ../0000009.jpg"] is refused[f"{TRAIN}:6: /etc/0000009.jpg"] is Reason.OUTSIDE_ROOT
+    assert Reason.MISSING in [reason for name, reason in refused.items() if name.startswith("xxx")]
+    assert refused[f"{TRAIN}:8: streetview/panos\0/0000077.jpg"] is Reason.BAD_NAME
     assert len(list_cvusa(folder).entries) == 12
 
 
@@ -93,10 +93,10 @@ def test_positions_are_those_of_the_row_that_the_number_names(layouts: Layouts, 
     rows[3] = "nowhere"
     (folder / "split_locations/all.csv").write_text("\n".join(rows))
     listing = list_cvusa(folder)
-    found = {(entry.view, entry.location_id): entry.position for entry in listing.entries}
-    assert found[View.SATELLITE, "2"] == Position(latitude=2, longitude=12)
-    assert found[View.GROUND, "2"] == Position(latitude=2.5, longitude=12.5)
-    assert found[View.SATELLITE, "4"] is None
+    positions = {(entry.view, entry.location_id): entry.position for entry in listing.entries}
+    assert positions[View.SATELLITE, "2"] == Position(latitude=2, longitude=12)
+    assert positions[View.GROUND, "2"] == Position(latitude=2.5, longitude=12.5)
+    assert positions[View.SATELLITE, "4"] is None
     assert any("positions of 5 pairs, 1 not" in note for note in listing.notes)
 
 
@@ -120,8 +120,10 @@ def test_indices_count_from_one(layouts: Layouts) -> None:
     folder = layouts.original(Layout.CVACT)
     names, trained = table(folder)["panoIds"], table(folder)["trainSet"]["trainInd"]
     listing = list_cvact(folder)
-    found = [entry.location_id for entry in listing.entries if entry.subsets == (Subset.TRAIN,) and entry.view is View.GROUND]
-    assert found == [str(names[int(index) - 1]).strip() for index in trained]
+    locations = [
+        entry.location_id for entry in listing.entries if entry.subsets == (Subset.TRAIN,) and entry.view is View.GROUND
+    ]
+    assert locations == [str(names[int(index) - 1]).strip() for index in trained]
     assert listing.counts == {"trainSet": 3, "valSet": 2}
 
 
@@ -163,9 +165,9 @@ def test_columns_of_positions_may_be_exchanged(layouts: Layouts, tmp_path: Path)
     save(folder, utm=table(folder)["utm"][:, ::-1])
     after = read_act_data(folder / "ACT_data.mat")
     assert before.position(0) == after.position(0)
-    found = after.position(0)
-    assert found is not None
-    assert (found.crs, found.x is not None and 6.9e5 < found.x < 7e5) == ("EPSG:32755", True)
+    position = after.position(0)
+    assert position is not None
+    assert (position.crs, position.x is not None and 6.9e5 < position.x < 7e5) == ("EPSG:32755", True)
 
 
 def test_positions_elsewhere_are_a_local_frame(layouts: Layouts, tmp_path: Path) -> None:
@@ -183,7 +185,7 @@ def test_ids_may_be_cells_as_well_as_a_matrix_of_letters(layouts: Layouts, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("change", "what"),
+    ("change", "word"),
     [
         (lambda folder: save(folder, utm=np.zeros((2, 2))), "shape"),
         (lambda folder: save(folder, trainSet={"trainInd": np.array([[0.0]])}), "outside of 1..6"),
@@ -202,11 +204,11 @@ def test_ids_may_be_cells_as_well_as_a_matrix_of_letters(layouts: Layouts, tmp_p
     ],
 )
 def test_a_table_that_cannot_be_cvacts_is_told(
-    layouts: Layouts, tmp_path: Path, change: Callable[[Path], object], what: str
+    layouts: Layouts, tmp_path: Path, change: Callable[[Path], object], word: str
 ) -> None:
     folder = layouts.copy(Layout.CVACT, tmp_path)
     change(folder)
-    with pytest.raises(DataError, match=what):
+    with pytest.raises(DataError, match=word):
         list_cvact(folder)
 
 

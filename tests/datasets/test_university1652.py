@@ -22,13 +22,13 @@ def image(path: Path, place: int = 0) -> Path:
 
 def test_roles_views_and_labels_come_from_the_folders(tmp_path: Path) -> None:
     listing = list_university1652(university1652(tmp_path, train=2, test=1, distractors=1, views=2))
-    found = {str(e.path.relative_to(tmp_path)): (e.view, e.subsets, e.location_id) for e in listing.entries}
+    roles = {str(e.path.relative_to(tmp_path)): (e.view, e.subsets, e.location_id) for e in listing.entries}
     assert listing.layout is Layout.UNIVERSITY1652
-    assert found["train/drone/0001/image-02.jpeg"] == (View.DRONE, (Subset.TRAIN,), "0001")
-    assert found["train/satellite/0000/0000.jpg"] == (View.SATELLITE, (Subset.TRAIN,), "0000")
-    assert found["test/query_drone/0002/image-01.jpeg"] == (View.DRONE, (Subset.QUERY,), "0002")
-    assert found["test/gallery_satellite/0003/0003.jpg"] == (View.SATELLITE, (Subset.GALLERY,), "0003")
-    assert len(found) == 2 * 3 + 2 * 3 + 3
+    assert roles["train/drone/0001/image-02.jpeg"] == (View.DRONE, (Subset.TRAIN,), "0001")
+    assert roles["train/satellite/0000/0000.jpg"] == (View.SATELLITE, (Subset.TRAIN,), "0000")
+    assert roles["test/query_drone/0002/image-01.jpeg"] == (View.DRONE, (Subset.QUERY,), "0002")
+    assert roles["test/gallery_satellite/0003/0003.jpg"] == (View.SATELLITE, (Subset.GALLERY,), "0003")
+    assert len(roles) == 2 * 3 + 2 * 3 + 3
     assert (listing.refusals, listing.notes) == ([], [])
 
 
@@ -87,26 +87,26 @@ def test_positions_come_from_the_kml_file_beside_the_folders(tmp_path: Path) -> 
     # Two buildings share a name, so it says nothing of either.
     (tmp_path / "new_name_list.txt").write_text("0001 Some Library\n0002 Old Gym\n0003 George Street\n0000 George Street\n")
     listing = list_university1652(tmp_path)
-    found = {(e.view, e.location_id): e.position for e in listing.entries}
-    assert found[View.SATELLITE, "0001"] == found[View.DRONE, "0001"] == Position(latitude=41.8, longitude=-71.4)
-    assert found[View.SATELLITE, "0002"] == Position(latitude=47.5, longitude=9.5)
-    assert found[View.SATELLITE, "0000"] is found[View.SATELLITE, "0003"] is None
+    positions = {(e.view, e.location_id): e.position for e in listing.entries}
+    assert positions[View.SATELLITE, "0001"] == positions[View.DRONE, "0001"] == Position(latitude=41.8, longitude=-71.4)
+    assert positions[View.SATELLITE, "0002"] == Position(latitude=47.5, longitude=9.5)
+    assert positions[View.SATELLITE, "0000"] is positions[View.SATELLITE, "0003"] is None
     assert any("positions of 2 buildings" in note for note in listing.notes)
     assert any("1 places of buildings.kml" in note for note in listing.notes)
 
 
 @pytest.mark.parametrize(
-    ("text", "what"),
+    ("text", "word"),
     [
         ("<kml>", "not XML"),
         ('<!DOCTYPE k [<!ENTITY a "b">]><kml/>', "entities"),
         (KML.replace("41.8", "98"), "latitude"),
     ],
 )
-def test_a_kml_file_that_cannot_be_one_is_told(tmp_path: Path, text: str, what: str) -> None:
+def test_a_kml_file_that_cannot_be_one_is_told(tmp_path: Path, text: str, word: str) -> None:
     image(tmp_path / "train/satellite/0001/1.jpg")
     (tmp_path / "buildings.kml").write_text(text)
-    with pytest.raises(DataError, match=what):
+    with pytest.raises(DataError, match=word):
         list_university1652(tmp_path)
 
 

@@ -23,7 +23,7 @@ LIMIT = 10**6
 
 
 def left_mark(cache: Path, path: Path, *, isolated: bool = False) -> None:
-    """As a process leaves it that died while it decoded the picture."""
+    """As a process leaves it that died while it decoded the image."""
     key = key_of(path)
     assert key is not None
     code = (

@@ -38,7 +38,7 @@ def test_a_crs_that_names_north_first_is_told_with_the_place() -> None:
 
 
 def test_exchanged_axes_are_told_by_the_images_that_lie_elsewhere() -> None:
-    # Exchanged, the position is in the CRS's area still: only the pictures' own positions tell.
+    # Exchanged, the position is in the CRS's area still: only the images' own positions tell.
     exchanged = Position(x=WARSAW.y, y=WARSAW.x, crs=WARSAW.crs)
     assert frame_remarks([WARSAW], [BESIDE_WARSAW]).warnings == ()
     (warning,) = frame_remarks([exchanged], [BESIDE_WARSAW]).warnings

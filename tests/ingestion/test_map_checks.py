@@ -1,4 +1,4 @@
-"""`cvgl doctor data` on one's own tiles: positions that are missing, all the same, or elsewhere than the pictures."""
+"""`cvgl doctor data` on one's own tiles: positions that are missing, all the same, or elsewhere than the images."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def looked_at(root: Path) -> Inspection:
 def test_tiles_with_positions_are_right(tmp_path: Path) -> None:
     tiles(tmp_path)
     drone(tmp_path / "drone/a.jpg", 46.95, 9.0)
-    found = looked_at(tmp_path)
-    assert (found.problems, found.warnings) == ((), ())
-    assert [(each.with_position, each.pictures) for each in found.summaries] == [(1, 1), (3, 3)]
+    inspection = looked_at(tmp_path)
+    assert (inspection.problems, inspection.warnings) == ((), ())
+    assert [(each.with_position, each.pictures) for each in inspection.summaries] == [(1, 1), (3, 3)]
 
 
 def test_tiles_without_positions_are_told_with_what_it_costs(tmp_path: Path) -> None:
@@ -74,26 +74,26 @@ def test_tiles_that_could_have_a_position(tmp_path: Path) -> None:
 
 def test_degrees_without_a_crs_are_a_problem(tmp_path: Path) -> None:
     world_file(plain(tmp_path / "satellite/a.jpg").with_suffix(".jgw"), (1e-5, 0.0, 8.0, 0.0, -1e-5, 47.0))
-    found = looked_at(tmp_path)
-    assert not found.is_right
-    assert one(found.problems, "bad_position").examples == ("satellite/a.jpg",)
+    inspection = looked_at(tmp_path)
+    assert not inspection.is_right
+    assert one(inspection.problems, "bad_position").examples == ("satellite/a.jpg",)
 
 
 def test_a_table_that_names_no_image(tmp_path: Path) -> None:
     plain(tmp_path / "satellite/a.png")
     (tmp_path / "positions.csv").write_text("path,latitude,longitude\nsatellite/other.png,47,8\n")
-    found = looked_at(tmp_path)
-    assert not found.is_right
-    assert one(found.problems, "refused as missing").count == 1
-    assert one(found.warnings, "none of the 1").count == 1
+    inspection = looked_at(tmp_path)
+    assert not inspection.is_right
+    assert one(inspection.problems, "refused as missing").count == 1
+    assert one(inspection.warnings, "none of the 1").count == 1
 
 
 @pytest.mark.parametrize(("step", "words"), [(0.0, "one and the same"), (0.1, "within")])
 def test_positions_that_are_not_spread(tmp_path: Path, step: float, words: str) -> None:
     tiles(tmp_path, step=step)
-    found = looked_at(tmp_path)
-    assert not found.is_right
-    assert one(found.problems, words).count == 3
+    inspection = looked_at(tmp_path)
+    assert not inspection.is_right
+    assert one(inspection.problems, words).count == 3
 
 
 @pytest.mark.parametrize("crs", ["EPSG:32732", "EPSG:32633"])
@@ -111,5 +111,5 @@ def test_positions_outside_of_where_their_crs_is_used(tmp_path: Path) -> None:
 
 def test_a_sample_of_none_says_nothing_of_positions(tmp_path: Path) -> None:
     plain(tmp_path / "satellite/a.png")
-    found = inspect(str(tmp_path), sample=0)
-    assert (found.problems, found.warnings, found.summaries) == ((), (), ())
+    inspection = inspect(str(tmp_path), sample=0)
+    assert (inspection.problems, inspection.warnings, inspection.summaries) == ((), (), ())

@@ -9,7 +9,7 @@ from tests.data.images import place_image, save
 
 
 def flight(folder: Path) -> list[str]:
-    """Frames as a drone and a network disk leave them; gives the names that are pictures."""
+    """Frames as a drone and a network disk leave them; gives the names that are images."""
     names = [f"DJI_{number}.JPG" for number in (1, 2, 10)]
     for name in names:
         save(place_image(1), folder / name)

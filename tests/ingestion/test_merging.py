@@ -122,9 +122,9 @@ def test_every_name_is_accepted_merged_or_refused_and_images_do_not_contradict_t
     assert set(united) == set(contents.values())
     for image_id, image in united.items():
         names = [entry for entry in entries if contents[str(entry.path)] == image_id]
-        kept = [entry for entry in names if str(entry.path) not in refused]
-        assert image.uri == str(names[0].path) == str(kept[0].path)
-        assert {entry.view for entry in kept} == {image.view}
-        assert {entry.location_id for entry in kept} - {None} <= {image.location_id}
-        assert set(image.subsets) == {subset for entry in kept for subset in entry.subsets}
+        accepted = [entry for entry in names if str(entry.path) not in refused]
+        assert image.uri == str(names[0].path) == str(accepted[0].path)
+        assert {entry.view for entry in accepted} == {image.view}
+        assert {entry.location_id for entry in accepted} - {None} <= {image.location_id}
+        assert set(image.subsets) == {subset for entry in accepted for subset in entry.subsets}
     assert merge_entries(entries, scans_of(contents), {}) == (united, refusals)

@@ -1,4 +1,4 @@
-"""Files of every kind end in a scan: an picture's facts, or a reason. Nothing hangs, nothing is read twice."""
+"""Files of every kind end in a scan: an image's facts, or a reason. Nothing hangs, nothing is read twice."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def image(path: Path, place: int = 0) -> Path:
 
 def test_an_image_gives_its_id_and_size(tmp_path: Path) -> None:
     path = save(place_image(1, size=32).resize((32, 20)), tmp_path / "a.jpg")
-    found = scan_file(path, LIMIT)
-    assert found.reason is None
-    assert found.image_id == hashing.image_id(path.read_bytes())
-    assert (found.width, found.height, found.size) == (32, 20, path.stat().st_size)
+    scanned = scan_file(path, LIMIT)
+    assert scanned.reason is None
+    assert scanned.image_id == hashing.image_id(path.read_bytes())
+    assert (scanned.width, scanned.height, scanned.size) == (32, 20, path.stat().st_size)
 
 
 def test_a_pipe_a_socket_and_a_folder_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,8 +75,8 @@ def test_a_file_that_grows_meanwhile_is_not_taken(tmp_path: Path, monkeypatch: p
         return looked(*arguments)
 
     monkeypatch.setattr(scanning, "read_exif", grow)
-    found = scan_file(path, LIMIT)
-    assert (found.reason, found.is_lasting) == (Reason.CHANGING, False)
+    scanned = scan_file(path, LIMIT)
+    assert (scanned.reason, scanned.is_lasting) == (Reason.CHANGING, False)
 
 
 def test_the_exif_of_a_drone_is_read(tmp_path: Path) -> None:
@@ -87,10 +87,10 @@ def test_the_exif_of_a_drone_is_read(tmp_path: Path) -> None:
     exif[0x8769] = {0x9003: "2024:05:31 14:03:00", 0x9011: "+02:00"}
     path = tmp_path / "a.jpg"
     place_image(0, size=24).save(path, exif=exif)
-    found = scan_file(path, LIMIT)
-    assert (found.latitude, found.longitude) == (-47.25, pytest.approx(8.51))
-    assert found.captured_at == datetime(2024, 5, 31, 12, 3, tzinfo=UTC)
-    assert found.turned
+    scanned = scan_file(path, LIMIT)
+    assert (scanned.latitude, scanned.longitude) == (-47.25, pytest.approx(8.51))
+    assert scanned.captured_at == datetime(2024, 5, 31, 12, 3, tzinfo=UTC)
+    assert scanned.turned
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_a_camera_without_a_fix_is_no_reason_to_refuse(tmp_path: Path, gps: dict
     exif[0x8769] = {0x9003: "0000:00:00 00:00:00"}
     path = tmp_path / "a.jpg"
     place_image(0, size=24).save(path, exif=exif)
-    found = scan_file(path, LIMIT)
-    assert (found.reason, found.latitude, found.captured_at) == (None, None, None)
+    scanned = scan_file(path, LIMIT)
+    assert (scanned.reason, scanned.latitude, scanned.captured_at) == (None, None, None)
 
 
 def test_only_new_and_changed_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,9 +145,9 @@ def test_what_was_found_before_a_death_is_kept(tmp_path: Path, monkeypatch: pyte
 
     with pytest.raises(KeyboardInterrupt):
         scan(paths, ScanCache(tmp_path / "cache"), LIMIT, die)
-    seen: list[int] = []
-    scan(paths, ScanCache(tmp_path / "cache"), LIMIT, lambda done, total, message="": seen.append(done))
-    assert seen == [4, 6]
+    calls: list[int] = []
+    scan(paths, ScanCache(tmp_path / "cache"), LIMIT, lambda done, total, message="": calls.append(done))
+    assert calls == [4, 6]
 
 
 def test_the_limit_is_a_setting_and_no_property_of_a_file(tmp_path: Path) -> None:

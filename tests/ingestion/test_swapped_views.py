@@ -69,12 +69,12 @@ def in_a_row(number: int, entry: Entry) -> Entry:
 @pytest.mark.parametrize("taken", [None, View.SATELLITE])
 def test_tiles_to_be_placed_on_references_without_positions_are_refused(tile: Change, taken: View | None) -> None:
     """A camera's own position is not that of the ground in the image: it places no reference."""
-    found = judged(side(View.DRONE, tile), side(View.SATELLITE), taken)
-    assert found is not None
-    assert found.certain
-    assert "24 images to be placed are tiles of a map" in found.reason
+    suspicion = judged(side(View.DRONE, tile), side(View.SATELLITE), taken)
+    assert suspicion is not None
+    assert suspicion.certain
+    assert "24 images to be placed are tiles of a map" in suspicion.reason
     with pytest.raises(SwappedViewsError, match="give the references positions") as caught:
-        found.raise_if_certain(Path("/source"))
+        suspicion.raise_if_certain(Path("/source"))
     assert isinstance(caught.value, GateRefusal)  # exit code 3
     assert isinstance(caught.value, DataError)  # a batch that arrives with it is not usable
 
@@ -89,18 +89,18 @@ def test_a_map_that_came_from_elsewhere_is_a_map() -> None:
     assert judged(side(View.DRONE, with_world_file), side(View.SATELLITE), has_map=True) is None
 
 
-@pytest.mark.parametrize("where", [anywhere, of_a_few_places])
-def test_true_positions_of_queries_are_no_reason(where: Change) -> None:
-    assert judged(side(View.DRONE, where), side(View.SATELLITE)) is None
-    assert judged(side(View.GROUND, where), side(View.SATELLITE), taken=View.GROUND) is None
+@pytest.mark.parametrize("change", [anywhere, of_a_few_places])
+def test_true_positions_of_queries_are_no_reason(change: Change) -> None:
+    assert judged(side(View.DRONE, change), side(View.SATELLITE)) is None
+    assert judged(side(View.GROUND, change), side(View.SATELLITE), taken=View.GROUND) is None
 
 
 def test_photographs_and_flights_as_references_are_flagged() -> None:
-    found = judged(side(View.DRONE), side(View.SATELLITE), taken=View.SATELLITE)
-    assert found is not None
-    assert not found.certain
-    found.raise_if_certain(Path("/source"))
-    assert "24 of the 24 references were taken by a camera" in found.reason
+    suspicion = judged(side(View.DRONE), side(View.SATELLITE), taken=View.SATELLITE)
+    assert suspicion is not None
+    assert not suspicion.certain
+    suspicion.raise_if_certain(Path("/source"))
+    assert "24 of the 24 references were taken by a camera" in suspicion.reason
     flight = judged(side(View.DRONE), side(View.SATELLITE, in_a_row))
     assert flight is not None
     assert not flight.certain
@@ -125,7 +125,7 @@ def test_a_flag_is_a_warning_of_the_ingestion_and_a_refusal_leaves_no_table(tmp_
                 exif.get_ifd(0x8769)[0x9003] = "2026:05:01 12:00:00"
             image.save(tmp_path / "source" / view / f"{number}.jpg", exif=exif)
     config = IngestConfig(source=str(tmp_path / "source"), dataset="d")
-    assert ["the views look exchanged" in said for said in ingest(config, lake).warnings] == [True]
+    assert ["the views look exchanged" in warning for warning in ingest(config, lake).warnings] == [True]
     for number in range(4):
         (tmp_path / "source" / "drone" / f"{number}.jgw").write_text(f"1\n0\n0\n-1\n{24 * number}\n0\n")
     with pytest.raises(SwappedViewsError, match="none has a position"):

@@ -90,9 +90,9 @@ def test_a_drone_sees_a_point_where_a_pinhole_camera_does(
         50.0,
     )
     image, distance = look(lit(ground), camera, 96)
-    found = red_middle(image)
-    assert found is not None
-    assert found == pytest.approx(expected_pixel(camera, (*point, 0.0), 96), abs=0.8)
+    pixel = red_middle(image)
+    assert pixel is not None
+    assert pixel == pytest.approx(expected_pixel(camera, (*point, 0.0), 96), abs=0.8)
     assert distance[48, 48] == pytest.approx(slant, rel=0.03)
 
 
@@ -117,8 +117,8 @@ def test_flat_ground_is_seen_without_holes_or_rings() -> None:
 def test_a_tile_is_north_up_and_to_scale() -> None:
     ground = plain(texel=0.5)
     mark(ground, 20, 30)
-    found = red_middle(look_from_above(lit(ground), 0, 0, 100, 100))
-    assert found == pytest.approx((70, 20), abs=1)
+    pixel = red_middle(look_from_above(lit(ground), 0, 0, 100, 100))
+    assert pixel == pytest.approx((70, 20), abs=1)
 
 
 def test_a_panorama_sees_north_in_the_middle_east_to_the_right_and_sky_above() -> None:
@@ -126,9 +126,9 @@ def test_a_panorama_sees_north_in_the_middle_east_to_the_right_and_sky_above() -
     mark(ground, 25, 0, height=8)
     camera = Camera(0, 0, 2, 0, 0, 0, 90)
     image, distance = look_around(lit(ground), camera, 128, 32, -45, 45)
-    found = red_middle(image)
-    assert found is not None
-    assert found[0] == pytest.approx(0.75 * 128, abs=1.5)
+    pixel = red_middle(image)
+    assert pixel is not None
+    assert pixel[0] == pytest.approx(0.75 * 128, abs=1.5)
     assert np.isinf(distance[0]).all()
     assert np.isfinite(distance[-1]).all()
 
@@ -171,11 +171,11 @@ def test_ground_does_not_depend_on_the_window_it_is_seen_through() -> None:
     small = second.around(60, -5, 40)
     column, row = round((small.x0 - large.x0) / 0.6), round((small.y0 - large.y0) / 0.6)
     side = len(small.height)
-    seen = large.window(column, row, side, side)
-    np.testing.assert_array_equal(seen.height, small.height)
-    np.testing.assert_array_equal(seen.albedo, small.albedo)
+    window = large.window(column, row, side, side)
+    np.testing.assert_array_equal(window.height, small.height)
+    np.testing.assert_array_equal(window.albedo, small.albedo)
     inside = small.part > 0
-    assert [large.parts[i - 1] for i in seen.part[inside][::97]] == [small.parts[i - 1] for i in small.part[inside][::97]]
+    assert [large.parts[i - 1] for i in window.part[inside][::97]] == [small.parts[i - 1] for i in small.part[inside][::97]]
     assert CHUNK * 0.6 < 2 * 110  # the large window did span several chunks
 
 
@@ -209,7 +209,7 @@ def test_images_do_not_depend_on_what_was_drawn_before() -> None:
     for other in reversed(after.locations):
         list(after.render(list(after.images(other))[:2]))
     expected = [image.tobytes() for _, image in alone.render(wanted)]
-    assert [next(after.render([picture]))[1].tobytes() for picture in reversed(wanted)] == expected[::-1]
+    assert [next(after.render([shot]))[1].tobytes() for shot in reversed(wanted)] == expected[::-1]
 
 
 def test_another_seed_is_another_town() -> None:
@@ -256,7 +256,7 @@ def _mean_colours(config: WorldConfig, view: View) -> np.ndarray:
     world = generate(config)
     means = []
     for place in world.locations:
-        wanted = [picture for picture in world.images(place) if picture.view is view]
+        wanted = [shot for shot in world.images(place) if shot.view is view]
         means += [np.asarray(image, float).mean((0, 1)) for _, image in world.render(wanted)]
     return np.array(means).mean(0)
 
@@ -288,7 +288,7 @@ def test_seasons_recolour_leaves_and_bring_flights_of_their_own() -> None:
 def test_panoramas_are_taken_from_a_street_near_their_place() -> None:
     world = generate(SMALL.model_copy(update={"panoramas": 2}))
     place = world.locations[1]
-    street = [picture for picture in world.images(place) if picture.view is View.GROUND]
+    street = [shot for shot in world.images(place) if shot.view is View.GROUND]
     assert len(street) == 2
     image = next(world.render(street))[1]
     assert image.size == (4 * 48, 48)
@@ -315,7 +315,7 @@ def test_images_of_test_places_are_queries_and_gallery() -> None:
 def test_a_single_place_is_a_world() -> None:
     world = generate(WorldConfig(places=1, distractors=0, views=1, image_size=32, train_share=0))
     images: list[Shot] = list(world.images(world.locations[0]))
-    assert [picture.view for picture in images] == [View.SATELLITE, View.DRONE]
+    assert [shot.view for shot in images] == [View.SATELLITE, View.DRONE]
     assert all(image.size == (32, 32) for _, image in world.render(images))
     assert list(world.render([])) == []
 

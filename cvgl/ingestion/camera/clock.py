@@ -2,7 +2,7 @@
 
 Cameras write the local time. In this order: a zone beside it (OffsetTimeOriginal, OffsetTimeDigitized, OffsetTime), the
 receiver's UTC beside it (GPSDateStamp, GPSTimeStamp), a zone in XMP. A receiver's stamp may be seconds or minutes old, so only
-the zone is taken from it; the clock keeps the order of pictures.
+the zone is taken from it; the clock keeps the order of images.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def read_capture_time(
     Args:
         fields: EXIF's own fields by tag, of any type.
         gps: EXIF's GPS fields.
-        xmp: the picture's XMP.
+        xmp: the image's XMP.
         longitude: degrees; tells two zones apart that are a day apart.
         remarks: what was dropped or interpreted is added.
         has_camera: the image names its camera. Without, XMP's CreateDate is that of the file.

@@ -40,7 +40,7 @@ _APP1_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 
 
 def exif_of(image: Image, stream: BinaryIO | None, remarks: set[Remark]) -> Exif:
-    """The picture's EXIF, empty where there is none or it cannot be read."""
+    """The image's EXIF, empty where there is none or it cannot be read."""
     from PIL.Image import Exif
 
     try:
@@ -81,7 +81,7 @@ def is_cut_off(data: bytes, start: int | None = None) -> bool:
 
 
 def xmp_of(image: Image, stream: BinaryIO | None, remarks: set[Remark]) -> bytes:
-    """The picture's XMP packet; empty where there is none or it is larger than `MAX_XMP_BYTES`."""
+    """The image's XMP packet; empty where there is none or it is larger than `MAX_XMP_BYTES`."""
     for candidate in _xmp_candidates(image, stream):
         data = candidate.encode("utf-8", "replace") if isinstance(candidate, str) else candidate
         if not isinstance(data, bytes) or not data.strip(b"\0 \r\n\t"):

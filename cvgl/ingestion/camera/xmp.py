@@ -1,4 +1,4 @@
-"""XMP: an picture's properties by namespace, the positions that drones write into it, and its times."""
+"""XMP: an image's properties by namespace, the positions that drones write into it, and its times."""
 
 from __future__ import annotations
 
