@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cvgl.adaptation.descriptors import unit_rows
+from cvgl.adaptation.halves import BLOCK_LENGTH, standard_error
+from cvgl.adaptation.sequences import SequenceModel
 from cvgl.adaptation.standardise import fit
 from cvgl.errors import DataError
 
@@ -34,7 +36,6 @@ IMPLEMENTATION = 3  # raised whenever the same descriptors would get another sco
 NEIGHBOURS = 10
 ROUNDS = 4
 SPLITS = 4
-BLOCK = 25  # consecutive images that err together
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +75,9 @@ def agreement(query_features: Any, reference_features: Any, sequences: FrameSequ
 
 
 def _along(queries: Float32Array, references: Float32Array, sequences: FrameSequences) -> Agreement:
-    from cvgl.adaptation.hmm import log_likelihood_gain, transition_matrix
-    from cvgl.adaptation.map_cells import map_cells_of
-
-    places = map_cells_of(sequences.positions)
-    similarities = places.max_similarity((queries @ references.T).astype(np.float64))
-    moves = transition_matrix(places.centres)
-    gains = np.concatenate([log_likelihood_gain(similarities[run], moves) for run in sequences.rows])
-    means = [block.mean() for block in np.array_split(gains, max(2, len(gains) // BLOCK))]
-    return Agreement(float(gains.mean()), float(np.std(means, ddof=1) / np.sqrt(len(means))))
+    gains = SequenceModel(sequences).gains((queries @ references.T).astype(np.float64))
+    in_order = gains[np.concatenate(sequences.rows)]
+    return Agreement(float(in_order.mean()), standard_error(in_order, BLOCK_LENGTH))
 
 
 def _of_halves(queries: Float32Array, references: Float32Array) -> Agreement:

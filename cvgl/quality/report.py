@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field
 
+from cvgl.adaptation.halves import BLOCK_LENGTH, standard_error
+from cvgl.adaptation.sequences import SequenceModel
 from cvgl.adaptation.standardise import frozen
 from cvgl.config import Settings
 from cvgl.quality.checks import Finding, check_views, refused
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 FEWEST = 20
 CONFIDENCE = 1.282
 RADII_M = (25.0, 50.0, 100.0)
-BLOCK = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,24 +218,11 @@ def credit_of(views: Views, sequences: FrameSequences | None) -> NDArray[np.floa
     if sequences is None:
         mutual = answers(corrected(similarities(views.queries, views.references))).mutual
         return np.asarray((Halves(views, parts=2).credit() + mutual) / 2)
-    from cvgl.adaptation.hmm import log_likelihood_gain, transition_matrix
-    from cvgl.adaptation.map_cells import map_cells_of
-
-    places = map_cells_of(sequences.positions)
-    cosines, moves = (
-        places.max_similarity((views.queries @ views.references.T).astype(np.float64)),
-        transition_matrix(places.centres),
-    )
-    gains = np.empty(len(cosines))
-    for run in sequences.rows:
-        gains[run] = log_likelihood_gain(cosines[run], moves)
-    return gains
+    return SequenceModel(sequences).gains((views.queries @ views.references.T).astype(np.float64))
 
 
 def paired(difference: NDArray[np.float64], sequences: FrameSequences | None) -> tuple[float, float]:
     """Mean difference of credits, and its standard error over queries, or over blocks of images that err together."""
-    values: Sequence[float] | NDArray[np.float64] = difference
-    if sequences is not None:
-        order = np.concatenate(sequences.rows)
-        values = [float(block.mean()) for block in np.array_split(difference[order], max(2, len(order) // BLOCK))]
-    return float(difference.mean()), float(np.std(values, ddof=1) / np.sqrt(len(values)))
+    if sequences is None:
+        return float(difference.mean()), standard_error(difference)
+    return float(difference.mean()), standard_error(difference[np.concatenate(sequences.rows)], BLOCK_LENGTH)

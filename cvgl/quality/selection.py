@@ -25,6 +25,7 @@ from pydantic import Field
 
 from cvgl.adaptation import learn
 from cvgl.adaptation.descriptors import checked
+from cvgl.adaptation.halves import Half, halves
 from cvgl.adaptation.sequences import FrameSequences
 from cvgl.config import UNTRAINED, AdaptConfig, Recipe, SelectConfig, Settings
 from cvgl.config.quality import SAFE
@@ -230,13 +231,13 @@ class Trial:
                 total[held_out.rows] += self._earned(settings, learned_on, held_out)
         return total / (1 if self.sequences is not None else self.rules.repeats)
 
-    def _earned(self, settings: AdaptConfig, learned_on: Part, held_out: Part) -> NDArray[np.float64]:
+    def _earned(self, settings: AdaptConfig, learned_on: Half, held_out: Half) -> NDArray[np.float64]:
         learned = learn(self.queries[learned_on.rows], self.references, config=settings, sequences=learned_on.sequences)
         queries = learned.transform_query(self.queries[held_out.rows])
         references = learned.transform_reference(self.references)
         return credit_of(Views(queries, references), held_out.sequences)
 
-    def _divisions(self) -> Iterator[tuple[Part, Part]]:
+    def _divisions(self) -> Iterator[tuple[Half, Half]]:
         """Two halves of the queries: of each run, or at random, several times."""
         repeats = 1 if self.sequences is not None else self.rules.repeats
         generator = np.random.default_rng(self.config.seed)
@@ -246,38 +247,6 @@ class Trial:
     def paired(self, ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> tuple[float, float]:
         """Mean difference, and its standard error over queries or blocks of consecutive ones."""
         return paired(ours - theirs, self.sequences)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Some of the queries, and how they follow one another."""
-
-    rows: NDArray[np.int64]
-    sequences: FrameSequences | None
-
-    @classmethod
-    def of(cls, runs: Sequence[NDArray[np.int64]], positions: NDArray[np.float64]) -> Part:
-        """The queries of these runs, numbered anew."""
-        not_empty = [run for run in runs if len(run)]
-        rows = np.concatenate(not_empty)
-        own = tuple(np.split(np.arange(len(rows)), np.cumsum([len(run) for run in not_empty])[:-1]))
-        return cls(rows, FrameSequences(own, positions))
-
-
-def halves(count: int, sequences: FrameSequences | None, generator: np.random.Generator) -> tuple[Part, Part]:
-    """Two halves of the queries: the first and the last of each run where there are usable ones, else at random.
-
-    Args:
-        count: queries.
-        sequences: which of them were taken in a row.
-        generator: of the random halves.
-    """
-    if sequences is not None and sequences.usable:
-        runs, positions = sequences.rows, sequences.positions
-        first, last = [run[: len(run) // 2] for run in runs], [run[len(run) // 2 :] for run in runs]
-        return Part.of(first, positions), Part.of(last, positions)
-    shuffled = generator.permutation(count)
-    return Part(np.sort(shuffled[: count // 2]), None), Part(np.sort(shuffled[count // 2 :]), None)
 
 
 def adapt_best(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field, ValidationError
 
+from cvgl.adaptation.halves import halves
 from cvgl.config import Settings
 from cvgl.errors import LakeError
 from cvgl.features import FeatureStore
@@ -24,7 +25,6 @@ from cvgl.ingestion import tables
 from cvgl.lake import Lake, read_versioned, write_versioned
 from cvgl.quality.report import FEWEST, Pictures, QualityReport
 from cvgl.quality.report import judge as judge_images
-from cvgl.quality.selection import halves
 from cvgl.stages.sequences import frame_sequences, positions_m
 from cvgl.types import ArtifactRef, Progress, Subset, View, silent
 
