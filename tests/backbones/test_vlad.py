@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from cvgl import backbones
-from cvgl.backbones.vlad import VladEmbedder, Vocabulary, learn_words, load_local, read_vocabulary, vlad
+from cvgl.backbones.vlad import VladEmbedder, load_local, vlad
+from cvgl.backbones.vocabulary import Vocabulary, learn_words, read_vocabulary
 from cvgl.config import BackboneConfig, Device, Pooling, Precision
 from cvgl.errors import ConfigError, ModelError
 from tests.backbones import models

@@ -32,7 +32,8 @@ from cvgl.stages.extraction.reading import Failure, Prepared, Row, read_and_prep
 from cvgl.types import ArtifactRef, Embedder, Progress, Subset, View, ViewDependentEmbedder, silent
 
 if TYPE_CHECKING:
-    from cvgl.backbones.vlad import LocalModel, Vocabulary
+    from cvgl.backbones.vlad import LocalModel
+    from cvgl.backbones.vocabulary import Vocabulary
     from cvgl.types import Float32Array
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,8 @@ def frozen_model(
         embedder = backbones.load(backbone, config.device, config.precision)
         _check_turns(embedder, config)
         return embedder, config
-    from cvgl.backbones.vlad import load_local, pooled, read_vocabulary
+    from cvgl.backbones.vlad import load_local, pooled
+    from cvgl.backbones.vocabulary import read_vocabulary
 
     if backbone.vocabulary is not None:
         digest = _adopted(_found(backbone.vocabulary, lake), lake)
@@ -138,7 +140,7 @@ def with_vocabulary(images: ArtifactRef, config: ExtractConfig, lake: Lake, prog
 
 def _adopted(path: Path, lake: Lake) -> str:
     """The name of a file's vocabulary in the lake, which then has it even when the file goes away."""
-    from cvgl.backbones.vlad import read_vocabulary
+    from cvgl.backbones.vocabulary import read_vocabulary
 
     if path.parent == lake.root / "vocabularies":
         return path.stem
@@ -221,7 +223,7 @@ class _Learning:
     progress: Progress
 
     def learn(self) -> Vocabulary:
-        from cvgl.backbones.vlad import Vocabulary, learn_words
+        from cvgl.backbones.vocabulary import Vocabulary, learn_words
 
         backbone = self.config.backbone
         layers = self._sampled()

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cvgl.backbones import vlad
+from cvgl.backbones import vlad, vocabulary
 from cvgl.config import AlignConfig, AlignmentConfig, BackboneConfig, Device, ExtractConfig, IngestConfig
 from cvgl.errors import ConfigError, DataError, LakeError, ModelError
 from cvgl.features import FeatureStore
@@ -93,13 +93,13 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Row]:
 def learned_from(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """The local descriptors that were sorted into words."""
     given: list[np.ndarray] = []
-    through = vlad.learn_words
+    through = vocabulary.learn_words
 
     def learn(rows: np.ndarray, *arguments: int) -> torch.Tensor:
         given.append(rows.copy())
         return through(rows, *arguments)
 
-    monkeypatch.setattr(vlad, "learn_words", learn)
+    monkeypatch.setattr(vocabulary, "learn_words", learn)
     return given
 
 
@@ -110,7 +110,7 @@ def test_extract_learns_the_words_and_describes_by_them(images: ArtifactRef, con
     assert (outcome.embedded, outcome.failed) == (len(rows_of(lake)), 0)
     record = read_json(outcome.ref.path.parent / "model.json")
     assert record["extract"]["backbone"]["vocabulary"] == name
-    words = vlad.read_vocabulary(stage.vocabulary_path(lake, name))
+    words = vocabulary.read_vocabulary(stage.vocabulary_path(lake, name))
     assert record["identity"]["vocabulary"] == words.sha256
     assert FeatureStore(outcome.ref.path).metadata()["vocabulary"] == words.sha256
     embedder = vlad.load_vlad(
@@ -216,7 +216,7 @@ def test_a_killed_process_learns_the_same_words_again(
     def dies(*_: object) -> Any:
         raise Killed
 
-    place = {"reading": (stage, "embed_all"), "sorting": (vlad, "learn_words"), "writing": (stage, "write_bytes")}[moment]
+    place = {"reading": (stage, "embed_all"), "sorting": (vocabulary, "learn_words"), "writing": (stage, "write_bytes")}[moment]
     with monkeypatch.context() as patched:
         patched.setattr(*place, dies)
         with pytest.raises(Killed):
@@ -246,7 +246,7 @@ def test_images_are_placed_by_the_stored_words(
     extract(images, config, lake)
     moved = Lake.at(tmp_path / "elsewhere")
     shutil.move(lake.root, moved.root)
-    monkeypatch.setattr(vlad, "learn_words", None)  # any attempt to learn would fail
+    monkeypatch.setattr(vocabulary, "learn_words", None)  # any attempt to learn would fail
     asked = save(place_image(5, 9), tmp_path / "asked.png")
     (placement,) = localize([asked], "town", moved)
     assert placement.problem is None
