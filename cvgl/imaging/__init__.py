@@ -9,6 +9,7 @@ before its header has told that there is memory for it.
 from __future__ import annotations
 
 from cvgl.imaging.conversion import is_blank, to_rgb
+from cvgl.imaging.decoding import FORMATS, is_turned
 from cvgl.imaging.errors import (
     DamagedImageError,
     ImageError,
@@ -18,11 +19,9 @@ from cvgl.imaging.errors import (
 )
 from cvgl.imaging.kinds import is_raw_suffix, kind_of_suffix
 from cvgl.imaging.opening import (
-    FORMATS,
     MAX_PIXELS,
     decode,
     decoded,
-    is_turned,
     open_rgb,
     opened_rgb,
     thumbnail,

@@ -1,68 +1,29 @@
-"""Opening files as images: the formats that are let in, in the memory that there is, to the last row."""
+"""Opening of image files: upright, RGB, with all of their bits."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from cvgl.errors import DataError
-from cvgl.imaging import headers, memory, raster
+from cvgl.imaging import raster
 from cvgl.imaging.conversion import to_rgb, without_false_alpha
+from cvgl.imaging.decoding import UPRIGHT, DecodedImage, decode_stream, orientation
 from cvgl.imaging.errors import (
     DECODER_ERRORS,
-    DamagedImageError,
     ImageError,
-    NotAnImageError,
-    TooLargeImageError,
-    TruncatedImageError,
     decoding_error,
     out_of_memory,
-    too_much_memory,
 )
-from cvgl.imaging.kinds import kind_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 # Where Pillow itself refuses (twice its warning level); also the default of IngestConfig.max_pixels.
 MAX_PIXELS = 178_956_970
-# Only what cameras and maps come in. Pillow knows more, among them PostScript, which it would hand to an interpreter.
-FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP", "GIF", "JPEG2000", "PPM", "AVIF", "HEIF")
-_SUSPICIOUS_PIXELS = 50_000_000
-_HEAD = 4096
-_TRANSPOSED = (5, 6, 7, 8)
-# Orientation in EXIF -> name of Pillow's transposition that undoes it.
-_UPRIGHT = {
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
-_NO_LIMIT = ("Decompressed data too large", "Too much memory used in text chunks")
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    """A decoded image.
-
-    Attributes:
-        image: as stored, or in RGB where it came through GDAL.
-        page: where it is a TIFF.
-        is_deep: its channels may have more bits than Pillow gives.
-        by_gdal: it came through GDAL.
-    """
-
-    image: Image
-    page: headers.TiffPage | None
-    is_deep: bool = False
-    by_gdal: bool = False
 
 
 def open_rgb(source: Path | str | bytes, max_pixels: int = MAX_PIXELS) -> Image:
@@ -126,8 +87,8 @@ def decode(stream: BinaryIO, max_pixels: int, source: object) -> Image:
     Raises:
         ImageError: see `open_rgb`.
     """
-    with _decoded(stream, max_pixels, source) as decoding:
-        return decoding.image
+    with decode_stream(stream, max_pixels, source) as image_file:
+        return image_file.image
 
 
 @contextmanager
@@ -139,30 +100,16 @@ def decoded(
     Args:
         before: told width and height of an image that is so large that decoding it might end the process, right before that.
     """
-    with _decoded(stream, max_pixels, source, before=before) as decoding:
+    with decode_stream(stream, max_pixels, source, before=before) as image_file:
         try:
-            yield decoding.image
+            yield image_file.image
         finally:
-            _release(decoding.image)
+            _release(image_file.image)
 
 
 def _release(image: Any) -> None:
     """Gives the memory of the pixels back at once, whoever still refers to the image; its file stays open."""
     image.im = None
-
-
-def is_turned(image: Image) -> bool:
-    """Whether EXIF says that width and height change places when the image is turned upright."""
-    return orientation(image) in _TRANSPOSED
-
-
-def orientation(image: Image) -> int:
-    """EXIF's word on how an image is to be turned, 1 (not at all) to 8; 1 where metadata are damaged."""
-    try:
-        stated = int(image.getexif().get(0x0112, 1))
-    except DECODER_ERRORS:
-        return 1
-    return stated if stated in _UPRIGHT else 1
 
 
 @contextmanager
@@ -181,35 +128,35 @@ def _stream(path: Path | str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _upright_rgb(stream: BinaryIO, max_pixels: int, source: object, draft: int = 0) -> Iterator[Image]:
-    with _decoded(stream, max_pixels, source, draft=draft, converted=True) as decoding:
+    with decode_stream(stream, max_pixels, source, draft=draft, converted=True) as image_file:
         try:
-            image = _rgb(decoding, stream, source)
+            image = _rgb(image_file, stream, source)
         except DECODER_ERRORS as error:
             raise decoding_error(error, source) from error
         except MemoryError as error:
-            raise out_of_memory(decoding.image.width, decoding.image.height, source) from error
+            raise out_of_memory(image_file.image.width, image_file.image.height, source) from error
         yield image
 
 
-def _rgb(decoding: _Decoded, stream: BinaryIO, source: object) -> Image:
+def _rgb(image_file: DecodedImage, stream: BinaryIO, source: object) -> Image:
     from PIL import Image
 
-    image, turn = decoding.image, orientation(decoding.image)
-    if not decoding.by_gdal:
-        image = _in_full_depth(decoding, stream, source) or to_rgb(
-            without_false_alpha(image), None if decoding.page is None else decoding.page.nodata
+    image, turn = image_file.image, orientation(image_file.image)
+    if not image_file.by_gdal:
+        image = _in_full_depth(image_file, stream, source) or to_rgb(
+            without_false_alpha(image), None if image_file.page is None else image_file.page.nodata
         )
-    return image if turn == 1 else image.transpose(Image.Transpose[_UPRIGHT[turn]])
+    return image if turn == 1 else image.transpose(Image.Transpose[UPRIGHT[turn]])
 
 
-def _in_full_depth(decoding: _Decoded, stream: BinaryIO, source: object) -> Image | None:
+def _in_full_depth(image_file: DecodedImage, stream: BinaryIO, source: object) -> Image | None:
     """The image read anew with all of its bits, where the upper 8 of several channels tell too little."""
     import numpy as np
 
     from cvgl.imaging.scaling import spans_few_levels
 
-    image, page = decoding.image, decoding.page
-    if not decoding.is_deep:
+    image, page = image_file.image, image_file.page
+    if not image_file.is_deep:
         return None
     if not spans_few_levels(np.asarray(image.convert("RGB"))):
         return None
@@ -223,160 +170,3 @@ def _in_full_depth(decoding: _Decoded, stream: BinaryIO, source: object) -> Imag
 
 def _any_size(width: int, height: int) -> None:
     """It was admitted before."""
-
-
-@contextmanager
-def _decoded(
-    stream: BinaryIO,
-    max_pixels: int,
-    source: object,
-    *,
-    draft: int = 0,
-    converted: bool = False,
-    before: Callable[[int, int], None] | None = None,
-) -> Iterator[_Decoded]:
-    head = stream.read(_HEAD)
-    _refuse_other_kinds(head, source)
-
-    def admit(width: int, height: int) -> None:
-        _check_size(width, height, max_pixels, source)
-        if before is not None and width * height >= _SUSPICIOUS_PIXELS:
-            before(width, height)
-
-    page = headers.tiff_page(stream, source) if headers.is_tiff(head) else None
-    image = None
-    if page is None or not page.is_beyond_pillow:
-        image, stream = _open(stream, head, page, source)
-    if image is None:
-        if page is None:
-            raise NotAnImageError(
-                "the file is not an image of a known format", where=source, fix=f"known are {', '.join(FORMATS)}"
-            )
-        yield _Decoded(_by_gdal(stream, page, source, admit), page, by_gdal=True)
-        return
-    if draft and image.format == "JPEG":
-        image.draft("RGB", (draft, draft))
-    _check_size(image.width, image.height, max_pixels, source)
-    headers.check_plausible(image, stream, page, source)
-    need = headers.decoding_bytes(image, stream, page)
-    if converted:
-        need += _converting_bytes(image)
-    is_deep = headers.is_deep(image, page)  # told by what decoding clears away
-    with memory.reserve(need) as suffices:
-        if not suffices:
-            raise too_much_memory(image.width, image.height, need, source)
-        admit(image.width, image.height)
-        try:
-            _load(image, stream, source)
-        except MemoryError as error:
-            raise out_of_memory(image.width, image.height, source) from error
-        except DamagedImageError:
-            if page is None:
-                raise
-            yield _Decoded(_by_gdal(stream, page, source, admit), page, by_gdal=True)
-            return
-        yield _Decoded(image, page, is_deep)
-
-
-def _converting_bytes(image: Image) -> int:
-    pixels = image.width * image.height
-    # Pillow decodes all of a PNG when it is asked for EXIF that does not stand in front.
-    turned = (image.format != "PNG" or "exif" in image.info) and orientation(image) > 1
-    copies = (0 if image.mode == "RGB" else 1) + (1 if turned else 0)
-    return 4 * pixels * copies
-
-
-def _refuse_other_kinds(head: bytes, source: object) -> None:
-    from PIL import Image
-
-    Image.init()
-    if head[4:8] == b"ftyp":
-        _register_heif()
-    kind = kind_of(head, reads_heif="HEIF" in Image.OPEN, reads_avif="AVIF" in Image.OPEN)
-    if kind is not None:
-        raise NotAnImageError(f"the file is {kind.name}, not an image of a known format", where=source, fix=kind.fix)
-
-
-def _register_heif() -> None:
-    """Lets Pillow read HEIC where the extra `heif` is installed; doing it twice does no harm."""
-    try:
-        import pillow_heif
-    except ImportError:
-        return
-    pillow_heif.register_heif_opener(thumbnails=False)
-
-
-def _open(stream: BinaryIO, head: bytes, page: headers.TiffPage | None, source: object) -> tuple[Image | None, BinaryIO]:
-    """The image, its header read, and the stream that it is read from; no image where Pillow knows none.
-
-    A PNG whose texts are longer than Pillow takes is read without them.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    stream.seek(0)
-    formats = [name for name in FORMATS if name in Image.OPEN]
-    try:
-        image: Any = Image.open(stream, formats=formats)
-        if page is not None and page.number:
-            image.seek(page.number)
-        return image, stream
-    except Image.DecompressionBombError as error:
-        raise TooLargeImageError(f"an image is too large: {error}", where=source, fix="cut it into tiles") from error
-    except UnidentifiedImageError:
-        return None, stream
-    except MemoryError as error:
-        raise out_of_memory(0, 0, source) from error
-    except DECODER_ERRORS as error:
-        if head.startswith(b"\x89PNG") and str(error).startswith(_NO_LIMIT):
-            stream.seek(0)
-            return _open(io.BytesIO(headers.without_text(stream.read())), b"", None, source)
-        if page is not None:
-            return None, stream
-        raise decoding_error(error, source) from error
-
-
-def _load(image: Image, stream: BinaryIO, source: object) -> None:
-    from PIL import Image
-
-    try:
-        image.load()
-        complete = image.format not in ("JPEG", "MPO") or _has_end_of_image(stream)
-    except Image.DecompressionBombError as error:
-        raise TooLargeImageError(f"an image is too large: {error}", where=source, fix="cut it into tiles") from error
-    except DECODER_ERRORS as error:
-        raise decoding_error(error, source) from error
-    if not complete:
-        raise TruncatedImageError("the end of the image is missing", where=source, fix="replace or remove the file")
-
-
-def _by_gdal(stream: BinaryIO, page: headers.TiffPage, source: object, admit: Callable[[int, int], None]) -> Image:
-    image = raster.read(stream, "TIFF", source, admit=admit, page=page.number)
-    if image is None:
-        raise NotAnImageError("the file is not an image of a known format", where=source, fix="export it as PNG")
-    stream.seek(0)
-    # Pillow reads tags of this form when it is asked for them: orientation, position and time stay with the image.
-    image.info["exif"] = b"Exif\0\0" + stream.read()
-    return image
-
-
-def _check_size(width: int, height: int, max_pixels: int, source: object) -> None:
-    if width * height > max_pixels:
-        raise TooLargeImageError(
-            f"an image of {width} x {height} pixels is larger than the {max_pixels} pixels allowed",
-            where=source,
-            fix="cut it into tiles, or raise max_pixels if it is what it claims to be",
-        )
-
-
-def _has_end_of_image(stream: BinaryIO) -> bool:
-    """Whether a JPEG's scan is followed by its end marker.
-
-    libjpeg only warns when the tail of a file was overwritten, as a broken copy leaves it (right size, zeros at the end),
-    and fills the image up with grey.
-    """
-    stream.seek(0)
-    data = stream.read()
-    for marker, place in headers.jpeg_markers(data):
-        if marker == 0xDA:  # start of scan; 0xFF is escaped in what follows, so the end marker cannot occur by chance
-            return data.find(b"\xff\xd9", place) >= 0
-    return True  # an unusual header that nevertheless decoded

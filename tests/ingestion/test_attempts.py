@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cvgl.imaging import opening
+from cvgl.imaging import decoding
 from cvgl.ingestion import isolation, scanning
 from cvgl.ingestion.attempts import Attempts, Key, key_of
 from cvgl.ingestion.entries import Reason
@@ -97,7 +97,7 @@ def test_only_large_images_are_marked_and_before_they_are_decoded(
     attempts = Attempts(tmp_path / "attempts")
     assert scan_file(path, LIMIT, attempts).reason is None
     assert written == []
-    monkeypatch.setattr(opening, "_SUSPICIOUS_PIXELS", 24 * 24)
+    monkeypatch.setattr(decoding, "_SUSPICIOUS_PIXELS", 24 * 24)
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda self: (_ for _ in ()).throw(OSError(f"{len(written)}")))
     assert scan_file(path, LIMIT, attempts) == Scan(
         **scan_file(path, LIMIT).model_dump(exclude={"detail"}), detail="the image does not decode: 1"
