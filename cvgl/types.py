@@ -25,6 +25,7 @@ class View(StrEnum):
 
     @property
     def is_reference(self) -> bool:
+        """Whether its images are the map."""
         return self is View.SATELLITE
 
 
@@ -118,7 +119,9 @@ class ViewDependentEmbedder(Protocol):
 class Progress(Protocol):
     """Told how far a long piece of work is. `total` may grow while new work is found."""
 
-    def __call__(self, done: int, total: int, message: str = "") -> None: ...
+    def __call__(self, done: int, total: int, message: str = "") -> None:
+        """Takes a report: `done` of `total` units of work, and what they are."""
+        ...
 
 
 def silent(done: int, total: int, message: str = "") -> None:

@@ -43,6 +43,7 @@ def find_inconsistencies(listing: Listing, exact: Sequence[str] = (), *, partial
     """Goes through everything that a listing of images by place can contradict itself in.
 
     Args:
+        listing: of a published layout; of other layouts there is nothing to check.
         exact: folders with as many images as published: nothing is wrong with how they are spread over places.
         partial: whether no published numbers tell that a whole folder is missing.
     """

@@ -40,6 +40,8 @@ def write_manifest(
         source_folder: holds uav.csv, tiles.csv and truth.csv; the manifest's paths start here.
         date: of the tiles, for example ``"2014-01"``.
         out_path: a CSV; outside of `source_folder`, ingestion has to be told the root.
+        adapt_flight: column `flight` of the frames to adapt on.
+        test_flight: column `flight` of the frames to evaluate.
 
     Raises:
         DataError: a table is missing or lacks a column, or no tile or frame has this date or flight.

@@ -105,6 +105,7 @@ class Inspection:
 
     @property
     def is_right(self) -> bool:
+        """Whether no problem was found."""
         return not self.problems
 
 

@@ -53,6 +53,8 @@ def list_tree(root: Path, tree: Tree, listing: Listing, positions: Mapping[str, 
 
     Args:
         root: the folder that holds the parts, resolved.
+        tree: the folders of the release.
+        listing: takes the entries, refusals and notes.
         positions: of places, where the release says them.
     """
     loose = []
@@ -101,6 +103,10 @@ def list_locations(
     Args:
         folder: holds one folder for each place.
         root: what no link may leave, resolved.
+        view: of all images.
+        subsets: of all images.
+        listing: takes the entries and refusals.
+        positions: of locations, where the release says them.
     """
     for path in files_below(folder, root, listing):
         place = path.relative_to(folder).parts

@@ -51,6 +51,7 @@ def list_pairs(pairs: Iterable[Pair], root: Path, listing: Listing) -> None:
     Args:
         pairs: of all splits. A pair that a second split names is refused there: what is learned from cannot be asked for.
         root: what no path may leave, resolved.
+        listing: takes the entries, refusals and notes.
     """
     missing: dict[str, int] = {}
     folders = _Folders()
@@ -104,6 +105,8 @@ def refuse_unlisted(folders: Mapping[str, str], root: Path, listing: Listing, ot
 
     Args:
         folders: paths from the root, and what an image in them is, for the refusal's sentence.
+        root: what the paths start from, resolved.
+        listing: of the images that splits name; takes the refusals.
         otherwise: names that are known although this listing does not use them.
     """
     listed = {entry.path for entry in listing.entries} | {root / name for name in otherwise}

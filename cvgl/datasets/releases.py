@@ -36,6 +36,7 @@ class Count:
 
     @property
     def state(self) -> State:
+        """The comparison of what is there with what is published."""
         if self.images == 0:
             return State.ABSENT if self.part.optional else State.MISSING
         if self.part.images is None:

@@ -30,7 +30,8 @@ def ground_distance_m(frame: str, first: ArrayLike, second: ArrayLike) -> Float6
 
     Args:
         frame: ``"geographic"`` (latitude and longitude in degrees, WGS 84), ``"local"``, or a CRS (x east, y north).
-        first, second: float (..., 2), of shapes that broadcast; NaN where unknown.
+        first: float (..., 2), NaN where unknown.
+        second: float (..., 2), of a shape that broadcasts with `first`.
 
     Returns:
         float64 (...), NaN where one of the two is unknown or no place of the CRS.

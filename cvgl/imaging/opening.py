@@ -98,6 +98,9 @@ def decoded(
     """As `decode`; other threads' images wait for memory until the `with` block is left, and the pixels go with it.
 
     Args:
+        stream: at its beginning.
+        max_pixels: more are refused by the header alone.
+        source: what to call the file in errors.
         before: told width and height of an image that is so large that decoding it might end the process, right before that.
     """
     with decode_stream(stream, max_pixels, source, before=before) as image_file:

@@ -94,7 +94,7 @@ class WorldFile:
     crs: str
 
     def centre(self, width: int, height: int) -> tuple[float, float]:
-        """x and y of the middle of an image; (c, f) is the middle of its first pixel."""
+        """Coordinates x and y of the middle of an image; (c, f) is the middle of its first pixel."""
         column, row = (width - 1) / 2, (height - 1) / 2
         return self.a * column + self.b * row + self.c, self.d * column + self.e * row + self.f
 
@@ -175,6 +175,7 @@ class Listing:
         self.skipped.setdefault(kind, []).append(printable(path))
 
     def refuse(self, name: Path | str, reason: Reason, detail: str, view: View | None = None) -> None:
+        """Adds a refusal."""
         self.refusals.append(Refusal(printable(name), reason, printable(detail), view))
 
 

@@ -42,7 +42,9 @@ def scan(paths: Sequence[Path], cache: ScanCache, max_pixels: int, progress: Pro
 
     Args:
         paths: absolute paths; each is looked at once.
+        cache: of earlier scans; takes the new ones.
         max_pixels: images with more are refused by their header.
+        progress: told about scanned files.
 
     Returns:
         A scan for each path: an image's id and size, or the reason why it is none.

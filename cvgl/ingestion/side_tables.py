@@ -52,6 +52,7 @@ def read_side_table(path: Path, folder: Path, images: Sequence[Path], listing: L
         path: of the table.
         folder: what its names start from, apart from the table's own folder.
         images: that it may be about.
+        listing: takes the refusals and notes.
 
     Raises:
         DataError: it is no table, or has no column of names.
@@ -104,6 +105,7 @@ def resolve_tables(tables: Sequence[SideTable], listing: Listing) -> dict[Path, 
 
     Args:
         tables: the nearest to the images last.
+        listing: takes a note on what is overridden.
     """
     statements: dict[Path, Statement] = {}
     for number, near in enumerate(tables):

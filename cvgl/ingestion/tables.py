@@ -32,6 +32,8 @@ def read_images(lake: Lake, dataset: str, through: str | None = None) -> pa.Tabl
     tombstone are not there.
 
     Args:
+        lake: that holds the dataset.
+        dataset: its name.
         through: name of the last batch that counts, for the dataset as it was then; default: all.
 
     Raises:
@@ -98,7 +100,10 @@ def add_batch(folder: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema
     """Writes rows as one more batch; no rows, no batch.
 
     Args:
+        folder: of the table.
         rows: in the order in which they are to be written, without the column `batch`, which is filled in.
+        schema: one of those of `cvgl.schemas`.
+        layout: of the source.
         source: what the rows came from; with the layout it goes into the file's metadata.
     """
     if not rows:

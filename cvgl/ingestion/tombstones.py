@@ -19,6 +19,7 @@ from cvgl.lake import Lake, parquet_files, read_parquet, sweep, write_parquet
 
 
 def tombstones_folder(lake: Lake, dataset: str) -> Path:
+    """The folder with the tombstones of a dataset."""
     return lake.tombstones(dataset)
 
 
@@ -31,6 +32,9 @@ def set_tombstones(lake: Lake, dataset: str, arrival: str, rows: Sequence[Mappin
     """Writes the tombstones of one batch of arrivals; no rows, no file.
 
     Args:
+        lake: that holds the dataset.
+        dataset: its name.
+        arrival: name of the batch.
         rows: in the order of their ids, without the column `arrival`.
     """
     sweep(tombstones_folder(lake, dataset))
@@ -49,6 +53,8 @@ def without_hidden(lake: Lake, dataset: str, images: pa.Table, through: str | No
     """Rows of the images table that no tombstone hides.
 
     Args:
+        lake: that holds the dataset.
+        dataset: its name.
         images: rows of the images table.
         through: tombstones that were set when there were later batches do not count; default: all do.
     """

@@ -23,6 +23,7 @@ def act_data(world: World, pano_ids: Sequence[str], tested: Sequence[int]) -> by
     """The table's bytes, the same ones for the same world.
 
     Args:
+        world: whose locations are the rows.
         pano_ids: of all places.
         tested: places of the test; the first half of them are also the validation's.
 

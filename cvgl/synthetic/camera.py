@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cvgl.synthetic.facades import wall_colours
+from cvgl.synthetic.facades import WallHits, wall_colours
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,6 +53,43 @@ class Rays:
 
     colour: Float32Array
     distance: Float32Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Profiles:
+    """Cuts through the raster, away from a camera, one for each of L azimuths.
+
+    Attributes:
+        distances: (S,) horizontal distances of the samples in metres.
+        texels: (L, S) flat index of the texel at each sample.
+    """
+
+    distances: FloatArray
+    texels: NDArray[np.int64]
+
+    def texel(self, line: NDArray[np.int64], sample: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Texels (N,) at samples (N,) of lines (N,)."""
+        texels: NDArray[np.int64] = self.texels.ravel()[line * len(self.distances) + sample]
+        return texels
+
+
+@dataclass(frozen=True, eq=False)
+class _Bundle:
+    """N rays of a camera.
+
+    Attributes:
+        camera: where they start.
+        azimuth: (N,) radians from the camera's heading, clockwise.
+        slope: (N,) rise over run.
+        line: (N,) the profile that each runs along.
+        angle: between neighbouring rays, in radians.
+    """
+
+    camera: Camera
+    azimuth: Float32Array
+    slope: Float32Array
+    line: NDArray[np.int64]
+    angle: float
 
 
 def look_from_above(lit: LitGround, x: float, y: float, side: float, size: int, samples: int = 3) -> Float32Array:
@@ -116,6 +153,8 @@ def cast(lit: LitGround, camera: Camera, azimuth: Float32Array, slope: Float32Ar
     """Follows rays to the first thing they hit.
 
     Args:
+        lit: the raster and its light.
+        camera: where the rays start.
         azimuth: (N,) radians from the camera's heading, clockwise.
         slope: (N,) rise over run of each ray.
         angle: the angle between neighbouring rays in radians, which sets how fine the search is.
@@ -125,19 +164,19 @@ def cast(lit: LitGround, camera: Camera, azimuth: Float32Array, slope: Float32Ar
     lines = max(2, math.ceil((high_azimuth - low_azimuth) / (1.25 * angle)))
     distances = _distances(lit, camera, float(slope.min()), float(slope.max()), angle)
     heading = math.radians(camera.heading) + low_azimuth + (np.arange(lines) + 0.5) * ((high_azimuth - low_azimuth) / lines)
-    profile_index = _texels(
+    texels = _texels(
         lit,
         (camera.x - ground.x0 + np.sin(heading)[:, None] * distances).astype(np.float32),
         (camera.y - ground.y0 + np.cos(heading)[:, None] * distances).astype(np.float32),
     )
-    rising = ground.height.ravel()[profile_index]
+    rising = ground.height.ravel()[texels]
     rising -= np.float32(camera.z)
     rising /= distances.astype(np.float32)
     np.maximum.accumulate(rising, axis=1, out=rising)
     line = ((azimuth - np.float32(low_azimuth)) * np.float32(lines / (high_azimuth - low_azimuth))).astype(np.int64)
     np.clip(line, 0, lines - 1, out=line)
     hit = _first_hits(rising, line, slope)
-    return _shade(lit, camera, azimuth, slope, line, hit, distances, profile_index, angle)
+    return _shade(lit, _Bundle(camera, azimuth, slope, line, angle), _Profiles(distances, texels), hit)
 
 
 def _distances(lit: LitGround, camera: Camera, lowest: float, highest: float, angle: float) -> FloatArray:
@@ -201,32 +240,29 @@ def _compress(slope: FloatArray) -> FloatArray:
     return result
 
 
-def _shade(
-    lit: LitGround,
-    camera: Camera,
-    azimuth: Float32Array,
-    slope: Float32Array,
-    line: NDArray[np.int64],
-    hit: NDArray[np.int64],
-    distances: FloatArray,
-    profile_index: NDArray[np.int64],
-    angle: float,
-) -> Rays:
-    """Colours of what was hit: the top of a texel, or the wall below it."""
-    ground = lit.ground
-    samples = len(distances)
+def _shade(lit: LitGround, rays: _Bundle, profiles: _Profiles, hit: NDArray[np.int64]) -> Rays:
+    """Colours of what was hit: the top of a texel, or the wall below it.
+
+    Args:
+        lit: the raster and its light.
+        rays: N rays.
+        profiles: what they run along.
+        hit: (N,) the first sample of its profile that each ray hits; beyond the last one where it hits nothing.
+    """
+    ground, camera, slope = lit.ground, rays.camera, rays.slope
+    samples = len(profiles.distances)
     missed = hit >= samples
     hit = np.minimum(hit, samples - 1)
     heights = ground.height.ravel()
-    at_sample = profile_index.ravel()[line * samples + hit]
+    at_sample = profiles.texel(rays.line, hit)
     top = heights[at_sample]
-    steps = distances.astype(np.float32)
+    steps = profiles.distances.astype(np.float32)
     far, near = steps[hit], steps[np.maximum(hit - 1, 0)]
     height = np.float32(camera.z)
     with np.errstate(divide="ignore", invalid="ignore"):
         exact = (top - height) / slope
     run = np.clip(np.where(np.isfinite(exact), exact, far), near, far)
-    heading = azimuth + np.float32(math.radians(camera.heading))
+    heading = rays.azimuth + np.float32(math.radians(camera.heading))
     sine, cosine = np.sin(heading), np.cos(heading)
     # A side is hit when the ray was below the top before it came above this texel.
     wall = (height + slope * near < top - np.float32(_WALL)) & ~missed
@@ -234,19 +270,18 @@ def _shade(
     texel = np.where(wall | (np.abs(heights[texel] - top) > 1.0), at_sample, texel)
     colour = lit.colour.reshape(-1, 3)[texel]
     if wall.any():
-        index = np.flatnonzero(wall)
-        before = profile_index.ravel()[line[index] * samples + np.maximum(hit[index] - 1, 0)]
-        colour[index] = wall_colours(
-            lit,
-            at_sample[index],
-            before,
-            camera.x + sine[index] * far[index],
-            camera.y + cosine[index] * far[index],
-            camera.z + slope[index] * far[index],
-            np.stack([sine[index], cosine[index]]),
-            far[index] * angle,
-            colour[index],
+        rows = np.flatnonzero(wall)
+        hits = WallHits(
+            texel=at_sample[rows],
+            before=profiles.texel(rays.line[rows], np.maximum(hit[rows] - 1, 0)),
+            x=camera.x + sine[rows] * far[rows],
+            y=camera.y + cosine[rows] * far[rows],
+            z=camera.z + slope[rows] * far[rows],
+            direction=np.stack([sine[rows], cosine[rows]], axis=1),
+            footprint=far[rows] * rays.angle,
+            top_colour=colour[rows],
         )
+        colour[rows] = wall_colours(lit, hits)
     colour[missed] = 0
     distance = np.where(missed, np.float32(np.inf), run * np.sqrt(1 + slope * slope))
     return Rays(colour.astype(np.float32, copy=False), distance)

@@ -47,7 +47,8 @@ def value_noise(seed: int, x: FloatArray, y: FloatArray, wavelength: float) -> F
 
     Args:
         seed: another seed is another field.
-        x: (W,) and y: (H,) ascending coordinates in metres.
+        x: (W,) ascending coordinates in metres.
+        y: (H,) ascending coordinates in metres.
         wavelength: distance of the lattice points in metres.
 
     Returns:

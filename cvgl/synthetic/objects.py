@@ -23,6 +23,8 @@ class Material(IntEnum):
 
 
 class Roof(IntEnum):
+    """The shape of a roof."""
+
     FLAT = 0
     GABLE = 1
     HIP = 2
@@ -74,6 +76,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
+    """A tree; metres in the town's frame."""
+
     x: float
     y: float
     base: float  # height of the ground
@@ -99,6 +103,8 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Car:
+    """A parked car; metres, the angle of its length in radians."""
+
     x: float
     y: float
     angle: float

@@ -49,10 +49,12 @@ class Location:
 
     @property
     def location_id(self) -> str:
+        """The label of its images."""
         return f"{self.number:04d}"
 
     @property
     def is_distractor(self) -> bool:
+        """Whether it has a satellite tile only."""
         return self.subset is Subset.GALLERY
 
 

@@ -74,6 +74,7 @@ class Site:
         return all(math.hypot(x - other_x, y - other_y) >= radius + other for other_x, other_y, other in self._taken)
 
     def take(self, x: float, y: float, radius: float) -> None:
+        """Marks a circle as occupied."""
         self._taken.append((x, y, radius))
 
     def take_box(self, x: float, y: float, angle: float, half_length: float, half_width: float) -> None:
@@ -95,6 +96,7 @@ class Site:
         return True
 
     def random_point(self) -> tuple[float, float]:
+        """A random point within the block's bounding box."""
         low, high = self.block.corners.min(axis=0), self.block.corners.max(axis=0)
         x, y = self.rng.uniform(low, high)
         return float(x), float(y)
@@ -110,6 +112,7 @@ class Site:
         self.take_box(x, y, angle, half_length, half_width)
 
     def add_tree(self, x: float, y: float, radius: float, palette: Sequence[Colour] = LEAVES) -> None:
+        """Plants a tree."""
         colour = pick(self.rng, tuple(palette), 0.1)
         self.content.trees.append(
             Tree(x, y, self.town.ground(x, y), radius, radius * float(self.rng.uniform(1.7, 2.6)), colour)
@@ -148,6 +151,7 @@ class Site:
                     )
 
     def add_car_park(self, x: float, y: float, angle: float, half_length: float, half_width: float) -> None:
+        """Paves a rectangle, paints its bays and parks cars in them."""
         self.content.patches.append(Patch(x, y, angle, half_length, half_width, Material.ASPHALT, ASPHALT, Pattern.STALLS))
         self.park_cars(x, y, angle, half_length, half_width, float(self.rng.uniform(0.25, 0.8)))
         self.take_box(x, y, angle, half_length, half_width)
@@ -164,6 +168,7 @@ class Site:
                     return
 
     def add_path(self, start: tuple[float, float], end: tuple[float, float], half_width: float, colour: Colour) -> None:
+        """Paves a straight path between two points."""
         length = math.hypot(end[0] - start[0], end[1] - start[1])
         angle = math.atan2(end[1] - start[1], end[0] - start[0])
         x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2

@@ -115,7 +115,11 @@ def write_images(
     """Draws and writes all images that have a name and are not there yet.
 
     Args:
+        world: whose images are drawn.
+        folder: to write into.
         names: of an image, relative to the folder; none where the layout has no such image.
+        progress: told about finished locations.
+        workers: threads; default: one for each core.
         vary: what lies under a name, from the image that was drawn.
     """
     places = _by_neighbourhood(world.locations)
