@@ -177,8 +177,8 @@ def _contrast_share(similarities: Tensor, expectation: Expectation, start: int, 
     log_sums = torch.logsumexp(logits, dim=1)
     weights = torch.exp(log_sums.detach() - expectation.log_sums[labelled])
     column = expectation.labels.reference[labelled] - start
-    (here,) = torch.nonzero((column >= 0) & (column < similarities.shape[1]), as_tuple=True)
-    return ((weights * log_sums).sum() - logits[here, column[here]].sum()) / len(logits)
+    (in_block,) = torch.nonzero((column >= 0) & (column < similarities.shape[1]), as_tuple=True)
+    return ((weights * log_sums).sum() - logits[in_block, column[in_block]].sum()) / len(logits)
 
 
 def _reverse_contrast(similarities: Tensor, labels: PseudoLabels, chosen: Tensor, start: int, temperature: float) -> Tensor:
@@ -191,10 +191,10 @@ def _reverse_contrast(similarities: Tensor, labels: PseudoLabels, chosen: Tensor
         start: the block's first reference.
         temperature: tau.
     """
-    here = chosen[(chosen >= start) & (chosen < start + similarities.shape[1])]
-    positives = here[:, None] == labels.reference[None, :]
-    mean = losses.pseudo_label_contrast(similarities.T[here - start], positives, temperature)
-    return mean * (len(here) / len(chosen))
+    in_block = chosen[(chosen >= start) & (chosen < start + similarities.shape[1])]
+    positives = in_block[:, None] == labels.reference[None, :]
+    mean = losses.pseudo_label_contrast(similarities.T[in_block - start], positives, temperature)
+    return mean * (len(in_block) / len(chosen))
 
 
 def _blocks(references: Tensor, rows: int) -> Iterator[tuple[int, Tensor]]:

@@ -73,8 +73,8 @@ def unit_rows(values: Float32Array) -> Float32Array:
     largest = np.abs(values).max(axis=1, keepdims=True)
     scaled = values / np.where(largest > 0, largest, 1)
     norms = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))[:, None]
-    result: Float32Array = (scaled / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
-    return result
+    units: Float32Array = (scaled / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
+    return units
 
 
 def in_blocks(features: Any, name: str, d0: int, d: int, transform: Callable[[Float32Array], Float32Array]) -> Float32Array:
@@ -94,7 +94,7 @@ def in_blocks(features: Any, name: str, d0: int, d: int, transform: Callable[[Fl
         DataError: see `checked`.
     """
     values = checked(features, name, d0, at_least=0)
-    result = np.empty((len(values), d), dtype=np.float32)
+    mapped = np.empty((len(values), d), dtype=np.float32)
     for start, block in blocks(values):
-        result[start : start + len(block)] = transform(block)
-    return result
+        mapped[start : start + len(block)] = transform(block)
+    return mapped

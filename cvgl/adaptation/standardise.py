@@ -122,8 +122,8 @@ def fit_jointly(queries: Float32Array, references: Float32Array) -> Standardised
     means = np.stack([view.mean.astype(np.float64) for view in views])
     mean = means.mean(axis=0)
     std = np.sqrt((np.stack([_variance(view) for view in views]) + np.square(means - mean)).mean(axis=0))
-    both = Statistics(mean.astype(np.float32), np.where(std > 1e-6, std, 1.0).astype(np.float32))
-    return Standardised(query=both, reference=both)
+    joint = Statistics(mean.astype(np.float32), np.where(std > 1e-6, std, 1.0).astype(np.float32))
+    return Standardised(query=joint, reference=joint)
 
 
 def _variance(statistics: Statistics) -> NDArray[np.float64]:

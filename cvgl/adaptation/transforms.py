@@ -122,14 +122,7 @@ class Adaptation:
         if sha256_bytes(data) != record.tensors_sha256:
             raise LakeError("an adapter's tensors are damaged or belong to another record", where=path, fix=_FIX)
         tensors = _read_tensors(data, path)
-        for name, shape in _shapes(record).items():
-            if name not in tensors:
-                raise LakeError(f"an adapter's file lacks the tensor '{name}'", where=path, fix=_FIX)
-            if tensors[name].shape != shape or tensors[name].dtype != np.float32:
-                actual = f"{tensors[name].dtype} {tensors[name].shape}"
-                raise LakeError(f"the tensor '{name}' is {actual}; the record says float32 {shape}", where=path, fix=_FIX)
-            if not np.isfinite(tensors[name]).all():
-                raise LakeError(f"the tensor '{name}' holds NaN or infinite values", where=path, fix=_FIX)
+        _check_tensors(tensors, record, path)
         statistics = Standardised(
             query=Statistics(mean=tensors[QUERY_MEAN], std=tensors[QUERY_STD]),
             reference=Statistics(mean=tensors[REFERENCE_MEAN], std=tensors[REFERENCE_STD]),
@@ -143,6 +136,17 @@ class Adaptation:
             record=record,
             banks=None if record.banks is None else Banks(tensors[QUERY_BANK], tensors[REFERENCE_BANK]),
         )
+
+
+def _check_tensors(tensors: dict[str, Float32Array], record: AdapterRecord, path: Path) -> None:
+    for name, shape in _shapes(record).items():
+        if name not in tensors:
+            raise LakeError(f"an adapter's file lacks the tensor '{name}'", where=path, fix=_FIX)
+        if tensors[name].shape != shape or tensors[name].dtype != np.float32:
+            actual = f"{tensors[name].dtype} {tensors[name].shape}"
+            raise LakeError(f"the tensor '{name}' is {actual}; the record says float32 {shape}", where=path, fix=_FIX)
+        if not np.isfinite(tensors[name]).all():
+            raise LakeError(f"the tensor '{name}' holds NaN or infinite values", where=path, fix=_FIX)
 
 
 def _shapes(record: AdapterRecord) -> dict[str, tuple[int, ...]]:

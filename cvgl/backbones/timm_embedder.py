@@ -194,9 +194,9 @@ def _first_line(error: Exception) -> str:
 
 
 def _preprocessing(timm: ModuleType, model: Any, config: BackboneConfig) -> Preprocessing:
-    wanted = timm.data.resolve_data_config({}, model=model)
+    published = timm.data.resolve_data_config({}, model=model)
     size = _input_size(config)
-    height, width = (size, size) if size else wanted["input_size"][-2:]
+    height, width = (size, size) if size else published["input_size"][-2:]
     patch = getattr(getattr(model, "patch_embed", None), "patch_size", (1, 1))
     for side, step in zip((height, width), patch, strict=True):
         if side % step:
@@ -205,20 +205,20 @@ def _preprocessing(timm: ModuleType, model: Any, config: BackboneConfig) -> Prep
                 where="backbone.image_size",
                 fix=f"use {max(step, round(side / step) * step)}",
             )
-    own = tuple(wanted["mean"]), tuple(wanted["std"])
+    channel_statistics = tuple(published["mean"]), tuple(published["std"])
     if config.preprocessing is Preprocess.WHOLE:
-        return Preprocessing(height, width, *own, wanted["interpolation"])
+        return Preprocessing(height, width, *channel_statistics, published["interpolation"])
     if config.preprocessing is Preprocess.RELEASED:
         resize = config.resize or round(height * _RELEASED_RESIZE / _RELEASED_SIZE)
         return Preprocessing(height, width, *_IMAGENET, "bicubic", Preprocess.RELEASED, resize)
-    if height != width or wanted["crop_mode"] not in ("center", "squash"):
+    if height != width or published["crop_mode"] not in ("center", "squash"):
         raise ConfigError(
             f"timm's evaluation of '{config.name}' pads images or cuts out a rectangle, which is not built here",
             where="backbone.preprocessing",
             fix="use whole or released",
         )
-    resize, squashed = config.resize or math.floor(height / wanted["crop_pct"]), wanted["crop_mode"] == "squash"
-    return Preprocessing(height, width, *own, wanted["interpolation"], Preprocess.NATIVE, resize, squashed)
+    resize, squashed = config.resize or math.floor(height / published["crop_pct"]), published["crop_mode"] == "squash"
+    return Preprocessing(height, width, *channel_statistics, published["interpolation"], Preprocess.NATIVE, resize, squashed)
 
 
 def _fitted(path: Path, model: Any, name: str) -> dict[str, torch.Tensor]:
@@ -279,8 +279,8 @@ def _staged(model: Any, config: BackboneConfig, weights: dict[str, torch.Tensor]
 def _fill(model: Any, config: BackboneConfig, weights: dict[str, torch.Tensor], missing: set[str]) -> None:
     if missing:
         raise checkpoint.misfit(Path(str(config.checkpoint)), config.name, missing, set())
-    wanted = set(model.state_dict())
-    model.load_state_dict({key: tensor for key, tensor in weights.items() if key in wanted}, strict=True)
+    names = set(model.state_dict())
+    model.load_state_dict({key: tensor for key, tensor in weights.items() if key in names}, strict=True)
 
 
 def _dimension(network: torch.nn.Module, preprocessing: Preprocessing, device: torch.device) -> int:

@@ -115,17 +115,17 @@ def _heads(embedder: TimmEmbedder, config: BackboneConfig, rings: Sequence[int])
     from cvgl.backbones.pooling import Head
 
     network = embedder.network
-    every = tuple(range(len(network.layers)))
-    own = every if config.layers is not None else every[-1:]
+    all_layers = tuple(range(len(network.layers)))
+    default_layers = all_layers if config.layers is not None else all_layers[-1:]
     pooling, gem_p = network.head.pooling, network.head.gem_p
     divisible = pooling is not Pooling.CLS and network.head.cells == 1
     counts = [config.rings, *(count for count in rings if count == 1 or divisible)]
-    wanted = [
+    candidates = [
         Head(positions, count, pooling, gem_p, network.head.cells)
-        for positions in dict.fromkeys((own, every))
+        for positions in dict.fromkeys((default_layers, all_layers))
         for count in dict.fromkeys(counts)
     ]
-    return tuple(head for head in wanted if _fits(embedder, head))
+    return tuple(head for head in candidates if _fits(embedder, head))
 
 
 def _fits(embedder: TimmEmbedder, head: Head) -> bool:

@@ -164,10 +164,10 @@ def pooled(model: LocalModel, vocabulary: Vocabulary, config: BackboneConfig) ->
 
 
 def _check_fit(vocabulary: Vocabulary, shapes: Sequence[tuple[int, int]], config: BackboneConfig) -> None:
-    sizes, wanted = [words.shape[1] for words in vocabulary.words], [size for _, size in shapes]
-    if sizes != wanted:
+    sizes, expected = [words.shape[1] for words in vocabulary.words], [size for _, size in shapes]
+    if sizes != expected:
         raise ConfigError(
-            f"the vocabulary has words of {sizes} numbers, and the local descriptors of '{config.name}' have {wanted}",
+            f"the vocabulary has words of {sizes} numbers, and the local descriptors of '{config.name}' have {expected}",
             where=config.vocabulary or "",
             fix="use the model and the layers that the vocabulary was learned with, or leave --vocabulary out",
         )

@@ -82,10 +82,10 @@ def _view_by_view(
     for index, view in enumerate(views):
         parts.setdefault(view, []).append(index)
     blocks = [
-        embed_prepared([prepared[index] for index in own], [view] * len(own), embedder.for_view(view), alignment, batch)
-        for view, own in parts.items()
+        embed_prepared([prepared[index] for index in indices], [view] * len(indices), embedder.for_view(view), alignment, batch)
+        for view, indices in parts.items()
     ]
-    order = np.argsort(np.concatenate([np.asarray(own, np.intp) for own in parts.values()]))
+    order = np.argsort(np.concatenate([np.asarray(indices, np.intp) for indices in parts.values()]))
     return np.concatenate(blocks)[order]
 
 

@@ -44,9 +44,9 @@ def filled(
     counters = {saved for saved in parameters if saved.endswith("num_batches_tracked")}  # of no use when nothing is trained
     missing = set(parameters) - set(tensors) - counters
     for saved in sorted(set(parameters) & set(tensors)):
-        wanted, shape = tuple(parameters[saved][1].shape), tuple(tensors[saved].shape)
-        if wanted != shape:
-            missing.add(f"{saved} (shape {shape} instead of {wanted})")
+        expected, shape = tuple(parameters[saved][1].shape), tuple(tensors[saved].shape)
+        if expected != shape:
+            missing.add(f"{saved} (shape {shape} instead of {expected})")
     unexpected = set(tensors) - set(parameters)
     if missing or unexpected:
         raise checkpoint.misfit(path, label, missing, unexpected, fix="give the file that the authors released for this model")
