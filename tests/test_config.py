@@ -1,11 +1,22 @@
 """Settings refuse what has no meaning, and their digest is their identity."""
 
 import json
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from cvgl.config import UNTRAINED, AdaptConfig, AlignmentConfig, BackboneConfig, Device, IngestConfig, Recipe, RunConfig
+from cvgl.config import (
+    UNTRAINED,
+    AdaptConfig,
+    AlignmentConfig,
+    BackboneConfig,
+    Device,
+    IngestConfig,
+    Recipe,
+    RunConfig,
+    Settings,
+)
 from cvgl.types import Direction, View
 
 
@@ -44,14 +55,14 @@ def test_unknown_fields_are_refused() -> None:
         (IngestConfig, {"source": "x", "dataset": ".hidden"}),
     ],
 )
-def test_values_out_of_bounds_are_refused(model, values) -> None:
+def test_values_out_of_bounds_are_refused(model: type[Settings], values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         model.model_validate(values)
 
 
 def test_settings_are_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        AdaptConfig().seed = 1
+        setattr(AdaptConfig(), "seed", 1)  # noqa: B010 (an assignment that the type checker refuses)
 
 
 def test_digest_follows_every_field_and_nothing_else() -> None:
@@ -99,10 +110,12 @@ def test_a_record_of_settings_holds_every_value(recipe: Recipe) -> None:
 def test_identity_is_what_decides_what_is_learned() -> None:
     base = AdaptConfig()
     assert base.identity() == AdaptConfig(device=Device.CPU, checkpoint_every=1).identity()
-    for change in ({"seed": 1}, {"precision": "tf32"}, {"hubness_neighbours": 5}, {"recipe": "paper"}):
+    changes: tuple[dict[str, Any], ...] = ({"seed": 1}, {"precision": "tf32"}, {"hubness_neighbours": 5}, {"recipe": "paper"})
+    for change in changes:
         assert AdaptConfig.model_validate(change).identity() != base.identity()
     paper = AdaptConfig(recipe=Recipe.PAPER)
-    for change in ({"residual": True}, {"em_weight": 2.0}):
+    paper_changes: tuple[dict[str, Any], ...] = ({"residual": True}, {"em_weight": 2.0})
+    for change in paper_changes:
         assert AdaptConfig.model_validate({"recipe": "paper", **change}).identity() != paper.identity()
 
 

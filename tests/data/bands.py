@@ -14,7 +14,8 @@ def pattern(size: int = 48, seed: int = 0) -> NDArray[np.float64]:
     """A smooth pattern from 0 to 1, (size, size)."""
     cells = np.random.default_rng(seed).uniform(0, 255, (6, 6)).astype(np.uint8)
     values = np.asarray(Image.fromarray(cells).resize((size, size), Image.Resampling.BICUBIC), np.float64)
-    return (values - values.min()) / (values.max() - values.min())
+    scaled: NDArray[np.float64] = (values - values.min()) / (values.max() - values.min())
+    return scaled
 
 
 def raster(bands: NDArray[Any], driver: str = "GTiff", **options: Any) -> bytes:

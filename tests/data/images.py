@@ -15,8 +15,8 @@ def place_image(place: int, view: int = 0, size: int = 48) -> Image.Image:
     if view == 0:
         return image
     rng = np.random.default_rng([place, view])
-    values = np.roll(np.asarray(image, np.float32), rng.integers(-2, 3, 2), (0, 1))
-    values = values * rng.uniform(0.7, 0.9) + 25 + rng.normal(0, 6, values.shape)
+    shifted = np.roll(np.asarray(image, np.float32), rng.integers(-2, 3, 2), (0, 1))
+    values = shifted * rng.uniform(0.7, 0.9) + 25 + rng.normal(0, 6, shifted.shape)
     return Image.fromarray(values.clip(0, 255).astype(np.uint8))
 
 

@@ -23,7 +23,7 @@ def drone(place: int, view: int = 0) -> Image.Image:
     """The ground under another camera, turned by a heading of its own."""
     rng = np.random.default_rng([8, place, view])
     pixels = np.asarray(ground(place), np.float32) * rng.uniform(0.75, 0.9) + 20 + rng.normal(0, 5, (120, 120, 3))
-    return Image.fromarray(np.rot90(pixels.clip(0, 255).astype(np.uint8), rng.integers(4)).copy())
+    return Image.fromarray(np.rot90(pixels.clip(0, 255).astype(np.uint8), int(rng.integers(4))).copy())
 
 
 def tile(place: int) -> Image.Image:

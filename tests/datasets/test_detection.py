@@ -30,14 +30,15 @@ def test_what_is_no_source_is_an_error_with_a_way_out(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "odd" / "things").mkdir(parents=True)
     university1652(tmp_path / "release" / "University-Release", 1, 1, 0, 1)
-    for source, message in [
+    cases: list[tuple[Path | str, str]] = [
         (tmp_path / "none", "cannot be read"),
         (tmp_path / "a.jpg", "neither"),
         (tmp_path / "empty", "empty folder"),
         (tmp_path / "odd", "its folders are: things"),
         (tmp_path / "release", "but a folder in it is"),
         ("s3://bucket/pictures", "is an address"),
-    ]:
+    ]
+    for source, message in cases:
         with pytest.raises(DataError, match=message) as caught:
             listing_of(source)
         assert caught.value.fix

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.io
+import scipy.io  # type: ignore[import-untyped]
 
 from cvgl.config import Layout
 from cvgl.datasets.act_data import read_act_data

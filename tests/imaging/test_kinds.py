@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,12 +176,13 @@ def test_a_jpeg_that_ends_behind_its_header_is_refused_before_decoding() -> None
 
 
 def test_uniform_images_that_compress_well_are_sound() -> None:
-    for kind, options in [
+    cases: list[tuple[str, dict[str, Any]]] = [
         ("PNG", {}),
         ("JPEG", {"quality": 20}),
         ("WEBP", {"lossless": True}),
         ("TIFF", {"compression": "tiff_lzw"}),
-    ]:
+    ]
+    for kind, options in cases:
         stream = io.BytesIO()
         Image.new("RGB", (2000, 2000), (40, 90, 160)).save(stream, kind, **options)
         assert open_rgb(stream.getvalue()).size == (2000, 2000), kind

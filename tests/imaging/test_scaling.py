@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,14 +69,15 @@ def test_twelve_bits_in_sixteen_are_not_cut_to_sixteen_levels(driver: str) -> No
 
 def test_what_is_missing_does_not_squeeze_what_is_there() -> None:
     values = (PATTERN * 3000).astype(np.float32)
-    for missing, options in [
+    cases: list[tuple[float, dict[str, Any]]] = [
         (np.nan, {}),
         (np.inf, {}),
         (-9999, {}),
         (-9999, {"nodata": -9999}),
         (-3.4e38, {}),
         (7, {"nodata": 7}),
-    ]:
+    ]
+    for missing, options in cases:
         holed = values.copy()
         holed[:12] = missing
         image = np.asarray(open_rgb(raster(holed[None], **options)))[..., 0]
@@ -127,7 +129,7 @@ def test_a_mask_still_becomes_white_in_geotiff_and_png() -> None:
         {"BIGTIFF": "YES"},
     ],
 )
-def test_rasters_of_many_bands_however_they_are_packed(options: dict[str, object]) -> None:
+def test_rasters_of_many_bands_however_they_are_packed(options: dict[str, Any]) -> None:
     bands = np.stack([PATTERN * 4000, PATTERN[::-1] * 4000, PATTERN.T * 4000, PATTERN * 9]).astype(np.uint16)
     image = np.asarray(open_rgb(raster(bands, **options)), np.float64)
     for channel, values in enumerate((PATTERN, PATTERN[::-1], PATTERN.T)):

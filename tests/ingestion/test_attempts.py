@@ -93,7 +93,12 @@ def test_only_large_images_are_marked_and_before_they_are_decoded(
     tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[Key] = []
-    monkeypatch.setattr(Attempts, "_write", lambda self, key, *, isolated: written.append(key) or os.dup(0))
+
+    def record(_: Attempts, key: Key, *, isolated: bool) -> int:
+        written.append(key)
+        return os.dup(0)
+
+    monkeypatch.setattr(Attempts, "_write", record)
     attempts = Attempts(tmp_path / "attempts")
     assert scan_file(path, LIMIT, attempts).reason is None
     assert written == []

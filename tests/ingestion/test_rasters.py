@@ -8,6 +8,7 @@ import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_the_middle_of_a_geotiff(tmp_path: Path, transform: Sequence[float], mid
 @pytest.mark.parametrize(
     "options", [{"driver": "COG"}, {"BIGTIFF": "YES"}, {"ENDIANNESS": "BIG"}, {"tiled": True, "compress": "deflate"}]
 )
-def test_every_kind_of_tiff(tmp_path: Path, options: dict[str, str]) -> None:
+def test_every_kind_of_tiff(tmp_path: Path, options: dict[str, Any]) -> None:
     read = own(raster(tmp_path / "a.tif", **options))
     assert read is not None
     assert read.crs == UTM
@@ -83,7 +84,7 @@ def test_a_matrix_instead_of_a_scale(tmp_path: Path) -> None:
     assert centre(own(tagged(tmp_path / "a.tif", {rasters.MATRIX: matrix, KEYS: KEYS_UTM}))) == (500_025, 5_200_005)
 
 
-def points(crs: str, *rows: tuple[float, float, float, float]) -> dict[str, object]:
+def points(crs: str, *rows: tuple[float, float, float, float]) -> dict[str, Any]:
     from rasterio.control import GroundControlPoint
 
     return {"crs": crs, "transform": None, "gcps": [GroundControlPoint(*row) for row in rows]}
@@ -324,7 +325,7 @@ def test_damaged_keys_are_seen_before_gdal_sees_them(
 @pytest.mark.parametrize("end", [4, 8, 20, 100, 200])
 @pytest.mark.parametrize("options", [{"driver": "GTiff"}, {"BIGTIFF": "YES"}, {"driver": "JP2OpenJPEG"}])
 def test_a_header_that_ends_early_places_nothing(
-    tmp_path: Path, options: dict[str, str], end: int, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, options: dict[str, Any], end: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = raster(tmp_path / "a", **options)
     path.write_bytes(path.read_bytes()[:end])

@@ -8,7 +8,7 @@ import struct
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -17,7 +17,9 @@ from PIL.TiffImagePlugin import IFDRational
 
 from cvgl import hashing
 from cvgl.ingestion import scanning
+from cvgl.ingestion.camera.record import CameraRecord
 from cvgl.ingestion.entries import Reason
+from cvgl.ingestion.exif import read_exif
 from cvgl.ingestion.scan_cache import Scan, ScanCache
 from cvgl.ingestion.scanning import scan, scan_file
 from tests.data.images import place_image, save
@@ -61,18 +63,17 @@ def test_a_file_without_rights_is_unreadable(tmp_path: Path, monkeypatch: pytest
         raise PermissionError(13, "Permission denied")
 
     path = image(tmp_path / "a.jpg")
-    monkeypatch.setattr(scanning.os, "open", refuse)  # rights do not bind root, whom tests often run as
+    monkeypatch.setattr(os, "open", refuse)  # rights do not bind root, whom tests often run as
     assert scan_file(path, LIMIT).reason is Reason.UNREADABLE
 
 
 def test_a_file_that_grows_meanwhile_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = image(tmp_path / "a.jpg")
-    looked = scanning.read_exif
 
-    def grow(*arguments: object) -> object:
+    def grow(opened: Image.Image, stream_of_image: BinaryIO | None = None) -> CameraRecord:
         with path.open("ab") as stream:
             stream.write(b"more")
-        return looked(*arguments)
+        return read_exif(opened, stream_of_image)
 
     monkeypatch.setattr(scanning, "read_exif", grow)
     scanned = scan_file(path, LIMIT)
@@ -88,7 +89,8 @@ def test_the_exif_of_a_drone_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     place_image(0, size=24).save(path, exif=exif)
     scanned = scan_file(path, LIMIT)
-    assert (scanned.latitude, scanned.longitude) == (-47.25, pytest.approx(8.51))
+    assert scanned.latitude == -47.25
+    assert scanned.longitude == pytest.approx(8.51)
     assert scanned.captured_at == datetime(2024, 5, 31, 12, 3, tzinfo=UTC)
     assert scanned.turned
 

@@ -258,7 +258,7 @@ def _mean_colours(config: WorldConfig, view: View) -> np.ndarray:
     for place in world.locations:
         wanted = [shot for shot in world.images(place) if shot.view is view]
         means += [np.asarray(image, float).mean((0, 1)) for _, image in world.render(wanted)]
-    return np.array(means).mean(0)
+    return np.asarray(np.array(means).mean(0))
 
 
 def test_the_two_views_differ_by_a_shift_that_can_be_switched_off() -> None:

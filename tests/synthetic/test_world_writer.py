@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from cvgl.errors import CvglError, DataError
-from cvgl.synthetic import WorldConfig, write_manifest, write_university1652
-from cvgl.synthetic import scene as scene_module
+from cvgl.synthetic import Shot, World, WorldConfig, write_manifest, write_university1652
+from cvgl.synthetic.light import LitGround
 
 # Close and steep views see little ground, so there is little to draw.
 TINY = WorldConfig(
@@ -67,9 +67,14 @@ def test_writing_again_keeps_what_is_there_and_draws_what_is_missing(
     for name in missing:
         (folder / name).unlink()
     (folder / "drone" / ".tmp-killed").write_bytes(b"half a pict")
-    drawn = []
-    take = scene_module.World._take
-    monkeypatch.setattr(scene_module.World, "_take", lambda self, image, lit: drawn.append(image) or take(self, image, lit))
+    drawn: list[Shot] = []
+    take = World._take
+
+    def recorded(world: World, shot: Shot, lit: LitGround) -> Image.Image:
+        drawn.append(shot)
+        return take(world, shot, lit)
+
+    monkeypatch.setattr(World, "_take", recorded)
     write_manifest(TINY, folder)
     assert sorted((image.view, image.location.number) for image in drawn) == [("drone", 1), ("satellite", 4)]
     assert contents(folder) == contents(written)

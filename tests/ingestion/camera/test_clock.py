@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from cvgl.ingestion.camera.clock import read_capture_time, zone_between
-from cvgl.ingestion.camera.record import Remark, ZoneSource
+from cvgl.ingestion.camera.record import CameraRecord, Remark, ZoneSource
 from cvgl.ingestion.camera.xmp import Xmp
 from cvgl.ingestion.exif import read_exif
 from tests.data.metadata import SHORT, exif_bytes, jpeg, rationals, text, xmp_packet
@@ -19,21 +20,21 @@ CLOCK = text("2024:05:01 12:00:00\0")
 UTC_STAMP = {7: rationals(16, 0, (31, 10)), 29: text("2024:05:01\0")}
 
 
-def utc(*parts):
-    return datetime(*parts, tzinfo=UTC)
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]  # year to microsecond
 
 
-def record(fields, gps=None, xmp=b"", main=None):
+def record(fields: Any, gps: dict[int, Any] | None = None, xmp: bytes = b"", main: Any = None) -> CameraRecord:
     return read_exif(*jpeg(exif_bytes(MAKE if main is None else main, fields, gps or {}), xmp))
 
 
-def test_local_time_without_a_zone_is_the_clocks_reading():
+def test_local_time_without_a_zone_is_the_clocks_reading() -> None:
     result = record({TAKEN: CLOCK})
     assert (result.captured_at, result.zone_source, result.utc_offset) == (utc(2024, 5, 1, 12), ZoneSource.NOTHING, None)
     assert result.remarks == ()
 
 
-def test_the_receivers_time_tells_the_zone_and_the_clock_keeps_the_order():
+def test_the_receivers_time_tells_the_zone_and_the_clock_keeps_the_order() -> None:
     result = record({TAKEN: CLOCK, FRACTION: text("25\0")}, UTC_STAMP)
     assert result.captured_at == utc(2024, 5, 1, 16, 0, 0, 250_000)
     assert (result.zone_source, result.utc_offset) == (ZoneSource.GPS, timedelta(hours=-4))
@@ -52,26 +53,26 @@ def test_the_receivers_time_tells_the_zone_and_the_clock_keeps_the_order():
     ],
 )
 @pytest.mark.parametrize("tag", [ZONE, ZONE_DIGITIZED, ZONE_CHANGED])
-def test_a_stated_zone_wins(zone, hour, minute, tag):
+def test_a_stated_zone_wins(zone: str, hour: int, minute: int, tag: int) -> None:
     result = record({TAKEN: CLOCK, tag: text(f"{zone}\0")}, UTC_STAMP)
     assert (result.captured_at, result.zone_source) == (utc(2024, 5, 1, hour, minute), ZoneSource.STATED)
 
 
 @pytest.mark.parametrize("zone", ["   ", ":", "   :  ", "      \0", "+  :  "])
-def test_a_blank_zone_is_none(zone):
+def test_a_blank_zone_is_none(zone: str) -> None:
     result = record({TAKEN: CLOCK, ZONE: text(f"{zone}\0")})
     assert (result.captured_at, result.zone_source, result.remarks) == (utc(2024, 5, 1, 12), ZoneSource.NOTHING, ())
 
 
 @pytest.mark.parametrize("zone", ["CEST", "+99:00", "+15:00", "02:00"])
-def test_a_zone_without_sense_costs_nothing_but_itself(zone):
+def test_a_zone_without_sense_costs_nothing_but_itself(zone: str) -> None:
     result = record({TAKEN: CLOCK, ZONE: text(f"{zone}\0")})
     assert (result.captured_at, result.remarks) == (utc(2024, 5, 1, 12), (Remark.ZONE_UNREADABLE,))
     assert record({TAKEN: CLOCK, ZONE: text(f"{zone}\0")}, UTC_STAMP).zone_source is ZoneSource.GPS
     assert record({TAKEN: CLOCK, ZONE: text(f"{zone}\0"), ZONE_CHANGED: text("+02:00\0")}).remarks == ()
 
 
-def test_whole_hours_of_tiff_ep():
+def test_whole_hours_of_tiff_ep() -> None:
     result = record({TAKEN: CLOCK}, main={0x882A: (SHORT, [2])})
     assert (result.captured_at, result.zone_source) == (utc(2024, 5, 1, 10), ZoneSource.STATED)
 
@@ -93,7 +94,7 @@ def test_whole_hours_of_tiff_ep():
         "2024:05:01 12:00:00 PM",
     ],
 )
-def test_times_in_every_form(written):
+def test_times_in_every_form(written: str) -> None:
     result = record({TAKEN: text(written + "\0")})
     assert (result.captured_at, result.remarks) == (utc(2024, 5, 1, 12), ())
 
@@ -107,23 +108,23 @@ def test_times_in_every_form(written):
         ("2024:05:01 12:00:00", "50000000"),
     ],
 )
-def test_fractions(written, digits):
+def test_fractions(written: str, digits: str) -> None:
     result = record({TAKEN: text(written + "\0"), FRACTION: text(digits + "\0")})
     assert result.captured_at == utc(2024, 5, 1, 12, 0, 0, 500_000)
 
 
 @pytest.mark.parametrize("digits", ["", "   ", "x", "-5", "\u00b2"])
-def test_fractions_without_sense_cost_nothing(digits):
+def test_fractions_without_sense_cost_nothing(digits: str) -> None:
     assert record({TAKEN: CLOCK, FRACTION: text(digits + "\0")}).captured_at == utc(2024, 5, 1, 12)
 
 
-def test_midnight_of_phones_that_count_from_1_to_24():
+def test_midnight_of_phones_that_count_from_1_to_24() -> None:
     result = record({TAKEN: text("2016:01:26 24:48:30\0")})
     assert (result.captured_at, result.remarks) == (utc(2016, 1, 26, 0, 48, 30), (Remark.HOUR_24,))
 
 
 @pytest.mark.parametrize("written", ["0000:00:00 00:00:00", "    :  :     :  :  ", "", "   ", "----:--:-- --:--:--"])
-def test_blank_times_are_none(written):
+def test_blank_times_are_none(written: str) -> None:
     result = record({TAKEN: text(written + "\0")})
     assert (result.captured_at, result.zone_source, result.remarks) == (None, None, ())
 
@@ -138,22 +139,22 @@ def test_blank_times_are_none(written):
         ("2024:05:01", Remark.TIME_WITHOUT_CLOCK),
     ],
 )
-def test_what_is_passed_over_is_said(written, remark):
+def test_what_is_passed_over_is_said(written: str, remark: Remark) -> None:
     result = record({TAKEN: text(written + "\0")})
     assert (result.captured_at, result.remarks) == (None, (remark,))
 
 
-def test_bytes_and_fields_beside_their_folder():
+def test_bytes_and_fields_beside_their_folder() -> None:
     assert record({TAKEN: (7, b"2024:05:01 12:00:00\0")}).captured_at == utc(2024, 5, 1, 12)
     assert record({}, main={TAKEN: CLOCK}).captured_at == utc(2024, 5, 1, 12)
 
 
-def test_other_fields_where_the_first_has_no_time():
+def test_other_fields_where_the_first_has_no_time() -> None:
     assert record({TAKEN: text("    :  :     :  :  \0"), DIGITIZED: CLOCK}).captured_at == utc(2024, 5, 1, 12)
     assert record({}, main={CHANGED: CLOCK}).captured_at is None  # when it was last edited
 
 
-def test_the_receivers_time_alone():
+def test_the_receivers_time_alone() -> None:
     result = record({}, UTC_STAMP)
     assert (result.captured_at, result.zone_source) == (utc(2024, 5, 1, 16, 0, 3, 100_000), ZoneSource.GPS)
     assert result.remarks == (Remark.TIME_FROM_GPS,)
@@ -174,7 +175,7 @@ def test_the_receivers_time_alone():
         {7: rationals(16, 0, 0), 29: text("    :  :  \0")},
     ],
 )
-def test_stamps_in_any_form_and_dates_that_are_off(gps):
+def test_stamps_in_any_form_and_dates_that_are_off(gps: dict[int, Any]) -> None:
     assert record({TAKEN: CLOCK}, gps).captured_at == utc(2024, 5, 1, 16)
 
 
@@ -190,7 +191,7 @@ def test_stamps_in_any_form_and_dates_that_are_off(gps):
         {29: text("2024:05:01\0")},
     ],
 )
-def test_stamps_that_say_nothing(gps):
+def test_stamps_that_say_nothing(gps: dict[int, Any]) -> None:
     result = record({TAKEN: CLOCK}, gps)
     assert (result.captured_at, result.zone_source) == (utc(2024, 5, 1, 12), ZoneSource.NOTHING)
 
@@ -218,7 +219,7 @@ def test_stamps_that_say_nothing(gps):
         ("12:15", "12:00", 1, None, None),
     ],
 )
-def test_zones_from_a_receivers_reading(clock, stamp, day, longitude, hours):
+def test_zones_from_a_receivers_reading(clock: str, stamp: Any, day: Any, longitude: Any, hours: Any) -> None:
     hour, minute = (int(part) for part in clock.split(":"))
     utc_time = timedelta(hours=int(stamp[:2]), minutes=int(stamp[3:]))
     utc_day = None if day is None else date(2024, 4 if day == 30 else 5, day)
@@ -226,7 +227,7 @@ def test_zones_from_a_receivers_reading(clock, stamp, day, longitude, hours):
     assert result == (None if hours is None else timedelta(hours=hours))
 
 
-def test_the_longitude_in_the_image_tells_zones_apart():
+def test_the_longitude_in_the_image_tells_zones_apart() -> None:
     gps = {1: text("S\0"), 2: rationals(36, 50, (1, 3)), 3: text("E\0"), 4: rationals(174, 45, (1, 3))}
     stamp = {7: rationals(23, 0, 0), 29: text("2024:05:01\0")}
     assert record({TAKEN: CLOCK}, gps | stamp).utc_offset == timedelta(hours=13)
@@ -240,7 +241,7 @@ def test_the_longitude_in_the_image_tells_zones_apart():
         'photoshop:DateCreated="2024-05-01T12:00:00+02:00"',
     ],
 )
-def test_xmp_tells_the_zone_of_the_same_reading(attributes):
+def test_xmp_tells_the_zone_of_the_same_reading(attributes: Any) -> None:
     result = record({TAKEN: CLOCK}, xmp=xmp_packet(attributes))
     assert (result.captured_at, result.zone_source) == (utc(2024, 5, 1, 10), ZoneSource.XMP)
     other = record({TAKEN: text("2024:05:01 13:30:00\0")}, xmp=xmp_packet(attributes))
@@ -250,12 +251,12 @@ def test_xmp_tells_the_zone_of_the_same_reading(attributes):
 @pytest.mark.parametrize(
     "attributes", ['drone-dji:UTCAtExposure="2024-05-01T10:00:00.123456"', 'exif:GPSTimeStamp="2024-05-01T10:00:00Z"']
 )
-def test_utc_that_only_xmp_tells(attributes):
+def test_utc_that_only_xmp_tells(attributes: Any) -> None:
     result = record({TAKEN: CLOCK}, xmp=xmp_packet(attributes))
     assert (result.captured_at, result.zone_source) == (utc(2024, 5, 1, 10), ZoneSource.GPS)
 
 
-def test_times_that_only_xmp_holds():
+def test_times_that_only_xmp_holds() -> None:
     result = record({}, xmp=xmp_packet('exif:DateTimeOriginal="2024-05-01T12:00:00.5+02:00"'))
     assert (result.captured_at, result.remarks) == (utc(2024, 5, 1, 10, 0, 0, 500_000), (Remark.TIME_FROM_XMP,))
     create = xmp_packet('xmp:CreateDate="2024-05-01T12:00:00"')
@@ -264,7 +265,7 @@ def test_times_that_only_xmp_holds():
     assert record({}, xmp=xmp_packet('xmp:CreateDate="2024-05-01"')).captured_at is None
 
 
-def test_fields_of_any_type_raise_nothing():
+def test_fields_of_any_type_raise_nothing() -> None:
     for value in (b"\xff\xfe", 5, (1, 2), [], {}, 1.5, object()):
         fields = dict.fromkeys((TAKEN, FRACTION, ZONE, DIGITIZED, 0x882A), value)
         assert read_capture_time(fields, dict.fromkeys((7, 29), value), Xmp(), None, set(), has_camera=True).at is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from cvgl.ingestion.camera.containers import MAX_XMP_BYTES
@@ -37,7 +39,7 @@ from tests.data.metadata import jpeg, xmp_packet
         ("52N 4E", None),
     ],
 )
-def test_degrees_in_any_usual_form(written, degrees):
+def test_degrees_in_any_usual_form(written: str, degrees: Any) -> None:
     assert coordinate(written) == (None if degrees is None else pytest.approx(degrees, abs=1e-9))
 
 
@@ -70,7 +72,7 @@ def test_degrees_in_any_usual_form(written, degrees):
         ),
     ],
 )
-def test_positions_of_every_maker(attributes, elements):
+def test_positions_of_every_maker(attributes: Any, elements: Any) -> None:
     result = read_exif(*jpeg(xmp=xmp_packet(attributes, elements)))
     assert (result.position, result.position_source) == ((46.5, -91.25), "xmp")
     assert result.remarks == (Remark.POSITION_FROM_XMP,)
@@ -91,11 +93,11 @@ def test_positions_of_every_maker(attributes, elements):
         ("", '<drone-dji:HomePoint drone-dji:Latitude="1" drone-dji:Longitude="2"/>'),
     ],
 )
-def test_what_is_no_position_of_the_camera(attributes, elements):
+def test_what_is_no_position_of_the_camera(attributes: Any, elements: Any) -> None:
     assert read_exif(*jpeg(xmp=xmp_packet(attributes, elements))).position is None
 
 
-def test_the_place_of_the_camera_is_told_from_that_of_what_is_shown():
+def test_the_place_of_the_camera_is_told_from_that_of_what_is_shown() -> None:
     place = (
         '<Iptc4xmpExt:{0} rdf:parseType="Resource"><exif:GPSLatitude>{1},0N</exif:GPSLatitude>'
         "<exif:GPSLongitude>3,0E</exif:GPSLongitude></Iptc4xmpExt:{0}>"
@@ -104,28 +106,28 @@ def test_the_place_of_the_camera_is_told_from_that_of_what_is_shown():
     assert read_exif(*jpeg(xmp=xmp)).position == (20.0, 3.0)
 
 
-def test_undeclared_prefixes_are_no_xml_and_are_read_all_the_same():
+def test_undeclared_prefixes_are_no_xml_and_are_read_all_the_same() -> None:
     packet = b'<x:xmpmeta><rdf:Description drone-dji:GpsLatitude="+46.5"\n drone-dji:GpsLongtitude="-91.25"></x:xmpmeta>'
     result = read_exif(*jpeg(xmp=packet))
     assert (result.position, set(result.remarks)) == ((46.5, -91.25), {Remark.XMP_DAMAGED, Remark.POSITION_FROM_XMP})
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
-def test_encodings(encoding):
+def test_encodings(encoding: str) -> None:
     packet = xmp_packet('drone-dji:GpsLatitude="+46.5" drone-dji:GpsLongitude="-91.25"').decode().encode(encoding)
-    remarks = set()
+    remarks: set[Remark] = set()
     assert read_xmp(packet + b"\0\0", remarks).position() == (46.5, -91.25)
     assert remarks == set()
 
 
-def test_entities_are_not_resolved():
+def test_entities_are_not_resolved() -> None:
     packet = b'<!DOCTYPE x [<!ENTITY a "46.5">]><x:xmpmeta xmlns:x="adobe:ns:meta/" x:Latitude="&a;" x:Longitude="&a;"/>'
-    remarks = set()
+    remarks: set[Remark] = set()
     assert read_xmp(packet, remarks).position() is None
     assert remarks == {Remark.XMP_DAMAGED}
 
 
-def test_a_huge_packet_is_passed_over_and_said():
+def test_a_huge_packet_is_passed_over_and_said() -> None:
     image, stream = jpeg()
     image.info["xmp"] = xmp_packet('drone-dji:GpsLatitude="1" drone-dji:GpsLongitude="1"') + b" " * MAX_XMP_BYTES
     result = read_exif(image, stream)
@@ -135,11 +137,11 @@ def test_a_huge_packet_is_passed_over_and_said():
 @pytest.mark.parametrize(
     "packet", [b"\0\0", b"no xml", b"<", b"<a" * 20_000, b"a:b='" * 20_000, "<x>\ud800</x>".encode("utf-8", "surrogatepass")]
 )
-def test_nonsense_has_no_position(packet):
+def test_nonsense_has_no_position(packet: bytes) -> None:
     assert read_xmp(packet, set()).position() is None
 
 
-def test_properties_deep_inside():
+def test_properties_deep_inside() -> None:
     depth = 5_000
     packet = b"<a:a xmlns:a='b'>" * depth + b"</a:a>" * depth
     assert read_xmp(packet, set()).position() is None
