@@ -100,7 +100,7 @@ class Bench:
         truth = None if self.truth is None else _restricted(self.truth[queries], references)
         sequences = None if self.sequences is None else _some(self.sequences, queries, references)
         learned = variant.learn(training.queries[queries], training.references[references], seed, sequences, truth)
-        found: Outcomes = {}
+        outcomes: Outcomes = {}
         for examination in self.material.examinations:
             question = examination.question
             if self.is_flight and question.direction.query_view.is_reference:
@@ -109,10 +109,10 @@ class Bench:
             places = question.queries.places, question.gallery.places
             top = evaluate(sides[0], places[0], sides[1], places[1], top_k=1).per_query
             right = top.top_correct[:, 0].astype(float)
-            found[f"{question.direction} R@1"] = right
+            outcomes[f"{question.direction} R@1"] = right
             if self.is_flight:
-                found[f"under {NEAR_M:g} m"] = (distances_m(question, top.top_index) <= NEAR_M).astype(float)
-        return found
+                outcomes[f"under {NEAR_M:g} m"] = (distances_m(question, top.top_index) <= NEAR_M).astype(float)
+        return outcomes
 
     def samples(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """All rows, then the rows of each run."""
@@ -197,7 +197,7 @@ def measure(task: Task, bench: Bench) -> dict[str, Any]:
         outcomes[variant.name] = [bench.measure(variant, rows, max(run, 0)) for run, rows in enumerate(bench.samples(), -1)]
         print(f"{task.key}: {variant.name}: {_percent(outcomes[variant.name][0])}", flush=True)
     columns = list(next(iter(outcomes.values()))[0])
-    rows = {name: {column: _figures(column, found) for column in columns} for name, found in outcomes.items()}
+    rows = {name: {column: _figures(column, seeds) for column in columns} for name, seeds in outcomes.items()}
     best = [name for name in ("`robust`", "`robust` with trajectories") if name in outcomes]
     gains = {
         f"{ours} over {baseline.split(':')[0]}": {
@@ -214,9 +214,13 @@ def _percent(outcomes: Outcomes) -> str:
     return " / ".join(f"{100 * values.mean():.1f}" for values in outcomes.values())
 
 
-def _figures(column: str, found: Sequence[Outcomes]) -> dict[str, float]:
-    runs = [float(100 * outcome[column].mean()) for outcome in found[1:]]
-    return {"all": float(100 * found[0][column].mean()), "mean": float(np.mean(runs)), "deviation": float(np.std(runs, ddof=1))}
+def _figures(column: str, outcomes: Sequence[Outcomes]) -> dict[str, float]:
+    runs = [float(100 * outcome[column].mean()) for outcome in outcomes[1:]]
+    return {
+        "all": float(100 * outcomes[0][column].mean()),
+        "mean": float(np.mean(runs)),
+        "deviation": float(np.std(runs, ddof=1)),
+    }
 
 
 def _gain(column: str, ours: Sequence[Outcomes], theirs: Sequence[Outcomes], bench: Bench) -> dict[str, list[float]]:
@@ -237,13 +241,13 @@ def page(results: Sequence[Mapping[str, Any]]) -> str:
         groups.setdefault(tuple(result["columns"]), []).append(result)
     lines: list[str] = []
     for columns, members in groups.items():
-        shown = " / ".join(
+        figures = " / ".join(
             column.replace("drone_to_satellite", "D->S").replace("satellite_to_drone", "S->D") for column in columns
         )
-        lines += [f"{shown}, %: all training rows (mean +- deviation over {RUNS} runs)", ""]
+        lines += [f"{figures}, %: all training rows (mean +- deviation over {RUNS} runs)", ""]
         lines += _table("", members, "rows", columns, _shown_figures)
         for kind, rows in (("all", "all training rows"), ("runs", f"mean over {RUNS} runs")):
-            lines += [f"Gains in points [95 % interval], {rows}: {shown}", ""]
+            lines += [f"Gains in points [95 % interval], {rows}: {figures}", ""]
             lines += _table("", members, "gains", columns, partial(_shown_gain, kind))
     return "\n".join(lines)
 
@@ -292,7 +296,7 @@ def main() -> None:
     print(text)
     if options.write:
         marked = re.compile(r"(<!-- ablation -->\n).*(<!-- /ablation -->)", re.DOTALL)
-        PAGE.write_text(marked.sub(lambda found: f"{found[1]}{text}\n{found[2]}", PAGE.read_text()))
+        PAGE.write_text(marked.sub(lambda match: f"{match[1]}{text}\n{match[2]}", PAGE.read_text()))
 
 
 if __name__ == "__main__":

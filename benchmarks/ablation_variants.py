@@ -137,17 +137,17 @@ def _em(
     statistics = prepare(queries, references)
     z_query, z_reference = statistics.transform_query(queries), statistics.transform_reference(references)
     expectation = MutualNeighbours(CONFIG.model_copy(update={"hubness_neighbours": neighbours}))
-    found = whitening.identity(queries.shape[1])
+    whitened = whitening.identity(queries.shape[1])
     for _ in range(iterations):
-        through = found.unit_rows(z_query), found.unit_rows(z_reference)
+        through = whitened.unit_rows(z_query), whitened.unit_rows(z_reference)
         labels = expectation.labels(*through)
         if choose is not None:
             labels = choose(labels, *through)
         chosen = truth if knows and truth is not None else labels.reference
         pairs = np.flatnonzero(chosen != NO_LABEL)
         if len(pairs):
-            found = _fit(z_query[pairs] - z_reference[chosen[pairs]], chosen[pairs], shrinkage)
-    return _Mapped(statistics, found.weight)
+            whitened = _fit(z_query[pairs] - z_reference[chosen[pairs]], chosen[pairs], shrinkage)
+    return _Mapped(statistics, whitened.weight)
 
 
 def _fit(differences: Float32Array, references: NDArray[np.int64], shrinkage: float | None) -> Whitening:

@@ -45,7 +45,7 @@ class Chosen(Settings):
 
     def gain(self, recipe: Recipe | None = None) -> tuple[float, float]:
         """R@1 over the better of frozen and standardised, in both directions, in points: of what was chosen, or of a recipe."""
-        best = np.max([self.recalls[one] for one in BASELINES], axis=0)
+        best = np.max([self.recalls[baseline] for baseline in BASELINES], axis=0)
         first, second = 100 * (np.array(self.recalls[recipe or self.chosen]) - best)
         return float(first), float(second)
 
@@ -78,13 +78,13 @@ def _rows(lake: Lake, source: str, name: str, make: Callable[[], Case], seed: in
 
 def _measured(source: str, name: str, made: Case, seed: int) -> Iterator[Chosen]:
     for case in trainings(made, VARIANTS[source], seed):
-        found = select(case.train_queries, case.train_references, AdaptConfig(recipe=Recipe.AUTO, seed=seed), RULES)
+        selection = select(case.train_queries, case.train_references, AdaptConfig(recipe=Recipe.AUTO, seed=seed), RULES)
         yield Chosen(
             source=source,
             name=f"{name}, {case.name}",
-            strength=found.relatedness.strength if found.relatedness is not None else 0.0,
-            chosen=found.chosen,
-            reason=found.reason,
+            strength=selection.relatedness.strength if selection.relatedness is not None else 0.0,
+            chosen=selection.chosen,
+            reason=selection.reason,
             recalls={recipe: _recalls(case, recipe) for recipe in (*BASELINES, *RULES.candidates)},
         )
 
@@ -92,9 +92,9 @@ def _measured(source: str, name: str, made: Case, seed: int) -> Iterator[Chosen]
 def _recalls(case: Case, recipe: Recipe) -> tuple[float, float]:
     learned = adapt(case.train_queries, case.train_references, recipe=recipe)
     queries, references = learned.transform_query(case.queries), learned.transform_reference(case.references)
-    asked = np.isin(case.reference_places, case.query_places)
+    has_query = np.isin(case.reference_places, case.query_places)
     there = recall_at_1(queries, references, (case.query_places, case.reference_places))
-    return there, recall_at_1(references[asked], queries, (case.reference_places[asked], case.query_places))
+    return there, recall_at_1(references[has_query], queries, (case.reference_places[has_query], case.query_places))
 
 
 def _tell(source: str, rows: Sequence[Chosen], low: float, high: float) -> None:

@@ -149,10 +149,10 @@ def _wait(device: torch.device) -> None:
 def table(rows: list[EarlyExit]) -> list[str]:
     """Lines of Markdown."""
     cells = [
-        f"| {one.name} | {one.device} | {one.whole_s:.3f} | {one.ours_s:.3f} "
-        f"| **{one.ratio:.2f}** | {one.low:.2f}-{one.high:.2f} | {one.flops_ratio:.2f} "
-        f"| {one.images_per_second:.1f} | {100 * one.share_of_peak:.0f} % |"
-        for one in rows
+        f"| {row.name} | {row.device} | {row.whole_s:.3f} | {row.ours_s:.3f} "
+        f"| **{row.ratio:.2f}** | {row.low:.2f}-{row.high:.2f} | {row.flops_ratio:.2f} "
+        f"| {row.images_per_second:.1f} | {100 * row.share_of_peak:.0f} % |"
+        for row in rows
     ]
     return [
         "## Early exit",
@@ -161,7 +161,7 @@ def table(rows: list[EarlyExit]) -> list[str]:
         f"model, in turn, in one process, with random weights. The ratio is whole / ours and must be at least {BOUND};",
         "'operations' is what it would be at equal speed, 'of peak' our operations a second over those of one large matrix",
         "product in the same precision.",
-        *(_NO_GPU if all(one.device.startswith("CPU") for one in rows) else []),
+        *(_NO_GPU if all(row.device.startswith("CPU") for row in rows) else []),
         "",
         "| model | device | whole, s | ours, s | whole / ours | smallest-largest | operations | images/s | of peak |",
         "|---|---|---|---|---|---|---|---|---|",

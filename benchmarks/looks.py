@@ -50,17 +50,19 @@ def measure(
             training.queries, training.references, config=AdaptConfig(recipe="robust"), sequences=training.sequences
         ),
     }
-    asked = next(one for one in material.examinations if not one.question.direction.query_view.is_reference)
+    examination = next(
+        candidate for candidate in material.examinations if not candidate.question.direction.query_view.is_reference
+    )
     sequences = Sequences(lake, name, WINDOW)
-    found = {}
+    recalls = {}
     for label, transform in learned.items():
         for window in (None, WINDOW):
-            answers = answer(asked, transform, Answering(window=window), PROTOCOL, sequences)
-            found[f"{label}, {'single frames' if window is None else f'a window of {window}'}"] = {
+            answers = answer(examination, transform, Answering(window=window), PROTOCOL, sequences)
+            recalls[f"{label}, {'single frames' if window is None else f'a window of {window}'}"] = {
                 "R@1": 100 * answers.evaluation.recall[1],
                 f"within {NEAR_M:g} m": 100 * float((answers.distance <= NEAR_M).mean()),
             }
-    return found
+    return recalls
 
 
 def main() -> None:
@@ -72,9 +74,14 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=2, help="rows and columns of cells of a descriptor")
     parser.add_argument("--size", type=float, action="append", help="side of a look in metres; repeatable (100, 200)")
     parser.add_argument("--turns", type=int, default=8, help="of each look")
-    given = parser.parse_args()
-    sizes = tuple(given.size or (100.0, 200.0))
-    print(json.dumps(measure(given.shared, Lake.at(given.lake), given.date, given.cells, sizes, given.turns), indent=2))
+    arguments = parser.parse_args()
+    sizes = tuple(arguments.size or (100.0, 200.0))
+    print(
+        json.dumps(
+            measure(arguments.shared, Lake.at(arguments.lake), arguments.date, arguments.cells, sizes, arguments.turns),
+            indent=2,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -250,18 +250,18 @@ def _descriptors() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     return seen(low, 0.3), seen(low[rng.choice(REFERENCES, QUERIES, replace=False)], 2.0)
 
 
-PARTS = {one.__name__: one for one in (extraction, storage, planning, shard, search)}
+PARTS = {measurement.__name__: measurement for measurement in (extraction, storage, planning, shard, search)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=list(PARTS), metavar="PART")
     parser.add_argument("--weights", type=Path, help="folder with the checkpoints of MODELS")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     if os.environ.get("OMP_NUM_THREADS") != "1":
         parser.error("set OMP_NUM_THREADS=1: what is counted is one core's work")
-    for part in given.parts or PARTS:
-        for line in PARTS[part](given.weights):
+    for part in arguments.parts or PARTS:
+        for line in PARTS[part](arguments.weights):
             print(json.dumps(line), flush=True)
 
 

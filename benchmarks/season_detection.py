@@ -73,18 +73,18 @@ def changes(town: Town, seed: int, splits: int) -> Iterator[tuple[str, Season, Q
     """The champion on what it knows and on what came, by measure and season, for so many divisions of the places."""
     for split in range(splits):
         rng = np.random.default_rng([seed, split])
-        known = rng.permutation(len(town.tiles))[: len(town.tiles) // 2]
-        summer = town.drone[Season.SUMMER][np.isin(town.places[Season.SUMMER], known)]
+        learned = rng.permutation(len(town.tiles))[: len(town.tiles) // 2]
+        summer = town.drone[Season.SUMMER][np.isin(town.places[Season.SUMMER], learned)]
         champion = adapt(summer, town.tiles, config=AdaptConfig(recipe="robust"))
         references = champion.transform_reference(town.tiles)
         before = champion.transform_query(summer[rng.permutation(len(summer))[:IMAGES]])
         for season in SEASONS:
-            new = town.drone[season][~np.isin(town.places[season], known)]
+            new = town.drone[season][~np.isin(town.places[season], learned)]
             after = champion.transform_query(new[rng.permutation(len(new))[:IMAGES]])
             for name, measure in MEASURES.items():
-                found = quality_change(before, after, references, measure)
-                if found is not None:
-                    yield name, season, found
+                change = quality_change(before, after, references, measure)
+                if change is not None:
+                    yield name, season, change
 
 
 def main() -> None:
@@ -93,24 +93,27 @@ def main() -> None:
     parser.add_argument("--seeds", default="4,5,6", help="of the towns")
     parser.add_argument("--splits", type=int, default=16, help="divisions of the places of a town")
     arguments = parser.parse_args()
-    found = [
+    changes_found = [
         (seed, *change)
         for seed in map(int, arguments.seeds.split(","))
         for change in changes(described(seed), seed, arguments.splits)
     ]
     for name in MEASURES:
         for share in SHARES:
-            said = {
+            rates_by_season = {
                 season: float(
-                    np.mean([c.is_significant and c.drop >= share for _, n, s, c in found if (n, s) == (name, season)])
+                    np.mean([c.is_significant and c.drop >= share for _, n, s, c in changes_found if (n, s) == (name, season)])
                 )
                 for season in SEASONS
             }
-            shown = ", ".join(f"{season} {rate:.0%}" for season, rate in said.items())
-            print(f"{name}, loss of {share:.0%} or more: {shown}")
+            text = ", ".join(f"{season} {rate:.0%}" for season, rate in rates_by_season.items())
+            print(f"{name}, loss of {share:.0%} or more: {text}")
         # At the same rate of false alarms, whatever threshold that takes.
-        bar = np.quantile([c.drop for _, n, s, c in found if (n, s) == (name, Season.SUMMER)], 0.9)
-        rates = [np.mean([c.drop > bar for _, n, s, c in found if (n, s) == (name, one)]) for one in SEASONS[1:]]
+        bar = np.quantile([c.drop for _, n, s, c in changes_found if (n, s) == (name, Season.SUMMER)], 0.9)
+        rates = [
+            np.mean([c.drop > bar for _, n, s, c in changes_found if (n, s) == (name, season_name)])
+            for season_name in SEASONS[1:]
+        ]
         print(f"{name}, at 10 % false alarms (a loss of {bar:.0%}): autumn {rates[0]:.0%}, winter {rates[1]:.0%}")
 
 

@@ -82,9 +82,9 @@ def notice(config: ArrivalConfig) -> ArrivalOutcome:
     """Looks at the source, closes a batch where one is complete, and emits an event for each batch in the queue."""
     lake = Lake.at(config.lake)
     with tags(config.dataset):
-        seen = look(config, lake)
-        told = announce(config, lake)
-        return _outcome(config, lake, seen, told=told)
+        look_outcome = look(config, lake)
+        announced = announce(config, lake)
+        return _outcome(config, lake, look_outcome, announced=announced)
 
 
 @stage_flow("arrival", run_name="arrival {config.ingest.dataset}")
@@ -93,16 +93,16 @@ def arrival(config: ArrivalConfig) -> ArrivalOutcome:
     lake = Lake.at(config.lake)
     with tags(config.dataset):
         recover(config.dataset, config.registry, lake)  # what a process that died has left between map and registry
-        unreachable, seen = None, None
+        unreachable, look_outcome = None, None
         try:
-            seen = look(config, lake)
+            look_outcome = look(config, lake)
         except DataError as error:
             unreachable = error  # what is in the queue needs no source that can be reached
         worked = work_through(config, lake)
         show_queue(config.dataset, batches.batches(lake, config.dataset))
         if unreachable is not None:
             raise unreachable
-        return _outcome(config, lake, seen, worked=worked)
+        return _outcome(config, lake, look_outcome, worked=worked)
 
 
 def work_through(config: ArrivalConfig, lake: Lake) -> tuple[Batch, ...]:
@@ -274,18 +274,22 @@ _STEPS: Mapping[State, Callable[[Batch, ArrivalConfig, Lake], Batch]] = {
 
 
 def _outcome(
-    config: ArrivalConfig, lake: Lake, seen: Look | None, told: tuple[str, ...] = (), worked: tuple[Batch, ...] = ()
+    config: ArrivalConfig,
+    lake: Lake,
+    look_outcome: Look | None,
+    announced: tuple[str, ...] = (),
+    worked: tuple[Batch, ...] = (),
 ) -> ArrivalOutcome:
     waiting = [batch.batch for batch in batches.batches(lake, config.dataset) if batch.state is State.WAITING]
-    common = {"dataset": config.dataset, "told": told, "worked": worked, "waiting": tuple(waiting)}
-    if seen is None:
+    common = {"dataset": config.dataset, "told": announced, "worked": worked, "waiting": tuple(waiting)}
+    if look_outcome is None:
         return ArrivalOutcome(source=config.ingest.source, **common)
     return ArrivalOutcome(
-        source=seen.location,
-        listed=seen.listed,
-        pending=seen.pending,
-        missing=seen.missing,
-        closed=None if seen.closed is None else seen.closed.batch,
-        notes=seen.notes,
+        source=look_outcome.location,
+        listed=look_outcome.listed,
+        pending=look_outcome.pending,
+        missing=look_outcome.missing,
+        closed=None if look_outcome.closed is None else look_outcome.closed.batch,
+        notes=look_outcome.notes,
         **common,
     )

@@ -43,7 +43,7 @@ def reproduce_page(plan: PagePlan, lake: str = DEFAULT_LAKE) -> tuple[list[Finis
     started = time.monotonic()
     for source in plan.sources:
         _take_in(source, lake)
-    finished = [result for one in plan.measurables for result in _attempt(one, lake)]
+    finished = [result for measurable in plan.measurables for result in _attempt(measurable, lake)]
     return finished, publish(plan, finished, Lake.at(lake), time.monotonic() - started)
 
 
@@ -53,13 +53,13 @@ def _take_in(source: SourceConfig, lake: str) -> None:
     ingest(ingestion(source, Lake.at(lake)), lake)
 
 
-def _attempt(one: Measurable, lake: str) -> list[Finished]:
+def _attempt(measurable: Measurable, lake: str) -> list[Finished]:
     """With the images as they are given and, where that is asked for, with an alignment that is chosen."""
     try:
-        outcomes = _measured(one.source.dataset, one.config.backbones[0], one.config, lake)
+        outcomes = _measured(measurable.source.dataset, measurable.config.backbones[0], measurable.config, lake)
     except CvglError as error:
-        return [Finished(one, None, error)]
-    return [Finished(one.aligned(str(outcome.result.aligned)), outcome) for outcome in outcomes]
+        return [Finished(measurable, None, error)]
+    return [Finished(measurable.aligned(str(outcome.result.aligned)), outcome) for outcome in outcomes]
 
 
 def _measured(dataset: str, backbone: BackboneConfig, config: ReproduceConfig, lake: str) -> list[ReproduceOutcome]:

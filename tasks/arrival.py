@@ -100,11 +100,11 @@ def decide(batch: Batch, config: ArrivalConfig, lake: Lake) -> Decision:
     decision = run_decision(batch, config, lake)
     record(decision, batch, config.decide, lake)
     row = decision_row(decision, batch, config.decide)
-    shown = {name: value for name, value in row.items() if name not in ("details", "reason", "verdict") and value is not None}
+    cells = {name: value for name, value in row.items() if name not in ("details", "reason", "verdict") and value is not None}
     create_markdown_artifact(
         f"# {decision.verdict}\n\n{prose(decision.reason)}; {prose(decision.evidence.prediction)}\n\n"
         + "| | |\n|---|---|\n"
-        + "".join(f"| {name} | {prose(_plain(value))} |\n" for name, value in shown.items()),
+        + "".join(f"| {name} | {prose(_plain(value))} |\n" for name, value in cells.items()),
         key=artifact_key("decision", batch.dataset),
         description=f"{decision.verdict}: batch {batch.batch} of {batch.dataset}",
     )
@@ -131,8 +131,8 @@ def gate_said(registered: RegisterOutcome, batch: Batch, lake: Lake) -> tuple[st
     """
     path = lake.registration(registered.run)
     if registered.verdict == "unchanged" and batch.champion != registered.run and path.is_file():
-        said = read_versioned(path, "registration")
-        return str(said["verdict"]), str(said["reason"])
+        registration = read_versioned(path, "registration")
+        return str(registration["verdict"]), str(registration["reason"])
     return registered.verdict, registered.reason
 
 
@@ -141,17 +141,17 @@ def training_work(lake: Lake, batch: Batch) -> float:
     return adaptation_work(by_view(described(lake, batch)))
 
 
-def show_queue(dataset: str, known: Sequence[Batch]) -> None:
+def show_queue(dataset: str, queue: Sequence[Batch]) -> None:
     """The newest batches of a map as a table on the page of the current run."""
-    if known:
+    if queue:
         create_table_artifact(
-            batch_rows(known[-LISTED:]),
+            batch_rows(queue[-LISTED:]),
             key=artifact_key("arrivals", dataset),
             description=f"Batches that have arrived for {dataset}, the newest {LISTED} at most",
         )
 
 
-def batch_rows(known: Iterable[Batch]) -> list[dict[str, str | int]]:
+def batch_rows(queue: Iterable[Batch]) -> list[dict[str, str | int]]:
     """Batches for people, one row each."""
     return [
         {
@@ -166,7 +166,7 @@ def batch_rows(known: Iterable[Batch]) -> list[dict[str, str | int]]:
             "outcome": batch.outcome,
             "why": batch.reason,
         }
-        for batch in known
+        for batch in queue
     ]
 
 

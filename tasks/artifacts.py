@@ -33,8 +33,8 @@ def prose(text: object) -> str:
     return re.sub(r"(?<=www)\.|@(?=[\w-]+\.)", r"\\\g<0>", line, flags=re.IGNORECASE)
 
 
-def _at_the_start(found: re.Match[str]) -> str:
-    return f"{found[1]}\\" if found[1][0].isdigit() else f"\\{found[1]}"
+def _at_the_start(match: re.Match[str]) -> str:
+    return f"{match[1]}\\" if match[1][0].isdigit() else f"\\{match[1]}"
 
 
 def code(text: object) -> str:

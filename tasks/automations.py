@@ -40,12 +40,12 @@ def create_automations(path: Path, block: str | None = None) -> dict[str, str]:
     with get_client(sync_client=True) as client:
         for values in described:
             automation = _automation(values, client, path, block)
-            known = client.read_automations_by_name(automation.name)
-            if known:
-                client.update_automation(known[0].id, automation)
+            present = client.read_automations_by_name(automation.name)
+            if present:
+                client.update_automation(present[0].id, automation)
             else:
                 client.create_automation(automation)
-            done[automation.name] = "updated" if known else "created"
+            done[automation.name] = "updated" if present else "created"
     return done
 
 
@@ -60,10 +60,10 @@ def read_automations(path: Path) -> list[Mapping[str, Any]]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(f"the automations cannot be read: {error}", where=path, fix="check the file") from error
-    found = values.get("automations") if isinstance(values, dict) else None
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    entries = values.get("automations") if isinstance(values, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise DataError("the file has no list 'automations'", where=path, fix="see deployments/automations.yaml")
-    return found
+    return entries
 
 
 def _automation(values: Mapping[str, Any], client: SyncPrefectClient, path: Path, block: str | None) -> AutomationCore:
@@ -106,21 +106,25 @@ def _notifier(name: str, client: SyncPrefectClient, path: Path) -> str:
 
     kind, _, document = name.partition("/")
     try:
-        found = client.read_block_document_by_name(document, kind, include_secrets=False) if document else None
+        block = client.read_block_document_by_name(document, kind, include_secrets=False) if document else None
     except ObjectNotFound:
-        found = None
-    if found is not None and _can_notify(found):
-        return str(found.id)
-    if found is not None:
-        what = f"the block '{name}' cannot notify anybody"
+        block = None
+    if block is not None and _can_notify(block):
+        return str(block.id)
+    if block is not None:
+        problem = f"the block '{name}' cannot notify anybody"
     else:
-        what = f"the block '{name}' is not on the server {client.api_url}" if name else "no block says how people are told"
+        problem = f"the block '{name}' is not on the server {client.api_url}" if name else "no block says how people are told"
     fix = "add one on Prefect's page 'Blocks', and name it: --block TYPE/NAME"
-    known = [one for one in client.read_block_documents(include_secrets=False) if _can_notify(one)]
-    if known:
-        listed = ", ".join(sorted(f"{one.block_type.slug}/{one.name}" for one in known if one.block_type is not None))
+    notifiers = [candidate for candidate in client.read_block_documents(include_secrets=False) if _can_notify(candidate)]
+    if notifiers:
+        listed = ", ".join(
+            sorted(
+                f"{candidate.block_type.slug}/{candidate.name}" for candidate in notifiers if candidate.block_type is not None
+            )
+        )
         fix = f"name one of {listed} by --block, or add one on Prefect's page 'Blocks'"
-    raise ConfigError(what, where=path, fix=fix)
+    raise ConfigError(problem, where=path, fix=fix)
 
 
 def _can_notify(block: BlockDocument) -> bool:

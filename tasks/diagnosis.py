@@ -68,9 +68,9 @@ def _packages() -> Iterator[Check]:
         yield Check(_DISTRIBUTION, Verdict.BAD, "is not installed, only found on the path", "pip install -e '.[pipeline]'")
         return
     for line in required:
-        found = _REQUIREMENT.match(line)
-        if found is not None and found["extra"] in (None, "pipeline"):
-            yield _package(found["name"], found["bounds"].strip(), found["extra"])
+        match = _REQUIREMENT.match(line)
+        if match is not None and match["extra"] in (None, "pipeline"):
+            yield _package(match["name"], match["bounds"].strip(), match["extra"])
 
 
 def _package(name: str, bounds: str, extra: str | None) -> Check:
@@ -161,13 +161,13 @@ def _maps(lake: Lake, tracking_uri: str | None) -> Iterator[Check]:
     for dataset in lake.mapped():
         subject, address = f"map of {dataset}", f" --tracking-uri {tracking_uri}" if tracking_uri else ""
         try:
-            found = look(dataset, lake, config)
+            disagreements = look(dataset, lake, config)
         except CvglError as error:
             yield Check(subject, Verdict.NOTE, f"cannot be compared with the registry: {error.what}", error.fix)
             continue
-        if found:
+        if disagreements:
             mend = f"cvgl maps --dataset {dataset} --mend{address}"
-            yield Check(subject, Verdict.BAD, "; ".join(found), mend)
+            yield Check(subject, Verdict.BAD, "; ".join(disagreements), mend)
         else:
             yield Check(subject, Verdict.GOOD, "agrees with the registry")
 

@@ -21,10 +21,10 @@ def resource_of(batch: Batch) -> dict[str, str]:
     }
 
 
-def event_id(batch: Batch, what: str = "") -> uuid.UUID:
+def event_id(batch: Batch, purpose: str = "") -> uuid.UUID:
     """One id for one thing that is told of a batch, however often it is sent."""
     name = f"{batch.source}/{batch.dataset}/{batch.batch}"
-    return uuid.uuid5(_NAMESPACE, f"{name}/{what}" if what else name)
+    return uuid.uuid5(_NAMESPACE, f"{name}/{purpose}" if purpose else name)
 
 
 def deliver() -> None:

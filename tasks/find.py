@@ -21,13 +21,13 @@ def find_features(lake: Lake, dataset: str, fingerprint: str | None = None) -> A
     Raises:
         LakeError: there are none, or several and nothing says which.
     """
-    known = lake.described(dataset)
-    chosen = [name for name in known if name.startswith(fingerprint or "")]
+    models = lake.described(dataset)
+    chosen = [name for name in models if name.startswith(fingerprint or "")]
     if len(chosen) != 1:
         which = f" under the model {fingerprint}" if fingerprint else ""
-        fix = f"say which with --features: {', '.join(known)}" if known else f"run: cvgl extract --dataset {dataset}"
+        fix = f"say which with --features: {', '.join(models)}" if models else f"run: cvgl extract --dataset {dataset}"
         raise LakeError(f"there are {len(chosen) or 'no'} descriptors of '{dataset}'{which}", where=lake.root, fix=fix)
-    return ArtifactRef(kind="features", path=known[chosen[0]], digest=chosen[0], name=dataset)
+    return ArtifactRef(kind="features", path=models[chosen[0]], digest=chosen[0], name=dataset)
 
 
 def find_adapter(lake: Lake, run: str) -> ArtifactRef:
@@ -55,5 +55,5 @@ def find_evaluation(lake: Lake, run: str) -> ArtifactRef:
 
 def _check(folder: Path, proof: str, run: str, how: str) -> None:
     if not (folder / proof).is_file():
-        known = ", ".join(sorted(path.parent.name for path in folder.parent.glob(f"*/{proof}"))) or "none"
-        raise LakeError(f"the run '{run}' is not there", where=folder, fix=f"runs that are: {known}; or make it with: {how}")
+        names = ", ".join(sorted(path.parent.name for path in folder.parent.glob(f"*/{proof}"))) or "none"
+        raise LakeError(f"the run '{run}' is not there", where=folder, fix=f"runs that are: {names}; or make it with: {how}")

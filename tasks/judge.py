@@ -20,7 +20,7 @@ def judge(adapter: ArtifactRef, lake: Lake) -> JudgeOutcome:
     with observed(artifact_key("judge", adapter.name), f"judging {adapter.name} without labels") as progress:
         outcome = run_stage(adapter, lake, progress)
     report = outcome.record.report
-    rows = "".join(f"| {prose(name)} | {prose(said)} |\n" for name, said in quality_figures(report).items())
+    rows = "".join(f"| {prose(name)} | {prose(figure)} |\n" for name, figure in quality_figures(report).items())
     create_markdown_artifact(
         f"# {report.verdict}\n\n{prose(report.reason)}\n\n| without labels | |\n|---|---|\n{rows}",
         key=artifact_key("judgement", adapter.name),

@@ -21,8 +21,8 @@ def judgement(features: Sequence[tuple[ArtifactRef, str, str]], seeds: Sequence[
         outcome = reproduce_judgement(features, lake, seeds, progress)
     create_table_artifact(
         [
-            {"where": one.where, "seed": one.seed, "chosen": one.chosen, "worst, points": f"{100 * one.worst:+.1f}"}
-            for one in outcome.result.choices
+            {"where": choice.where, "seed": choice.seed, "chosen": choice.chosen, "worst, points": f"{100 * choice.worst:+.1f}"}
+            for choice in outcome.result.choices
         ],
         key=artifact_key("judgement", "choices"),
         description="The recipe auto against the better of frozen and standardised",

@@ -17,7 +17,7 @@ def recover(dataset: str, config: RegisterConfig, lake: Lake) -> list[str]:
     mended = mend_at_start(dataset, lake, config)
     if mended:
         create_markdown_artifact(
-            "# Mended\n\n" + "".join(f"- {prose(one)}\n" for one in mended),
+            "# Mended\n\n" + "".join(f"- {prose(line)}\n" for line in mended),
             key=artifact_key("recovery", dataset),
             description=f"What did not agree between the map of {dataset} and the registry",
         )

@@ -35,19 +35,19 @@ def publish_report(run: str, config: RegisterConfig, lake: Lake) -> bool:
 def _show(outcome: RegisterOutcome, lake: Lake) -> None:
     """What the gate saw and said, and the way to MLflow's page, on the task run's own page."""
     server = mlflow_page(outcome, lake)
-    where = f"[MLflow run]({outcome.page(server)}), [model]({outcome.model_page(server)})" if server else "`cvgl ui` shows them"
+    links = f"[MLflow run]({outcome.page(server)}), [model]({outcome.model_page(server)})" if server else "`cvgl ui` shows them"
     create_markdown_artifact(
         f"# {outcome.verdict}\n\n{prose(outcome.reason)}\n\n"
         f"- model: {code(outcome.model)} version {outcome.version}\n"
         f"- champion now: {code(outcome.champion or 'none')}\n"
         f"{_compared(outcome)}"
-        f"- run and model in MLflow: {where}\n",
+        f"- run and model in MLflow: {links}\n",
         key=artifact_key("gate", outcome.run),
         description=f"{outcome.verdict}: {outcome.model} version {outcome.version}",
     )
     if outcome.decision.quality:
         create_table_artifact(
-            [{"without labels": name, "figure": said} for name, said in outcome.decision.quality.items()],
+            [{"without labels": name, "figure": figure} for name, figure in outcome.decision.quality.items()],
             key=artifact_key("quality", outcome.run),
             description=f"What is said of {outcome.run} without labels",
         )

@@ -42,7 +42,7 @@ _DPI = 100  # a page's width, and few enough bytes to be part of the artifact
 @stage_task("tell", run_name="tell what became of {batch.batch}")
 def tell(batch: Batch, lake: Lake) -> None:
     """The account of a batch, and the event of its end."""
-    left_out, found, gate = refused(lake, batch), whereabouts(lake, batch), read_decision(lake, batch.run)
+    left_out, assignment, gate = refused(lake, batch), whereabouts(lake, batch), read_decision(lake, batch.run)
     outcome = batch.outcome or str(batch.state)
     counted = ", ".join(f"{name} {count}" for name, count in batch.ingest.items() if count)
     came = f"{batch.n_files} files of {code(batch.source)}, and {batch.n_removed} went. Images: {counted or 'none'}."
@@ -52,12 +52,14 @@ def tell(batch: Batch, lake: Lake) -> None:
         "What was refused": _refusals(left_out),
         "What was decided, and why": f"**{prose(batch.verdict or outcome)}**: {prose(decided)}",
         "Is it better?": _better(gate),
-        "Where is it?": _where(batch.dataset, found, lake, "of this batch"),
+        "Where is it?": _where(batch.dataset, assignment, lake, "of this batch"),
     }
     if batch.state in batches.ANSWERABLE:
-        said = f"cvgl answer {batch.batch} adapt --dataset {batch.dataset} --lake {lake.root}"
-        parts["What you can do"] = f"{code(said)} (or `skip`); the next look goes on with it."
-    _show(batch.dataset, f"{batch.batch}: {outcome}", f"What became of batch {batch.batch} of {batch.dataset}", parts, found)
+        command = f"cvgl answer {batch.batch} adapt --dataset {batch.dataset} --lake {lake.root}"
+        parts["What you can do"] = f"{code(command)} (or `skip`); the next look goes on with it."
+    _show(
+        batch.dataset, f"{batch.batch}: {outcome}", f"What became of batch {batch.batch} of {batch.dataset}", parts, assignment
+    )
     emit_event(
         f"cvgl.batch.{batch.state}",
         resource=resource_of(batch) | {"cvgl.outcome": outcome},
@@ -69,7 +71,7 @@ def tell(batch: Batch, lake: Lake) -> None:
             "reason": batch.reason,
             "refused": len(left_out),
             "run": batch.run,
-            "map": "" if found is None else found.serving.map,
+            "map": "" if assignment is None else assignment.serving.map,
         },
         id=event_id(batch, batches.end_of(batch)),
     )
@@ -91,31 +93,31 @@ def show_run(
     """
     dataset, run = images.ref.name, registered.run
     try:
-        found = places_of(lake, dataset)
+        assignment = places_of(lake, dataset)
         parts = {
             "What came in": f"{images.new} new images, {images.known} known; the dataset holds {images.total}."
             + "".join(f"\n- {prose(line)}" for line in summary_lines(images.summaries, images.passed_over)),
             "What was refused": _refusals(read_quarantine(lake, dataset).to_pylist()),
             "What was decided, and why": _decisions(alignment, run, lake),
             "Is it better?": f"{_better(registered.decision)}\n\n{metrics_markdown(metrics)}",
-            "Where is it?": _where(dataset, found, lake, "of the dataset"),
+            "Where is it?": _where(dataset, assignment, lake, "of the dataset"),
         }
-        _show(dataset, f"{run}: {registered.verdict}", f"What became of {run}", parts, found)
+        _show(dataset, f"{run}: {registered.verdict}", f"What became of {run}", parts, assignment)
     except (CvglError, OSError) as error:
         logger.warning("the account of %s cannot be given: %s", run, error)
 
 
-def _show(dataset: str, heading: str, what: str, parts: Mapping[str, str], found: Whereabouts | None) -> None:
+def _show(dataset: str, heading: str, summary: str, parts: Mapping[str, str], assignment: Whereabouts | None) -> None:
     create_markdown_artifact(
         f"# {prose(heading)}\n" + "".join(f"\n## {name}\n\n{text}\n" for name, text in parts.items()),
         key=artifact_key("account", dataset),
-        description=prose(f"{what}: {heading.rpartition(': ')[2]}"),
+        description=prose(f"{summary}: {heading.rpartition(': ')[2]}"),
     )
-    if found is not None and (drawn := _drawn(found)) is not None:
+    if assignment is not None and (drawn := _drawn(assignment)) is not None:
         create_image_artifact(
             drawn,
             key=artifact_key("map", dataset),
-            description=f"Where images lie on the map {found.serving.map} that serves {dataset}",
+            description=f"Where images lie on the map {assignment.serving.map} that serves {dataset}",
         )
 
 
@@ -147,12 +149,12 @@ def _better(gate: GateDecision | None) -> str:
     return f"**{gate.verdict}**: {prose(gate.reason)}" + "".join(f"\n- {prose(figure)}" for figure in figures)
 
 
-def _where(dataset: str, found: Whereabouts | None, lake: Lake, whose: str) -> str:
-    if found is None:
+def _where(dataset: str, assignment: Whereabouts | None, lake: Lake, whose: str) -> str:
+    if assignment is None:
         return "No map serves yet."
-    serving, new = found.serving, int(found.new.sum())
+    serving, new = assignment.serving, int(assignment.new.sum())
     summary_lines = [
-        f"map `{serving.map}` serves, with {len(found.references)} references, {new} of them new",
+        f"map `{serving.map}` serves, with {len(assignment.references)} references, {new} of them new",
         f"adapter {code(serving.run)}"
         + (f", {code(serving.model)} version {serving.version} in MLflow" if serving.version else ""),
         f"folder {code(lake.map(dataset) / serving.map)}",
@@ -160,20 +162,22 @@ def _where(dataset: str, found: Whereabouts | None, lake: Lake, whose: str) -> s
     page = lake.report(serving.run) / "index.html"
     if page.is_file():
         summary_lines.append(f"report {code(page)}")
-    if len(found.answers):
-        summary_lines.append(f"{len(found.answers) + found.left_out} images {whose} look like a place on it (see the map)")
+    if len(assignment.answers):
+        summary_lines.append(
+            f"{len(assignment.answers) + assignment.left_out} images {whose} look like a place on it (see the map)"
+        )
     summary_lines.append(f"ask it: {code(f'cvgl localize PICTURE --dataset {dataset} --lake {lake.root}')}")
     return "".join(f"- {line}\n" for line in summary_lines)
 
 
-def _drawn(found: Whereabouts) -> str | None:
+def _drawn(assignment: Whereabouts) -> str | None:
     """The map as a data URL; none where positions are not known, or the image is too large for an artifact."""
     try:
-        where = coordinates([reference.position for reference in found.references])
+        positions = coordinates([reference.position for reference in assignment.references])
     except DataError as error:  # an account goes without its image
         logger.warning("the map is not drawn: %s", error.what)
         return None
-    if where is None:
+    if positions is None:
         return None
-    data = to_png(placement_map(where, found.new, found.answers), _DPI)
+    data = to_png(placement_map(positions, assignment.new, assignment.answers), _DPI)
     return f"data:image/png;base64,{base64.b64encode(data).decode()}" if len(data) <= INLINE_LIMIT else None

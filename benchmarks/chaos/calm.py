@@ -11,15 +11,15 @@ from benchmarks.chaos.town import Town
 
 def main(file: str) -> None:
     """Lets the batches arrive one after another, each worked through by the flow."""
-    asked = json.loads(Path(file).read_text())
+    request = json.loads(Path(file).read_text())
     from cvgl.config import ArrivalConfig
     from flows.arrival import arrival
 
-    town = Town(Path(asked["town"]), Path(asked["drop"]), asked["flights"])
+    town = Town(Path(request["town"]), Path(request["drop"]), request["flights"])
     town.clear()
-    for _ in range(asked["batches"]):
+    for _ in range(request["batches"]):
         town.next()
-        outcome = arrival(ArrivalConfig.model_validate(asked["config"]))
+        outcome = arrival(ArrivalConfig.model_validate(request["config"]))
         if len(outcome.worked) != 1:
             raise RuntimeError(f"one batch was to be worked on, and it was: {outcome}")
 

@@ -20,17 +20,17 @@ _OF_A_PLACE = ("cvgl.model_id", "cvgl.contents")
 _PREDICTED = ("predicted_seconds", "predicted_bytes")  # of a decision: what earlier steps were measured to take
 
 
-def lakes(one: Lake, other: Lake) -> list[str]:
+def lakes(first: Lake, other: Lake) -> list[str]:
     """What differs, a line each; nothing where every table, adapter, evaluation, batch and map is the same, byte by byte.
 
     Descriptors are compared image by image, as a part that was damaged may have been written anew together with others.
     """
-    ours, theirs = _files(one), _files(other)
+    ours, theirs = _files(first), _files(other)
     differ = [f"only in one: {name}" for name in sorted(ours.keys() ^ theirs.keys())]
     differ += [f"not the same: {name}" for name in sorted(ours.keys() & theirs.keys()) if ours[name] != theirs[name]]
-    if _descriptors(one) != _descriptors(other):
+    if _descriptors(first) != _descriptors(other):
         differ.append("not the same: descriptors")
-    if _decisions(one) != _decisions(other):
+    if _decisions(first) != _decisions(other):
         differ.append("not the same: decisions")
     return differ
 
@@ -43,8 +43,8 @@ def compared(lake: Lake) -> int:
 def lost_and_duplicated(lake: Lake, dataset: str, came: set[str]) -> tuple[int, int]:
     """Images that came and are not there or have no descriptor, and those that were counted more than once."""
     wanted = {sha256[:IMAGE_ID_LENGTH] for sha256 in came}
-    rows = [one for name in image_batches(lake, dataset) for one in _ids(lake.images(dataset) / f"{name}.parquet")]
-    described = [one for part in _parts(lake) for one in _ids(part)]
+    rows = [image_id for name in image_batches(lake, dataset) for image_id in _ids(lake.images(dataset) / f"{name}.parquet")]
+    described = [image_id for part in _parts(lake) for image_id in _ids(part)]
     counted = sum(int(str(batch.ingest.get("new", 0))) for batch in batches.batches(lake, dataset))
     lost = len(wanted - set(rows)) + len(wanted - set(described))
     twice = max(0, counted - len(set(rows))) + len(described) - len(set(described)) + len(set(rows) - wanted)
@@ -58,8 +58,8 @@ def untold(lake: Lake, dataset: str) -> list[str]:
 
 def temporary(lake: Lake) -> list[str]:
     """Temporary files that are left."""
-    found = [path for pattern in (f"{TEMPORARY_PREFIX}*", ".building", "*.part") for path in lake.root.rglob(pattern)]
-    return sorted(str(path.relative_to(lake.root)) for path in found)
+    paths = [path for pattern in (f"{TEMPORARY_PREFIX}*", ".building", "*.part") for path in lake.root.rglob(pattern)]
+    return sorted(str(path.relative_to(lake.root)) for path in paths)
 
 
 def registry(address: str, folder: Path) -> dict[str, Any]:
@@ -72,19 +72,22 @@ def registry(address: str, folder: Path) -> dict[str, Any]:
     import mlflow
 
     client = mlflow.MlflowClient(address, address)
-    said: dict[str, Any] = {"runs": [], "models": {}}
-    experiments = [one for one in client.search_experiments() if one.name != "Default"]
-    for run in client.search_runs([one.experiment_id for one in experiments], max_results=1000):
+    content: dict[str, Any] = {"runs": [], "models": {}}
+    experiments = [experiment for experiment in client.search_experiments() if experiment.name != "Default"]
+    for run in client.search_runs([experiment.experiment_id for experiment in experiments], max_results=1000):
         tags = {name: value for name, value in run.data.tags.items() if name.startswith("cvgl.") and name not in _OF_A_PLACE}
-        said["runs"].append([tags.get("cvgl.run"), run.info.status, sorted(run.data.params.items()), run.data.metrics])
-    said["runs"].sort(key=lambda run: str(run[0]))
+        content["runs"].append([tags.get("cvgl.run"), run.info.status, sorted(run.data.params.items()), run.data.metrics])
+    content["runs"].sort(key=lambda run: str(run[0]))
     for model in client.search_registered_models():
         versions = client.search_model_versions(f"name = '{model.name}'", max_results=1000)
-        said["models"][model.name] = {
+        content["models"][model.name] = {
             "aliases": dict(sorted(model.aliases.items())),
-            "versions": [_version(one, address, folder) for one in sorted(versions, key=lambda one: int(one.version))],
+            "versions": [
+                _version(experiment, address, folder)
+                for experiment in sorted(versions, key=lambda experiment: int(experiment.version))
+            ],
         }
-    return json.loads(json.dumps(said, sort_keys=True))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(content, sort_keys=True))  # type: ignore[no-any-return]
 
 
 def _version(version: Any, address: str, folder: Path) -> dict[str, Any]:
@@ -113,16 +116,16 @@ def _parts(lake: Lake) -> list[Path]:
 
 
 def _ids(path: Path) -> list[str]:
-    return [str(one) for one in read_parquet(path, ["image_id"]).column("image_id").to_pylist()]
+    return [str(image_id) for image_id in read_parquet(path, ["image_id"]).column("image_id").to_pylist()]
 
 
 def _descriptors(lake: Lake) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
+    descriptors: dict[str, list[float]] = {}
     for part in _parts(lake):
         table = read_parquet(part)
-        names = [f"{part.parent.parent.name}/{one}" for one in table.column("image_id").to_pylist()]
-        found.update(zip(names, table.column("descriptor").to_pylist(), strict=True))
-    return found
+        names = [f"{part.parent.parent.name}/{image_id}" for image_id in table.column("image_id").to_pylist()]
+        descriptors.update(zip(names, table.column("descriptor").to_pylist(), strict=True))
+    return descriptors
 
 
 def _decisions(lake: Lake) -> list[dict[str, Any]]:

@@ -219,7 +219,7 @@ class Driver:
             return faults.full_disk(self.lake)
         if kind == "part":
             return faults.damaged_part(self.lake, self.rng)
-        return faults.source_away(self.town.drop, self.rng, known=bool(batches.batches(self.lake, DATASET)))
+        return faults.source_away(self.town.drop, self.rng, expected=bool(batches.batches(self.lake, DATASET)))
 
     def _mend(self) -> None:
         """Ends a fault when the log has told of it; a damaged part is the flow's to mend."""
@@ -241,7 +241,7 @@ class Driver:
         self.fault = None
 
     def _notice(self, *, last: bool = False) -> None:
-        left = [one for one in self.noticing if not _found(one[2], one[3], one[1])]
+        left = [notice for notice in self.noticing if not _found(notice[2], notice[3], notice[1])]
         self.noticing = left
         if last:
             self.outcome.unseen += [f"not in the log: {name}" for name, *_ in left]
@@ -258,8 +258,8 @@ class Driver:
         self.outcome.runs = len(self.known)
 
     def _done(self) -> bool:
-        known = batches.batches(self.lake, DATASET)
-        return len(known) >= self.town.arrived and not any(batch.is_open for batch in known)
+        queue = batches.batches(self.lake, DATASET)
+        return len(queue) >= self.town.arrived and not any(batch.is_open for batch in queue)
 
     def _rests(self, flows: Sequence[psutil.Process]) -> bool:
         return self._done() and not flows and self.fault is None
@@ -278,7 +278,7 @@ class Driver:
         mlflow.revive()
         until(mlflow.answers, "the second MLflow server does not answer")
         self.outcome.batches = self.town.arrived
-        asked = {
+        request = {
             "town": str(self.town.root),
             "drop": str(self.town.drop),
             "flights": self.plan.flights,
@@ -286,15 +286,15 @@ class Driver:
             "config": settings(self.calm, self.town.drop, uri, DATASET),
         }
         file = self.root / "calm.json"
-        file.write_text(json.dumps(asked))
+        file.write_text(json.dumps(request))
         with (self.root / "services" / "logs" / "calm.log").open("wb") as log:
             command = [sys.executable, "-m", "benchmarks.chaos.calm", str(file)]
             subprocess.run(command, cwd=ROOT, env=self.services.environment, stdout=log, stderr=log, check=True)
         if chaotic != compare.registry(uri, self.root / "calm-models"):
             self.outcome.differences.append("not the same: the registries")
             (self.root / "registry.json").write_text(json.dumps(chaotic, indent=1))
-            said = compare.registry(uri, self.root / "calm-models-again")
-            (self.root / "calm-registry.json").write_text(json.dumps(said, indent=1))
+            content = compare.registry(uri, self.root / "calm-models-again")
+            (self.root / "calm-registry.json").write_text(json.dumps(content, indent=1))
 
     def _compare(self) -> None:
         outcome, came = self.outcome, self.town.contents()

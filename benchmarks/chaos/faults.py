@@ -70,15 +70,15 @@ def full_disk(lake: Lake) -> Fault:
     return Fault("disk", f"the disk is full ({size} bytes of ballast)", r"No space left|Errno 28|errno 28", ballast.unlink)
 
 
-def source_away(drop: Path, rng: random.Random, *, known: bool) -> Fault:
+def source_away(drop: Path, rng: random.Random, *, expected: bool) -> Fault:
     """Takes the source away: nothing under its name any more, or an empty folder, as where a disk is not mounted.
 
     Args:
         drop: the source.
         rng: chooses.
-        known: something has come from it already; else an empty folder is nothing that could be noticed.
+        expected: something has come from it already; else an empty folder is nothing that could be noticed.
     """
-    away, empty = drop.with_name(f"{drop.name}-away"), rng.random() < 0.5 and known
+    away, empty = drop.with_name(f"{drop.name}-away"), rng.random() < 0.5 and expected
     drop.rename(away)
     if empty:
         drop.mkdir()
@@ -88,8 +88,8 @@ def source_away(drop: Path, rng: random.Random, *, known: bool) -> Fault:
             drop.rmdir()
         away.rename(drop)
 
-    said = "an empty folder is where the source was" if empty else "the source is gone"
-    return Fault("source", said, r"is the disk mounted|watched source|files went while", mend)
+    description = "an empty folder is where the source was" if empty else "the source is gone"
+    return Fault("source", description, r"is the disk mounted|watched source|files went while", mend)
 
 
 def damaged_part(lake: Lake, rng: random.Random) -> Fault | None:

@@ -104,14 +104,14 @@ class Services:
     deployment: str = ""
 
     def __post_init__(self) -> None:
-        given = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
         home = Lake.at(self.root / "engine")  # not in the lake: the disk that is filled is the lake's
         home.prefect_home.mkdir(parents=True, exist_ok=True)
         (self.root / "logs").mkdir(parents=True, exist_ok=True)
         address = f"http://127.0.0.1:{free_port()}/api"
         self.environment = {
-            **given,
-            **engine_environment(home, given, terminal=False),
+            **environment,
+            **engine_environment(home, environment, terminal=False),
             **QUIET_ENVIRONMENT,
             "PREFECT_SERVER_UI_ENABLED": "false",
             "PREFECT_API_URL": address,
@@ -178,12 +178,12 @@ class Services:
         """Asks for a run of the flow, as its schedule does, unless one waits already; False when the server does not answer."""
         api = self.environment["PREFECT_API_URL"]
         waiting: dict[str, Any] = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, "limit": 5}
-        asked: dict[str, Any] = {"parameters": {"config": self.config}, "state": {"type": "SCHEDULED"}}
+        body: dict[str, Any] = {"parameters": {"config": self.config}, "state": {"type": "SCHEDULED"}}
         try:
-            found = requests.post(f"{api}/flow_runs/filter", json=waiting, timeout=5)
-            if found.status_code == 200 and found.json():
+            response = requests.post(f"{api}/flow_runs/filter", json=waiting, timeout=5)
+            if response.status_code == 200 and response.json():
                 return True
-            made = requests.post(f"{api}/deployments/{self.deployment}/create_flow_run", json=asked, timeout=5)
+            made = requests.post(f"{api}/deployments/{self.deployment}/create_flow_run", json=body, timeout=5)
         except requests.RequestException:
             return False
         return made.status_code in (200, 201)

@@ -66,13 +66,13 @@ class Town:
         return {sha256_file(path) for path in files}
 
     def _files(self, flight: int) -> list[Path]:
-        found: list[Path] = []
+        files: list[Path] = []
         for folder in _FOLDERS:
             places = sorted((self.root / "world" / folder).iterdir())
             count = TRAIN if folder.startswith("train") else TEST
             for place in places[flight * count : (flight + 1) * count]:
-                found += sorted(place.iterdir())
-        return found
+                files += sorted(place.iterdir())
+        return files
 
     def _put(self, flight: int) -> None:
         """A whole flight under its name at once: copied beside the watched folder, and moved."""

@@ -59,10 +59,10 @@ def answer(
     queries, gallery = examination.mapped(_corrected(transform, examination) if answering.corrected else transform)
     if answering.window is not None:
         believed = sequences.posterior(question, queries, gallery)
-        found = evaluate_scores([believed], question.queries.places, question.gallery.places, protocol, top_k=1)
+        evaluation = evaluate_scores([believed], question.queries.places, question.gallery.places, protocol, top_k=1)
     else:
-        found = evaluate(queries, question.queries.places, gallery, question.gallery.places, protocol, top_k=1)
-    return Answers(found, distances_m(question, found.per_query.top_index))
+        evaluation = evaluate(queries, question.queries.places, gallery, question.gallery.places, protocol, top_k=1)
+    return Answers(evaluation, distances_m(question, evaluation.per_query.top_index))
 
 
 def _corrected(transform: DescriptorTransform, examination: Examination) -> DescriptorTransform:

@@ -48,7 +48,7 @@ def count(source: SourceConfig, lake: Lake, split_seed: int) -> Counts:
         LakeError: the data set is missing or damaged.
     """
     places = {row["image_id"]: row["location_id"] for row in read_ground_truth(lake, source.dataset).to_pylist()}
-    train, test, asked = set(), set(), set()
+    train, test, queried = set(), set(), set()
     for row in read_images(lake, source.dataset).select(["image_id", "view", "subsets"]).to_pylist():
         # A distractor of which nothing is known is an id of its own.
         place = places.get(row["image_id"]) or row["image_id"]
@@ -56,40 +56,40 @@ def count(source: SourceConfig, lake: Lake, split_seed: int) -> Counts:
             train |= {place} if Subset.TRAIN in row["subsets"] else set()
             test |= {place} if Subset.GALLERY in row["subsets"] else set()
         elif Subset.QUERY in row["subsets"]:
-            asked.add(place)
-    known = sorted(asked & test)
-    return Counts(len(train), len(test), len(known), len(adaptation_places(known, split_seed)) if len(known) > 1 else 0)
+            queried.add(place)
+    shared = sorted(queried & test)
+    return Counts(len(train), len(test), len(shared), len(adaptation_places(shared, split_seed)) if len(shared) > 1 else 0)
 
 
 def compose_counts(plan: PagePlan, counts: Mapping[Need, Counts]) -> Page:
     """The page of Table III."""
     tasks: Mapping[str, tuple[Count, Count, Count]] = {
         "University Test Adaptation": (
-            Count(Need.UNIVERSITY, lambda one: one.train),
-            Count(Need.UNIVERSITY, lambda one: one.adapted),
-            Count(Need.UNIVERSITY, lambda one: one.left),
+            Count(Need.UNIVERSITY, lambda counts_of_set: counts_of_set.train),
+            Count(Need.UNIVERSITY, lambda counts_of_set: counts_of_set.adapted),
+            Count(Need.UNIVERSITY, lambda counts_of_set: counts_of_set.left),
         ),
         "CVUSA → CVACT": (
-            Count(Need.CVUSA, lambda one: one.train),
-            Count(Need.CVACT, lambda one: one.train),
-            Count(Need.CVACT, lambda one: one.test),
+            Count(Need.CVUSA, lambda counts_of_set: counts_of_set.train),
+            Count(Need.CVACT, lambda counts_of_set: counts_of_set.train),
+            Count(Need.CVACT, lambda counts_of_set: counts_of_set.test),
         ),
         "CVACT → CVUSA": (
-            Count(Need.CVACT, lambda one: one.train),
-            Count(Need.CVUSA, lambda one: one.train),
-            Count(Need.CVUSA, lambda one: one.test),
+            Count(Need.CVACT, lambda counts_of_set: counts_of_set.train),
+            Count(Need.CVUSA, lambda counts_of_set: counts_of_set.train),
+            Count(Need.CVUSA, lambda counts_of_set: counts_of_set.test),
         ),
     }
     rows = tuple(cells for row in TABLE3 for cells in _rows(row, tasks[row.task], counts))
     sources = dict(zip(COUNTED, plan.counted, strict=True))
     drawn = [need for need, source in sources.items() if source.drawn]
-    said = "; ".join(f"{need}: {BUILT_IN if source.drawn else source.name}" for need, source in sources.items())
+    source_names = "; ".join(f"{need}: {BUILT_IN if source.drawn else source.name}" for need, source in sources.items())
     whole = not drawn and all(row[4] == row[5] for row in rows)
     return Page(
         name=plan.name,
         source=TABLE3_SOURCE,
         title="the sets that models trained for the task are adapted and tested on",
-        heading=f"{'Counted' if whole else 'Not the paper’s data throughout: counted'} as taken in. {said}.",
+        heading=f"{'Counted' if whole else 'Not the paper’s data throughout: counted'} as taken in. {source_names}.",
         whole=whole,
         published="which sets each task uses, and how many ids they have",
         notes=(*plan.notes, *(f"In the paper: {remark}" for remark in TABLE3_REMARKS), _LEFT),
@@ -100,8 +100,8 @@ def compose_counts(plan: PagePlan, counts: Mapping[Need, Counts]) -> Page:
             title="Where the figures come from",
             columns=("data", "data set in the lake", "train", "test", "asked for"),
             rows=tuple(
-                (need, sources[need].dataset, f"{one.train:,}", f"{one.test:,}", f"{one.asked:,}")
-                for need, one in counts.items()
+                (need, sources[need].dataset, f"{counts_of_set.train:,}", f"{counts_of_set.test:,}", f"{counts_of_set.asked:,}")
+                for need, counts_of_set in counts.items()
             ),
         ),
         command=plan.command,
@@ -126,13 +126,13 @@ class Count:
 
 
 def _rows(row: SplitRow, counted: tuple[Count, Count, Count], counts: Mapping[Need, Counts]) -> list[tuple[str, ...]]:
-    found: list[tuple[str, ...]] = []
+    rows: list[tuple[str, ...]] = []
     printed = (("pre-train", *row.pretrain), ("adaptation", *row.adaptation), ("test", *row.test))
-    for (role, name, published), one in zip(printed, counted, strict=True):
-        measured, share = one.of(counts[one.need]), getattr(_released(row.task), role.replace("-", ""))
+    for (role, name, published), count in zip(printed, counted, strict=True):
+        measured, share = count.of(counts[count.need]), getattr(_released(row.task), role.replace("-", ""))
         cells = (f"{published:,}", f"{share.places:,}", f"{measured:,}", f"{measured - published:+,}")
-        found.append((row.task, role, name, *cells))
-    return found
+        rows.append((row.task, role, name, *cells))
+    return rows
 
 
 def _released(task: str) -> Split:

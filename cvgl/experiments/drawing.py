@@ -33,7 +33,7 @@ def draw(result: BackboneResult, axis_label: str, theme: Theme = LIGHT) -> Figur
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    directions = [one.direction for one in result.configurations[0].directions]
+    directions = [outcome.direction for outcome in result.configurations[0].directions]
     with drawing(theme) as figures:
         figure: Figure = figures.Figure(figsize=(5.2 * len(directions), 4.2), layout="constrained")
         axes = figure.subplots(1, len(directions), squeeze=False)[0]
@@ -51,11 +51,11 @@ def draw(result: BackboneResult, axis_label: str, theme: Theme = LIGHT) -> Figur
 def _draw_series(axis: Any, configurations: Sequence[ConfigurationResult], direction: str, theme: Theme) -> None:
     names = dict.fromkeys(configuration.series for configuration in configurations if configuration.x is not None)
     for name, colour in zip(names, cycle(theme.series), strict=False):
-        points = [one for one in configurations if one.series == name and one.x is not None]
-        shown = [found for one in points if (found := one.direction(direction)) is not None]
-        x = [one.x for one in points]
+        points = [point for point in configurations if point.series == name and point.x is not None]
+        outcomes = [outcome for point in points if (outcome := point.direction(direction)) is not None]
+        x = [point.x for point in points]
         for metric, style in (("R@1", "-"), ("AP", "--")):
-            spreads = [_spread(one, metric) for one in shown]
+            spreads = [_spread(point, metric) for point in outcomes]
             means = [100 * spread.mean for spread in spreads]
             bars = [100 * (spread.deviation or 0.0) for spread in spreads]
             axis.errorbar(
@@ -64,11 +64,13 @@ def _draw_series(axis: Any, configurations: Sequence[ConfigurationResult], direc
 
 
 def _draw_levels(axis: Any, configurations: Sequence[ConfigurationResult], direction: str, theme: Theme) -> None:
-    levels = [one for one in configurations if one.x is None]
-    for one, style in zip(levels, cycle((":", "-.")), strict=False):
-        found = one.direction(direction)
-        if found is not None:
-            axis.axhline(100 * found.recall["1"].mean, color=theme.muted, linewidth=1, linestyle=style, label=f"{one.name} R@1")
+    levels = [level for level in configurations if level.x is None]
+    for level, style in zip(levels, cycle((":", "-.")), strict=False):
+        outcome = level.direction(direction)
+        if outcome is not None:
+            axis.axhline(
+                100 * outcome.recall["1"].mean, color=theme.muted, linewidth=1, linestyle=style, label=f"{level.name} R@1"
+            )
 
 
 def _spread(result: DirectionResult, metric: str) -> Spread:
@@ -98,21 +100,21 @@ def recall_curves(curves: Mapping[str, Sequence[float]], depths: Sequence[int], 
     return figure
 
 
-def difference_histogram(found: Mapping[str, NDArray[np.float64]], theme: Theme = LIGHT, bins: int = 40) -> Figure:
+def difference_histogram(differences: Mapping[str, NDArray[np.float64]], theme: Theme = LIGHT, bins: int = 40) -> Figure:
     """Histograms of similarity differences over one range, one line a configuration (Li et al. 2024, Fig. 13).
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    known = {name: values for name, values in found.items() if len(values)}
-    everything = np.concatenate(list(known.values()))
+    nonempty = {name: values for name, values in differences.items() if len(values)}
+    everything = np.concatenate(list(nonempty.values()))
     low, high = float(everything.min()), float(everything.max())
     edges = np.linspace(low, high if high - low > _NARROWEST else low + _NARROWEST, bins + 1).tolist()
     styles = ("-", "--", ":")
     with drawing(theme) as figures:
         figure: Figure = figures.Figure(figsize=(7.2, 4.0), layout="constrained")
         axis = figure.subplots()
-        for number, ((name, values), colour) in enumerate(zip(known.items(), cycle(theme.series), strict=False)):
+        for number, ((name, values), colour) in enumerate(zip(nonempty.items(), cycle(theme.series), strict=False)):
             style = styles[number // len(theme.series) % len(styles)]
             label = f"{name} ({100 * float((values > 0).mean()):.0f} % above 0)"
             axis.hist(values, edges, histtype="step", color=colour, linewidth=1.5, linestyle=style, label=label)

@@ -74,11 +74,16 @@ class Shown:
 
     def asked(self, direction: str) -> Examination | None:
         """The question of a direction; none where the data set does not ask it."""
-        return next((one for one in self.material.examinations if str(one.question.direction) == direction), None)
+        return next(
+            (examination for examination in self.material.examinations if str(examination.question.direction) == direction),
+            None,
+        )
 
     def across(self) -> Examination | None:
         """From the view that is adapted to the satellite view."""
-        return next((one for one in self.material.examinations if one.question.gallery.view.is_reference), None)
+        return next(
+            (examination for examination in self.material.examinations if examination.question.gallery.view.is_reference), None
+        )
 
     def evaluation(self, name: str, examination: Examination, top_k: int = 1) -> Evaluation:
         queries, gallery = examination.mapped(self.transforms[name])
@@ -86,19 +91,19 @@ class Shown:
         return evaluate(queries, question.queries.places, gallery, question.gallery.places, self.protocol, top_k=top_k)
 
 
-def recall(shown: Shown) -> Exhibit:
+def recall(measured: Shown) -> Exhibit:
     """Recall at k of the frozen model within one view and across views (Fig. 2)."""
     curves = {}
-    for examination in shown.material.examinations:
+    for examination in measured.material.examinations:
         if examination.question.queries.view.is_reference:
             continue
-        found = shown.evaluation(FROZEN, examination).per_query
-        ranks = found.rank[found.labelled]
+        outcomes = measured.evaluation(FROZEN, examination).per_query
+        ranks = outcomes.rank[outcomes.labelled]
         curves[str(examination.question.direction)] = [float(((ranks >= 1) & (ranks <= depth)).mean()) for depth in DEPTHS]
-    rows: tuple[tuple[str | float, ...], ...] = tuple((_words(one), *values) for one, values in curves.items())
+    rows: tuple[tuple[str | float, ...], ...] = tuple((_words(curve), *values) for curve, values in curves.items())
     drawing = Drawing(
         name="recall",
-        title=f"Recall of the frozen model within one view and across views: {shown.model}",
+        title=f"Recall of the frozen model within one view and across views: {measured.model}",
         caption="Within one view, each place's gallery image is one of its drone images and the others ask for it.",
         alt=f"Curves of recall over the number of answers, {' and '.join(map(_words, curves))}",
         draw=partial(recall_curves, {_words(direction): values for direction, values in curves.items()}, DEPTHS),
@@ -106,15 +111,15 @@ def recall(shown: Shown) -> Exhibit:
     return Exhibit((drawing,), Facts(("task", *(f"R@{depth}" for depth in DEPTHS)), rows))
 
 
-def gallery(shown: Shown, direction: str) -> Exhibit:
+def gallery(measured: Shown, direction: str) -> Exhibit:
     """Queries with the best answers of the frozen and the adapted model (Fig. 9 and 10)."""
     columns = ("configuration", "right at first", "corrected", "lost")
-    examination = shown.asked(direction)
+    examination = measured.asked(direction)
     if examination is None:
         return Exhibit((), Facts(columns, ()))
-    found = {name: shown.evaluation(name, examination, _SHOWN_ANSWERS) for name in (FROZEN, OURS, ROBUST)}
-    right = {name: one.per_query.rank == 1 for name, one in found.items()}
-    counted = found[FROZEN].per_query.labelled
+    evaluations = {name: measured.evaluation(name, examination, _SHOWN_ANSWERS) for name in (FROZEN, OURS, ROBUST)}
+    right = {name: evaluation.per_query.rank == 1 for name, evaluation in evaluations.items()}
+    counted = evaluations[FROZEN].per_query.labelled
     rows = tuple(
         (
             name,
@@ -122,14 +127,14 @@ def gallery(shown: Shown, direction: str) -> Exhibit:
             int((right[name] & ~right[FROZEN] & counted).sum()),
             int((~right[name] & right[FROZEN] & counted).sum()),
         )
-        for name in found
+        for name in evaluations
     )
-    examples = _examples(shown, examination, found, _chosen(right, counted))
+    examples = _examples(measured, examination, evaluations, _chosen(right, counted))
     if not examples:
         return Exhibit((), Facts(columns, rows))
     drawing = Drawing(
         name="gallery",
-        title=f"Retrieval, {_words(direction)}: {shown.model}",
+        title=f"Retrieval, {_words(direction)}: {measured.model}",
         caption="Best answers first, with their similarity; right ones framed solid, wrong ones dashed. Queries are drawn by "
         "the hash of the image: half of them corrected by an adaptation, where there are such, the others as they come.",
         alt=f"Queries and their best answers, {_words(direction)}",
@@ -147,8 +152,10 @@ def _chosen(right: Mapping[str, NDArray[np.bool_]], counted: NDArray[np.bool_]) 
     return [*corrected, *others[: _SHOWN_QUERIES - len(corrected)]]
 
 
-def _examples(shown: Shown, examination: Examination, found: Mapping[str, Evaluation], rows: list[int]) -> tuple[Example, ...]:
-    images = read_images(shown.lake, shown.material.dataset)
+def _examples(
+    measured: Shown, examination: Examination, evaluations: Mapping[str, Evaluation], rows: list[int]
+) -> tuple[Example, ...]:
+    images = read_images(measured.lake, measured.material.dataset)
     files = dict(zip(images["image_id"].to_pylist(), map(Path, images["uri"].to_pylist()), strict=True))
     question = examination.question
 
@@ -163,31 +170,31 @@ def _examples(shown: Shown, examination: Examination, found: Mapping[str, Evalua
     return tuple(
         Example(
             Tile(files.get(question.queries.image_ids[row]), question.queries.places[row] or ""),
-            tuple(Strip(name, answers(one, row)) for name, one in found.items()),
+            tuple(Strip(name, answers(answers_of, row)) for name, answers_of in evaluations.items()),
         )
         for row in rows
     )
 
 
-def similarities(shown: Shown) -> Exhibit:
+def similarities(measured: Shown) -> Exhibit:
     """Top-1 similarities of right and wrong answers, frozen and adapted (Fig. 11)."""
     columns = ("configuration", "matched", "unmatched", "mean matched", "mean unmatched", "lowest", "highest", "separation")
-    examination = shown.across()
+    examination = measured.across()
     if examination is None:
         return Exhibit((), Facts(columns, ()))
     panels, rows = [], []
-    for name in shown.transforms:
-        found = shown.evaluation(name, examination).per_query
-        score, right = found.top_score[found.labelled, 0], found.top_correct[found.labelled, 0]
+    for name in measured.transforms:
+        outcomes = measured.evaluation(name, examination).per_query
+        score, right = outcomes.top_score[outcomes.labelled, 0], outcomes.top_correct[outcomes.labelled, 0]
         matched, unmatched = score[right], score[~right]
         panels.append(Similarities(name, matched, unmatched))
         area = separation(matched, unmatched)
-        means = [float(one.mean()) if len(one) else "none" for one in (matched, unmatched)]
+        means = [float(scores.mean()) if len(scores) else "none" for scores in (matched, unmatched)]
         bounds = [float(value) for value in np.percentile(score, [1, 99])]
         rows.append((name, len(matched), len(unmatched), *means, *bounds, "none" if area is None else area))
     drawing = Drawing(
         name="similarities",
-        title=f"Similarity of matched and unmatched pairs: {shown.model}",
+        title=f"Similarity of matched and unmatched pairs: {measured.model}",
         caption="Top-1 answers of every query: matched pairs are right, unmatched ones wrong. Separation: the probability that "
         "a matched pair is more similar than an unmatched one (0.5 is chance). Lowest and highest: percentiles 1 and 99.",
         alt="Histograms of top-1 similarity of matched and unmatched pairs, one panel a configuration",
@@ -196,16 +203,16 @@ def similarities(shown: Shown) -> Exhibit:
     return Exhibit((drawing,), Facts(columns, tuple(rows)))
 
 
-def tsne(shown: Shown) -> Exhibit:
+def tsne(measured: Shown) -> Exhibit:
     """Both views of some places in two dimensions, frozen and adapted (Fig. 12)."""
     columns = ("configuration", "places", "own tile nearest in the plane", "distance of the views' means")
-    examination = shown.across()
+    examination = measured.across()
     queries, references, pairs = ([], [], []) if examination is None else _scenes(examination)
     if examination is None or len(queries) + len(references) < 4:
         return Exhibit((), Facts(columns, ()))
     panels, rows = [], []
     for name in (FROZEN, OURS, ROBUST):
-        mapped_queries, mapped_gallery = examination.mapped(shown.transforms[name])
+        mapped_queries, mapped_gallery = examination.mapped(measured.transforms[name])
         cloud = Cloud(name, mapped_queries[queries], mapped_gallery[references])
         points = project(cloud)
         panels.append((cloud, points))
@@ -213,7 +220,7 @@ def tsne(shown: Shown) -> Exhibit:
         rows.append((name, len(references), _nearest_share(points, len(queries), pairs), gap))
     drawing = Drawing(
         name="tsne",
-        title=f"Both views in descriptor space (t-SNE): {shown.model}",
+        title=f"Both views in descriptor space (t-SNE): {measured.model}",
         caption=f"{len(references)} places drawn by hash, lines join the images of one. Own tile nearest: share of the drone "
         "images in the plane whose nearest satellite image is their own place's.",
         alt="Scatter plots of drone and satellite descriptors, one panel a configuration",
@@ -234,9 +241,9 @@ def _scenes(examination: Examination) -> tuple[list[int], list[int], list[tuple[
     references: list[int] = []
     pairs: list[tuple[int, int]] = []
     for place, rows in list(members.items())[:SCENES]:
-        shown = rows[:VIEWS_OF_A_SCENE]
-        pairs += [(len(queries) + number, len(references)) for number in range(len(shown))]
-        queries += shown
+        first_rows = rows[:VIEWS_OF_A_SCENE]
+        pairs += [(len(queries) + number, len(references)) for number in range(len(first_rows))]
+        queries += first_rows
         references.append(tiles[place])
     return queries, references, pairs
 
@@ -247,27 +254,29 @@ def _nearest_share(points: NDArray[np.float32], n_queries: int, pairs: list[tupl
     return float(np.mean([nearest[row] == own for row, own in pairs]))
 
 
-def differences(shown: Shown) -> Exhibit:
+def differences(measured: Shown) -> Exhibit:
     """Similarity to the right answer minus that to the hardest wrong one, for every configuration (Fig. 13)."""
     columns = ("configuration", "mean", "median", "above 0", "deviation")
-    examination = shown.across()
+    examination = measured.across()
     if examination is None:
         return Exhibit((), Facts(columns, ()))
-    found = {name: similarity_differences(examination, transform) for name, transform in shown.transforms.items()}
+    differences_by_name = {
+        name: similarity_differences(examination, transform) for name, transform in measured.transforms.items()
+    }
     rows = tuple(
-        (name, float(one.mean()), float(np.median(one)), float((one > 0).mean()), float(one.std()))
-        for name, one in found.items()
-        if len(one)
+        (name, float(values.mean()), float(np.median(values)), float((values > 0).mean()), float(values.std()))
+        for name, values in differences_by_name.items()
+        if len(values)
     )
     if not rows:
         return Exhibit((), Facts(columns, ()))
     drawing = Drawing(
         name="differences",
-        title=f"Similarity to the right answer minus that to the hardest wrong one: {shown.model}",
+        title=f"Similarity to the right answer minus that to the hardest wrong one: {measured.model}",
         caption="Above 0 the first answer is right. Every configuration has its own spread of similarities, so the share above "
         "0 compares them, and the width alone does not.",
         alt="Histograms of similarity differences, one line a configuration",
-        draw=partial(difference_histogram, found),
+        draw=partial(difference_histogram, differences_by_name),
     )
     return Exhibit((drawing,), Facts(columns, rows))
 
@@ -281,15 +290,19 @@ def similarity_differences(examination: Examination, transform: DescriptorTransf
     places = {
         place: code for code, place in enumerate(sorted({p for p in examination.question.gallery.places if p is not None}))
     }
-    asked = np.array([places.get(place, -1) if place is not None else -1 for place in examination.question.queries.places])
-    shown = np.array([places.get(place, -2) if place is not None else -2 for place in examination.question.gallery.places])
+    query_labels = np.array(
+        [places.get(place, -1) if place is not None else -1 for place in examination.question.queries.places]
+    )
+    reference_labels = np.array(
+        [places.get(place, -2) if place is not None else -2 for place in examination.question.gallery.places]
+    )
     parts = []
     for start in range(0, len(queries), _BLOCK):
         scores = (queries[start : start + _BLOCK] @ gallery.T).astype(np.float64)
-        right = asked[start : start + _BLOCK, None] == shown
+        right = query_labels[start : start + _BLOCK, None] == reference_labels
         parts.append(np.where(right, scores, -np.inf).max(axis=1) - np.where(right, -np.inf, scores).max(axis=1))
-    found = np.concatenate(parts)
-    return np.asarray(found[np.isfinite(found)], np.float64)
+    joined = np.concatenate(parts)
+    return np.asarray(joined[np.isfinite(joined)], np.float64)
 
 
 def _words(direction: str) -> str:

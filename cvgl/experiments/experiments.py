@@ -88,12 +88,12 @@ def get(name: str) -> Experiment:
 def _figure(
     name: str, configurations: Callable[[Situation], tuple[Configuration, ...]], exhibit: str, *, single_view: bool = False
 ) -> Experiment:
-    said = FIGURES[name]
+    statement = FIGURES[name]
     return Experiment(
         name,
-        said.source,
-        said.shows,
-        said.says,
+        statement.source,
+        statement.shows,
+        statement.says,
         configurations,
         exhibit=exhibit,
         seeds=(0,),

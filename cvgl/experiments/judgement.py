@@ -94,14 +94,14 @@ class JudgementResult(Settings):
     @property
     def refused(self) -> tuple[int, int]:
         """Unrelated pairs that were refused, of all."""
-        wanted = [one for one in self.tested if not one.expected]
-        return sum(not one.related for one in wanted), len(wanted)
+        wanted = [test for test in self.tested if not test.expected]
+        return sum(not test.related for test in wanted), len(wanted)
 
     @property
     def wrongly_refused(self) -> tuple[int, int]:
         """Related pairs that were refused, of all."""
-        wanted = [one for one in self.tested if one.expected]
-        return sum(not one.related for one in wanted), len(wanted)
+        wanted = [test for test in self.tested if test.expected]
+        return sum(not test.related for test in wanted), len(wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def reproduce_judgement(
         case = describe(name, TESTED[name], lake)
         cases.append(case)
         choices += list(_choices(_of_world(case), seeds, rules))
-        rows += [row for one in corruptions(case, CORRUPTIONS, done) for row in rows_of(one, "world")]
+        rows += [row for corrupted in corruptions(case, CORRUPTIONS, done) for row in rows_of(corrupted, "world")]
     real: list[Row] = []
     materials: list[tuple[str, Material]] = []
     for done, (ref, name, protocol) in enumerate(features, start=len(names)):
@@ -183,15 +183,15 @@ def reproduce_judgement(
 
 
 def _of_world(case: Case) -> _Set:
-    asked = np.isin(case.reference_places, case.query_places)
+    has_query = np.isin(case.reference_places, case.query_places)
 
     def forward(learned: DescriptorTransform) -> float:
         first = _first(learned.transform_query(case.queries), learned.transform_reference(case.references))
         return float((case.reference_places[first] == case.query_places).mean())
 
     def backward(learned: DescriptorTransform) -> float:
-        first = _first(learned.transform_reference(case.references[asked]), learned.transform_query(case.queries))
-        return float((case.query_places[first] == case.reference_places[asked]).mean())
+        first = _first(learned.transform_reference(case.references[has_query]), learned.transform_query(case.queries))
+        return float((case.query_places[first] == case.reference_places[has_query]).mean())
 
     asks = (("drone_to_satellite", forward), ("satellite_to_drone", backward))
     return _Set(f"world, {case.group}", case.train_queries, case.train_references, None, asks)
@@ -199,14 +199,14 @@ def _of_world(case: Case) -> _Set:
 
 def _of_material(name: str, material: Material) -> _Set:
     training = material.training
-    asks = tuple((str(one.question.direction), _ask(one)) for one in _judged(material))
+    asks = tuple((str(examination.question.direction), _ask(examination)) for examination in _judged(material))
     return _Set(name, training.queries, training.references, training.sequences, asks)
 
 
 def _judged(material: Material) -> list[Examination]:
     """Flights are asked one way only: most tiles are never seen."""
     if material.training.has_sequences:
-        return [one for one in material.examinations if not one.question.queries.view.is_reference]
+        return [examination for examination in material.examinations if not examination.question.queries.view.is_reference]
     return list(material.examinations)
 
 
@@ -221,34 +221,34 @@ def _ask(examination: Examination) -> Ask:
 def _recall(examination: Examination, queries: Float32Array, gallery: Float32Array) -> float:
     own, theirs = examination.question.queries.places, examination.question.gallery.places
     first = _first(queries, gallery)
-    known = [row for row, place in enumerate(own) if place is not None]
-    return float(np.mean([theirs[first[row]] == own[row] for row in known]))
+    labelled = [row for row, place in enumerate(own) if place is not None]
+    return float(np.mean([theirs[first[row]] == own[row] for row in labelled]))
 
 
 def _first(queries: Float32Array, references: Float32Array) -> NDArray[np.int64]:
     return np.asarray((queries @ references.T).argmax(axis=1))
 
 
-def _choices(given: _Set, seeds: Sequence[int], rules: SelectConfig | None) -> Iterator[Choice]:
+def _choices(data: _Set, seeds: Sequence[int], rules: SelectConfig | None) -> Iterator[Choice]:
     """What is chosen under every seed; recipes that draw nothing are learned once."""
     shares: dict[AdaptConfig, tuple[float, ...]] = {}
 
     def asked(config: AdaptConfig) -> tuple[float, ...]:
         if config not in shares:
-            learned = adapt(given.queries, given.references, config=config, sequences=given.sequences)
-            shares[config] = tuple(ask(learned) for _, ask in given.asks)
+            learned = adapt(data.queries, data.references, config=config, sequences=data.sequences)
+            shares[config] = tuple(ask(learned) for _, ask in data.asks)
         return shares[config]
 
     baselines = [asked(AdaptConfig(recipe=recipe)) for recipe in (Recipe.FROZEN, Recipe.STANDARDISED)]
-    for seed in seeds if given.sequences is None else seeds[:1]:  # along a course nothing is drawn
+    for seed in seeds if data.sequences is None else seeds[:1]:  # along a course nothing is drawn
         config = AdaptConfig(recipe=Recipe.AUTO, seed=seed)
-        selection = select(given.queries, given.references, config, rules, given.sequences)
+        selection = select(data.queries, data.references, config, rules, data.sequences)
         yield Choice(
-            where=given.name,
+            where=data.name,
             seed=seed,
             chosen=str(selection.chosen),
             reason=selection.reason,
-            directions=tuple(direction for direction, _ in given.asks),
+            directions=tuple(direction for direction, _ in data.asks),
             auto=asked(chosen_settings(config, selection)),
             frozen=baselines[0],
             standardised=baselines[1],
@@ -299,20 +299,22 @@ def _tested(cases: Sequence[Case], materials: Sequence[tuple[str, Material]]) ->
         yield _test(f"images of {name}, and noise", training.queries, noise, None, expected=False)
         for other_name, other in materials:
             if other.features == material.features and _unlike(other.dataset, material.dataset):
-                where = f"images of {name}, and tiles of {other_name}"
-                yield _test(where, training.queries, other.training.references, None, expected=False)
+                pair_name = f"images of {name}, and tiles of {other_name}"
+                yield _test(pair_name, training.queries, other.training.references, None, expected=False)
 
 
-def _unlike(one: str, other: str) -> bool:
+def _unlike(name: str, other: str) -> bool:
     """Maps of two dates show the same ground."""
-    return one.partition("-")[0] != other.partition("-")[0]
+    return name.partition("-")[0] != other.partition("-")[0]
 
 
 def _test(
     where: str, queries: Float32Array, references: Float32Array, sequences: FrameSequences | None, *, expected: bool
 ) -> Tested:
-    found = relatedness(queries, references, sequences)
-    return Tested(where=where, expected=expected, related=found.related, strength=found.strength, test=found.test)
+    dependence = relatedness(queries, references, sequences)
+    return Tested(
+        where=where, expected=expected, related=dependence.related, strength=dependence.strength, test=dependence.test
+    )
 
 
 def _write(result: JudgementResult, lake: Lake) -> JudgementOutcome:

@@ -53,10 +53,10 @@ def rows_of(case: Case, source: str) -> Iterator[Row]:
         learned = adapt(case.train_queries, case.train_references, recipe=recipe)
         queries = learned.transform_query(case.queries)
         references = learned.transform_reference(case.references)
-        asked = np.isin(case.reference_places, case.query_places)
+        has_query = np.isin(case.reference_places, case.query_places)
         sides = [(queries, references, case.query_places, case.reference_places)]
-        if asked.sum() >= _FEWEST_ASKED:
-            sides.append((references[asked], queries, case.reference_places[asked], case.query_places))
+        if has_query.sum() >= _FEWEST_ASKED:
+            sides.append((references[has_query], queries, case.reference_places[has_query], case.query_places))
         for number, (asking, ranked, own, theirs) in enumerate(sides):
             yield Row(
                 group=case.group,
@@ -88,8 +88,8 @@ class _Material:
             groups=np.array([row.group for row in rows]),
         )
 
-    def take(self, kept: NDArray[np.bool_]) -> _Material:
-        return _Material(self.features[kept], self.truth[kept], self.weight[kept], self.independent[kept], self.groups[kept])
+    def take(self, rows: NDArray[np.bool_]) -> _Material:
+        return _Material(self.features[rows], self.truth[rows], self.weight[rows], self.independent[rows], self.groups[rows])
 
 
 def learn(rows: Sequence[Row], folds: int = 10) -> Calibration:

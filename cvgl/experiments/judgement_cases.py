@@ -64,14 +64,14 @@ def trainings(case: Case, count: int, seed: int) -> Iterator[Case]:
     for number in range(1, count):
         changed = _noisy(case, float(rng.choice([0.0, 0.3, 0.6, 1.0])), rng)
         changed = _projected(changed, float(rng.choice([1.0, 0.5, 0.25])), rng)
-        kept = [
+        train_rows = [
             _share(len(rows), float(rng.choice([1.0, 0.6, 0.4])), rng) for rows in (case.train_queries, case.train_references)
         ]
         yield replace(
             changed,
             name=f"training {number}",
-            train_queries=changed.train_queries[kept[0]],
-            train_references=changed.train_references[kept[1]],
+            train_queries=changed.train_queries[train_rows[0]],
+            train_references=changed.train_references[train_rows[1]],
         )
 
 
@@ -126,14 +126,14 @@ def _projected(case: Case, share: float, rng: np.random.Generator) -> Case:
     )
 
 
-def _thinned(case: Case, kept: float, asked: float, one_view: bool, rng: np.random.Generator) -> Case:
+def _thinned(case: Case, reference_share: float, query_share: float, one_view: bool, rng: np.random.Generator) -> Case:
     """References left out, so that some queries have no answer; queries left out; and one image a place where wanted."""
-    references = np.sort(rng.permutation(len(case.references))[: max(12, round(kept * len(case.references)))])
+    references = np.sort(rng.permutation(len(case.references))[: max(12, round(reference_share * len(case.references)))])
     queries = np.arange(len(case.queries))
     if one_view:
         order = rng.permutation(len(case.queries))
         queries = np.sort(order[np.unique(case.query_places[order], return_index=True)[1]])
-    queries = np.sort(rng.permutation(queries)[: max(12, round(asked * len(queries)))])
+    queries = np.sort(rng.permutation(queries)[: max(12, round(query_share * len(queries)))])
     return replace(
         case,
         queries=case.queries[queries],
@@ -159,9 +159,9 @@ def synthetic(seed: int) -> Case:
         return unit_rows((rows * scales[view] + offsets[view] + common).astype(np.float32))
 
     def side(count: int, unseen: int) -> tuple[Float32Array, Float32Array, NDArray[np.int64], NDArray[np.int64]]:
-        what = rng.normal(size=(count + unseen, d0))
-        seen = np.repeat(np.arange(count), views)
-        return look(what[seen], 0), look(what, 1), seen, np.arange(count + unseen)
+        content = rng.normal(size=(count + unseen, d0))
+        locations = np.repeat(np.arange(count), views)
+        return look(content[locations], 0), look(content, 1), locations, np.arange(count + unseen)
 
     train = side(places, int(rng.integers(0, places)))
     test = side(places, int(rng.choice([0, places // 2, 2 * places])))

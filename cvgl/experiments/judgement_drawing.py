@@ -24,13 +24,13 @@ def draw(predictions: Sequence[Predicted]) -> bytes:
         axis = figure.subplots()
         axis.plot([0, 100], [0, 100], linestyle=":", color=LIGHT.series[-1], linewidth=1)
         for colour, (label, real) in zip(LIGHT.series, (("built-in worlds", False), ("real sets", True)), strict=False):
-            points = [one for one in predictions if one.where.startswith("world, ") is not real]
+            points = [prediction for prediction in predictions if prediction.where.startswith("world, ") is not real]
             if points:
-                below = [100 * (one.predicted - one.low) for one in points]
-                above = [100 * (one.high - one.predicted) for one in points]
+                below = [100 * (prediction.predicted - prediction.low) for prediction in points]
+                above = [100 * (prediction.high - prediction.predicted) for prediction in points]
                 axis.errorbar(
-                    [100 * one.truth for one in points],
-                    [100 * one.predicted for one in points],
+                    [100 * prediction.truth for prediction in points],
+                    [100 * prediction.predicted for prediction in points],
                     [below, above],
                     linestyle="none",
                     marker="o",

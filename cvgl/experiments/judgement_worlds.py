@@ -77,8 +77,8 @@ def describe(name: str, config: WorldConfig, lake: Lake) -> Case:
     path = lake.root / "reproductions" / "worlds" / f"{digest}.npz"
     if not path.is_file():
         _write(path, _described(config))
-    with np.load(path, allow_pickle=False) as found:
-        return _case(name, {key: found[key] for key in found.files})
+    with np.load(path, allow_pickle=False) as stored:
+        return _case(name, {key: stored[key] for key in stored.files})
 
 
 def _described(config: WorldConfig) -> dict[str, NDArray[Any]]:
@@ -87,12 +87,12 @@ def _described(config: WorldConfig) -> dict[str, NDArray[Any]]:
     rows, places, subsets, views = [], [], [], []
     for place in world.locations:
         drawn = list(world.render(list(world.images(place))))
-        seen = [picture.view for picture, _ in drawn]
+        drawn_views = [picture.view for picture, _ in drawn]
         prepared = [prepare(image, embedder, picture.view, alignment) for picture, image in drawn]
-        rows.append(embed_prepared(prepared, seen, embedder, alignment, BatchSize(16)))
+        rows.append(embed_prepared(prepared, drawn_views, embedder, alignment, BatchSize(16)))
         places += [place.number] * len(drawn)
         subsets += [str(place.subset)] * len(drawn)
-        views += [str(view) for view in seen]
+        views += [str(view) for view in drawn_views]
     return {"rows": np.concatenate(rows), "places": np.array(places), "subsets": np.array(subsets), "views": np.array(views)}
 
 

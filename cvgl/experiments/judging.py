@@ -84,22 +84,22 @@ def judge(
     for examination in examinations:
         direction, units = str(examination.question.direction), units_of(examination)
         figures = {name: _figures(measurements, direction) for name, measurements in measured.items()}
-        asked = [one for one in configurations if figures[one.name]]
+        compared = [configuration for configuration in configurations if figures[configuration.name]]
         for measure, marks in MARKS.items():
-            values = np.stack([_mean_scores(figures[one.name], marks) for one in asked])
+            values = np.stack([_mean_scores(figures[configuration.name], marks) for configuration in compared])
             if not np.isfinite(values).any():
                 continue
-            found = _judged(values, [one.name for one in asked], units, baselines)
-            for one, (rate, gains) in zip(asked, found, strict=True):
-                target = circumstances.target(one, direction, measure)
+            judged_values = _judged(values, [configuration.name for configuration in compared], units, baselines)
+            for configuration, (rate, gains) in zip(compared, judged_values, strict=True):
+                target = circumstances.target(configuration, direction, measure)
                 reached = None if target is None else rate.value >= target
                 judgement = Judged(rate=rate, gains=gains, target=target, reached=reached)
-                judged.setdefault((one.name, direction), {})[measure] = judgement
+                judged.setdefault((configuration.name, direction), {})[measure] = judgement
     return judged
 
 
 def _figures(measurements: Sequence[Measurement], direction: str) -> list[Figure]:
-    return [figure for one in measurements for figure in one.figures if figure.direction == direction]
+    return [figure for measurement in measurements for figure in measurement.figures if figure.direction == direction]
 
 
 def _mean_scores(figures: Sequence[Figure], marks: str) -> Float64Array:
@@ -112,9 +112,9 @@ def _judged(
     values: Float64Array, names: Sequence[str], units: Units, baselines: Sequence[str]
 ) -> list[tuple[bootstrap.Interval, dict[str, bootstrap.Interval]]]:
     means, resampled = np.nanmean(values, axis=1), bootstrap.resampled_rates(values, units)
-    found = []
+    judged = []
     for i, name in enumerate(names):
         against = [(other, names.index(other)) for other in baselines if other in names and other != name]
         gains = {other: bootstrap.interval(float(means[i] - means[j]), resampled[i] - resampled[j]) for other, j in against}
-        found.append((bootstrap.interval(float(means[i]), resampled[i]), gains))
-    return found
+        judged.append((bootstrap.interval(float(means[i]), resampled[i]), gains))
+    return judged

@@ -15,11 +15,11 @@ def describe_machine() -> dict[str, str]:
     """Processor, memory, accelerator and the versions that figures depend on, by name."""
     import torch
 
-    found = {"processor": f"{_processor()}, {os.cpu_count() or 1} cores", "memory": _memory()}
+    parts = {"processor": f"{_processor()}, {os.cpu_count() or 1} cores", "memory": _memory()}
     if torch.cuda.is_available():
-        found["accelerator"] = torch.cuda.get_device_name(0)
+        parts["accelerator"] = torch.cuda.get_device_name(0)
     return {
-        **{name: value for name, value in found.items() if value},
+        **{name: value for name, value in parts.items() if value},
         "system": f"{platform.system()} {platform.machine()}",
         "versions": f"Python {platform.python_version()}, torch {torch.__version__}",
     }

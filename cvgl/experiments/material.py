@@ -144,7 +144,7 @@ def load_material(
             question,
             store.read(question.queries.image_ids),
             store.read(question.gallery.image_ids),
-            runs_of([images[one] for one in question.queries.image_ids]),
+            runs_of([images[image_id] for image_id in question.queries.image_ids]),
         )
         for question in questions
         if any(place is not None for place in question.queries.places)
@@ -171,7 +171,7 @@ def _training(
         store.read(reference_ids),
         tuple(query_ids),
         tuple(reference_ids),
-        frame_sequences([images[one] for one in query_ids], [images[one] for one in reference_ids]),
+        frame_sequences([images[image_id] for image_id in query_ids], [images[image_id] for image_id in reference_ids]),
     )
 
 
@@ -218,9 +218,9 @@ class TrainingPlaces:
 
 def training_places(lake: Lake, dataset: str, training: TrainingSet) -> TrainingPlaces:
     """Looks the training images up in the ground truth. For configurations that say that they need it, and no other."""
-    known = {row["image_id"]: row["location_id"] for row in read_ground_truth(lake, dataset).to_pylist()}
+    location_of = {row["image_id"]: row["location_id"] for row in read_ground_truth(lake, dataset).to_pylist()}
 
     def places(ids: Sequence[str]) -> tuple[str | None, ...]:
-        return tuple(known.get(image) for image in ids)
+        return tuple(location_of.get(image) for image in ids)
 
     return TrainingPlaces(places(training.query_ids), places(training.reference_ids))

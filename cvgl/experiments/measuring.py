@@ -115,16 +115,16 @@ class Bench:
         folder = self.lake.root / "reproductions" / "measurements" / inputs
         path = folder / "measurement.json"
         with exclusive(self.lake.lock(f"reproduction-{inputs}")):
-            kept = _read(path, inputs)
-            if kept is not None:
-                return kept, True
+            stored = _read(path, inputs)
+            if stored is not None:
+                return stored, True
             sweep(folder)  # what a killed process left behind; nobody else writes here now
             checkpoint = folder / "checkpoint.safetensors"
             transform = learn(configuration, settings, self.material.training, self._truth(configuration), checkpoint)
             how = configuration.answering
             along = Sequences(self.lake, self.material.dataset, how.window or 1)
-            asked = [examination for examination in self.material.examinations if can_answer(examination, how, along)]
-            figures = tuple(_figure(one, answer(one, transform, how, self.protocol, along)) for one in asked)
+            examinations = [examination for examination in self.material.examinations if can_answer(examination, how, along)]
+            figures = tuple(_figure(split, answer(split, transform, how, self.protocol, along)) for split in examinations)
             measurement = Measurement(seed=settings.seed if self._is_random(configuration, settings) else None, figures=figures)
             write_versioned(path, "measurement", _Kept(inputs=inputs, measurement=measurement).model_dump(mode="json"))
         return measurement, False
@@ -192,7 +192,7 @@ def _figure(examination: Examination, answers: Answers) -> Figure:
         rows_digest=question.digest,
         distances=_distances(metres[np.isfinite(metres)]),
         right="".join("1" if right else "0" for right in (result.per_query.rank[counted] == 1).tolist()),
-        near="".join("-" if np.isnan(one) else "1" if one <= NEAR_M else "0" for one in metres.tolist()),
+        near="".join("-" if np.isnan(distance) else "1" if distance <= NEAR_M else "0" for distance in metres.tolist()),
     )
 
 
@@ -213,7 +213,7 @@ def _read(path: Path, inputs: str) -> Measurement | None:
     if not path.is_file():
         return None
     try:
-        kept = _Kept.model_validate(read_versioned(path, "measurement"))
+        stored = _Kept.model_validate(read_versioned(path, "measurement"))
     except (DamagedError, ValidationError):
         return None  # it can be made again from what is there
-    return kept.measurement if kept.inputs == inputs else None
+    return stored.measurement if stored.inputs == inputs else None

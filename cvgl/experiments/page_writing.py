@@ -163,9 +163,9 @@ def markdown(page: Page, machine: Mapping[str, str], folder: Path, root: Path) -
 def _markdown_table(table: PageTable) -> list[str]:
     rows = []
     for line in table.lines:
-        said = line.reason + (f": `{line.command}`" if line.command else "")
+        reason = line.reason + (f": `{line.command}`" if line.command else "")
         figures = [_markdown_cell(cell) for cell in line.cells]
-        rows.append((method_text(line), line.learning, model_text(line) + (f" — {said}" if said else ""), *figures))
+        rows.append((method_text(line), line.learning, model_text(line) + (f" — {reason}" if reason else ""), *figures))
     columns = ("method", "learning", "frozen model", *columns_of(table))
     return _markdown_grid(PageGrid(title="", columns=columns, rows=tuple(rows)))
 

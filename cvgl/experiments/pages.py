@@ -48,32 +48,32 @@ def compose(plan: PagePlan, finished: Sequence[Finished], lake_root: str) -> Pag
     contents = plan.contents
     experiment = experiments.get(contents.parts[0].experiment)
     table = contents.table
-    said = FIGURES.get(plan.name)
-    measured = [one for one in finished if one.outcome is not None]
+    statement = FIGURES.get(plan.name)
+    measured = [result for result in finished if result.outcome is not None]
     remarks = () if table is None else table.remarks
     return Page(
         name=plan.name,
         source=experiment.source,
         title=experiment.title if table is None else table.caption,
         heading=_heading(plan, measured),
-        whole=bool(measured) and not plan.lacking and all(_extent(one) == WHOLE for one in measured),
-        published=experiment.finding if said is None else said.says,
+        whole=bool(measured) and not plan.lacking and all(_extent(result) == WHOLE for result in measured),
+        published=experiment.finding if statement is None else statement.says,
         notes=(*plan.notes, *contents.remarks, *_small(measured), *(f"In the paper: {remark}" for remark in remarks)),
         tables=tuple(_tables(plan, finished)),
         grids=tuple(_facts(measured)),
         pictures=tuple(_images(measured, lake_root)),
         provenance=_provenance(measured),
         command=plan.command,
-        problems=tuple(_problem(one.measurable, one.error) for one in finished if one.error is not None),
+        problems=tuple(_problem(result.measurable, result.error) for result in finished if result.error is not None),
     )
 
 
 def _small(measured: Sequence[Finished]) -> Iterator[str]:
     """Which measures say nothing on data this small."""
     depths = {
-        (one.measurable.source.name, direction.n_gallery)
-        for one in measured
-        for direction in _result(one).configurations[0].directions
+        (finished.measurable.source.name, direction.n_gallery)
+        for finished in measured
+        for direction in _result(finished).configurations[0].directions
         if protocols.get(direction.protocol).one_percent_depth(direction.n_gallery) == 0
     }
     for name, n_gallery in sorted(depths):
@@ -83,11 +83,11 @@ def _small(measured: Sequence[Finished]) -> Iterator[str]:
 WHOLE, BUILT_IN = "the whole data set", "the built-in world"
 
 
-def _extent(one: Finished) -> str:
+def _extent(finished: Finished) -> str:
     """How much of the data set was measured, for people."""
-    if one.measurable.source.drawn:
+    if finished.measurable.source.drawn:
         return BUILT_IN
-    result = _result(one)
+    result = _result(finished)
     for direction in result.configurations[0].directions:
         rules = protocols.get(direction.protocol)
         note = rules.size_note(direction.direction, direction.n_queries, direction.n_gallery)
@@ -98,17 +98,19 @@ def _extent(one: Finished) -> str:
 
 def _splits_all(result: BackboneResult) -> bool:
     """Whether both parts of a divided test set make up the release's 37,855 drone pictures."""
-    asked = next((one for one in result.configurations[0].directions if one.direction == "drone_to_satellite"), None)
+    outcome = next(
+        (direction for direction in result.configurations[0].directions if direction.direction == "drone_to_satellite"), None
+    )
     full = protocols.get("university1652-951").full_sets[0].queries
-    return asked is not None and asked.n_queries + result.n_training_queries == full
+    return outcome is not None and outcome.n_queries + result.n_training_queries == full
 
 
 def _heading(plan: PagePlan, measured: Sequence[Finished]) -> str:
     if not measured:
         return "Nothing was measured."
-    sets = {one.measurable.source.name: _extent(one) for one in measured}
+    sets = {finished.measurable.source.name: _extent(finished) for finished in measured}
     data = "; ".join(f"{name}, {extent}" for name, extent in sets.items())
-    ours = dict.fromkeys(one.measurable.model.partition(",")[0] for one in measured if one.measurable.stands_in)
+    ours = dict.fromkeys(finished.measurable.model.partition(",")[0] for finished in measured if finished.measurable.stands_in)
     models = f", with {' and '.join(ours)} in place of {'; '.join(plan.replaced())}" if ours else ""
     full = all(extent == WHOLE for extent in sets.values()) and not ours
     return f"{'Measured' if full else 'Not the paper’s data and models: measured'} on {data}{models}."
@@ -154,18 +156,19 @@ def _lines(
     if not entry.part:
         yield unmeasured("", entry.why)
         return
-    for lacking in (one for one in plan.lacking if one.part == entry.part):
+    for lacking in (result for result in plan.lacking if result.part == entry.part):
         yield unmeasured(lacking.model, lacking.reason, lacking.command)
-    for one in (one for one in finished if one.measurable.part == entry.part):
-        model, data = one.measurable.model, one.measurable.source.name
-        if one.outcome is None:
-            yield unmeasured(model, f"not measured: {one.error.what if one.error else 'unknown'}", plan.command, data)
+    for result in (result for result in finished if result.measurable.part == entry.part):
+        model, data = result.measurable.model, result.measurable.source.name
+        if result.outcome is None:
+            yield unmeasured(model, f"not measured: {result.error.what if result.error else 'unknown'}", plan.command, data)
             continue
-        found = next((c for c in one.outcome.result.configurations if _is(c.name, entry.configuration)), None)
-        if found is None:
+        configuration = next((c for c in result.outcome.result.configurations if _is(c.name, entry.configuration)), None)
+        if configuration is None:
             continue
         cells = tuple(
-            Cell(published=value, measured=_rate(found, *column)) for value, column in zip(printed, columns, strict=True)
+            Cell(published=value, measured=_rate(configuration, *column))
+            for value, column in zip(printed, columns, strict=True)
         )
         reason = (
             "" if any(cell.measured is not None for cell in cells) else "not measured: the data does not ask in this direction"
@@ -175,20 +178,20 @@ def _lines(
             learning=learning,
             model=model,
             data=data,
-            stands_in=one.measurable.stands_in,
+            stands_in=result.measurable.stands_in,
             cells=cells,
             reason=reason,
-            uses_ground_truth=found.uses_ground_truth,
+            uses_ground_truth=configuration.uses_ground_truth,
         )
 
 
 def _own_lines(plan: PagePlan, part: str, columns: Sequence[tuple[str, str]], finished: Sequence[Finished]) -> Iterator[Line]:
     """Configurations that the paper does not have."""
     claimed = [entry.configuration for entry in plan.contents.entries if entry.part == part]
-    for one in finished:
-        if one.measurable.part != part or one.outcome is None:
+    for result in finished:
+        if result.measurable.part != part or result.outcome is None:
             continue
-        for configuration in one.outcome.result.configurations:
+        for configuration in result.outcome.result.configurations:
             if any(_is(configuration.name, name) for name in claimed):
                 continue
             cells = tuple(Cell(published=None, measured=_rate(configuration, *column)) for column in columns)
@@ -196,9 +199,9 @@ def _own_lines(plan: PagePlan, part: str, columns: Sequence[tuple[str, str]], fi
                 yield Line(
                     method=configuration.name,
                     learning=configuration.learner,
-                    model=one.measurable.model,
-                    data=one.measurable.source.name,
-                    stands_in=one.measurable.stands_in,
+                    model=result.measurable.model,
+                    data=result.measurable.source.name,
+                    stands_in=result.measurable.stands_in,
                     cells=cells,
                     uses_ground_truth=configuration.uses_ground_truth,
                 )
@@ -206,25 +209,29 @@ def _own_lines(plan: PagePlan, part: str, columns: Sequence[tuple[str, str]], fi
 
 def _curves(finished: Sequence[Finished]) -> Iterator[PageTable]:
     """Of a figure: every configuration with what it reached, one table a data set and frozen model."""
-    for one in finished:
-        if one.outcome is None:
+    for finished_result in finished:
+        if finished_result.outcome is None:
             continue
-        result = one.outcome.result
+        result = finished_result.outcome.result
         directions = [direction.direction for direction in result.configurations[0].directions]
         columns = tuple((direction, metric) for direction in directions for metric in ("R@1", "AP"))
         lines = tuple(
             Line(
                 method=configuration.name,
                 learning=configuration.learner,
-                model=one.measurable.model,
-                data=one.measurable.source.name,
-                stands_in=one.measurable.stands_in,
+                model=finished_result.measurable.model,
+                data=finished_result.measurable.source.name,
+                stands_in=finished_result.measurable.stands_in,
                 cells=tuple(Cell(published=None, measured=_rate(configuration, *column)) for column in columns),
                 uses_ground_truth=configuration.uses_ground_truth,
             )
             for configuration in result.configurations
         )
-        yield PageTable(title=f"{one.measurable.model} on {one.measurable.source.name}", columns=columns, lines=lines)
+        yield PageTable(
+            title=f"{finished_result.measurable.model} on {finished_result.measurable.source.name}",
+            columns=columns,
+            lines=lines,
+        )
 
 
 def _is(name: str, wanted: str) -> bool:
@@ -233,18 +240,18 @@ def _is(name: str, wanted: str) -> bool:
 
 
 def _rate(configuration: ConfigurationResult, direction: str, metric: str) -> Spread | None:
-    found = configuration.direction(direction)
-    if found is None:
+    outcome = configuration.direction(direction)
+    if outcome is None:
         return None
-    return found.ap if metric == "AP" else found.recall.get(metric.removeprefix("R@"))
+    return outcome.ap if metric == "AP" else outcome.recall.get(metric.removeprefix("R@"))
 
 
 def _facts(measured: Sequence[Finished]) -> Iterator[PageGrid]:
-    for one in measured:
-        figures = _outcome(one).figures
+    for result in measured:
+        figures = _outcome(result).figures
         if figures.columns:
             rows = tuple(tuple(_cell(value) for value in row) for row in figures.rows)
-            title = f"{one.measurable.model} on {one.measurable.source.name}"
+            title = f"{result.measurable.model} on {result.measurable.source.name}"
             yield PageGrid(title=title, columns=figures.columns, rows=rows)
 
 
@@ -255,8 +262,8 @@ def _cell(value: str | float) -> str:
 
 
 def _images(measured: Sequence[Finished], lake_root: str) -> Iterator[PageImage]:
-    for one in measured:
-        outcome = _outcome(one)
+    for result in measured:
+        outcome = _outcome(result)
         for drawn in outcome.figures.drawings:
             file = (outcome.ref.path / drawn.file).relative_to(lake_root).as_posix()
             yield PageImage(file=file, title=drawn.title, caption=drawn.caption, alt=drawn.alt)
@@ -267,17 +274,17 @@ _PROVENANCE = ("part", "data", "frozen model", "weights (sha256)", "features", "
 
 def _provenance(measured: Sequence[Finished]) -> PageGrid:
     rows = []
-    for one in measured:
-        outcome, config = _outcome(one), one.measurable.config
+    for finished_result in measured:
+        outcome, config = _outcome(finished_result), finished_result.measurable.config
         result = outcome.result
         directions = result.configurations[0].directions
-        asked = "; ".join(f"{d.direction.replace('_', ' ')}: {d.n_queries:,} against {d.n_gallery:,}" for d in directions)
+        sizes = "; ".join(f"{d.direction.replace('_', ' ')}: {d.n_queries:,} against {d.n_gallery:,}" for d in directions)
         learned = f"learned from {result.n_training_queries:,} and {result.n_training_references:,} satellite images"
         rows.append(
             (
-                one.measurable.part,
-                f"{one.measurable.source.name} ({_extent(one)}); {asked}; {learned}",
-                f"{one.measurable.model} (d0 = {result.dimension})",
+                finished_result.measurable.part,
+                f"{finished_result.measurable.source.name} ({_extent(finished_result)}); {sizes}; {learned}",
+                f"{finished_result.measurable.model} (d0 = {result.dimension})",
                 result.weights[:16] or "none",
                 result.features,
                 ", ".join(map(str, config.seeds)),
@@ -293,11 +300,11 @@ def _problem(measurable: Measurable, error: CvglError) -> str:
     return f"{measurable.model} on {measurable.source.name}: {error.what} (where: {error.where}; to do: {error.fix})"
 
 
-def _outcome(one: Finished) -> ReproduceOutcome:
-    if one.outcome is None:
+def _outcome(finished: Finished) -> ReproduceOutcome:
+    if finished.outcome is None:
         raise ValueError("nothing was measured")
-    return one.outcome
+    return finished.outcome
 
 
-def _result(one: Finished) -> BackboneResult:
-    return _outcome(one).result
+def _result(finished: Finished) -> BackboneResult:
+    return _outcome(finished).result

@@ -40,13 +40,13 @@ class PaperModel:
             return f"{self.timm_name}.safetensors"
         return f"{self.released}_{self.trained_on}.pth" if self.trained_on else f"{self.released}.pth"
 
-    def at_hand(self, found: Found) -> BackboneConfig | None:
+    def at_hand(self, weights: Found) -> BackboneConfig | None:
         """Settings with the weights that a folder holds; none when it does not hold them."""
         if self.released:
-            checkpoint = found.released.get(self.weights_file.removesuffix(".pth"))
+            checkpoint = weights.released.get(self.weights_file.removesuffix(".pth"))
             return None if checkpoint is None else BackboneConfig(name=self.released, checkpoint=checkpoint)
-        one = found.of(self.timm_name.partition(".")[0])
-        return None if one is None else BackboneConfig(name=self.preset, checkpoint=one.checkpoint)
+        backbone = weights.of(self.timm_name.partition(".")[0])
+        return None if backbone is None else BackboneConfig(name=self.preset, checkpoint=backbone.checkpoint)
 
 
 PAPER_MODELS: Final[Mapping[str, PaperModel]] = {
@@ -70,7 +70,9 @@ def stand_ins(at_hand: tuple[BackboneConfig, ...], *, vlad: bool) -> tuple[Backb
     Another row's model of the paper does not take this row's, unless there is nothing else.
     """
     others = {model.timm_name.partition(".")[0] for model in PAPER_MODELS.values() if model.preset}
-    chosen = tuple(one for one in at_hand if one.name.partition(".")[0] not in others) or at_hand
+    chosen = tuple(backbone for backbone in at_hand if backbone.name.partition(".")[0] not in others) or at_hand
     if not vlad:
         return chosen
-    return tuple(one.model_copy(update={"pooling": Pooling.VLAD, "rings": 1}) for one in chosen if one.name != "gist")
+    return tuple(
+        backbone.model_copy(update={"pooling": Pooling.VLAD, "rings": 1}) for backbone in chosen if backbone.name != "gist"
+    )

@@ -82,8 +82,8 @@ class PagePlan(Settings):
 
     def replaced(self) -> tuple[str, ...]:
         """The paper's models in whose place others were measured."""
-        taken = {one.part for one in self.measurables if one.stands_in}
-        return tuple(dict.fromkeys(one.model for one in self.lacking if one.part in taken))
+        taken = {measurable.part for measurable in self.measurables if measurable.stands_in}
+        return tuple(dict.fromkeys(measurable.model for measurable in self.lacking if measurable.part in taken))
 
     @property
     def title(self) -> str:
@@ -93,7 +93,7 @@ class PagePlan(Settings):
     @property
     def sources(self) -> tuple[SourceConfig, ...]:
         """Every data set that is taken in, once."""
-        measured = (one.source for one in self.measurables)
+        measured = (measurable.source for measurable in self.measurables)
         return tuple({source.dataset: source for source in (*measured, *self.counted)}.values())
 
 
@@ -151,8 +151,8 @@ def make_plan(name: str, resources: Resources) -> PagePlan:
             measurables.append(_measurable(part, own, source, resources, stands_in=False))
         if part.stand_ins and own is None:
             measurables += [
-                _measurable(part, one, source, resources, stands_in=True)
-                for one in stand_ins(resources.choice.backbones, vlad=part.vlad)
+                _measurable(part, backbone, source, resources, stands_in=True)
+                for backbone in stand_ins(resources.choice.backbones, vlad=part.vlad)
             ]
     counted = [] if contents.parts else [_source(need, resources) for need in COUNTED]
     notes |= {_said(need, resources): None for need, source in zip(COUNTED, counted, strict=False) if source.drawn}
@@ -191,7 +191,7 @@ def has_several_views(folder: Path) -> bool:
     places = folder / "test" / "query_drone"
     if not places.is_dir():
         return False
-    return any(sum(1 for one in place.iterdir() if one.is_file()) > 1 for place in places.iterdir() if place.is_dir())
+    return any(sum(1 for path in place.iterdir() if path.is_file()) > 1 for place in places.iterdir() if place.is_dir())
 
 
 def _said(need: Need, resources: Resources) -> str:
@@ -209,15 +209,15 @@ def _own(part: Part, resources: Resources) -> BackboneConfig | None:
         if resources.given not in (model.timm_name, model.timm_name.partition(".")[0], model.released):
             return None
         # A checkpoint that was given, or the hub's weights.
-        found = BackboneConfig(name=model.preset or model.released, checkpoint=named.checkpoint)
+        config = BackboneConfig(name=model.preset or model.released, checkpoint=named.checkpoint)
     elif (at_hand := model.at_hand(resources.found)) is not None:
-        found = at_hand
+        config = at_hand
     else:
         return None
-    given = resources.extract.backbone
+    backbone = resources.extract.backbone
     fixed = {"name", "checkpoint", "layers", "facet", "pooling"} if resources.given != AUTO else {"name", "checkpoint"}
-    settings = {name: getattr(given, name) for name in given.model_fields_set - fixed}
-    return BackboneConfig.model_validate({**found.model_dump(exclude_unset=True), **settings})
+    settings = {name: getattr(backbone, name) for name in backbone.model_fields_set - fixed}
+    return BackboneConfig.model_validate({**config.model_dump(exclude_unset=True), **settings})
 
 
 def _measurable(
@@ -244,11 +244,13 @@ def _measurable(
 
 def _lacking(part: Part, name: str, resources: Resources) -> Lacking:
     model = PAPER_MODELS[part.model]
-    where = resources.weights_folder / model.weights_file
+    weights_path = resources.weights_folder / model.weights_file
     reason = f"not measured: needs the weights {model.weights_file} in {resources.weights_folder}"
     if resources.given != AUTO:
         reason = f"not measured, since --backbone asks for {resources.given} alone; it would be"
-    return Lacking(part=part.key, model=model.title, reason=reason, command=_command(name, resources, where.parent, model))
+    return Lacking(
+        part=part.key, model=model.title, reason=reason, command=_command(name, resources, weights_path.parent, model)
+    )
 
 
 def _command(name: str, resources: Resources, weights: Path | None = None, model: PaperModel | None = None) -> str:

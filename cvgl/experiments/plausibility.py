@@ -32,9 +32,9 @@ def check_descriptors(material: Material) -> None:
     """
     sides = {"training images of the query view": material.training.queries}
     sides["training images of the satellite view"] = material.training.references
-    for one in material.examinations:
-        sides[f"queries, {one.question.direction}"] = one.queries
-        sides[f"gallery, {one.question.direction}"] = one.gallery
+    for examination in material.examinations:
+        sides[f"queries, {examination.question.direction}"] = examination.queries
+        sides[f"gallery, {examination.question.direction}"] = examination.gallery
     for name, rows in sides.items():
         _check_side(name, rows, material.dataset)
 
@@ -65,7 +65,7 @@ def check_scores(measured: Mapping[str, Sequence[Measurement]], material: Materi
     Raises:
         GateRefusal: with the likely cause.
     """
-    figures = [figure for measurements in measured.values() for one in measurements for figure in one.figures]
+    figures = [figure for measurements in measured.values() for measurement in measurements for figure in measurement.figures]
     for figure in figures:
         rates = [*figure.recall.values(), figure.ap]
         if not all(math.isfinite(rate) and 0 <= rate <= 1 for rate in rates):
@@ -86,14 +86,14 @@ def check_scores(measured: Mapping[str, Sequence[Measurement]], material: Materi
 
 
 def _cause(examinations: Sequence[Examination]) -> tuple[str, str]:
-    for one in examinations:
-        places = {place for place in one.question.gallery.places if place is not None}
+    for examination in examinations:
+        places = {place for place in examination.question.gallery.places if place is not None}
         if len(places) < 2:
             return (
-                f"all {len(one.gallery):,} gallery images show one place ('{next(iter(places), '')}')",
+                f"all {len(examination.gallery):,} gallery images show one place ('{next(iter(places), '')}')",
                 "give each place a folder or location_id of its own",
             )
-        if one.question.queries.view is not one.question.gallery.view and _same_images(one):
+        if examination.question.queries.view is not examination.question.gallery.view and _same_images(examination):
             return (
                 "queries and gallery have the same descriptors, so the same images lie under both views",
                 "check that the folders of drone and satellite images do not hold copies of one another",

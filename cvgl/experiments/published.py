@@ -56,7 +56,7 @@ class PublishedRow:
 
     def fraction(self, direction: str, metric: str) -> float | None:
         """The printed rate as a fraction; none where none is printed."""
-        return next((one.fraction for one in self.values if (one.direction, one.metric) == (direction, metric)), None)
+        return next((value.fraction for value in self.values if (value.direction, value.metric) == (direction, metric)), None)
 
 
 @dataclass(frozen=True, slots=True)

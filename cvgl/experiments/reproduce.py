@@ -83,24 +83,28 @@ def reproduce(
     places = _places(configurations, lake, material)
     bench = Bench(lake, material, places, protocol)
     measured: dict[str, list[Measurement]] = {}
-    found = 0
+    n_stored = 0
     for done, job in enumerate(jobs):
         progress(done, len(jobs), f"{job.configuration.name}, seed {job.settings.seed}")
-        measurement, known = bench.measure(job.configuration, job.settings)
+        measurement, was_stored = bench.measure(job.configuration, job.settings)
         measured.setdefault(job.configuration.name, []).append(measurement)
-        found += known
+        n_stored += was_stored
     progress(len(jobs), len(jobs), "measured")
     check_scores(measured, material)
     result = _result(experiment, config, features, material, configurations, measured, choice)
     first = {job.configuration.name: job for job in reversed(jobs)}
-    shown = ShownLater(lake, material, protocol, lambda name: bench.transform(first[name].configuration, first[name].settings))
-    return write(experiment, result, shown, skipped=found == len(jobs))
+    later = ShownLater(lake, material, protocol, lambda name: bench.transform(first[name].configuration, first[name].settings))
+    return write(experiment, result, later, skipped=n_stored == len(jobs))
 
 
 def _configurations(experiment: Experiment, config: ReproduceConfig, depends_on: Situation) -> tuple[Configuration, ...]:
     """Those of the experiment; of a model that nothing is learned for, the frozen one alone."""
     every = experiment.configurations(depends_on)
-    return tuple(one for one in every if one.learner is Learner.FROZEN) if config.frozen_only else every
+    return (
+        tuple(configuration for configuration in every if configuration.learner is Learner.FROZEN)
+        if config.frozen_only
+        else every
+    )
 
 
 def situation(material: Material, config: ReproduceConfig, lake: Lake) -> Situation:
@@ -171,7 +175,7 @@ def _result(
         dimension=material.d0,
         n_training_queries=len(material.training.queries),
         n_training_references=len(material.training.references),
-        configurations=tuple(row.of(one, measured[one.name]) for one in configurations),
+        configurations=tuple(row.of(configuration, measured[configuration.name]) for configuration in configurations),
     )
 
 
@@ -216,15 +220,17 @@ class _Row:
 
     def _direction(self, name: str, figures: Sequence[Figure]) -> DirectionResult:
         first = figures[0]
-        asked = next(one for one in self.material.examinations if str(one.question.direction) == first.direction)
+        examination = next(
+            candidate for candidate in self.material.examinations if str(candidate.question.direction) == first.direction
+        )
         distances = [figure.distances for figure in figures if figure.distances is not None]
         radii = [f"{radius:g}" for radius in RADII_M] if distances else []  # a kept measurement has an order of its own
         return DirectionResult(
             **first.model_dump(exclude={"recall", "ap", "distances", "right", "near"}),
             recall={depth: Spread.of([figure.recall[depth] for figure in figures]) for depth in DEPTHS},
             ap=Spread.of([figure.ap for figure in figures]),
-            median_m=Spread.of([one.median_m for one in distances]) if distances else None,
-            within_m={radius: Spread.of([one.within_m[radius] for one in distances]) for radius in radii},
+            median_m=Spread.of([candidate.median_m for candidate in distances]) if distances else None,
+            within_m={radius: Spread.of([candidate.within_m[radius] for candidate in distances]) for radius in radii},
             judged=self.judged[name, first.direction],
-            resampled=units_of(asked).name,
+            resampled=units_of(examination).name,
         )

@@ -111,7 +111,7 @@ class ConfigurationResult(Settings):
 
     def direction(self, name: str) -> DirectionResult | None:
         """The figures of a direction, when it was asked."""
-        return next((one for one in self.directions if one.direction == name), None)
+        return next((outcome for outcome in self.directions if outcome.direction == name), None)
 
 
 class Aligned(StrEnum):

@@ -32,8 +32,8 @@ def building_balanced(buildings: Sequence[str | None] | None) -> Draws:
     Raises:
         DataError: the buildings were not handed over, or none is known.
     """
-    known = [] if buildings is None else [(place, row) for row, place in enumerate(buildings) if place is not None]
-    if not known:
+    labelled = [] if buildings is None else [(place, row) for row, place in enumerate(buildings) if place is not None]
+    if not labelled:
         raise DataError(
             "building-balanced sampling needs the building of every training query, and "
             + ("no ground truth was handed over" if buildings is None else "none is known"),
@@ -41,7 +41,7 @@ def building_balanced(buildings: Sequence[str | None] | None) -> Draws:
             fix="sample uniformly, which needs no labels, or give a dataset whose training images lie in folders by place",
         )
     rows_of: dict[str, list[int]] = {}
-    for place, row in known:
+    for place, row in labelled:
         rows_of.setdefault(place, []).append(row)
     order = sorted(rows_of)  # so that draws do not depend on the order in which buildings are met
     counts = torch.tensor([len(rows_of[place]) for place in order])

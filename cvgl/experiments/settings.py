@@ -76,10 +76,10 @@ class ReproduceConfig(Settings):
         Raises:
             ConfigError: there is none.
         """
-        found = next((source for source in self.sources if source.dataset == dataset), None)
-        if found is None:
+        match = next((source for source in self.sources if source.dataset == dataset), None)
+        if match is None:
             raise ConfigError(f"'{dataset}' is none of: {self.title}", where="ReproduceConfig.sources", fix="name it there")
-        return found
+        return match
 
     def extraction(self, backbone: BackboneConfig) -> ExtractConfig:
         """The extraction's settings for one of the frozen models."""
@@ -93,8 +93,8 @@ class ReproduceConfig(Settings):
         """
         try:
             device = self.extract.device
-            given = self.overrides.changes(changes.get("recipe", AdaptConfig.model_fields["recipe"].default))
-            return AdaptConfig.model_validate({"device": device, **given, **changes, "seed": seed})
+            overrides = self.overrides.changes(changes.get("recipe", AdaptConfig.model_fields["recipe"].default))
+            return AdaptConfig.model_validate({"device": device, **overrides, **changes, "seed": seed})
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             field = f"{first['loc'][0]} = {first['input']!r}: " if first["loc"] else ""

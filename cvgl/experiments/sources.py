@@ -73,19 +73,19 @@ def find_sources(data_root: Path, dataset: str | None = None) -> tuple[SourceCon
     Raises:
         DataError: a table of a flights set is damaged or has no dates, or one name was given for several sets.
     """
-    found = list(_sources(data_root, dataset))
-    if found:
-        return tuple(found)
-    found = [source for folder in sorted(data_root.iterdir()) if folder.is_dir() for source in _sources(folder)]
-    if not found:
+    sources = list(_sources(data_root, dataset))
+    if sources:
+        return tuple(sources)
+    sources = [source for folder in sorted(data_root.iterdir()) if folder.is_dir() for source in _sources(folder)]
+    if not sources:
         return (whole(data_root, dataset),)
     if dataset is not None:
         raise DataError(
-            f"the name '{dataset}' cannot be that of {len(found)} data sets: {', '.join(one.name for one in found)}",
+            f"the name '{dataset}' cannot be that of {len(sources)} data sets: {', '.join(candidate.name for candidate in sources)}",
             where=data_root,
             fix="leave --dataset out, or give one of them as --data-root",
         )
-    return tuple(found)
+    return tuple(sources)
 
 
 def _sources(folder: Path, dataset: str | None = None) -> Iterator[SourceConfig]:

@@ -39,14 +39,14 @@ def split_rows(rows: EvaluationRows, seed: int) -> EvaluationRows:
     Raises:
         DataError: fewer than two places have queries.
     """
-    asked = sorted({row["location_id"] for row in rows.rows if _asks(row)})
-    if len(asked) < 2:
+    locations = sorted({row["location_id"] for row in rows.rows if _asks(row)})
+    if len(locations) < 2:
         raise DataError(
-            f"{len(asked)} places of the test set have queries: too few to adapt on some and test on others",
+            f"{len(locations)} places of the test set have queries: too few to adapt on some and test on others",
             where="test set",
             fix="give a data root with a test part",
         )
-    adapted = adaptation_places(asked, seed)
+    adapted = adaptation_places(locations, seed)
     return dataclasses.replace(rows, rows=[{**row, "subsets": _subsets(row, adapted)} for row in rows.rows])
 
 
@@ -84,8 +84,8 @@ def within_view(rows: Iterable[Row], positions: Positions, embedded: Iterable[st
         positions: in the order of all rows.
         embedded: image ids with a descriptor.
     """
-    known = set(embedded)
-    images = [row for row in rows if row["view"] == View.DRONE and _asks(row) and row["image_id"] in known]
+    embedded_ids = set(embedded)
+    images = [row for row in rows if row["view"] == View.DRONE and _asks(row) and row["image_id"] in embedded_ids]
     references: dict[str, Row] = {}
     for row in sorted(images, key=lambda row: str(row["image_id"])):
         references.setdefault(row["location_id"], row)

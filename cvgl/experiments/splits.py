@@ -70,8 +70,8 @@ class Split:
         """
         there = place_counts(rows.rows)
         return tuple(
-            f"{what}: {count:,} places, of {share.places:,} that are published (printed in Table III: {share.printed:,})"
-            for what, count, share in (
+            f"{unit}: {count:,} places, of {share.places:,} that are published (printed in Table III: {share.printed:,})"
+            for unit, count, share in (
                 ("adaptation", there.adaptation, self.adaptation),
                 ("test", there.test, self.test),
             )
@@ -140,8 +140,8 @@ def split_between(pretrained: Layout, tested: Layout) -> Split:
     for split in TABLE_III.values():
         if (split.pretrain.layout, split.test.layout) == (pretrained, tested):
             return split
-    known = ", ".join(split.name for split in TABLE_III.values())
-    raise ConfigError(f"Table III has no row from {pretrained} to {tested}", where="split", fix=f"its rows are: {known}")
+    names = ", ".join(split.name for split in TABLE_III.values())
+    raise ConfigError(f"Table III has no row from {pretrained} to {tested}", where="split", fix=f"its rows are: {names}")
 
 
 def place_counts(rows: Iterable[Row]) -> PlaceCounts:

@@ -56,9 +56,10 @@ TARGETS: Final = (
 def target(source: str, backbone: str, direction: str, measure: str, window: int | None, *, aligned: bool) -> float | None:
     """The figure to be reached under these circumstances, as a fraction; none where none was set."""
     wanted = (source, aligned, backbone, direction, measure, window)
-    found = (
-        one.value
-        for one in TARGETS
-        if (one.source, one.aligned, one.backbone, one.direction, one.measure, one.window) == wanted
+    matching = (
+        candidate.value
+        for candidate in TARGETS
+        if (candidate.source, candidate.aligned, candidate.backbone, candidate.direction, candidate.measure, candidate.window)
+        == wanted
     )
-    return next(found, None)
+    return next(matching, None)

@@ -39,7 +39,7 @@ class Found:
     def of(self, name: str) -> BackboneConfig | None:
         """The file for a timm model."""
         wanted = name.partition(".")[0]  # without the tag of the weights
-        return next((one for one in self.backbones if one.name == wanted), None)
+        return next((backbone for backbone in self.backbones if backbone.name == wanted), None)
 
 
 def weights_folder(data_root: Path) -> Path | None:
@@ -49,19 +49,19 @@ def weights_folder(data_root: Path) -> Path | None:
     return next((folder for folder in candidates if folder.is_dir()), None)
 
 
-def find_weights(data_root: Path, given: Path | None = None) -> Found:
+def find_weights(data_root: Path, named_folder: Path | None = None) -> Found:
     """Looks through a folder of weights.
 
     Args:
         data_root: near which to look when no folder is given.
-        given: the folder.
+        named_folder: the folder.
 
     Raises:
         DataError: the given folder does not exist.
     """
-    if given is not None and not given.is_dir():
-        raise DataError("there is no such folder of weights", where=given, fix="give another --weights, or none")
-    folder = given if given is not None else weights_folder(data_root)
+    if named_folder is not None and not named_folder.is_dir():
+        raise DataError("there is no such folder of weights", where=named_folder, fix="give another --weights, or none")
+    folder = named_folder if named_folder is not None else weights_folder(data_root)
     if folder is None:
         return Found(None)
     backbones, unknown, released = [], [], {}
@@ -109,11 +109,11 @@ class Choice:
     notes: tuple[str, ...]
 
 
-def choose_backbones(given: BackboneConfig, data_root: Path, weights: Path | None = None) -> Choice:
+def choose_backbones(requested: BackboneConfig, data_root: Path, weights: Path | None = None) -> Choice:
     """The frozen models that are meant.
 
     Args:
-        given: a model by name, or `AUTO`; its other settings (layer, facet, ...) hold for whatever is chosen.
+        requested: a model by name, or `AUTO`; its other settings (layer, facet, ...) hold for whatever is chosen.
         data_root: near which weights are looked for.
         weights: the folder to look in instead.
 
@@ -121,32 +121,36 @@ def choose_backbones(given: BackboneConfig, data_root: Path, weights: Path | Non
         DataError: the given folder does not exist.
         ConfigError: a checkpoint without a name that does not tell its model.
     """
-    if given.checkpoint is not None:
-        name = model_name(Path(given.checkpoint)) if given.name == AUTO else given.name
+    if requested.checkpoint is not None:
+        name = model_name(Path(requested.checkpoint)) if requested.name == AUTO else requested.name
         if name is None:
             raise ConfigError(
                 "the file's name does not tell which model its weights are for",
-                where=given.checkpoint,
+                where=requested.checkpoint,
                 fix="add --backbone NAME",
             )
-        return Choice((given.model_copy(update={"name": name}),), ())
-    if given.name == "gist":
-        return Choice((given,), ())
-    found = find_weights(data_root, weights)
-    if given.name != AUTO:
-        one = found.of(given.name)
-        if one is None:
+        return Choice((requested.model_copy(update={"name": name}),), ())
+    if requested.name == "gist":
+        return Choice((requested,), ())
+    available = find_weights(data_root, weights)
+    if requested.name != AUTO:
+        backbone = available.of(requested.name)
+        if backbone is None:
             return Choice(
-                (given,), (f"no weights of {given.name} in {found.folder or 'any folder near the data'}: timm's hub",)
+                (requested,),
+                (f"no weights of {requested.name} in {available.folder or 'any folder near the data'}: timm's hub",),
             )
-        return Choice((given.model_copy(update={"checkpoint": one.checkpoint}),), (_said(one),))
-    notes = [_said(one) for one in found.backbones]
-    notes += [f"{name} is left out: its name tells no timm model, or several" for name in found.unknown]
-    if not found.backbones:
-        where = found.folder or f"{data_root.parent / 'weights'} and {data_root.parent.parent / 'weights'}"
-        notes.append(f"no weights of a real model in {where}: using 'gist', which needs none and is far weaker")
-        return Choice((given.model_copy(update={"name": "gist"}),), tuple(notes))
-    chosen = [given.model_copy(update={"name": one.name, "checkpoint": one.checkpoint}) for one in found.backbones]
+        return Choice((requested.model_copy(update={"checkpoint": backbone.checkpoint}),), (_said(backbone),))
+    notes = [_said(backbone) for backbone in available.backbones]
+    notes += [f"{name} is left out: its name tells no timm model, or several" for name in available.unknown]
+    if not available.backbones:
+        searched = available.folder or f"{data_root.parent / 'weights'} and {data_root.parent.parent / 'weights'}"
+        notes.append(f"no weights of a real model in {searched}: using 'gist', which needs none and is far weaker")
+        return Choice((requested.model_copy(update={"name": "gist"}),), tuple(notes))
+    chosen = [
+        requested.model_copy(update={"name": backbone.name, "checkpoint": backbone.checkpoint})
+        for backbone in available.backbones
+    ]
     return Choice(tuple(chosen), tuple(notes))
 
 

@@ -89,7 +89,7 @@ class ShownLater:
     transform: Callable[[str], DescriptorTransform]
 
 
-def write(experiment: Experiment, result: BackboneResult, shown: ShownLater, *, skipped: bool) -> ReproduceOutcome:
+def write(experiment: Experiment, result: BackboneResult, later: ShownLater, *, skipped: bool) -> ReproduceOutcome:
     """Writes the results, and draws what is not drawn yet.
 
     Raises:
@@ -98,8 +98,8 @@ def write(experiment: Experiment, result: BackboneResult, shown: ShownLater, *, 
     value = result.model_dump(mode="json")
     digest = digest_json(value)
     name = f"{result.dataset}-{result.backbone.name}-{digest[:12]}"
-    folder = shown.lake.root / "reproductions" / experiment.name / name
-    figures = _figures(folder, experiment, result, shown)
+    folder = later.lake.root / "reproductions" / experiment.name / name
+    figures = _figures(folder, experiment, result, later)
     write_parquet(folder / RESULTS_PARQUET, table(result))
     # Written last: a folder that has it is complete.
     write_json(folder / RESULTS_JSON, value)
@@ -107,26 +107,26 @@ def write(experiment: Experiment, result: BackboneResult, shown: ShownLater, *, 
     return ReproduceOutcome(ref, skipped, result, figures)
 
 
-def _figures(folder: Path, experiment: Experiment, result: BackboneResult, shown: ShownLater) -> Figures:
+def _figures(folder: Path, experiment: Experiment, result: BackboneResult, later: ShownLater) -> Figures:
     if experiment.axis is None and not experiment.exhibit:
         return NOTHING_DRAWN
-    kept = _read(folder)
-    if kept is not None:
-        return kept
-    exhibit = _exhibit(experiment, result, shown)
+    stored = _read(folder)
+    if stored is not None:
+        return stored
+    exhibit = _exhibit(experiment, result, later)
     from cvgl.reporting.theme import LIGHT, to_png
 
     drawings: list[Drawn] = []
-    for one in exhibit.drawings:
-        file = "figure.png" if not drawings else f"{one.name}.png"
-        write_bytes(folder / file, to_png(one.draw(LIGHT), one.dpi))
-        drawings.append(Drawn(file=file, title=one.title, caption=one.caption, alt=one.alt))
+    for drawing in exhibit.drawings:
+        file = "figure.png" if not drawings else f"{drawing.name}.png"
+        write_bytes(folder / file, to_png(drawing.draw(LIGHT), drawing.dpi))
+        drawings.append(Drawn(file=file, title=drawing.title, caption=drawing.caption, alt=drawing.alt))
     figures = Figures(drawings=tuple(drawings), columns=exhibit.facts.columns, rows=exhibit.facts.rows)
     write_json(folder / FIGURES_JSON, figures.model_dump(mode="json"))
     return figures
 
 
-def _exhibit(experiment: Experiment, result: BackboneResult, shown: ShownLater) -> Exhibit:
+def _exhibit(experiment: Experiment, result: BackboneResult, later: ShownLater) -> Exhibit:
     from cvgl.experiments.drawing import draw
     from cvgl.experiments.exhibits import EXHIBITS, Exhibit, Facts, Shown
     from cvgl.reporting.content import Drawing
@@ -134,12 +134,12 @@ def _exhibit(experiment: Experiment, result: BackboneResult, shown: ShownLater) 
     model = f"{result.backbone.name} on {result.dataset}"
     axis = experiment.axis
     if axis is not None:
-        said = "Means over the seeds, with the sample deviation as bars."
+        caption = "Means over the seeds, with the sample deviation as bars."
         alt = f"Curves of R@1 and AP over {axis}"
-        drawing = Drawing("curve", f"{axis}: {model}", said, alt, lambda theme: draw(result, axis, theme))
+        drawing = Drawing("curve", f"{axis}: {model}", caption, alt, lambda theme: draw(result, axis, theme))
         return Exhibit((drawing,), Facts((), ()))
-    transforms = {one.name: shown.transform(one.name) for one in result.configurations}
-    return EXHIBITS[experiment.exhibit](Shown(shown.lake, shown.material, transforms, shown.protocol, model))
+    transforms = {configuration.name: later.transform(configuration.name) for configuration in result.configurations}
+    return EXHIBITS[experiment.exhibit](Shown(later.lake, later.material, transforms, later.protocol, model))
 
 
 def _read(folder: Path) -> Figures | None:
@@ -150,4 +150,4 @@ def _read(folder: Path) -> Figures | None:
         figures = Figures.model_validate(read_json(folder / FIGURES_JSON))
     except (LakeError, ValidationError):
         return None
-    return figures if all((folder / one.file).is_file() for one in figures.drawings) else None
+    return figures if all((folder / drawing.file).is_file() for drawing in figures.drawings) else None

@@ -90,23 +90,23 @@ class Galleries:
 def galleries(material: Material) -> Galleries:
     """What each stage answers to some queries, and the queries that do worst."""
     files = material.files()
-    shown, worst = [], []
+    strips_shown, worst = [], []
     for question in questions(material.queries):
-        found = tuple(
+        examples_found = tuple(
             _examples(
                 material, question, files, examples(question), (Representation.FROZEN, Representation.ADAPTED), truth=False
             )
         )
-        if found:
+        if examples_found:
             kind = "Drawn by the hash of the query, not by looks." if question.labelled else "Which are right is not known."
             caption = f"The best answers, best first, with their similarity. {kind}"
-            shown.append(Gallery(arrow(question.direction), caption, found))
+            strips_shown.append(Gallery(arrow(question.direction), caption, examples_found))
         missed = tuple(_examples(material, question, files, hardest(question), (Representation.ADAPTED,), truth=True))
         if missed:
             worst.append(
                 Gallery(arrow(question.direction), "Adapted descriptors; at most one query a place, worst first.", missed)
             )
-    return Galleries(tuple(shown), tuple(worst))
+    return Galleries(tuple(strips_shown), tuple(worst))
 
 
 def _examples(
@@ -122,7 +122,9 @@ def _examples(
     rows = {stage: rows_of(question.stages[stage], ids) for stage in stages if stage in question.stages}
     gallery_view = question.direction.partition("_to_")[2]
     for choice in choices:
-        strips = tuple(Strip(STAGE_NAMES[stage], _answers(found[choice.image_id], files)) for stage, found in rows.items())
+        strips = tuple(
+            Strip(STAGE_NAMES[stage], _answers(rows_by_image[choice.image_id], files)) for stage, rows_by_image in rows.items()
+        )
         row = next(iter(rows.values()))[choice.image_id]
         place = row["location_id"]
         right = material.places.get(gallery_view, {}).get(place) if truth else None
@@ -135,10 +137,10 @@ def _examples(
 
 
 def _answers(row: Mapping[str, Any], files: Mapping[str, Path]) -> tuple[Tile, ...]:
-    known = row["location_id"] is not None
+    has_label = row["location_id"] is not None
     answers = zip(row["top_ids"], row["top_scores"], row["top_correct"], strict=True)
     return tuple(
-        Tile(files.get(image), f"{score:.3f}", correct if known else None)
+        Tile(files.get(image), f"{score:.3f}", correct if has_label else None)
         for image, score, correct in list(answers)[:_SHOWN_ANSWERS]
     )
 

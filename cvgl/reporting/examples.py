@@ -58,8 +58,8 @@ def questions(queries: pa.Table) -> list[Question]:
 
 
 def _stages(queries: pa.Table, direction: str, protocol: str) -> Iterator[tuple[Representation, pa.Table]]:
-    asked = pc.and_(pc.equal(queries["direction"], direction), pc.equal(queries["protocol"], protocol))
-    rows = queries.filter(asked)
+    in_question = pc.and_(pc.equal(queries["direction"], direction), pc.equal(queries["protocol"], protocol))
+    rows = queries.filter(in_question)
     for stage in STAGE_NAMES:
         table = rows.filter(pc.equal(rows["stage"], str(stage)))
         if table.num_rows:
@@ -112,9 +112,9 @@ def examples(question: Question, count: int = 6) -> list[Choice]:
             kinds[list(kinds)[0 if now and not was else 1 if was and not now else 2]].append((image_id, location))
     shares = zip(kinds.items(), (count // 2, count - count // 2 - count // 6, count // 6), strict=True)
     return [
-        Choice(image_id, f"{kind} ({len(found)} of {total} queries)")
-        for (kind, found), wanted in shares
-        for image_id in _of_distinct_places(found, wanted)
+        Choice(image_id, f"{kind} ({len(candidates)} of {total} queries)")
+        for (kind, candidates), wanted in shares
+        for image_id in _of_distinct_places(candidates, wanted)
     ]
 
 
@@ -138,14 +138,14 @@ def rows_of(table: pa.Table, image_ids: Sequence[str]) -> dict[str, dict[str, An
     return {row["image_id"]: row for row in chosen.to_pylist()}
 
 
-def _of_distinct_places(found: Sequence[tuple[str, str | None]], wanted: int) -> list[str]:
+def _of_distinct_places(candidates: Sequence[tuple[str, str | None]], wanted: int) -> list[str]:
     """The first `wanted` ids, places not yet shown before others."""
-    seen: set[str | None] = set()
+    places: set[str | None] = set()
     fresh: list[str] = []
     repeated: list[str] = []
-    for image_id, location in found:
-        (repeated if location in seen else fresh).append(image_id)
-        seen.add(location)
+    for image_id, location in candidates:
+        (repeated if location in places else fresh).append(image_id)
+        places.add(location)
         if len(fresh) >= wanted:
             break
     return [*fresh, *repeated][:wanted]

@@ -223,8 +223,8 @@ def _curve_groups(history: Sequence[Mapping[str, float]]) -> dict[str, list[str]
 def _curve(history: Sequence[Mapping[str, float]], name: str) -> tuple[list[float], list[float]]:
     points = [(entry.get("iteration", row), entry[name]) for row, entry in enumerate(history, 1) if name in entry]
     step = -(-len(points) // _LONGEST_CURVE)
-    kept = points[::step] if (len(points) - 1) % step == 0 else [*points[::step], points[-1]]
-    return [float(iteration) for iteration, _ in kept], [float(value) for _, value in kept]
+    thinned = points[::step] if (len(points) - 1) % step == 0 else [*points[::step], points[-1]]
+    return [float(iteration) for iteration, _ in thinned], [float(value) for _, value in thinned]
 
 
 def _spread(history: Sequence[Mapping[str, float]], names: Sequence[str]) -> float:

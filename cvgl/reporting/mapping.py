@@ -70,11 +70,11 @@ def _in_degrees(points: NDArray[np.float64]) -> Coordinates | None:
     return Coordinates(points, ("longitude", "latitude"), 1 / max(np.cos(np.radians(middle)), 0.01))
 
 
-def placement_map(where: Coordinates, new: ArrayLike, answers: ArrayLike, theme: Theme = LIGHT) -> Figure:
+def placement_map(coordinates: Coordinates, new: ArrayLike, answers: ArrayLike, theme: Theme = LIGHT) -> Figure:
     """Every reference as a dot, new ones apart, and a circle where images were placed, the larger the more.
 
     Args:
-        where: of the references.
+        coordinates: of the references.
         new: bool (N,).
         answers: int (M,), the reference of each image.
 
@@ -82,7 +82,7 @@ def placement_map(where: Coordinates, new: ArrayLike, answers: ArrayLike, theme:
         DataError: shapes do not fit.
     """
     fresh, rows = np.asarray(new, bool), np.asarray(answers, np.int64)
-    if len(fresh) != len(where.points) or (len(rows) and not 0 <= rows.min() <= rows.max() < len(fresh)):
+    if len(fresh) != len(coordinates.points) or (len(rows) and not 0 <= rows.min() <= rows.max() < len(fresh)):
         raise DataError("references and answers do not fit", where="placement_map", fix="pass rows of the references")
     placed = np.bincount(rows, minlength=len(fresh))
     with drawing(theme) as figures:
@@ -90,18 +90,23 @@ def placement_map(where: Coordinates, new: ArrayLike, answers: ArrayLike, theme:
         axis = figure.subplots()
         for chosen, colour, label in ((~fresh, theme.muted, "reference"), (fresh, theme.reference, "new reference")):
             if chosen.any():
-                points = where.points[chosen]
+                points = coordinates.points[chosen]
                 axis.scatter(points[:, 0], points[:, 1], s=6, color=colour, label=f"{label} ({chosen.sum()})", linewidths=0)
         at = placed > 0
         if at.any():
             sizes = np.clip(_LARGEST * placed[at] / placed.max(), _SMALLEST, None)
             label = f"images placed ({len(rows)}), at most {placed.max()} at one"
             axis.scatter(
-                where.points[at, 0], where.points[at, 1], s=sizes, facecolors="none", edgecolors=theme.query, label=label
+                coordinates.points[at, 0],
+                coordinates.points[at, 1],
+                s=sizes,
+                facecolors="none",
+                edgecolors=theme.query,
+                label=label,
             )
-        axis.set_aspect(where.aspect, adjustable="datalim")
-        axis.set_xlabel(where.axes[0])
-        axis.set_ylabel(where.axes[1])
+        axis.set_aspect(coordinates.aspect, adjustable="datalim")
+        axis.set_xlabel(coordinates.axes[0])
+        axis.set_ylabel(coordinates.axes[1])
         axis.ticklabel_format(useOffset=False)
         axis.tick_params(axis="x", labelrotation=30)
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1)

@@ -35,33 +35,38 @@ def judgement_of(material: Material) -> Judgement | None:
 
 def _evidence(quality: QualityReport) -> list[str]:
     """The two figures that the verdict rests on, whatever the verdict; nothing where images could not be judged."""
-    found = []
+    lines = []
     if quality.relatedness is not None:
         have, need = quality.relatedness.strength, quality.relatedness.threshold
-        found.append(f"What the views have in common: strength {have:.1f}, where {need:.1f} is needed.")
+        lines.append(f"What the views have in common: strength {have:.1f}, where {need:.1f} is needed.")
     if quality.gain is not None:
         gain, unit = quality.gain, "" if quality.gain.measure == "halves" else " nats an image"
         figures = f"{gain.adapted:.3f} adapted, {gain.frozen:.3f} frozen, {gain.difference:+.3f} ± {gain.standard_error:.3f}"
-        found.append(f"What speaks for the answers, without labels: {figures}{unit}.")
-    return found
+        lines.append(f"What speaks for the answers, without labels: {figures}{unit}.")
+    return lines
 
 
 def _warnings(quality: QualityReport) -> list[str]:
-    found = [f"{finding.reason}." for finding in quality.findings if finding.severity == "flagged"]
+    warnings = [f"{finding.reason}." for finding in quality.findings if finding.severity == "flagged"]
     if quality.seen:
-        found.append("There were no other images to judge by than those of the training: it was repeated on one half of them.")
-    return found
+        warnings.append(
+            "There were no other images to judge by than those of the training: it was repeated on one half of them."
+        )
+    return warnings
 
 
-def _arrow(one: DirectionQuality, view: str) -> str:
-    return f"{view} → satellite" if one.direction == "query_to_reference" else f"satellite → {view}"
+def _arrow(direction: DirectionQuality, view: str) -> str:
+    return f"{view} → satellite" if direction.direction == "query_to_reference" else f"satellite → {view}"
 
 
 def _predictions(quality: QualityReport, view: str) -> Grid:
     rows = []
-    for one in quality.directions:
-        rows.append((_arrow(one, view), "R@1", _share(one.predicted_frozen), _share(one.predicted)))
-        rows += [(_arrow(one, view), f"within {radius} m", "", _share(near)) for radius, near in one.predicted_within.items()]
+    for direction in quality.directions:
+        rows.append((_arrow(direction, view), "R@1", _share(direction.predicted_frozen), _share(direction.predicted)))
+        rows += [
+            (_arrow(direction, view), f"within {radius} m", "", _share(near))
+            for radius, near in direction.predicted_within.items()
+        ]
     return Grid(("direction", "share", "frozen", "adapted"), tuple(rows), (False, False, True, True))
 
 
@@ -71,11 +76,13 @@ def _share(prediction: Prediction) -> str:
 
 def _scores(quality: QualityReport, view: str) -> Grid:
     rows = []
-    for one in quality.directions:
+    for direction in quality.directions:
         for name, field in Scores.model_fields.items():
             if name not in _SIZES:
-                values = (getattr(one.frozen, name), getattr(one.adapted, name))
-                rows.append((_arrow(one, view), name.replace("_", " "), *(f"{v:.3f}" for v in values), str(field.description)))
+                values = (getattr(direction.frozen, name), getattr(direction.adapted, name))
+                rows.append(
+                    (_arrow(direction, view), name.replace("_", " "), *(f"{v:.3f}" for v in values), str(field.description))
+                )
     return Grid(("direction", "score", "frozen", "adapted", "what it is"), tuple(rows), (False, False, True, True, False))
 
 
@@ -86,11 +93,11 @@ def _candidates(selection: Selection | None) -> Grid:
         ("recipe", "credit of held-out images", start, "standard error", "left out because"),
         tuple(
             (
-                str(one.recipe),
-                *(("", "", "") if one.left_out else _figures(one.credit, one.over_start, one.standard_error)),
-                one.left_out,
+                str(row.recipe),
+                *(("", "", "") if row.left_out else _figures(row.credit, row.over_start, row.standard_error)),
+                row.left_out,
             )
-            for one in rows
+            for row in rows
         ),
         (False, True, True, True, False),
     )

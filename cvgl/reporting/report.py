@@ -73,8 +73,8 @@ def _page(material: Material, links: Mapping[str, str], folder: Path, progress: 
     from cvgl.reporting.run_figures import all_drawings
     from cvgl.reporting.theme import DARK, LIGHT, recoloured, to_png, to_svg
 
-    shown: Galleries = galleries(material)
-    drawings, notes = all_drawings(material, shown)
+    galleries_of_run: Galleries = galleries(material)
+    drawings, notes = all_drawings(material, galleries_of_run)
     images = []
     for number, drawing in enumerate(drawings):
         progress(number, len(drawings) + 1, drawing.title)
@@ -85,7 +85,7 @@ def _page(material: Material, links: Mapping[str, str], folder: Path, progress: 
             images.append(Picture(drawing.title, drawing.caption, drawing.alt, svg, recoloured(svg, LIGHT, DARK)))
     _remove_stale(folder / FIGURES_FOLDER, drawings)
     progress(len(drawings), len(drawings) + 1, "writing the page")
-    page = render(compose(material, images, shown, links, notes)).encode()
+    page = render(compose(material, images, galleries_of_run, links, notes)).encode()
     progress(len(drawings) + 1, len(drawings) + 1, "written")
     return page
 

@@ -113,12 +113,14 @@ def _stages(store: FeatureStore, adaptation: Adaptation, queries: Sequence[str],
 def _points(material: Material, embedded: set[str]) -> tuple[list[str], list[str], list[tuple[int, int]]]:
     """Query ids, reference ids, and which rows show one place. Image ids are hashes: their order is a fair draw."""
     view = str(material.record.query_view)
-    asked = next((q for q in questions(material.queries) if q.direction == f"{view}_to_{View.SATELLITE}" and q.labelled), None)
-    if asked is None:
+    question = next(
+        (q for q in questions(material.queries) if q.direction == f"{view}_to_{View.SATELLITE}" and q.labelled), None
+    )
+    if question is None:
         most = _MOST_PLACES * (1 + _VIEWS_OF_A_PLACE) // 2
         sides = [_ids_of(material, side, embedded)[:most] for side in (view, str(View.SATELLITE))]
         return sides[0], sides[1], []
-    members = _by_place(asked, embedded)
+    members = _by_place(question, embedded)
     satellites = material.places[View.SATELLITE]
     queries: list[str] = []
     references: list[str] = []

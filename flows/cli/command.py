@@ -98,8 +98,8 @@ def _answer(body: Callable[[], Answer], as_json: bool) -> int:
     except OSError as error:
         if error.errno not in _NOT_OUR_DEFECT:
             raise
-        where, reason = error.filename or "", error.strerror or str(error)
-        refused = LakeError(f"the system refused: {reason}", where=where, fix=_CHECK_SYSTEM)
+        path, reason = error.filename or "", error.strerror or str(error)
+        refused = LakeError(f"the system refused: {reason}", where=path, fix=_CHECK_SYSTEM)
         Screen().error(refused)
         if as_json:
             print_json({"error": {"kind": refused.kind, "what": refused.what, "where": refused.where, "fix": refused.fix}})

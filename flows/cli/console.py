@@ -145,10 +145,10 @@ def print_json(value: Any) -> None:
     print(json_text(value, sys.stdout.encoding), flush=True)
 
 
-def print_answer(shown: RenderableType | Verbatim) -> None:
+def print_answer(rendered: RenderableType | Verbatim) -> None:
     """The command's answer for people, on stdout."""
     terminal = Terminal()
-    if isinstance(shown, Verbatim):
-        print(legible(shown.text) if terminal.is_terminal else shown.text, file=terminal.file, flush=True)
+    if isinstance(rendered, Verbatim):
+        print(legible(rendered.text) if terminal.is_terminal else rendered.text, file=terminal.file, flush=True)
     else:
-        terminal.print(shown)
+        terminal.print(rendered)

@@ -33,33 +33,33 @@ def checks_table(checks: Sequence[Check]) -> RenderableType:
     return table
 
 
-def inspection_answer(found: Inspection) -> RenderableType:
+def inspection_answer(inspection: Inspection) -> RenderableType:
     """What a folder was taken for, its parts beside the published ones, and each problem with what to do."""
     rows = {
-        "folder": found.source,
-        "taken for": f"{found.layout}, for {found.reason}",
-        "pictures": f"{found.images:,}, of which {found.opened:,} were opened",
+        "folder": inspection.source,
+        "taken for": f"{inspection.layout}, for {inspection.reason}",
+        "pictures": f"{inspection.images:,}, of which {inspection.opened:,} were opened",
     }
-    parts: list[RenderableType] = [facts({**rows, **position_facts(found.summaries, found.passed_over)}), ""]
-    if found.counts:
-        parts += [_counts_table(found), ""]
-    parts += [Text(f"note: {note}", style="dim") for note in found.notes]
-    parts += map(_problem, (*found.problems, *found.warnings))
-    if found.is_right and not found.warnings:
+    parts: list[RenderableType] = [facts({**rows, **position_facts(inspection.summaries, inspection.passed_over)}), ""]
+    if inspection.counts:
+        parts += [_counts_table(inspection), ""]
+    parts += [Text(f"note: {note}", style="dim") for note in inspection.notes]
+    parts += map(_problem, (*inspection.problems, *inspection.warnings))
+    if inspection.is_right and not inspection.warnings:
         parts.append(Text("Nothing is wrong.", style="green"))
     return Group(*parts)
 
 
-def _counts_table(found: Inspection) -> Table:
+def _counts_table(inspection: Inspection) -> Table:
     table = _table("Parts", "part", "", "pictures", "published", "places", "published")
     for column in table.columns[2:]:
         column.justify = "right"
-    for count in found.counts:
+    for count in inspection.counts:
         part = count.part
         of_places = part.locations is not None
         table.add_row(
             part.name,
-            _word("part" if found.partial and str(count.state) in ("wrong", "missing") else str(count.state)),
+            _word("part" if inspection.partial and str(count.state) in ("wrong", "missing") else str(count.state)),
             f"{count.images:,}",
             "" if part.images is None else f"{part.images:,}",
             f"{count.locations:,}" if of_places else "",

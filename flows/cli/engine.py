@@ -69,9 +69,9 @@ def deliver() -> None:
 @contextmanager
 def _server(lake: Lake) -> Iterator[Callable[[], str]]:
     """Gives a function that waits for the server and returns the address of its API."""
-    known = os.environ.get("PREFECT_API_URL") or _pages_server(lake)
-    if known:
-        yield lambda: known
+    address = os.environ.get("PREFECT_API_URL") or _pages_server(lake)
+    if address:
+        yield lambda: address
         return
     with temporary_server(lake) as server:
         yield server.url

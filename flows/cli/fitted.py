@@ -57,11 +57,11 @@ class FittedTable(Table):
         growing = [index for index, width in enumerate(widths) if width < wanted[index]]
         while left > 0 and growing:
             # What needs least is satisfied first, so that one long path does not fold all the others.
-            index = min(growing, key=lambda one: wanted[one] - widths[one])
+            index = min(growing, key=lambda candidate: wanted[candidate] - widths[candidate])
             grown = min(wanted[index] - widths[index], max(1, left // len(growing)))
             widths[index] += grown
             left -= grown
-            growing = [one for one in growing if widths[one] < wanted[one]] if left else []
+            growing = [candidate for candidate in growing if widths[candidate] < wanted[candidate]] if left else []
         return widths
 
     def _stacked(self, console: Console) -> Iterator[RenderableType]:
@@ -86,11 +86,11 @@ def _texts(column: Column, console: Console) -> tuple[str, list[str]]:
     return _plain(column.header, console), [_plain(cell, console) for cell in column.cells]
 
 
-def _plain(shown: RenderableType, console: Console) -> str:
+def _plain(renderable: RenderableType, console: Console) -> str:
     """What is printed of a cell."""
-    if isinstance(shown, Text):
-        return shown.plain
-    return console.render_str(shown).plain if isinstance(shown, str) else str(shown)
+    if isinstance(renderable, Text):
+        return renderable.plain
+    return console.render_str(renderable).plain if isinstance(renderable, str) else str(renderable)
 
 
 def _widest(text: str) -> int:

@@ -26,7 +26,7 @@ def shown(outcome: JudgementOutcome) -> Any:
 
 def _summary(result: JudgementResult) -> Table:
     table = _blank("Figures to reach", "what", "reach", "measured")
-    worst = min((one.worst for one in result.choices), default=0.0)
+    worst = min((choice.worst for choice in result.choices), default=0.0)
     table.add_row(
         "auto below frozen or view-standardised, worst, points of R@1", "1.0 at most", f"{max(0.0, -100 * worst):.1f}"
     )
@@ -49,37 +49,42 @@ def _error(error: Error) -> str:
 def _choices(result: JudgementResult) -> Table:
     table = _blank("What auto chose", "where", "chosen in how many seeds", "direction", "frozen", "standardised", "auto, least")
     places: dict[str, list[Choice]] = {}
-    for one in result.choices:
-        places.setdefault(one.where, []).append(one)
-    for where, found in places.items():
-        chosen = ", ".join(f"{name} {count}" for name, count in Counter(one.chosen for one in found).most_common())
-        for number, direction in enumerate(found[0].directions):
-            least = min(one.auto[number] for one in found)
-            shares = (found[0].frozen[number], found[0].standardised[number], least)
+    for choice in result.choices:
+        places.setdefault(choice.where, []).append(choice)
+    for data_name, choices in places.items():
+        chosen = ", ".join(f"{name} {count}" for name, count in Counter(choice.chosen for choice in choices).most_common())
+        for number, direction in enumerate(choices[0].directions):
+            least = min(choice.auto[number] for choice in choices)
+            shares = (choices[0].frozen[number], choices[0].standardised[number], least)
             table.add_row(
-                Text("" if number else where), "" if number else chosen, direction, *(f"{100 * share:.1f}" for share in shares)
+                Text("" if number else data_name),
+                "" if number else chosen,
+                direction,
+                *(f"{100 * share:.1f}" for share in shares),
             )
     return table
 
 
 def _tested(result: JudgementResult) -> Table:
     table = _blank("Which views have to do with one another", "where", "should", "is", "strength", "test")
-    for one in result.tested:
+    for test in result.tested:
         table.add_row(
-            Text(one.where),
-            "related" if one.expected else "unrelated",
-            "related" if one.related else "refused",
-            f"{one.strength:.1f}",
-            one.test,
+            Text(test.where),
+            "related" if test.expected else "unrelated",
+            "related" if test.related else "refused",
+            f"{test.strength:.1f}",
+            test.test,
         )
     return table
 
 
 def _misses(result: JudgementResult) -> Table:
     table = _blank("Predictions that are furthest off", "where", "recipe", "direction", "predicted", "by labels")
-    for one in sorted(result.predictions, key=lambda one: -abs(one.predicted - one.truth))[:10]:
-        interval = f"{100 * one.predicted:.0f} ({100 * one.low:.0f} to {100 * one.high:.0f})"
-        table.add_row(Text(one.where), one.recipe, one.direction, interval, f"{100 * one.truth:.0f}")
+    for prediction in sorted(result.predictions, key=lambda prediction: -abs(prediction.predicted - prediction.truth))[:10]:
+        interval = f"{100 * prediction.predicted:.0f} ({100 * prediction.low:.0f} to {100 * prediction.high:.0f})"
+        table.add_row(
+            Text(prediction.where), prediction.recipe, prediction.direction, interval, f"{100 * prediction.truth:.0f}"
+        )
     return table
 
 

@@ -65,10 +65,10 @@ class Draft:
         self._values, self.as_json = dict(values), as_json
 
     @classmethod
-    def of(cls, given: Iterable[tuple[Setting, Any]], config: Path | None, *, as_json: bool = False) -> Draft:
+    def of(cls, option_values: Iterable[tuple[Setting, Any]], config: Path | None, *, as_json: bool = False) -> Draft:
         """Values from a file, overridden by options; an option that is None was not given."""
         values: dict[str, Any] = _read_config(config) if config is not None else {}
-        for setting, value in given:
+        for setting, value in option_values:
             if value is not None:
                 _put(values, setting.path.split("."), value)
         return cls(values, as_json=as_json)
@@ -144,8 +144,8 @@ def _validated(model: type[Model], values: Mapping[str, Any], prefix: str) -> Mo
         return model.model_validate(values)
     except ValidationError as error:
         # A default that follows from a field in error is no problem of its own.
-        found = [problem for problem in error.errors(include_url=False) if problem["type"] != "default_factory_not_called"]
-        problems = [_problem(prefix, problem["loc"], problem["msg"]) for problem in found]
+        relevant = [problem for problem in error.errors(include_url=False) if problem["type"] != "default_factory_not_called"]
+        problems = [_problem(prefix, problem["loc"], problem["msg"]) for problem in relevant]
         raise typer.BadParameter("; ".join(problems), param_hint="settings") from error
 
 
@@ -196,7 +196,7 @@ def as_options(settings: Iterable[Setting], values: Mapping[str, Any]) -> list[s
             options.append(setting.flag if value else f"--no-{setting.flag[2:]}")
         elif value is not None:
             several = value if isinstance(value, list | tuple) else [value]
-            options += [part for one in several for part in (setting.flag, str(one))]
+            options += [part for entry in several for part in (setting.flag, str(entry))]
     return options
 
 
@@ -231,7 +231,7 @@ def _help(field: FieldInfo) -> str:
     if field.default_factory is not None:
         return f"{description} (default: the recipe's)"
     if isinstance(default, tuple):
-        shown = ", ".join(map(str, default))
+        default_text = ", ".join(map(str, default))
     else:
-        shown = str(default.value if isinstance(default, Enum) else default)
-    return f"{description} (default: {shown})".lstrip()
+        default_text = str(default.value if isinstance(default, Enum) else default)
+    return f"{description} (default: {default_text})".lstrip()

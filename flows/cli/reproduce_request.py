@@ -105,14 +105,14 @@ class Request:
         checked = self._validated(
             {"backbones": choice.backbones, "released_sampling": self.sampling, "overrides": self._overrides()}
         )
-        given = extract.backbone.name
+        backbone_name = extract.backbone.name
         return Resources(
             lake=self.draft.lake,
             data_root=self.root,
             sources=self.sources(),
             found=find_weights(self.root, self.weights),
             choice=choice,
-            given=AUTO if extract.backbone.checkpoint is None and given == AUTO else choice.backbones[0].name,
+            given=AUTO if extract.backbone.checkpoint is None and backbone_name == AUTO else choice.backbones[0].name,
             weights=self.weights,
             extract=extract,
             align=self.align(EXPERIMENTS["table1"]),
@@ -139,9 +139,9 @@ class Request:
 
     def _overrides(self) -> dict[str, Any]:
         """What was given of the settings that hold for every configuration."""
-        given = self.draft.section("adapt", AdaptConfig)
+        settings = self.draft.section("adapt", AdaptConfig)
         names = {setting.path.rpartition(".")[2] for setting in OVERRIDES}
-        return {name: getattr(given, name) for name in names & given.model_fields_set}
+        return {name: getattr(settings, name) for name in names & settings.model_fields_set}
 
     def _validated(self, values: dict[str, Any]) -> ReproduceConfig:
         """Checks values that hold for any experiment, as those of one."""

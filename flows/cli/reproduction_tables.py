@@ -34,13 +34,15 @@ def shown(outcome: ReproduceOutcome) -> Any:
     """The tables of an outcome, with what they were measured on and where they are written."""
     result = outcome.result
     first = result.configurations[0].directions
-    asked = "; ".join(f"{one.direction} {one.n_queries} queries, {one.n_gallery} in the gallery" for one in first)
-    lines = [Text(f"{first[0].protocol}: {asked}", style="dim")]
+    sizes = "; ".join(
+        f"{direction.direction} {direction.n_queries} queries, {direction.n_gallery} in the gallery" for direction in first
+    )
+    lines = [Text(f"{first[0].protocol}: {sizes}", style="dim")]
     if result.published_with:
         lines.append(Text(f"the paper ({result.published_with}): {result.finding}", style="dim"))
     if result.alignment_reason:
         lines.append(Text(f"alignment: {result.alignment_reason}", style="dim"))
-    if any(one.uses_ground_truth for one in result.configurations):
+    if any(direction.uses_ground_truth for direction in result.configurations):
         lines.append(Text("* learned from ground truth: for comparison only", style="dim"))
     lines.append(Text(f"written to {outcome.ref.path}" + (" (measured before)" if outcome.skipped else "")))
     if outcome.figure is not None:
@@ -123,24 +125,24 @@ def _own(result: BackboneResult) -> list[str]:
     wanted = [
         row.name
         for row in result.configurations
-        if any(judged.target is not None for one in row.directions for judged in one.judged.values())
+        if any(judged.target is not None for direction in row.directions for judged in direction.judged.values())
     ]
     return list(dict.fromkeys([result.baselines[-1], *wanted]))
 
 
 def _asked(result: BackboneResult) -> list[tuple[str, str]]:
-    return [(one.direction, measure) for one in result.configurations[0].directions for measure in one.judged]
+    return [(direction.direction, measure) for direction in result.configurations[0].directions for measure in direction.judged]
 
 
 def _summary_cells(result: BackboneResult, name: str, direction: str, measure: str) -> list[str]:
-    found = {row.name: one for row in result.configurations if (one := row.direction(direction)) is not None}
+    outcomes = {row.name: outcome for row in result.configurations if (outcome := row.direction(direction)) is not None}
     own = result.baselines[-1]
-    if name not in found or (name != own and found[name].judged[measure].target is None):
+    if name not in outcomes or (name != own and outcomes[name].judged[measure].target is None):
         return []
-    judged = found[name].judged[measure]
-    rates = [f"{100 * found[row].judged[measure].rate.value:.1f}" for row in ("frozen", result.baselines[0])]
-    others = [row for row in result.configurations if not row.name.startswith(own) and row.name in found]
-    level = [row.name for row in others if not found[row.name].judged[measure].gains[own].below_zero]
+    judged = outcomes[name].judged[measure]
+    rates = [f"{100 * outcomes[row].judged[measure].rate.value:.1f}" for row in ("frozen", result.baselines[0])]
+    others = [row for row in result.configurations if not row.name.startswith(own) and row.name in outcomes]
+    level = [row.name for row in others if not outcomes[row.name].judged[measure].gains[own].below_zero]
     shown_level = ", ".join(level) if name == own else ""
     reached = f"{100 * judged.rate.value:.1f}"
     return [f"{direction}, {measure}", name, *rates, reached, _bounds(judged.rate), _target(judged), shown_level]
@@ -181,31 +183,31 @@ def _judged_tables(result: BackboneResult) -> list[Any]:
 
 
 def _judged_table(result: BackboneResult, direction: str, measure: str) -> Table:
-    rows = [(one, found) for one in result.configurations if (found := one.direction(direction)) is not None]
+    rows = [(row, outcome) for row in result.configurations if (outcome := row.direction(direction)) is not None]
     by_metres = measure != "R@1"
     others = ("≤100 m", "median m") if by_metres else ("R@5", "R@10", "AP")
     table = _blank(f"{direction}, {measure} in % (95 % intervals over {rows[0][1].resampled})")
     table.add_column("", min_width=18)
     for name in ("seeds", measure, "95 %", *(f"over {name}" for name in result.baselines), "target", *others):
         table.add_column(name, justify="right")
-    for configuration, found in rows:
-        judged = found.judged[measure]
+    for configuration, outcome in rows:
+        judged = outcome.judged[measure]
         gains = [_gain(judged.gains.get(name)) for name in result.baselines]
         seeds = str(len(configuration.seeds)) if configuration.seeds else "none needed"
-        rate = _percent(found.within_m["50"] if by_metres else found.recall["1"])
-        rest = _distances(found) if by_metres else _depths(found)
+        rate = _percent(outcome.within_m["50"] if by_metres else outcome.recall["1"])
+        rest = _distances(outcome) if by_metres else _depths(outcome)
         label = configuration.name + (" *" if configuration.uses_ground_truth else "")
         table.add_row(label, seeds, rate, _bounds(judged.rate), *gains, _target(judged), *rest)
     return table
 
 
-def _depths(found: DirectionResult) -> list[str]:
-    return [_percent(found.recall["5"]), _percent(found.recall["10"]), _percent(found.ap)]
+def _depths(outcome: DirectionResult) -> list[str]:
+    return [_percent(outcome.recall["5"]), _percent(outcome.recall["10"]), _percent(outcome.ap)]
 
 
-def _distances(found: DirectionResult) -> list[str]:
-    median = "" if found.median_m is None else f"{found.median_m.mean:.0f}"
-    return [_percent(found.within_m["100"]), median]
+def _distances(outcome: DirectionResult) -> list[str]:
+    median = "" if outcome.median_m is None else f"{outcome.median_m.mean:.0f}"
+    return [_percent(outcome.within_m["100"]), median]
 
 
 def _bounds(interval: Interval) -> str:
@@ -228,8 +230,8 @@ def _cells(configuration: ConfigurationResult, name: str) -> list[str]:
     if direction is None:
         return [label]
     rates = [_percent(direction.recall[depth]) for depth in ("1", "5", "10")]
-    said = published is not None and published.direction == name
-    paper = f"{100 * published.recall_at_1:.1f}/{100 * published.ap:.1f}" if published is not None and said else ""
+    is_stated = published is not None and published.direction == name
+    paper = f"{100 * published.recall_at_1:.1f}/{100 * published.ap:.1f}" if published is not None and is_stated else ""
     return [label, *rates, _percent(direction.ap), paper]
 
 

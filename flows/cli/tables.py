@@ -121,8 +121,8 @@ def alignment_answer(record: AlignmentRecord, rows: Mapping[str, object]) -> Ren
         table = FittedTable(title="Candidates", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
         for name in candidates[0]:
             table.add_column(name, justify="right" if name == "agreement" else "left", overflow="fold")
-        for index, one in enumerate(candidates):
-            table.add_row(*one.values(), style="bold" if index == 0 else "")
+        for index, candidate in enumerate(candidates):
+            table.add_row(*candidate.values(), style="bold" if index == 0 else "")
         parts += [
             table,
             Text(

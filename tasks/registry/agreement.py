@@ -56,12 +56,12 @@ def standing_in(client: Any, model: str) -> Standing:
         client: an `mlflow.MlflowClient`.
         model: name of the registered model; need not exist.
     """
-    known = client.search_registered_models(f"name = '{model}'")
-    if not known:
+    models = client.search_registered_models(f"name = '{model}'")
+    if not models:
         return Standing(model)
     aliases = {str(alias): str(number) for alias, number in client.get_registered_model(model).aliases.items()}
     versions = client.search_model_versions(f"name = '{model}'")
-    return Standing(model, aliases, {str(one.version): dict(one.tags) for one in versions})
+    return Standing(model, aliases, {str(version.version): dict(version.tags) for version in versions})
 
 
 def standing_in_file(database: Path, model: str) -> Standing:
@@ -89,35 +89,35 @@ def disagreements(lake: Lake, dataset: str, standing: Standing) -> list[str]:
     champion = standing.champion
     try:
         current = read_current(lake.champion(dataset))
-        found = []
+        lines = []
     except (UnreadableError, NewerFormatError):
         raise
     except LakeError as error:
-        current, found = None, [f"current.json is damaged ({error.what})"]
+        current, lines = None, [f"current.json is damaged ({error.what})"]
     if not champion:
         if current is not None:
-            found.append(f"current.json says that {current.serving.run} serves, and {standing.model} has no champion")
-        return found
+            lines.append(f"current.json says that {current.serving.run} serves, and {standing.model} has no champion")
+        return lines
     tags = standing.tags.get(champion, {})
     return [
-        *found,
+        *lines,
         *_of_aliases(standing),
         *_of_map(lake, dataset, tags, champion),
-        *_of_pointer(current, tags, champion, found),
+        *_of_pointer(current, tags, champion, lines),
     ]
 
 
 def _of_aliases(standing: Standing) -> list[str]:
     champion, expected = standing.champion, standing.predecessor
-    found = []
+    lines = []
     if ROLLED_BACK in standing.tags.get(champion, {}):
-        found.append(f"version {champion} is the champion and marked as rolled back")
+        lines.append(f"version {champion} is the champion and marked as rolled back")
     if standing.aliases.get(PREVIOUS, "") != expected:
         points = standing.aliases.get(PREVIOUS)
-        found.append(f"the alias 'previous' {_points_to(points)}, and version {champion} {_replaced(expected)}")
+        lines.append(f"the alias 'previous' {_points_to(points)}, and version {champion} {_replaced(expected)}")
     if standing.aliases.get(CHALLENGER) == champion:
-        found.append(f"version {champion} is the champion and still called challenger")
-    return found
+        lines.append(f"version {champion} is the champion and still called challenger")
+    return lines
 
 
 def _points_to(number: str | None) -> str:
@@ -144,13 +144,13 @@ def _of_map(lake: Lake, dataset: str, tags: Mapping[str, str], champion: str) ->
 def _of_pointer(current: CurrentMap | None, tags: Mapping[str, str], champion: str, damaged: list[str]) -> list[str]:
     if current is None:
         return [] if damaged else [f"version {champion} is the champion and current.json is missing"]
-    found = []
+    lines = []
     serving = current.serving
     if (serving.version, serving.run) != (champion, tags.get(RUN, "")):
-        found.append(
+        lines.append(
             f"current.json says that version {serving.version or '?'} ({serving.run}) serves, "
             f"and the champion is version {champion} ({tags.get(RUN, '')})"
         )
     elif serving.map != tags.get(MAP, ""):
-        found.append(f"current.json says that the map {serving.map} serves, and version {champion} goes with {tags.get(MAP)}")
-    return found
+        lines.append(f"current.json says that the map {serving.map} serves, and version {champion} goes with {tags.get(MAP)}")
+    return lines

@@ -80,11 +80,11 @@ def _log_adapter(registry: Registry, mlflow_run: str, record: AdapterRecord, ada
 
 def _complete_model(registry: Registry, mlflow_run: str, record: AdapterRecord) -> str | None:
     experiment = registry.client.get_run(mlflow_run).info.experiment_id
-    found = registry.client.search_logged_models(
+    logged = registry.client.search_logged_models(
         experiment_ids=[experiment], filter_string=f"source_run_id = '{mlflow_run}' AND name = '{MODEL}'"
     )
     complete: str | None = None
-    for model in found:
+    for model in logged:
         if model.status.value == "READY" and model.tags.get(TENSORS) == record.tensors_sha256:
             complete = str(model.model_id)
         elif model.status.value != "READY":

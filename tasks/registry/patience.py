@@ -48,12 +48,12 @@ class Patience:
     seconds: float = 0.0
     where: str = ""
 
-    def __call__(self, call: Callable[[], R], what: str) -> R:
+    def __call__(self, call: Callable[[], R], request: str) -> R:
         """Gives what the call gives, which is made again after errors that can pass.
 
         Args:
             call: may be made any number of times.
-            what: a name for the call, for people.
+            request: a name for the call, for people.
 
         Raises:
             RegistryUnreachableError: it went on failing for longer than `seconds`.
@@ -70,12 +70,12 @@ class Patience:
                 since = time.monotonic() if failed == 1 else since
                 left = since + self.seconds - time.monotonic()
                 if left <= 0:
-                    raise self._given_up(what, failed, error) from error
+                    raise self._given_up(request, failed, error) from error
                 if failed == 1:
                     logger.warning(
                         "the registry at %s fails (%s: %s); trying again for %.0f s",
                         self.where,
-                        what,
+                        request,
                         reason(error),
                         self.seconds,
                     )
@@ -84,14 +84,17 @@ class Patience:
                 continue
             if failed:
                 logger.warning(
-                    "the registry at %s answers again after %.1f s; going on (%s)", self.where, time.monotonic() - since, what
+                    "the registry at %s answers again after %.1f s; going on (%s)",
+                    self.where,
+                    time.monotonic() - since,
+                    request,
                 )
             return answer
 
-    def _given_up(self, what: str, failed: int, error: Exception) -> RegistryUnreachableError:
+    def _given_up(self, request: str, failed: int, error: Exception) -> RegistryUnreachableError:
         tried = f"{failed} attempts in {self.seconds:g} s" if failed > 1 else "one attempt"
         return RegistryUnreachableError(
-            f"the model registry cannot be reached: {reason(error)} ({what}, {tried})",
+            f"the model registry cannot be reached: {reason(error)} ({request}, {tried})",
             where=self.where,
             fix="start its server, or mend registry.tracking_uri, and do the same again: what was computed is in the lake, "
             "and registering goes on where it stopped; registry.patience_s says how long is waited",
@@ -106,13 +109,13 @@ class PatientClient:
         self._patience = patience
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
-        if name.startswith(_CREATES) or not callable(found):
-            return found
+        attribute = getattr(self._client, name)
+        if name.startswith(_CREATES) or not callable(attribute):
+            return attribute
 
-        @functools.wraps(found)
-        def patient(*given: Any, **named: Any) -> Any:
-            return self._patience(lambda: found(*given, **named), name)
+        @functools.wraps(attribute)
+        def patient(*arguments: Any, **named: Any) -> Any:
+            return self._patience(lambda: attribute(*arguments, **named), name)
 
         return patient
 
@@ -134,14 +137,14 @@ def can_pass(error: BaseException) -> bool:
         ConnectionError,
         TimeoutError,
     )
-    for one in _chain(error):
-        if isinstance(one, (RegistryError, *lasting)):
+    for cause in _chain(error):
+        if isinstance(cause, (RegistryError, *lasting)):
             return False
-        if isinstance(one, passing):
+        if isinstance(cause, passing):
             return True
-        if isinstance(one, requests.exceptions.HTTPError) and one.response is not None:
-            return one.response.status_code in _PASSING_STATUS
-        if isinstance(one, MlflowException) and _mlflow_can_pass(one):
+        if isinstance(cause, requests.exceptions.HTTPError) and cause.response is not None:
+            return cause.response.status_code in _PASSING_STATUS
+        if isinstance(cause, MlflowException) and _mlflow_can_pass(cause):
             return True
     return False
 
@@ -157,9 +160,9 @@ def _mlflow_can_pass(error: Any) -> bool:
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """An error and what led to it; MLflow does not always say so with `from`."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
+    visited: set[int] = set()
+    while error is not None and id(error) not in visited:
+        visited.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 

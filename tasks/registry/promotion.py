@@ -87,12 +87,12 @@ def version_by_alias(registry: Registry, name: str, alias: str) -> Version | Non
     """The version that an alias points to, if any."""
     mlflow = load_mlflow()
     try:
-        found = registry.client.get_model_version_by_alias(name, alias)
+        version = registry.client.get_model_version_by_alias(name, alias)
     except mlflow.exceptions.MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
-    return _version(found)
+    return _version(version)
 
 
 def version_of_run(registry: Registry, name: str, run: str) -> Version | None:
@@ -105,8 +105,8 @@ def versions_of_run(registry: Registry, name: str, run: str) -> list[Version]:
 
     A request to create one is carried out twice where the reply to the first was lost.
     """
-    found = registry.client.search_model_versions(f"name = '{name}' AND tags.`cvgl.run` = '{run}'")
-    versions = sorted((_version(entity) for entity in found), key=lambda version: int(version.number))
+    matches = registry.client.search_model_versions(f"name = '{name}' AND tags.`cvgl.run` = '{run}'")
+    versions = sorted((_version(entity) for entity in matches), key=lambda version: int(version.number))
     return [version for version in versions if version.tags.get("cvgl.model_id") == versions[-1].tags.get("cvgl.model_id")]
 
 
@@ -142,13 +142,13 @@ def recover(registry: Registry, name: str, dataset: str) -> tuple[Version | None
     Returns:
         The champion, if there is one, and what did not agree.
     """
-    found = disagreements(registry.lake, dataset, standing_in(registry.client, name))
-    for difference in found:
+    differences = disagreements(registry.lake, dataset, standing_in(registry.client, name))
+    for difference in differences:
         logger.warning("the map of %s: %s; mending it", dataset, difference)
     champion = reconcile(registry, name, dataset)
-    if champion is not None and found:
+    if champion is not None and differences:
         logger.warning("the map of %s: %s (version %s) serves, and everything says so", dataset, champion.run, champion.number)
-    return champion, found
+    return champion, differences
 
 
 def reconcile(registry: Registry, name: str, dataset: str) -> Version | None:
@@ -185,12 +185,12 @@ def _predecessor(registry: Registry, champion: Version) -> Version | None:
     if number is None:
         return None
     try:
-        found = _version(registry.client.get_model_version(champion.model, number))
+        predecessor = _version(registry.client.get_model_version(champion.model, number))
     except mlflow.exceptions.MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
         raise
-    return None if ROLLED_BACK in found.tags else found
+    return None if ROLLED_BACK in predecessor.tags else predecessor
 
 
 def _map_of(registry: Registry, version: Version, dataset: str, *, of_today: bool = False) -> str:
@@ -199,11 +199,11 @@ def _map_of(registry: Registry, version: Version, dataset: str, *, of_today: boo
     Args:
         of_today: also build one where the table of references has other positions by now.
     """
-    lake, known = registry.lake, version.tags.get(MAP, "")
-    folder = lake.map(dataset) / known
-    is_whole = known and not problems(folder) and read_manifest(folder).run == version.run
-    if is_whole and not (of_today and old_positions(lake, dataset, known)):
-        return known
+    lake, map_version = registry.lake, version.tags.get(MAP, "")
+    folder = lake.map(dataset) / map_version
+    is_whole = map_version and not problems(folder) and read_manifest(folder).run == version.run
+    if is_whole and not (of_today and old_positions(lake, dataset, map_version)):
+        return map_version
     return build(registry, version, dataset)
 
 
@@ -216,12 +216,12 @@ def build(registry: Registry, version: Version, dataset: str) -> str:
 def _serve(registry: Registry, champion: Version, dataset: str) -> None:
     """Writes the file that says which map serves, when it says something else."""
     lake = registry.lake
-    found = _map_of(registry, champion, dataset)
-    if champion.tags.get(MAP) != found:
-        logger.warning("the map of %s was missing or damaged; it was built again as %s", champion.run, found)
-        tag(registry, champion, {MAP: found})
+    bundle = _map_of(registry, champion, dataset)
+    if champion.tags.get(MAP) != bundle:
+        logger.warning("the map of %s was missing or damaged; it was built again as %s", champion.run, bundle)
+        tag(registry, champion, {MAP: bundle})
     serving = Serving(
-        map=found,
+        map=bundle,
         run=champion.run,
         features=champion.tags.get("cvgl.features", ""),
         model=champion.model,
@@ -321,17 +321,17 @@ def rollback(dataset: str, lake: Lake, config: RegisterConfig | None = None, to:
         model.rescore(registry, target.address, lake.adapter(target.run), golden_descriptors(lake, record))
         if target.number != champion.number:
             tag(registry, champion, {ROLLED_BACK: "true"})
-        found = _map_of(registry, target, dataset)
-        old = old_positions(lake, dataset, found)
+        bundle = _map_of(registry, target, dataset)
+        old = old_positions(lake, dataset, bundle)
         # Whoever goes back to older positions wants them: these of today are not brought in again by themselves.
-        tag(registry, target, {MAP: found, SET_ASIDE: old.digest if old else ""})
+        tag(registry, target, {MAP: bundle, SET_ASIDE: old.digest if old else ""})
         set_alias(registry, target, CHAMPION)
         reconcile(registry, name, dataset)
     if old is None:
-        return Change(name, target.number, target.run, champion.run, found)
+        return Change(name, target.number, target.run, champion.run, bundle)
     warning = f"{old}; if those are right, bring them in with: {old.command}"
     logger.warning("%s", warning)
-    return Change(name, target.number, target.run, champion.run, found, warning)
+    return Change(name, target.number, target.run, champion.run, bundle, warning)
 
 
 def _earlier(registry: Registry, champion: Version, dataset: str, to: str | None) -> Version | None:

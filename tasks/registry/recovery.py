@@ -75,19 +75,19 @@ def mend(dataset: str, lake: Lake, config: RegisterConfig | None = None) -> list
         return []  # nothing has been registered: no database is made by looking
     name = config.model_name or _known_name(lake, dataset) or model_name(config, dataset)
     with by_hand(lake, name, config) as registry:
-        champion, found = recover(registry, name, dataset)
+        champion, mended = recover(registry, name, dataset)
         old = look_for_old_positions(dataset, lake)
         if champion is not None and bring_in(registry, name, dataset, config, wanted=True) is not None:
             logger.warning("the map of %s: %s; mending it", dataset, "; ".join(old))
-            found = [*found, *old]
-    if champion is None and found:
+            mended = [*mended, *old]
+    if champion is None and mended:
         raise RegistryError(
-            f"the map of '{dataset}' cannot be mended: {'; '.join(found)}",
+            f"the map of '{dataset}' cannot be mended: {'; '.join(mended)}",
             where=registry.uri,
             fix="say which registry is meant (registry.tracking_uri), or bring back its database from a backup, "
             "or run again (cvgl run with the same settings), which registers what is in the lake",
         )
-    return found
+    return mended
 
 
 def mend_at_start(dataset: str, lake: Lake, config: RegisterConfig) -> list[str]:
@@ -97,8 +97,8 @@ def mend_at_start(dataset: str, lake: Lake, config: RegisterConfig) -> list[str]
     """
     try:
         # Old positions are brought in where the gate's record is made, after the images have been measured anew.
-        found = _disagreeing(dataset, lake, config)
-        return mend(dataset, lake, config.model_copy(update={"patience_s": 0.0})) if found else []
+        differences = _disagreeing(dataset, lake, config)
+        return mend(dataset, lake, config.model_copy(update={"patience_s": 0.0})) if differences else []
     except CvglError as error:
         logger.warning("whether the map of %s and its registry agree will be looked at later: %s", dataset, error)
         return []

@@ -186,7 +186,7 @@ def _register(
 def _record_decision(registry: Registry, version: Version, decision: GateDecision, judged: bool) -> None:
     """Leaves the gate's last judgement in the lake, for the report; a run that only looks again changes nothing of it."""
     lasting = decision if judged or ROLLED_BACK in version.tags else None
-    said: dict[str, Any] = {
+    record_values: dict[str, Any] = {
         "run": version.run,
         "model": version.model,
         "version": version.number,
@@ -195,9 +195,9 @@ def _record_decision(registry: Registry, version: Version, decision: GateDecisio
     }
     path = registry.lake.registration(version.run)
     before = read_versioned(path, "registration") if path.is_file() else {}
-    said["compared"] = list(lasting.evidence) if lasting else before.get("compared", [])
-    if before != said:
-        write_versioned(path, "registration", said)
+    record_values["compared"] = list(lasting.evidence) if lasting else before.get("compared", [])
+    if before != record_values:
+        write_versioned(path, "registration", record_values)
 
 
 def _ensure_version(
@@ -211,12 +211,14 @@ def _find_or_create_version(
     registry: Registry, name: str, tracked: tracking.TrackedRun, record: AdapterRecord, model_id: str
 ) -> Version:
     source = f"models:/{model_id}"
-    known = promotion.versions_of_run(registry, name, str(record.run))
-    if known and known[0].tags.get("cvgl.model_id") == model_id:
-        for second in known[1:]:
+    versions = promotion.versions_of_run(registry, name, str(record.run))
+    if versions and versions[0].tags.get("cvgl.model_id") == model_id:
+        for second in versions[1:]:
             registry.client.delete_model_version(name, second.number)
-            logger.warning("version %s of %s held the same as version %s; it was deleted", second.number, name, known[0].number)
-        return known[0]
+            logger.warning(
+                "version %s of %s held the same as version %s; it was deleted", second.number, name, versions[0].number
+            )
+        return versions[0]
     if not registry.client.search_registered_models(f"name = '{name}'"):
         registry.client.create_registered_model(
             name,

@@ -292,8 +292,8 @@ def experiment_id(registry: Registry, name: str) -> str:
 
 def _experiment_id(registry: Registry, name: str) -> str:
     mlflow = load_mlflow()
-    found = registry.client.get_experiment_by_name(name)
-    if found is None:
+    experiment = registry.client.get_experiment_by_name(name)
+    if experiment is None:
         location = registry.lake.mlflow_artifacts.as_uri() if registry.is_local else None
         try:
             # The kind makes MLflow's page show runs and metrics, not language-model traces.
@@ -301,12 +301,12 @@ def _experiment_id(registry: Registry, name: str) -> str:
             return str(registry.client.create_experiment(name, artifact_location=location, tags=kind))
         except mlflow.exceptions.MlflowException:
             # On a shared server somebody else may have been faster.
-            found = registry.client.get_experiment_by_name(name)
-            if found is None:
+            experiment = registry.client.get_experiment_by_name(name)
+            if experiment is None:
                 raise
-    if found.lifecycle_stage == "deleted":
-        registry.client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+    if experiment.lifecycle_stage == "deleted":
+        registry.client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)
 
 
 # Every column of MLflow's schema that holds an absolute artifact path of ours.

@@ -60,11 +60,11 @@ def find_or_create_run(registry: Registry, dataset: str, run: str) -> TrackedRun
 
 def _find_or_create_run(registry: Registry, dataset: str, run: str) -> TrackedRun:
     experiment = experiment_id(registry, f"cvgl-{dataset}")
-    found = registry.client.search_runs([experiment], f"tags.`cvgl.run` = '{run}'", order_by=["start_time ASC"])
-    found = sorted(found, key=_is_empty)  # one that was asked for first may be made last
+    runs = registry.client.search_runs([experiment], f"tags.`cvgl.run` = '{run}'", order_by=["start_time ASC"])
+    runs = sorted(runs, key=_is_empty)  # one that was asked for first may be made last
     tags = {"cvgl.run": run, "cvgl.dataset": dataset}
-    entity = found[0] if found else registry.client.create_run(experiment, run_name=run, tags=tags)
-    for second in filter(_is_empty, found[1:]):
+    entity = runs[0] if runs else registry.client.create_run(experiment, run_name=run, tags=tags)
+    for second in filter(_is_empty, runs[1:]):
         registry.client.delete_run(second.info.run_id)
         logger.warning("MLflow had a second run of %s, %s, which holds nothing; it was deleted", run, second.info.run_id)
     finished = entity.info.status == "FINISHED"
@@ -159,8 +159,8 @@ def _log_parameters(registry: Registry, tracked: TrackedRun, record: AdapterReco
         **_flat("versions", {"algorithm": record.algorithm, **record.versions}),
     }
     # A parameter is written once and for all in MLflow, and a version of the backbone's identity may be read later.
-    known = registry.client.get_run(tracked.id).data.params
-    fresh = [Param(name, str(value)[:6000]) for name, value in values.items() if name not in known]
+    logged = registry.client.get_run(tracked.id).data.params
+    fresh = [Param(name, str(value)[:6000]) for name, value in values.items() if name not in logged]
     for start in range(0, len(fresh), _PARAMETERS_AT_ONCE):
         registry.client.log_batch(tracked.id, params=fresh[start : start + _PARAMETERS_AT_ONCE])
 
@@ -168,8 +168,8 @@ def _log_parameters(registry: Registry, tracked: TrackedRun, record: AdapterReco
 def _extraction(lake: Lake, record: AdapterRecord) -> dict[str, Any]:
     """The settings of the frozen model, where its features are still in the lake."""
     path = lake.features(str(record.feature_set_id), str(record.dataset)).parent / "model.json"
-    found = read_versioned(path, "model") if path.is_file() else {}
-    return {name: value for name, value in found.items() if name in ("extract", "identity")}
+    model = read_versioned(path, "model") if path.is_file() else {}
+    return {name: value for name, value in model.items() if name in ("extract", "identity")}
 
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:

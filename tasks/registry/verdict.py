@@ -84,8 +84,8 @@ def read_decision(lake: Lake, run: str) -> GateDecision | None:
         return None
     path = gate_folder(lake, run) / DECISION_FILE
     try:
-        said = read_versioned(path, "gate_decision")
-        return GateDecision.model_validate(said.get("decision"))
+        stored = read_versioned(path, "gate_decision")
+        return GateDecision.model_validate(stored.get("decision"))
     except (DamagedError, ValidationError) as error:
         reason = error.what if isinstance(error, DamagedError) else error.errors()[0]["msg"]
         raise DamagedError(
@@ -116,9 +116,9 @@ def judge(
         "cvgl.judged_against": champion.number if champion else "",
         "cvgl.rules": digest_json([GATE_VERSION, rules]),
     }
-    found = _standing_decision(version, champion, circumstances)
-    if found is not None:
-        return found, False
+    standing_decision = _standing_decision(version, champion, circumstances)
+    if standing_decision is not None:
+        return standing_decision, False
     if champion is not None and champion.number == version.number:
         # The alias had moved when the process died: finish what that decision had begun.
         return GateDecision(verdict="promoted", reason=version.tags["cvgl.reason"]), True
@@ -235,7 +235,7 @@ def keep_decision(
         (folder / ROWS_FILE).unlink(missing_ok=True)
     else:
         write_parquet(folder / ROWS_FILE, evidence.rows, {"rows": evidence.digest}, kind="gate_rows")
-    said = {
+    record_values = {
         "run": version.run,
         "model": version.model,
         "version": version.number,
@@ -247,7 +247,7 @@ def keep_decision(
         "rows": {"digest": evidence.digest, "count": evidence.rows.num_rows} if evidence.rows is not None else None,
         "decision": decision.model_dump(mode="json"),
     }
-    write_versioned(folder / DECISION_FILE, "gate_decision", said)
+    write_versioned(folder / DECISION_FILE, "gate_decision", record_values)
     return folder
 
 
@@ -295,10 +295,9 @@ def _decision_tags(decision: GateDecision, evidence: Evidence, config: RegisterC
         f"gate.{pair.against}.{pair.direction}.{pair.protocol}": f"{pair.challenger:.4f} against {pair.incumbent:.4f}"
         for pair in decision.comparisons
     }
-    if found := decision.difference:
-        figures[f"gate.{found.against}.difference"] = (
-            f"{found.interval.value:+.4f} [{found.interval.low:+.4f}, {found.interval.high:+.4f}] at {found.level:g}"
-        )
+    if difference := decision.difference:
+        value, low, high = difference.interval.value, difference.interval.low, difference.interval.high
+        figures[f"gate.{difference.against}.difference"] = f"{value:+.4f} [{low:+.4f}, {high:+.4f}] at {difference.level:g}"
     for apart in decision.distances:
         figures[f"gate.{apart.against}.distance"] = str(apart)
     if decision.chance is not None:
@@ -307,7 +306,7 @@ def _decision_tags(decision: GateDecision, evidence: Evidence, config: RegisterC
         figures["gate.champion.credit"] = f"{fought.difference:+.4f} +- {fought.standard_error:.4f}, {fought.measure}"
     if evidence.digest:
         figures["gate.rows"] = evidence.digest
-    figures |= {f"quality.{name}": said for name, said in decision.quality.items()}
+    figures |= {f"quality.{name}": figure for name, figure in decision.quality.items()}
     return {"cvgl.reason": decision.reason, "gate.policy": str(config.policy), **figures}
 
 

@@ -64,7 +64,7 @@ def close_abandoned() -> int:
     with get_client(sync_client=True) as client:
         gone = [run for run in client.read_flow_runs(flow_run_filter=running) if is_gone(run.tags)]
         for run in gone:
-            said: State[Any] = Crashed(message="its process was killed; the same command continues the work")
-            client.set_flow_run_state(run.id, said, force=True)
+            state: State[Any] = Crashed(message="its process was killed; the same command continues the work")
+            client.set_flow_run_state(run.id, state, force=True)
             logger.info("closed the page of a killed run: %s", run.name)
     return len(gone)

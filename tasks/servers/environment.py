@@ -44,26 +44,26 @@ PRIVATE_UMASK = 0o077
 _TERMINAL = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
 
 
-def engine_environment(lake: Lake, given: Mapping[str, str] = os.environ, *, terminal: bool = True) -> dict[str, str]:
-    """The variables to add to `given` for an engine that keeps its own state under `lake`.
+def engine_environment(lake: Lake, environment: Mapping[str, str] = os.environ, *, terminal: bool = True) -> dict[str, str]:
+    """The variables to add to `environment` for an engine that keeps its own state under `lake`.
 
     Args:
         lake: whose `prefect_home` holds the engine's database and settings.
-        given: what is set already, and stays.
+        environment: what is set already, and stays.
         terminal: the process draws on a terminal itself, so the engine's log lines stay off it.
     """
     wanted = {"PREFECT_HOME": str(lake.prefect_home), **_QUIET, **_ENGINE, **(_TERMINAL if terminal else {})}
-    return {name: value for name, value in wanted.items() if name not in given} | _no_proxy_on_loopback(given)
+    return {name: value for name, value in wanted.items() if name not in environment} | _no_proxy_on_loopback(environment)
 
 
-def server_environment(port: int, given: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The variables to add to `given` for a server of Prefect on loopback: pages of other sites get nothing from it.
+def server_environment(port: int, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The variables to add to `environment` for a server of Prefect on loopback: pages of other sites get nothing from it.
 
     By default it lets the page of any site read what it answers and send it requests.
 
     Args:
         port: that it listens on.
-        given: what is set already, and stays.
+        environment: what is set already, and stays.
     """
     wanted = {
         "CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}",
@@ -73,7 +73,7 @@ def server_environment(port: int, given: Mapping[str, str] = os.environ) -> dict
     return {
         f"PREFECT_SERVER_{name}": value
         for name, value in wanted.items()
-        if not any(f"{prefix}{name}" in given for prefix in names)
+        if not any(f"{prefix}{name}" in environment for prefix in names)
     }
 
 
@@ -87,11 +87,11 @@ def protect_databases(lake: Lake) -> None:
                     path.chmod(mode & 0o700)
 
 
-def _no_proxy_on_loopback(given: Mapping[str, str]) -> dict[str, str]:
+def _no_proxy_on_loopback(environment: Mapping[str, str]) -> dict[str, str]:
     """Requests to the server on this machine must not go through a proxy that the environment names."""
-    if not any(name.lower() in ("http_proxy", "all_proxy") for name in given):
+    if not any(name.lower() in ("http_proxy", "all_proxy") for name in environment):
         return {}
-    excepted = given.get("no_proxy") or given.get("NO_PROXY") or ""
+    excepted = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
     loopback = [host for host in ("127.0.0.1", "localhost") if host not in excepted.split(",")]
     hosts = ",".join([*filter(None, [excepted]), *loopback])
     return {"no_proxy": hosts, "NO_PROXY": hosts}

@@ -146,12 +146,12 @@ def start(lake: Lake, *, prefect_port: int = 4200, mlflow_port: int = 5000, trac
     lake.prefect_home.mkdir(parents=True, exist_ok=True)
     protect_databases(lake)
     with FileLock(lake.prefect_home / ".pages.lock"):
-        found = _read(lake)
+        record = _read(lake)
         running = running_pages(lake)
         if running is not None and running.owner.is_alive():
             return replace(running, already_running=True)
-        if found is not None:  # left behind by a process that was killed
-            _end(found.servers())
+        if record is not None:  # left behind by a process that was killed
+            _end(record.servers())
         return _start(lake, prefect_port, mlflow_port, tracking_uri)
 
 

@@ -93,7 +93,7 @@ def test_faults_end_as_they_began(tmp_path: Path) -> None:
     (drop / "flight").mkdir(parents=True)
     seen = set()
     for seed in range(4):
-        fault = faults.source_away(drop, random.Random(seed), known=True)
+        fault = faults.source_away(drop, random.Random(seed), expected=True)
         assert not (drop / "flight").exists()
         seen.add(drop.is_dir())
         fault.mend()

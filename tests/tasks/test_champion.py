@@ -55,7 +55,7 @@ def test_what_the_champion_lacks_is_described_with_its_own_settings(lake: Lake, 
 def test_a_frozen_model_that_cannot_be_loaded_any_more_is_an_error(lake: Lake, tmp_path: Path) -> None:
     champion = learned(lake, town(tmp_path / "drop", range(1, 4)), 64)
     challenger = learned(lake, town(tmp_path / "drop", range(4, 6)), 96)
-    path = lake.features(str(read_record(lake.adapter(champion)).features), DATASET).parent / "model.json"
+    path = lake.features(str(read_record(lake.adapter(champion)).feature_set_id), DATASET).parent / "model.json"
     made = read_versioned(path, "model")
     gone = {"name": "vit_tiny_patch16_224", "checkpoint": str(tmp_path / "gone.safetensors")}
     write_versioned(path, "model", {**made, "extract": {"backbone": gone}})

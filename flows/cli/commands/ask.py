@@ -85,13 +85,13 @@ def localize(
         placements = place(images, draft.dataset, draft.lake, run=run, top_k=top_k, device=device)
     collection = to_geojson(placements) if geojson else None
     value = collection or {"placements": [placement.model_dump(mode="json") for placement in placements]}
-    shown: RenderableType | Verbatim = placements_table(placements)
+    rendered: RenderableType | Verbatim = placements_table(placements)
     if lines:
         rows = value["features" if geojson else "placements"]
-        shown = Verbatim("\n".join(map(json_text, rows)))
+        rendered = Verbatim("\n".join(map(json_text, rows)))
     elif geojson:
-        shown = Verbatim(json_text(collection))
-    return Answer(value, shown, DONE if any(placement.placed for placement in placements) else FAILED)
+        rendered = Verbatim(json_text(collection))
+    return Answer(value, rendered, DONE if any(placement.placed for placement in placements) else FAILED)
 
 
 def _refuse_combinations(*, together: bool, sequence: bool, window: int | None, corrected: bool) -> None:
@@ -113,12 +113,12 @@ def query(draft: Draft, sql: Sql, row_format: RowFormat = Format.TABLE, limit: L
     is_table = row_format is Format.TABLE and not draft.as_json
     most = limit if limit is not None else _ROWS_SHOWN if is_table else _ROWS_GIVEN
     result = run_query(draft.lake, sql, most, timeout, count_more=is_table)
-    shown: RenderableType | Verbatim = Readable(result)
+    rendered: RenderableType | Verbatim = Readable(result)
     if row_format is not Format.TABLE and result.truncated:
         Screen().console.print(f"only the first {len(result.rows)} rows are given (--limit)", markup=False)
     if row_format is Format.CSV:
-        shown = Verbatim(to_csv(result).rstrip("\n"))
+        rendered = Verbatim(to_csv(result).rstrip("\n"))
     elif row_format is Format.JSON:
-        shown = Verbatim(escaped_json(to_json(result).rstrip("\n")))
+        rendered = Verbatim(escaped_json(to_json(result).rstrip("\n")))
     rows = json.loads(to_json(result)) if is_table or draft.as_json else []
-    return Answer({"rows": rows, "truncated": result.truncated}, shown)
+    return Answer({"rows": rows, "truncated": result.truncated}, rendered)

@@ -35,8 +35,12 @@ def backbones(_: Draft, part: Part = "") -> Answer:
     from cvgl.errors import ConfigError
 
     wanted = part.lower()
-    presets = [one for one in PRESETS.values() if wanted in f"{one.name}\n{one.model}\n{one.summary.lower()}"]
-    released = {name: one for name, one in RELEASED.items() if wanted in f"{name}\n{one.summary.lower()}"}
+    presets = [
+        candidate
+        for candidate in PRESETS.values()
+        if wanted in f"{candidate.name}\n{candidate.model}\n{candidate.summary.lower()}"
+    ]
+    released = {name: candidate for name, candidate in RELEASED.items() if wanted in f"{name}\n{candidate.summary.lower()}"}
     if not presets and not released:
         raise ConfigError(f"nothing has '{part}' in its name", where="PART", fix="`cvgl backbones` lists all")
     rows = []
@@ -45,7 +49,9 @@ def backbones(_: Draft, part: Part = "") -> Answer:
         # What every preset leaves open (checkpoint, image size, rings, ...) is no part of it.
         settings = config.model_dump(mode="json", include=set(preset.settings))
         rows.append({"preset": preset.name, "summary": preset.summary, "backbone": settings})
-    needing_files = [{"backbone": name, "summary": one.summary, "source": one.source} for name, one in released.items()]
+    needing_files = [
+        {"backbone": name, "summary": candidate.summary, "source": candidate.source} for name, candidate in released.items()
+    ]
     return Answer({"presets": rows, "released": needing_files}, _table(presets, released))
 
 
@@ -59,6 +65,6 @@ def _table(presets: Sequence[Preset], released: Mapping[str, Release]) -> Render
         table.add_column(name, overflow="fold", no_wrap=name == "--backbone")
     for preset in presets:
         table.add_row(preset.name, preset.summary, str(preset.preprocessing))
-    for name, one in released.items():
-        table.add_row(name, f"{one.summary}; with --checkpoint FILE, from {one.source}", "its own")
+    for name, backbone in released.items():
+        table.add_row(name, f"{backbone.summary}; with --checkpoint FILE, from {backbone.source}", "its own")
     return table

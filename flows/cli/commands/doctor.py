@@ -87,20 +87,20 @@ def _data(folder: Path, layout: Layout, sample: int | None, *, every: bool, part
     screen = Screen()
     size = None if every else SAMPLE if sample is None else sample
     with screen.live():
-        found = inspect(str(folder), layout, size, partial=partial, progress=screen.stage("Looking at the images"))
-    return Answer(_value(found), inspection_answer(found), DONE if found.is_right else FAILED)
+        inspection = inspect(str(folder), layout, size, partial=partial, progress=screen.stage("Looking at the images"))
+    return Answer(_value(inspection), inspection_answer(inspection), DONE if inspection.is_right else FAILED)
 
 
-def _value(found: Inspection) -> dict[str, Any]:
+def _value(inspection: Inspection) -> dict[str, Any]:
     from cvgl.ingestion.summaries import as_json
 
     return {
-        "right": found.is_right,
-        "source": str(found.source),
-        "layout": str(found.layout),
-        "reason": found.reason,
-        "pictures": found.images,
-        "opened": found.opened,
+        "right": inspection.is_right,
+        "source": str(inspection.source),
+        "layout": str(inspection.layout),
+        "reason": inspection.reason,
+        "pictures": inspection.images,
+        "opened": inspection.opened,
         "parts": [
             {
                 "name": count.part.name,
@@ -110,10 +110,10 @@ def _value(found: Inspection) -> dict[str, Any]:
                 "published_pictures": count.part.images,
                 "published_places": count.part.locations,
             }
-            for count in found.counts
+            for count in inspection.counts
         ],
-        "problems": [asdict(problem) for problem in found.problems],
-        "warnings": [asdict(warning) for warning in found.warnings],
-        "notes": list(found.notes),
-        **as_json(found.summaries, found.passed_over),
+        "problems": [asdict(problem) for problem in inspection.problems],
+        "warnings": [asdict(warning) for warning in inspection.warnings],
+        "notes": list(inspection.notes),
+        **as_json(inspection.summaries, inspection.passed_over),
     }

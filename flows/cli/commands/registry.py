@@ -72,7 +72,11 @@ def maps(draft: Draft, mend: Mend = False) -> Answer:
     lines = [] if warning is None else [Text(warning, style="yellow")]
     if mended is None:
         return Answer(value, Group(*lines, listed))
-    lines = [*(Text(f"mended: {one}") for one in mended or ()), *([] if mended else [Text("nothing had to be mended")]), *lines]
+    lines = [
+        *(Text(f"mended: {mended_line}") for mended_line in mended or ()),
+        *([] if mended else [Text("nothing had to be mended")]),
+        *lines,
+    ]
     return Answer({**value, "mended": mended}, Group(*lines, listed))
 
 

@@ -104,7 +104,7 @@ def _measure_pages(request: Request) -> Answer:
         for note in resources.choice.notes:
             screen.note(f"  {note}")
         results = [(plan, *flow(plan, str(request.draft.lake.root))) for plan in plans]
-    errors = [one.error for _, finished, _ in results for one in finished if one.error is not None]
+    errors = [outcome.error for _, finished, _ in results for outcome in finished if outcome.error is not None]
     if errors and len(errors) == sum(len(finished) for _, finished, _ in results):
         raise errors[0]
     outcomes = [page for _, _, page in results]
@@ -119,24 +119,24 @@ def _measure_pages(request: Request) -> Answer:
 def _page_value(
     request: Request, plan: PagePlan, finished: Sequence[Finished], page: PageOutcome, resources: Resources
 ) -> dict[str, Any]:
-    measured = [one for one in finished if one.outcome is not None]
+    measured = [outcome for outcome in finished if outcome.outcome is not None]
     return {
         "experiment": plan.name,
         "source": page.page.source,
         "datasets": [source.dataset for source in plan.sources],
         "lake": str(request.draft.lake.root),
-        "seeds": sorted({seed for one in plan.measurables for seed in one.config.seeds}),
+        "seeds": sorted({seed for outcome in plan.measurables for seed in outcome.config.seeds}),
         "notes": [*resources.choice.notes, *plan.notes],
         "heading": page.page.heading,
         "page": {"html": str(page.html), "markdown": str(page.markdown)},
         "tables": [table.model_dump(mode="json") for table in page.page.tables],
         "grids": [grid.model_dump(mode="json") for grid in page.page.grids],
-        "lacking": [one.model_dump(mode="json") for one in plan.lacking],
+        "lacking": [outcome.model_dump(mode="json") for outcome in plan.lacking],
         "problems": list(page.page.problems),
         "backbones": [
-            {"part": one.measurable.part, "stands_in": one.measurable.stands_in, **_outcome_value(one.outcome)}
-            for one in measured
-            if one.outcome is not None
+            {"part": outcome.measurable.part, "stands_in": outcome.measurable.stands_in, **_outcome_value(outcome.outcome)}
+            for outcome in measured
+            if outcome.outcome is not None
         ],
     }
 

@@ -53,8 +53,8 @@ def ingest(draft: Draft) -> Answer:
         outcome = flow(config, str(draft.lake.root))
     counts = {"new": outcome.new, "known": outcome.known, "quarantined": outcome.quarantined, "total": outcome.total}
     value = {"dataset": config.dataset, "lake": str(draft.lake.root), "images": counts, "skipped": outcome.skipped}
-    shown = {**counts, **({"see": 'cvgl query "FROM quarantine"'} if outcome.quarantined else {})}
-    answer = facts({**shown, **position_facts(outcome.summaries, outcome.passed_over)}, f"{config.dataset}: images")
+    rows = {**counts, **({"see": 'cvgl query "FROM quarantine"'} if outcome.quarantined else {})}
+    answer = facts({**rows, **position_facts(outcome.summaries, outcome.passed_over)}, f"{config.dataset}: images")
     return Answer({**value, **as_json(outcome.summaries, outcome.passed_over)}, answer)
 
 
@@ -89,8 +89,8 @@ def extract(draft: Draft) -> Answer:
     counts = {"embedded": outcome.embedded, "known": outcome.known, "failed": outcome.failed}
     place = {"features": outcome.ref.digest, "dimension": outcome.dimension, "path": str(outcome.ref.path)}
     value = {"dataset": dataset, "lake": str(draft.lake.root), "images": counts, **place, "skipped": outcome.skipped}
-    shown = {**counts, **place, **({"processes": outcome.processes} if cluster.is_spread else {})}
-    return Answer({**value, "processes": outcome.processes}, facts(shown, f"{dataset}: descriptors"))
+    rows = {**counts, **place, **({"processes": outcome.processes} if cluster.is_spread else {})}
+    return Answer({**value, "processes": outcome.processes}, facts(rows, f"{dataset}: descriptors"))
 
 
 def adapt(draft: Draft, features: Fingerprint = None) -> Answer:

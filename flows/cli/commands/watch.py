@@ -121,7 +121,7 @@ def watch(draft: Draft, once: Once = False, tell: Tell = False) -> Answer:
         from tasks.servers.engine_api import current_api, engine_errors
 
         flow = notice if tell else arrival
-        said = ""
+        notice_text = ""
         while not stopped.is_set():
             try:
                 with engine_errors(current_api()):
@@ -130,15 +130,15 @@ def watch(draft: Draft, once: Once = False, tell: Tell = False) -> Answer:
                 if once:
                     raise
                 # A watcher outlives its source, its disk and its registry; each fault is told once, until another comes.
-                if str(error) != said:
+                if str(error) != notice_text:
                     screen.note(f"{error}\n  trying again every {config.watch.poll_seconds:g} s", "yellow")
-                said = str(error)
+                notice_text = str(error)
             else:
                 if once:
                     return Answer(outcome.model_dump(mode="json"), facts(_facts(outcome)), DONE)
-                if outcome.says != said:
+                if outcome.says != notice_text:
                     screen.note(outcome.says)
-                said = outcome.says
+                notice_text = outcome.says
             stopped.wait(config.watch.poll_seconds)
         raise KeyboardInterrupt
 
@@ -175,18 +175,27 @@ def arrivals(draft: Draft) -> Answer:
     """List the batches that have arrived for a dataset: how far each is, what was decided, and why."""
     from cvgl.arrival import batches
 
-    known = batches.batches(draft.lake, draft.dataset)
-    return Answer([batch.model_dump(mode="json") for batch in known], _table(known))
+    queue = batches.batches(draft.lake, draft.dataset)
+    return Answer([batch.model_dump(mode="json") for batch in queue], _table(queue))
 
 
-def _table(known: Sequence[Batch]) -> Table:
+def _table(queue: Sequence[Batch]) -> Table:
     from flows.cli.tables import cell
 
     table = FittedTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("batch", "state", "files", "removed", "decision", "outcome", "run", "why"):
         table.add_column(name, justify="right" if name in ("files", "removed") else "left", overflow="fold")
-    for one in known:
-        values = (one.batch, one.state, one.n_files, one.n_removed, one.verdict, one.outcome, one.run, one.reason)
+    for batch in queue:
+        values = (
+            batch.batch,
+            batch.state,
+            batch.n_files,
+            batch.n_removed,
+            batch.verdict,
+            batch.outcome,
+            batch.run,
+            batch.reason,
+        )
         table.add_row(*map(cell, values))
     return table
 
@@ -198,6 +207,6 @@ def answer(draft: Draft, batch: BatchName, said: SaidArgument) -> Answer:
 
     lake, dataset = draft.lake, draft.dataset
     with locks.working(lake, dataset):
-        found = batches.answer(lake, batches.find(lake, dataset, batch), said.value)
-    shown = {"batch": found.batch, "state": found.state, "reason": found.reason}
-    return Answer(found.model_dump(mode="json"), facts(shown))
+        decided = batches.answer(lake, batches.find(lake, dataset, batch), said.value)
+    rows = {"batch": decided.batch, "state": decided.state, "reason": decided.reason}
+    return Answer(decided.model_dump(mode="json"), facts(rows))
