@@ -81,7 +81,7 @@ def find_sources(data_root: Path, dataset: str | None = None) -> tuple[SourceCon
         return (whole(data_root, dataset),)
     if dataset is not None:
         raise DataError(
-            f"the name '{dataset}' cannot be that of {len(sources)} data sets: {', '.join(candidate.name for candidate in sources)}",
+            f"the name '{dataset}' cannot be that of {len(sources)} data sets: {', '.join(each.name for each in sources)}",
             where=data_root,
             fix="leave --dataset out, or give one of them as --data-root",
         )

@@ -51,7 +51,7 @@ def drifted(effect: float, p_value: float = 0.002) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "policy", "verdict", "said"),
+    ("changes", "policy", "verdict", "expected_reason"),
     [
         ({}, {}, "skip", "the champion still fits: new drone images differ .* by 0.001"),
         ({"champion": None}, {}, "adapt", "^no adapter serves this map yet$"),
@@ -76,12 +76,12 @@ def drifted(effect: float, p_value: float = 0.002) -> dict[str, Any]:
         ({**drifted(0.05), "prediction": Prediction()}, {"longest_hours": 0.01}, "adapt", "by 0.050"),
     ],
 )
-def test_the_policy(changes: dict[str, Any], policy: dict[str, Any], verdict: str, said: str) -> None:
-    found, reason = judge(replace(FITS, **changes), DecideConfig(**policy))
-    assert found == verdict, reason
+def test_the_policy(changes: dict[str, Any], policy: dict[str, Any], verdict: str, expected_reason: str) -> None:
+    report, reason = judge(replace(FITS, **changes), DecideConfig(**policy))
+    assert report == verdict, reason
     import re
 
-    assert re.search(said, reason), reason
+    assert re.search(expected_reason, reason), reason
 
 
 @pytest.fixture
@@ -97,11 +97,13 @@ def served(tmp_path: Path, lake: Lake) -> tuple[Path, ArrivalConfig]:
 
 def described(config: ArrivalConfig, lake: Lake) -> Batch:
     """Takes in and describes what has arrived."""
-    seen = look(config, lake)
-    assert seen.closed is not None
-    taken = take_in(seen.closed, config, lake)
-    found = extract(images_ref(lake, DATASET), config.extract, lake)
-    return batches.advance(lake, seen.closed, state=State.DONE, features=found.ref.digest, images_through=taken.images_through)
+    outcome = look(config, lake)
+    assert outcome.closed is not None
+    taken = take_in(outcome.closed, config, lake)
+    extracted = extract(images_ref(lake, DATASET), config.extract, lake)
+    return batches.advance(
+        lake, outcome.closed, state=State.DONE, features=extracted.ref.digest, images_through=taken.images_through
+    )
 
 
 def serve(lake: Lake, run: str, features: str) -> None:
@@ -141,10 +143,10 @@ def test_images_that_are_hardly_images_are_put_before_a_person(served: tuple[Pat
         from PIL import Image
 
         Image.open(path).point(lambda value: value // 40).save(path)
-    found = decide(described(config, lake), config, lake)
-    assert found.verdict == "ask", found.reason
-    assert found.evidence.largest is not None
-    assert found.evidence.largest[1].effect > POLICY.ask_effect
+    decision = decide(described(config, lake), config, lake)
+    assert decision.verdict == "ask", decision.reason
+    assert decision.evidence.largest is not None
+    assert decision.evidence.largest[1].effect > POLICY.ask_effect
 
 
 def test_a_decision_is_a_row(served: tuple[Path, ArrivalConfig], lake: Lake) -> None:
@@ -154,16 +156,18 @@ def test_a_decision_is_a_row(served: tuple[Path, ArrivalConfig], lake: Lake) -> 
     decision = decide(batch, config, lake)
     record(decision, batch, config.decide, lake)
     record(decision, batch, config.decide, lake)
-    found = run_query(lake, "SELECT * FROM decisions")
-    assert [dict(zip(found.columns, row, strict=True)) for row in found.rows] == [decision_row(decision, batch, config.decide)]
+    answer = run_query(lake, "SELECT * FROM decisions")
+    assert [dict(zip(answer.columns, row, strict=True)) for row in answer.rows] == [
+        decision_row(decision, batch, config.decide)
+    ]
 
 
 def test_the_champions_settings_describe_what_comes(served: tuple[Path, ArrivalConfig], lake: Lake) -> None:
     _, config = served
-    found = settled_extraction(lake, DATASET, config.extract.model_copy(update={"batch_size": 7}))
-    assert found is not None
-    assert found.batch_size == 7
-    assert found.model_copy(update={"batch_size": 32}) == config.extract
+    settings = settled_extraction(lake, DATASET, config.extract.model_copy(update={"batch_size": 7}))
+    assert settings is not None
+    assert settings.batch_size == 7
+    assert settings.model_copy(update={"batch_size": 32}) == config.extract
     other = ExtractConfig(backbone=BackboneConfig(name="gist", image_size=96))
     assert settled_extraction(lake, DATASET, other) is None
     assert settled_extraction(lake, DATASET, config.extract.model_copy(update={"half_storage": True})) is None
@@ -174,9 +178,9 @@ def test_another_frozen_model_is_adapted_to(served: tuple[Path, ArrivalConfig], 
     source, config = served
     drone(source, 50)
     other = config.model_copy(update={"extract": ExtractConfig(backbone=BackboneConfig(name="gist", image_size=96))})
-    found = decide(described(other, lake), other, lake)
-    assert found.verdict == "adapt"
-    assert "another frozen model" in found.reason
+    decision = decide(described(other, lake), other, lake)
+    assert decision.verdict == "adapt"
+    assert "another frozen model" in decision.reason
 
 
 def test_who_serves(lake: Lake) -> None:
@@ -186,31 +190,31 @@ def test_who_serves(lake: Lake) -> None:
 
 
 def test_quality_is_compared_on_equally_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
+    sizes: list[int] = []
 
     def measure(queries: NDArray[np.float32], references: NDArray[np.float32]) -> Quality:
-        seen.append(len(queries))
-        return Quality(len(seen) / 10, 0.0)
+        sizes.append(len(queries))
+        return Quality(len(sizes) / 10, 0.0)
 
     rows = np.eye(40, dtype=np.float32)
     change = quality_change(rows, rows[:15], rows, measure)
     assert change is not None
-    assert seen == [15, 15]
+    assert sizes == [15, 15]
     assert (change.drop, change.is_significant) == (pytest.approx(-1.0), False)
     assert quality_change(rows, rows[:9], rows, measure) is None
 
 
 def test_quality_is_the_recall_that_is_predicted() -> None:
-    known, references = centred(places=60, noise=0.4)
+    learned, references = centred(places=60, noise=0.4)
     rng = np.random.default_rng(1)
-    new = known + 0.25 * rng.standard_normal(known.shape).astype(np.float32)  # the same places in another season
-    change = quality_change(known, new / np.linalg.norm(new, axis=1, keepdims=True), references)
+    new = learned + 0.25 * rng.standard_normal(learned.shape).astype(np.float32)  # the same places in another season
+    change = quality_change(learned, new / np.linalg.norm(new, axis=1, keepdims=True), references)
     assert change is not None
-    assert change.before == predicted_recall(known, references)
+    assert change.before == predicted_recall(learned, references)
     assert change.before.score > 0.85
     assert change.is_significant
     assert change.drop > POLICY.quality_drop
-    same = quality_change(known[:30], known[30:], references)
+    same = quality_change(learned[:30], learned[30:], references)
     assert same is not None
     assert not same.is_significant
 
@@ -221,8 +225,8 @@ def cost(work: float, seconds: float, base: int = 100, peak: int = 200) -> Cost:
 
 def test_costs_are_predicted_from_what_was_measured(lake: Lake) -> None:
     assert costs.predict([], 10) == Prediction()
-    one = costs.predict([cost(100, 5)], 300)
-    assert (one.seconds, one.peak_bytes) == (15.0, 400)
+    predicted = costs.predict([cost(100, 5)], 300)
+    assert (predicted.seconds, predicted.peak_bytes) == (15.0, 400)
     assert str(costs.Prediction(120.0, 2**30, 3)) == "predicted 2 min and 1.0 GiB, from 3 earlier"
     assert "has not been measured yet" in str(Prediction())
     assert costs.predict([cost(100, 5)], 50).seconds == 5.0  # never less than what the smallest took
@@ -232,7 +236,7 @@ def test_costs_are_predicted_from_what_was_measured(lake: Lake) -> None:
     meter.seconds = 2.0
     costs.record(lake, DATASET, "0001-a", meter, "adapt", "robust", 8.0)
     costs.record(lake, DATASET, "0001-a", meter, "extract", "gist", 8.0)
-    assert [found.seconds for found in costs.read(lake, "adapt", "robust")] == [2.0]
+    assert [measured_cost.seconds for measured_cost in costs.read(lake, "adapt", "robust")] == [2.0]
     assert costs.read(lake, "adapt", "paper") == []
 
 

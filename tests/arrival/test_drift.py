@@ -19,10 +19,10 @@ def sample(n: int, shift: float = 0.0, scale: float = 1.0, seed: int = 0) -> NDA
 
 
 def test_samples_of_one_distribution_do_not_differ() -> None:
-    found = drift(sample(200, seed=1), sample(300, seed=2), POLICY)
-    assert found.p_value > 0.05
-    assert found.effect < 0.005
-    assert (found.n_new, found.n_known, found.permuted) == (200, 300, "pictures")
+    measured = drift(sample(200, seed=1), sample(300, seed=2), POLICY)
+    assert measured.p_value > 0.05
+    assert measured.effect < 0.005
+    assert (measured.n_new, measured.n_known, measured.permuted) == (200, 300, "pictures")
 
 
 def test_the_p_value_is_uniform_where_nothing_differs() -> None:
@@ -68,18 +68,20 @@ def test_the_same_input_gives_the_same_figures() -> None:
 
 def test_identical_images_on_both_sides_are_no_drift() -> None:
     same = np.ones((10, 4), np.float32)
-    found = drift(same, same, POLICY)
-    assert (found.effect, found.p_value) == (0.0, 1.0)
+    measured = drift(same, same, POLICY)
+    assert (measured.effect, measured.p_value) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
-    ("new", "known", "said"),
+    ("new", "learned", "expected_reason"),
     [
         (sample(4), sample(50), "at least 5"),
         (sample(50), sample(50)[:, :3], "different models"),
         (np.full((9, 16), np.nan, np.float32), sample(50), "not finite"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(new: NDArray[np.float32], known: NDArray[np.float32], said: str) -> None:
-    with pytest.raises(DataError, match=said):
-        drift(new, known, POLICY)
+def test_what_cannot_be_compared_is_refused(
+    new: NDArray[np.float32], learned: NDArray[np.float32], expected_reason: str
+) -> None:
+    with pytest.raises(DataError, match=expected_reason):
+        drift(new, learned, POLICY)

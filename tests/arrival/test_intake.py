@@ -27,10 +27,10 @@ def source(tmp_path: Path) -> Path:
 
 def arrive(config: ArrivalConfig, lake: Lake) -> IntakeOutcome:
     """Closes a batch and takes it in."""
-    seen = look(config, lake)
-    assert seen.closed is not None
-    outcome = take_in(seen.closed, config, lake)
-    batches.advance(lake, seen.closed, state=State.DONE, images_through=outcome.images_through)
+    look_outcome = look(config, lake)
+    assert look_outcome.closed is not None
+    outcome = take_in(look_outcome.closed, config, lake)
+    batches.advance(lake, look_outcome.closed, state=State.DONE, images_through=outcome.images_through)
     return outcome
 
 
@@ -53,11 +53,11 @@ def test_taking_in_twice_changes_nothing(source: Path, lake: Lake) -> None:
     arrive(config, lake)
     reference(source, 9, name="1")
     (source / "satellite" / "2.png").unlink()
-    seen = look(config, lake)
-    assert seen.closed is not None
-    first = take_in(seen.closed, config, lake)
+    outcome = look(config, lake)
+    assert outcome.closed is not None
+    first = take_in(outcome.closed, config, lake)
     bytes_before = {path: path.read_bytes() for path in lake.root.rglob("*.parquet")}
-    again = take_in(seen.closed, config, lake)
+    again = take_in(outcome.closed, config, lake)
     assert again == first
     assert {path: path.read_bytes() for path in lake.root.rglob("*.parquet")} == bytes_before
     assert again.tombstoned == 2
@@ -65,33 +65,33 @@ def test_taking_in_twice_changes_nothing(source: Path, lake: Lake) -> None:
 
 def test_what_is_not_in_a_batch_is_left_for_its_own(source: Path, lake: Lake) -> None:
     config = watching(source, lake)
-    seen = look(config, lake)
-    assert seen.closed is not None
+    outcome = look(config, lake)
+    assert outcome.closed is not None
     drone(source, 8)  # arrives after the batch has closed
-    assert take_in(seen.closed, config, lake).new == 9
+    assert take_in(outcome.closed, config, lake).new == 9
     assert "8-1" not in names(lake, "drone")
 
 
 def test_a_file_that_has_changed_since_comes_with_its_new_batch(source: Path, lake: Lake) -> None:
     config = watching(source, lake)
-    seen = look(config, lake)
-    assert seen.closed is not None
+    look_outcome = look(config, lake)
+    assert look_outcome.closed is not None
     drone(source, 8, name="1-1")
-    outcome = take_in(seen.closed, config, lake)
+    outcome = take_in(look_outcome.closed, config, lake)
     assert (outcome.new, outcome.left) == (8, ("drone/1-1.png",))
-    batches.advance(lake, seen.closed, state=State.DONE, images_through=outcome.images_through)
+    batches.advance(lake, look_outcome.closed, state=State.DONE, images_through=outcome.images_through)
     assert arrive(config, lake).new == 1
     assert read_images(lake, DATASET).num_rows == 9
 
 
 def test_a_file_that_is_not_there_comes_with_the_batch_in_which_it_is_again(source: Path, lake: Lake, tmp_path: Path) -> None:
     config = watching(source, lake)
-    seen = look(config, lake)
-    assert seen.closed is not None
+    look_outcome = look(config, lake)
+    assert look_outcome.closed is not None
     away = (source / "drone" / "1-1.png").rename(tmp_path / "away.png")
-    outcome = take_in(seen.closed, config, lake)
+    outcome = take_in(look_outcome.closed, config, lake)
     assert (outcome.new, outcome.left) == (8, ("drone/1-1.png",))
-    batches.advance(lake, seen.closed, state=State.DONE, images_through=outcome.images_through, left=outcome.left)
+    batches.advance(lake, look_outcome.closed, state=State.DONE, images_through=outcome.images_through, left=outcome.left)
     assert look(config, lake).closed is None
     away.rename(source / "drone" / "1-1.png")  # the very same file, which was in a batch already
     assert arrive(config, lake).new == 1
@@ -102,8 +102,8 @@ def test_a_file_that_is_not_there_comes_with_the_batch_in_which_it_is_again(sour
 def test_a_source_that_goes_away_changes_nothing(tmp_path: Path, lake: Lake, moment: str, instead: str) -> None:
     source = town(tmp_path / "drop", range(1, 6), views=2)
     config = watching(source, lake)
-    seen = look(config, lake)
-    assert seen.closed is not None
+    look_outcome = look(config, lake)
+    assert look_outcome.closed is not None
 
     def goes(done: int = 0, total: int = 0, message: str = "") -> None:
         if not (tmp_path / "away").exists():
@@ -114,12 +114,12 @@ def test_a_source_that_goes_away_changes_nothing(tmp_path: Path, lake: Lake, mom
     if moment == "before":
         goes()
     with pytest.raises(UnreachableError, match=r"watched source|files went"):
-        take_in(seen.closed, config, lake, goes)
+        take_in(look_outcome.closed, config, lake, goes)
     assert list(lake.root.rglob("*.parquet")) == []
     if instead != "nothing":
         source.rmdir()
     (tmp_path / "away").rename(source)
-    outcome = take_in(seen.closed, config, lake)
+    outcome = take_in(look_outcome.closed, config, lake)
     assert (outcome.new, outcome.left, outcome.quarantined) == (15, (), 0)
 
 
@@ -201,11 +201,11 @@ def test_drone_images_before_there_is_a_map_are_taken_in_with_it(tmp_path: Path,
     drop = tmp_path / "drop"
     drone(drop / "flight", 1)
     config = watching(drop, lake)
-    seen = look(config, lake)
-    assert seen.closed is not None
+    outcome = look(config, lake)
+    assert outcome.closed is not None
     with pytest.raises(DataError, match="no satellite images"):
-        take_in(seen.closed, config, lake)
-    batches.advance(lake, seen.closed, state=State.FAILED)
+        take_in(outcome.closed, config, lake)
+    batches.advance(lake, outcome.closed, state=State.FAILED)
     reference(drop / "survey", 1)
     arrive(config, lake)
     assert names(lake, "drone") == {"1-1"}

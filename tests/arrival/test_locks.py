@@ -53,11 +53,11 @@ def test_whoever_comes_after_a_kill_is_told(lake: Lake) -> None:
     process = holder(lake, "working(LAKE, 'town')")
     process.kill()
     process.communicate()
-    told = []
+    messages = []
     for _ in range(2):
         with locks.working(lake, "town") as killed:
-            told.append(killed)
-    assert told == [True, False]
+            messages.append(killed)
+    assert messages == [True, False]
 
 
 def test_two_maps_are_worked_on_at_once(lake: Lake) -> None:

@@ -78,10 +78,10 @@ def test_a_bucket_is_taken_in_as_a_folder_is(bucket: Bucket, tmp_path: Path, lak
     folder = town(tmp_path / "drop", range(1, 4), views=2)
     bucket.put(folder)
     config = bucket.config(lake)
-    seen = look(config, lake)
-    assert seen.closed is not None
-    assert (seen.closed.n_files, seen.closed.source) == (9, bucket.address)
-    outcome = take_in(seen.closed, config, lake)
+    look_outcome = look(config, lake)
+    assert look_outcome.closed is not None
+    assert (look_outcome.closed.n_files, look_outcome.closed.source) == (9, bucket.address)
+    outcome = take_in(look_outcome.closed, config, lake)
     assert (outcome.new, outcome.quarantined) == (9, 0)
     local = Lake.at(tmp_path / "local")
     beside = look(watching(folder, local), local)
@@ -132,7 +132,7 @@ def test_a_copy_goes_on_where_it_broke_off(bucket: Bucket, lake: Lake) -> None:
     partial = spool.root / "partial" / digest_json(["big.bin", stamp])
     partial.parent.mkdir(parents=True)
     partial.write_bytes(content[:700_000])
-    asked: list[int] = []
+    requests: list[int] = []
     opened = source.filesystem.open
 
     class Counting:
@@ -146,7 +146,7 @@ def test_a_copy_goes_on_where_it_broke_off(bucket: Bucket, lake: Lake) -> None:
             self.file.close()
 
         def seek(self, offset: int) -> None:
-            asked.append(offset)
+            requests.append(offset)
             self.file.seek(offset)
 
         def read(self, size: int) -> bytes:
@@ -158,7 +158,7 @@ def test_a_copy_goes_on_where_it_broke_off(bucket: Bucket, lake: Lake) -> None:
         sha256 = spool.fetch(source, "big.bin", stamp)
     finally:
         source.filesystem.open = opened
-    assert asked == [700_000]
+    assert requests == [700_000]
     assert sha256 == sha256_bytes(content)
     assert spool.holds(sha256)
     assert not partial.exists()
@@ -201,18 +201,18 @@ def odd_bucket(bucket: Bucket, tmp_path: Path, count: int) -> Path:
 def test_odd_keys_stop_nothing_and_their_images_come_too(bucket: Bucket, tmp_path: Path, lake: Lake) -> None:
     odd_bucket(bucket, tmp_path, 3)
     config = bucket.config(lake)
-    seen = look(config, lake)
-    assert seen.closed is not None
-    brought = batches.contents(lake, seen.closed)
+    look_outcome = look(config, lake)
+    assert look_outcome.closed is not None
+    brought = batches.contents(lake, look_outcome.closed)
     pictures = {path.relative_to(tmp_path / "drop").as_posix() for path in (tmp_path / "drop").rglob("*.png")}
     assert set(brought.files) == pictures | {*ODD_KEYS, "drone"}
-    outcome = take_in(seen.closed, config, lake)
+    outcome = take_in(look_outcome.closed, config, lake)
     assert outcome.new == 6 + len(ODD_KEYS)
     assert outcome.left == ()
     assert look(config, lake).closed is None
     images = sorted((row["image_id"], row["uri"].partition("/tree/")[2]) for row in read_images(lake, DATASET).to_pylist())
     assert {path for _, path in images} >= {"drone/1-2.png", "drone/2-2.png", "drone/über straße.png", "satellite/1.png"}
-    assert take_in(seen.closed, config, lake).new == outcome.new  # the same again
+    assert take_in(look_outcome.closed, config, lake).new == outcome.new  # the same again
     assert images == sorted(
         (row["image_id"], row["uri"].partition("/tree/")[2]) for row in read_images(lake, DATASET).to_pylist()
     )
@@ -235,13 +235,13 @@ def test_one_key_that_cannot_be_had_is_listed_and_ninety_nine_others_come(
     config = bucket.config(lake)
     with monkeypatch.context() as patch:
         patch.setattr(type(bucket.filesystem), "_open", refuse)
-        seen = look(config, lake)
-        assert seen.closed is not None
-        assert any("locked.png" in note for note in seen.notes)
-        outcome = take_in(seen.closed, config, lake)
+        look_outcome = look(config, lake)
+        assert look_outcome.closed is not None
+        assert any("locked.png" in note for note in look_outcome.notes)
+        outcome = take_in(look_outcome.closed, config, lake)
         assert (outcome.new, outcome.quarantined, outcome.left) == (99, 1, ())
         assert look(config, lake).closed is None
-    (row,) = refused(lake, seen.closed)
+    (row,) = refused(lake, look_outcome.closed)
     assert (row["uri"], row["reason"]) == ("drone/locked.png", "unreadable")
     # The right to read it is given: it comes with the next batch, and is refused for what it is.
     again = look(config, lake)
@@ -266,10 +266,10 @@ def test_names_that_no_file_can_have_are_listed(
         return {**listed, **more}
 
     monkeypatch.setattr(type(bucket.filesystem), "find", with_odd)
-    seen = look(config, lake)
-    assert seen.closed is not None
-    assert take_in(seen.closed, config, lake).new == 4
-    assert {(row["uri"], row["reason"]) for row in refused(lake, seen.closed)} == {
+    outcome = look(config, lake)
+    assert outcome.closed is not None
+    assert take_in(outcome.closed, config, lake).new == 4
+    assert {(row["uri"], row["reason"]) for row in refused(lake, outcome.closed)} == {
         ("drone/caf\\xe9.png", "bad_name"),
         ("drone/late/", "bad_name"),
     }
@@ -329,12 +329,12 @@ def test_what_the_spools_file_system_does_not_take_is_refused_alone(lake: Lake, 
 
 def test_a_spool_of_an_earlier_version_stays_as_it_is(bucket: Bucket, tmp_path: Path, lake: Lake) -> None:
     bucket.put(town(tmp_path / "drop", range(1, 3), views=1))
-    seen = look(bucket.config(lake), lake)
-    assert seen.closed is not None
-    files = json.loads((batches.folder(lake, DATASET) / "files" / f"{seen.closed.batch}.json").read_text())
+    outcome = look(bucket.config(lake), lake)
+    assert outcome.closed is not None
+    files = json.loads((batches.folder(lake, DATASET) / "files" / f"{outcome.closed.batch}.json").read_text())
     assert "refused" not in files  # the id of a batch follows from it
     digest = digest_json(["", DATASET, {"files": files["files"], "removed": files["removed"]}])[: batches.DIGEST_LENGTH]
-    assert seen.closed.batch == f"0001-{digest}"
+    assert outcome.closed.batch == f"0001-{digest}"
 
 
 def test_a_server_that_is_down_and_a_bucket_that_is_not_there_say_so(bucket: Bucket, lake: Lake) -> None:

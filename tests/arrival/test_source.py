@@ -41,8 +41,8 @@ def test_a_file_that_goes_while_the_folder_is_looked_through_does_not_count_as_d
             yield path
 
     monkeypatch.setattr(source, "files_below", goes)
-    found = LocalSource.at(str(root)).contents()
-    assert (found.complete, len(found.files)) == (False, 7)
+    contents = LocalSource.at(str(root)).contents()
+    assert (contents.complete, len(contents.files)) == (False, 7)
     monkeypatch.undo()
     (root / "drone" / "nowhere.png").symlink_to(root / "nothing")  # leads nowhere for good: nothing is missing
     assert LocalSource.at(str(root)).contents().complete

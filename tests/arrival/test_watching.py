@@ -32,9 +32,9 @@ def source(tmp_path: Path) -> Path:
     return root
 
 
-def brought(lake: Lake, seen: Look) -> set[str]:
-    assert seen.closed is not None
-    return set(batches.contents(lake, seen.closed).files)
+def brought(lake: Lake, outcome: Look) -> set[str]:
+    assert outcome.closed is not None
+    return set(batches.contents(lake, outcome.closed).files)
 
 
 def quiet(source: Path, lake: Lake, **watch: object) -> ArrivalConfig:
@@ -77,8 +77,8 @@ def test_a_file_that_changes_under_an_old_time_is_being_written(source: Path, la
     )
     copied.write_bytes(b"more than half")
     os.utime(copied, (0, 0))
-    seen = look(quiet(source, lake, quiet_seconds=1.5 * HOUR, longest_wait_seconds=9 * HOUR), lake, clock=lambda: now + HOUR)
-    assert (seen.closed, seen.pending) == (None, 3)
+    outcome = look(quiet(source, lake, quiet_seconds=1.5 * HOUR, longest_wait_seconds=9 * HOUR), lake, clock=lambda: now + HOUR)
+    assert (outcome.closed, outcome.pending) == (None, 3)
 
 
 def test_after_the_longest_wait_complete_files_go_without_the_others(source: Path, lake: Lake) -> None:
@@ -89,11 +89,11 @@ def test_after_the_longest_wait_complete_files_go_without_the_others(source: Pat
     for moment in (270, 300):
         growing.write_bytes(b"more and more" * moment)
         os.utime(growing, (now + moment, now + moment))
-        seen = look(config, lake, clock=lambda: now + 280)
-        assert seen.closed is None
-    seen = look(config, lake, clock=lambda: now + 310)
-    assert brought(lake, seen) == {"satellite/1.png", "drone/1-1.png"}
-    assert seen.pending == 1
+        outcome = look(config, lake, clock=lambda: now + 280)
+        assert outcome.closed is None
+    outcome = look(config, lake, clock=lambda: now + 310)
+    assert brought(lake, outcome) == {"satellite/1.png", "drone/1-1.png"}
+    assert outcome.pending == 1
 
 
 @pytest.mark.parametrize("name", ["a.jpg.part", "a.jpg~", "A.JPG.TMP", ".a.jpg", "a.crdownload"])
@@ -118,12 +118,12 @@ def test_a_marker_closes_what_lies_below_its_folder_once(source: Path, lake: Lak
 def test_an_id_follows_from_the_contents(source: Path, tmp_path: Path) -> None:
     lakes = [Lake.at(tmp_path / name) for name in ("a", "b")]
     ids = []
-    for shift, one in enumerate(lakes):
+    for shift, other_lake in enumerate(lakes):
         for path in source.rglob("*.png"):
             os.utime(path, (1000 + shift, 1000 + shift))
-        seen = look(settings(source, one), one)
-        assert seen.closed is not None
-        ids.append(seen.closed.batch)
+        outcome = look(settings(source, other_lake), other_lake)
+        assert outcome.closed is not None
+        ids.append(outcome.closed.batch)
     assert ids[0] == ids[1]
     drone(source, 3)
     other = look(settings(source, lakes[0]), lakes[0]).closed
@@ -149,10 +149,10 @@ def test_a_replaced_and_a_deleted_file_come_as_a_batch(source: Path, lake: Lake)
     look(settings(source, lake), lake)
     reference(source, 7, name="1")
     (source / "drone" / "1-1.png").unlink()
-    seen = look(settings(source, lake), lake)
-    assert brought(lake, seen) == {"satellite/1.png"}
-    assert seen.closed is not None
-    assert batches.contents(lake, seen.closed).removed == ("drone/1-1.png",)
+    outcome = look(settings(source, lake), lake)
+    assert brought(lake, outcome) == {"satellite/1.png"}
+    assert outcome.closed is not None
+    assert batches.contents(lake, outcome.closed).removed == ("drone/1-1.png",)
     assert set(batches.ledger(lake, DATASET, str(source))) == {"satellite/1.png"}
 
 
@@ -164,9 +164,9 @@ def test_what_is_put_back_is_a_batch_of_its_own(source: Path, lake: Lake) -> Non
             (source / "drone" / "1-1.png").write_bytes(content)
         else:
             (source / "drone" / "1-1.png").unlink()
-        seen = look(settings(source, lake), lake)
-        assert seen.closed is not None
-        ids.add(seen.closed.batch)
+        outcome = look(settings(source, lake), lake)
+        assert outcome.closed is not None
+        ids.add(outcome.closed.batch)
     assert len(ids) == 5
 
 
@@ -176,9 +176,9 @@ def test_a_disk_that_is_not_mounted_deletes_nothing(source: Path, lake: Lake) ->
     look(settings(source, lake), lake)
     for path in (source / "satellite").glob("*.png"):
         path.unlink()
-    seen = look(settings(source, lake), lake)
-    assert seen.closed is None
-    assert "none of them counts as deleted" in seen.notes[0]
+    outcome = look(settings(source, lake), lake)
+    assert outcome.closed is None
+    assert "none of them counts as deleted" in outcome.notes[0]
     allowed = look(settings(source, lake, watch={"largest_loss": 1.0}), lake)
     assert allowed.closed is not None
     assert allowed.closed.n_removed == 19
@@ -194,9 +194,9 @@ def test_a_folder_that_cannot_be_read_deletes_nothing(source: Path, lake: Lake, 
         return scandir(path)
 
     monkeypatch.setattr("cvgl.ingestion.walking.os.scandir", refuse)
-    seen = look(settings(source, lake), lake)
-    assert (seen.closed, seen.missing) == (None, 0)
-    assert any("not every folder can be read" in note for note in seen.notes)
+    outcome = look(settings(source, lake), lake)
+    assert (outcome.closed, outcome.missing) == (None, 0)
+    assert any("not every folder can be read" in note for note in outcome.notes)
 
 
 def test_a_file_that_cannot_be_read_comes_too_so_that_it_is_refused_with_its_reason(
@@ -207,9 +207,9 @@ def test_a_file_that_cannot_be_read_comes_too_so_that_it_is_refused_with_its_rea
 
     with monkeypatch.context() as patch:
         patch.setattr(watching, "sha256_file", refuse)
-        seen = look(settings(source, lake), lake)
-        assert seen.closed is not None
-        assert set(batches.contents(lake, seen.closed).files.values()) == {""}
+        outcome = look(settings(source, lake), lake)
+        assert outcome.closed is not None
+        assert set(batches.contents(lake, outcome.closed).files.values()) == {""}
         assert look(settings(source, lake), lake).closed is None
     assert len(brought(lake, look(settings(source, lake), lake))) == 2  # readable again
 
@@ -220,14 +220,14 @@ def test_a_source_that_is_gone_says_so(source: Path, lake: Lake) -> None:
 
 
 def test_watchers_at_once_close_one_batch(source: Path, lake: Lake) -> None:
-    seen: list[Look] = []
-    threads = [threading.Thread(target=lambda: seen.append(look(settings(source, lake), lake))) for _ in range(6)]
+    outcomes: list[Look] = []
+    threads = [threading.Thread(target=lambda: outcomes.append(look(settings(source, lake), lake))) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(seen) == 6
-    assert sum(one.closed is not None for one in seen) == 1
+    assert len(outcomes) == 6
+    assert sum(outcome.closed is not None for outcome in outcomes) == 1
     assert len(batches.batches(lake, DATASET)) == 1
 
 
@@ -253,15 +253,15 @@ def test_a_watcher_that_dies_at_any_write_leaves_one_batch(
         with pytest.raises(SystemExit):
             look(settings(source, lake), lake)
     look(settings(source, lake), lake)
-    known = batches.batches(lake, DATASET)
-    assert [batch.n_files for batch in known] == [2]
+    queue = batches.batches(lake, DATASET)
+    assert [batch.n_files for batch in queue] == [2]
     assert look(settings(source, lake), lake).closed is None
 
 
 def test_a_damaged_record_is_named(source: Path, lake: Lake) -> None:
-    seen = look(settings(source, lake), lake)
-    assert seen.closed is not None
-    path = batches.folder(lake, DATASET) / f"{seen.closed.batch}.json"
+    outcome = look(settings(source, lake), lake)
+    assert outcome.closed is not None
+    path = batches.folder(lake, DATASET) / f"{outcome.closed.batch}.json"
     path.write_text('{"batch": 3}')
     with pytest.raises(Exception, match="damaged") as raised:
         batches.batches(lake, DATASET)
@@ -297,8 +297,8 @@ def test_a_clock_that_was_ahead_does_not_put_off_the_longest_wait(source: Path, 
     growing = source / "drone" / "2.png"
     for moment in (10, 160, 311):
         growing.write_bytes(b"more" * moment)
-        seen = look(config, lake, clock=lambda moment=moment: now + moment)
-    assert brought(lake, seen) == {"satellite/1.png", "drone/1-1.png"}
+        outcome = look(config, lake, clock=lambda moment=moment: now + moment)
+    assert brought(lake, outcome) == {"satellite/1.png", "drone/1-1.png"}
 
 
 def test_a_deletion_noted_by_a_clock_that_was_ahead_is_believed(source: Path, lake: Lake) -> None:
@@ -307,24 +307,24 @@ def test_a_deletion_noted_by_a_clock_that_was_ahead_is_believed(source: Path, la
     (source / "drone" / "1-1.png").unlink()
     assert look(quiet(source, lake), lake, clock=lambda: now + 900 * HOUR).missing == 1
     assert look(quiet(source, lake), lake, clock=lambda: now + 5).closed is None
-    seen = look(quiet(source, lake), lake, clock=lambda: now + 66)
-    assert seen.closed is not None
-    assert seen.closed.n_removed == 1
+    outcome = look(quiet(source, lake), lake, clock=lambda: now + 66)
+    assert outcome.closed is not None
+    assert outcome.closed.n_removed == 1
 
 
 def test_a_name_that_is_not_utf8_is_listed_and_the_others_come(source: Path, lake: Lake) -> None:
     odd = source / "drone" / os.fsdecode(b"caf\xe9.png")
     odd.write_bytes((source / "drone" / "1-1.png").read_bytes() + b" ")
     config = settings(source, lake)
-    seen = look(config, lake)
-    assert seen.closed is not None
-    assert batches.contents(lake, seen.closed).refused == {
+    look_outcome = look(config, lake)
+    assert look_outcome.closed is not None
+    assert batches.contents(lake, look_outcome.closed).refused == {
         "drone/caf\\xe9.png": "bad_name: the name is not valid UTF-8; rename the file"
     }
-    outcome = take_in(seen.closed, config, lake)
+    outcome = take_in(look_outcome.closed, config, lake)
     assert (outcome.new, outcome.quarantined, outcome.left) == (2, 1, ())
-    assert [(row["uri"], row["reason"]) for row in refused(lake, seen.closed)] == [("drone/caf\\xe9.png", "bad_name")]
-    batches.advance(lake, seen.closed, state=State.DONE, left=outcome.left)
+    assert [(row["uri"], row["reason"]) for row in refused(lake, look_outcome.closed)] == [("drone/caf\\xe9.png", "bad_name")]
+    batches.advance(lake, look_outcome.closed, state=State.DONE, left=outcome.left)
     assert look(config, lake).closed is None  # told once
     odd.rename(source / "drone" / "cafe.png")
     again = look(config, lake)
@@ -340,12 +340,12 @@ def test_pipes_sockets_and_links_to_nowhere_hold_nothing_up(source: Path, lake: 
         monkeypatch.chdir(source / "drone")  # a socket's path is short
         listening.bind("socket.png")
         config = settings(source, lake)
-        seen = look(config, lake)
-        assert brought(lake, seen) == {"satellite/1.png", "drone/1-1.png", "drone/pipe.png", "drone/socket.png"}
-        assert seen.closed is not None
-        outcome = take_in(seen.closed, config, lake)
+        look_outcome = look(config, lake)
+        assert brought(lake, look_outcome) == {"satellite/1.png", "drone/1-1.png", "drone/pipe.png", "drone/socket.png"}
+        assert look_outcome.closed is not None
+        outcome = take_in(look_outcome.closed, config, lake)
     assert (outcome.new, outcome.quarantined, outcome.left) == (2, 3, ())
-    assert {row["uri"]: row["reason"] for row in refused(lake, seen.closed)} == {
+    assert {row["uri"]: row["reason"] for row in refused(lake, look_outcome.closed)} == {
         "drone/pipe.png": "not_a_file",
         "drone/socket.png": "not_a_file",
     }

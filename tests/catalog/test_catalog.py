@@ -82,8 +82,8 @@ class TestViews:
         batch(image("1" * 32, "/a.png", ["query", "train"]))  # said anew
         batch(image("3" * 32, "/b.png", ["train"]))  # another image under an old name
         expected = tables.read_images(lake, "a").select(["image_id", "uri", "subsets"]).to_pylist()
-        found = run_query(lake, "SELECT image_id, uri, subsets FROM images ORDER BY image_id")
-        assert [dict(zip(found.columns, row, strict=True)) for row in found.rows] == expected
+        answer = run_query(lake, "SELECT image_id, uri, subsets FROM images ORDER BY image_id")
+        assert [dict(zip(answer.columns, row, strict=True)) for row in answer.rows] == expected
         assert [row["image_id"][0] for row in expected] == ["1", "3"]
 
     def test_ground_truth_and_quarantine_agree_with_the_library(self, lake: Lake) -> None:
@@ -95,9 +95,9 @@ class TestViews:
             refused = [{"uri": "/x.jpg", "reason": reason, "detail": ""}]
             refused += [{"uri": "/y.jpg", "reason": "empty", "detail": "0 bytes"}] if reason == "damaged" else []
             tables.add_batch(lake.quarantine("a"), refused, schemas.QUARANTINE, Layout.FOLDER, "/")
-        known = read_ground_truth(lake, "a").to_pylist()
+        truth_rows = read_ground_truth(lake, "a").to_pylist()
         assert rows(lake, "SELECT image_id, location_id FROM ground_truth") == [
-            (row["image_id"], row["location_id"]) for row in known
+            (row["image_id"], row["location_id"]) for row in truth_rows
         ]
         assert rows(lake, "SELECT uri, reason, stage FROM quarantine") == [("/y.jpg", "empty", "ingest")]
         assert tables.read_quarantine(lake, "a").num_rows == 1
@@ -108,10 +108,12 @@ class TestViews:
         assert rows(lake, "SELECT dataset, uri, stage, model FROM quarantine") == [("a", "/z.jpg", "extract", "beef")]
 
     def test_scenes_count_views_and_carry_the_satellite_position(self, measured: Lake) -> None:
-        found = rows(measured, "SELECT location_id, n_drone, n_satellite, latitude, labelled FROM scenes ORDER BY location_id")
-        assert found[0] == ("0000", 3, 1, 50.0, True)
-        assert len(found) == 10
-        assert found[-1][1] == 0  # a distractor has no drone image
+        table_rows = rows(
+            measured, "SELECT location_id, n_drone, n_satellite, latitude, labelled FROM scenes ORDER BY location_id"
+        )
+        assert table_rows[0] == ("0000", 3, 1, 50.0, True)
+        assert len(table_rows) == 10
+        assert table_rows[-1][1] == 0  # a distractor has no drone image
 
     def test_scenes_without_ground_truth_are_the_satellite_images(self, lake: Lake) -> None:
         from tests.stages.lakes import write_images
@@ -149,9 +151,9 @@ class TestViews:
         store = FeatureStore(lake.features("a1", "x"))
         store.add(["p", "q"], np.eye(2, dtype=np.float32), {})
         store.add(["q"], np.full((1, 2), 0.5**0.5, np.float32), {})
-        found = dict(rows(lake, "SELECT image_id, descriptor FROM features"))
+        descriptor_of = dict(rows(lake, "SELECT image_id, descriptor FROM features"))
         assert len(rows(lake, "SELECT * FROM features")) == 2
-        assert found["q"] == pytest.approx(store.read(["q"])[0].tolist())
+        assert descriptor_of["q"] == pytest.approx(store.read(["q"])[0].tolist())
 
     def test_runs_tell_settings_and_last_losses(self, measured: Lake) -> None:
         [(run, recipe, d, iterations, total)] = rows(
@@ -177,12 +179,12 @@ class TestViews:
         assert len(rows(measured, "FROM metrics WHERE metric = 'R@1'")) == 6
 
     def test_predictions_are_the_answers_in_order(self, measured: Lake) -> None:
-        found = rows(
+        table_rows = rows(
             measured,
             """SELECT list(reference_id ORDER BY position) FROM predictions
             GROUP BY stage, direction, protocol, image_id ORDER BY ALL""",
         )
-        assert found == rows(measured, "SELECT top_ids FROM queries ORDER BY ALL")
+        assert table_rows == rows(measured, "SELECT top_ids FROM queries ORDER BY ALL")
 
 
 def write_queries(lake: Lake, *answers: tuple[str, str | None, int | None, list[str], list[bool]]) -> None:
@@ -219,8 +221,8 @@ class TestReadyViews:
         blank = dict.fromkeys(("latitude", "longitude", "x", "y", "crs"))
         truth = [{**blank, "image_id": f"s{place}", "location_id": place} for place in "AB"]
         tables.add_batch(lake.ground_truth("a"), truth, schemas.GROUND_TRUTH, Layout.FOLDER, "/")
-        found = rows(lake, "SELECT location_id, n_queries, recall_at_1, median_rank, mistaken_for FROM hardest_scenes")
-        assert found == [("C", 1, 0.0, None, "B"), ("B", 2, 0.0, 3.0, "A"), ("A", 1, 1.0, 1.0, None)]
+        table_rows = rows(lake, "SELECT location_id, n_queries, recall_at_1, median_rank, mistaken_for FROM hardest_scenes")
+        assert table_rows == [("C", 1, 0.0, None, "B"), ("B", 2, 0.0, 3.0, "A"), ("A", 1, 1.0, 1.0, None)]
 
     def test_hub_references_are_first_for_several_queries(self, lake: Lake) -> None:
         write_queries(
@@ -230,8 +232,8 @@ class TestReadyViews:
             ("q3", "C", 3, ["sA", "sB"], [False, False]),
             ("q4", "D", 1, ["sD", "sA"], [True, False]),
         )
-        found = rows(lake, "SELECT reference_id, n_top1, n_wrong, n_listed, share_top1 FROM hub_references")
-        assert found == [("sA", 3, 2, 4, 0.75)]
+        table_rows = rows(lake, "SELECT reference_id, n_top1, n_wrong, n_listed, share_top1 FROM hub_references")
+        assert table_rows == [("sA", 3, 2, 4, 0.75)]
 
     def test_without_a_known_place_an_answer_is_neither_right_nor_wrong(self, lake: Lake) -> None:
         write_queries(lake, ("q1", None, None, ["sA"], [False]), ("q2", None, None, ["sA"], [False]))
@@ -346,19 +348,19 @@ class TestFormats:
     def test_table_shows_content_as_it_is(self, lake: Lake) -> None:
         console = Console(width=300, record=True, file=io.StringIO())
         console.print(to_table(run_query(lake, HARD), title="[bold]title"))
-        shown = console.export_text()
-        assert "[red]c[/red]" in shown
-        assert "[bold]title" in shown
-        assert "0.3" in shown
+        text = console.export_text()
+        assert "[red]c[/red]" in text
+        assert "[bold]title" in text
+        assert "0.3" in text
 
     def test_rows_too_wide_for_the_terminal_become_blocks(self, lake: Lake) -> None:
         wide = Result(tuple(f"column_{number}" for number in range(12)), [tuple(range(12)), (None, *range(11))])
         for width, expected in ((300, False), (60, True)):
             console = Console(width=width, record=True, file=io.StringIO())
             console.print(Readable(wide))
-            shown = console.export_text()
-            assert ("row 2" in shown) is expected
-            assert "column_11" in shown
+            text = console.export_text()
+            assert ("row 2" in text) is expected
+            assert "column_11" in text
 
     def test_table_says_when_there_is_more(self) -> None:
         assert "there are more" in str(to_table(Result(("a",), [(1,)], truncated=True)).caption)

@@ -43,14 +43,14 @@ def test_rows_past_the_limit_are_counted(lake: Lake, limit: int | None, more: in
 
 
 def test_the_command_shows_a_hundred_rows_and_gives_programs_more(tmp_path: Path) -> None:
-    where = ("--lake", tmp_path / "lake")
-    shown = invoke("query", "FROM range(250)", *where).stdout
-    assert "and 150 more" in shown
-    whole = invoke("query", "FROM range(250)", *where, "--json").json
+    common_options = ("--lake", tmp_path / "lake")
+    completed = invoke("query", "FROM range(250)", *common_options).stdout
+    assert "and 150 more" in completed
+    whole = invoke("query", "FROM range(250)", *common_options, "--json").json
     assert (len(whole["rows"]), whole["truncated"]) == (250, False)
-    part = invoke("query", "FROM range(250)", "--limit", "7", *where, "--json").json
+    part = invoke("query", "FROM range(250)", "--limit", "7", *common_options, "--json").json
     assert (len(part["rows"]), part["truncated"]) == (7, True)
-    stopped = invoke("query", _ENDLESS, "--timeout", "0.3", *where, "--json")
+    stopped = invoke("query", _ENDLESS, "--timeout", "0.3", *common_options, "--json")
     assert (stopped.code, stopped.json["error"]["kind"]) == (1, "DataError")
 
 

@@ -40,7 +40,7 @@ def read_template(name: str) -> dict[str, Any]:
 def prefects_own(worker: str) -> dict[str, Any]:
     """The template that Prefect has for a type of worker."""
     views = files("prefect.server.api") / "collections_data" / "views" / "aggregate-worker-metadata.json"
-    workers = {kind: one for package in json.loads(views.read_text()).values() for kind, one in package.items()}
+    workers = {kind: description for package in json.loads(views.read_text()).values() for kind, description in package.items()}
     own: dict[str, Any] = workers[worker]["default_base_job_configuration"]
     return own
 
@@ -56,7 +56,7 @@ def placeholders(value: Any) -> set[str]:
         return set().union(*map(placeholders, value.values())) if value else set()
     if isinstance(value, list):
         return set().union(*map(placeholders, value)) if value else set()
-    return {one.name for one in find_placeholders(value)} if isinstance(value, str) else set()
+    return {placeholder.name for placeholder in find_placeholders(value)} if isinstance(value, str) else set()
 
 
 def template_faults(template: Mapping[str, Any], worker: str) -> Iterator[str]:
@@ -75,8 +75,8 @@ def template_faults(template: Mapping[str, Any], worker: str) -> Iterator[str]:
         yield from (f"variable {name} has no {key}" for key in ("title", "description") if not variable.get(key))
     defaults = {name: variable["default"] for name, variable in variables.items() if "default" in variable}
     yield from (f"default of {'.'.join(map(str, error.path))}: {error.message}" for error in validate(defaults, schema))
-    known = set(own["job_configuration"]) | BEYOND.get(worker, set())
-    yield from (f"the worker does not know {name}" for name in sorted(set(configuration) - known))
+    known_names = set(own["job_configuration"]) | BEYOND.get(worker, set())
+    yield from (f"the worker does not know {name}" for name in sorted(set(configuration) - known_names))
     yield from (f"{path} is not as the worker has it" for path in _lost(own["job_configuration"], configuration))
     for name, variable in own["variables"]["properties"].items():
         if variables.get(name, {}).get("type") != variable.get("type"):
@@ -89,21 +89,21 @@ def _lost(theirs: Any, ours: Any, path: str = "") -> Iterator[str]:
         for name, value in theirs.items():
             yield from _lost(value, ours.get(name), f"{path}.{name}".lstrip("."))
     elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
-        for number, (one, other) in enumerate(zip(theirs, ours, strict=True)):
-            yield from _lost(one, other, f"{path}.{number}")
+        for number, (first, other) in enumerate(zip(theirs, ours, strict=True)):
+            yield from _lost(first, other, f"{path}.{number}")
     elif theirs != ours:
         yield path
 
 
-def rendered(template: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def rendered(template: Mapping[str, Any], requested: Mapping[str, Any]) -> dict[str, Any]:
     """The job that a worker would start, from a template and a deployment's job variables.
 
     Raises:
         ValueError: the server would refuse the variables.
     """
     schema = template["variables"]
-    defaults = {name: one["default"] for name, one in schema["properties"].items() if one.get("default") is not None}
-    values = {**defaults, **given, "env": {**defaults.get("env", {}), **given.get("env", {})}}
+    defaults = {name: field["default"] for name, field in schema["properties"].items() if field.get("default") is not None}
+    values = {**defaults, **requested, "env": {**defaults.get("env", {}), **requested.get("env", {})}}
     unknown = sorted(set(values) - set(schema["properties"]) - {"env"})
     faults = [*(f"{name} is no variable" for name in unknown), *(error.message for error in validate(values, schema))]
     if faults:
@@ -159,19 +159,19 @@ def container_faults(job: Mapping[str, Any]) -> Iterator[str]:
 def deployment_faults(document: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[str]:
     """What is wrong with a file of deployments, where `environment` is set."""
     PrefectYamlModel.model_validate(document)
-    names = [one["name"] for one in document["deployments"]]
+    names = [deployment["name"] for deployment in document["deployments"]]
     yield from (f"{name} stands there twice" for name in sorted({name for name in names if names.count(name) > 1}))
-    for one in [*document["deployments"], {"name": "pull", "steps": document.get("pull")}]:
-        missing = {name.lstrip("$") for name in placeholders(one) if name.lstrip("$") not in environment}
-        yield from (f"{one['name']}: {name} is not set" for name in sorted(missing))
-    for one in document["deployments"]:
-        yield from (f"{one['name']}: {fault}" for fault in _faults_of(one, environment))
+    for deployment in [*document["deployments"], {"name": "pull", "steps": document.get("pull")}]:
+        missing = {name.lstrip("$") for name in placeholders(deployment) if name.lstrip("$") not in environment}
+        yield from (f"{deployment['name']}: {name} is not set" for name in sorted(missing))
+    for deployment in document["deployments"]:
+        yield from (f"{deployment['name']}: {fault}" for fault in _faults_of(deployment, environment))
 
 
 def _faults_of(deployment: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[str]:
     yield from (f"has no {key}" for key in ("description", "tags", "work_pool") if not deployment.get(key))
     if isinstance(limit := deployment.get("concurrency_limit"), dict):
-        strategies = [one.value for one in ConcurrencyOptions.model_fields["collision_strategy"].annotation]  # type: ignore[union-attr]
+        strategies = [strategy.value for strategy in ConcurrencyOptions.model_fields["collision_strategy"].annotation]  # type: ignore[union-attr]
         if limit.get("limit", 0) < 1 or limit.get("collision_strategy") not in strategies:
             yield "its concurrency limit is none"
     file, _, function = deployment["entrypoint"].partition(":")
@@ -183,32 +183,35 @@ def _faults_of(deployment: Mapping[str, Any], environment: Mapping[str, str]) ->
     except Exception as error:  # noqa: BLE001 # whatever its import raises is the fault
         yield f"{deployment['entrypoint']} cannot be loaded: {error}"
         return
-    given = apply_values(dict(deployment.get("parameters", {})), environment)
+    parameters = apply_values(dict(deployment.get("parameters", {})), environment)
     schema = parameter_schema(flow).model_dump_for_openapi()
-    for error in validate(given, schema, ignore_required=not given):
+    for error in validate(parameters, schema, ignore_required=not parameters):
         yield f"parameters.{'.'.join(map(str, error.path))}: {error.message}"
 
 
 def form_faults(schema: Mapping[str, Any]) -> Iterator[str]:
     """What a person would miss in a form drawn from a flow's parameters."""
     definitions = schema.get("definitions", {})
-    groups = {"parameters": schema, **{name: one for name, one in definitions.items() if "properties" in one}}
-    for group, one in groups.items():
-        for name, field in one["properties"].items():
-            shown = {**_referred(field, definitions), **field}
-            yield from (f"{group}.{name} has no {key}" for key in ("title", "description") if not shown.get(key))
+    groups = {
+        "parameters": schema,
+        **{name: definition for name, definition in definitions.items() if "properties" in definition},
+    }
+    for group, definition in groups.items():
+        for name, field in definition["properties"].items():
+            merged = {**_referred(field, definitions), **field}
+            yield from (f"{group}.{name} has no {key}" for key in ("title", "description") if not merged.get(key))
             if group != "parameters" and "default" in field:
                 yield f"{group}.{name} is filled in, as if it were given"
             if isinstance(field.get("default"), dict) and field["default"]:
                 yield f"{group}.{name} is filled in, as if it were given"
-    for name, one in definitions.items():
-        if not one.get("enum") and "properties" not in one and name != "JsonValue":
+    for name, definition in definitions.items():
+        if not definition.get("enum") and "properties" not in definition and name != "JsonValue":
             yield f"{name} is neither a group that can be opened nor a choice"
 
 
 def _referred(field: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = definitions.get(field.get("$ref", "").removeprefix("#/definitions/"), {})
-    return found
+    definition: Mapping[str, Any] = definitions.get(field.get("$ref", "").removeprefix("#/definitions/"), {})
+    return definition
 
 
 class Image:
@@ -228,19 +231,19 @@ class Image:
 
     @property
     def uid(self) -> int:
-        return int(next(one.partition("=")[2] for one in self.all("ARG") if one.startswith("UID=")))
+        return int(next(argument.partition("=")[2] for argument in self.all("ARG") if argument.startswith("UID=")))
 
     @property
     def volumes(self) -> list[str]:
-        return [path for one in self.all("VOLUME") for path in json.loads(one)]
+        return [path for argument in self.all("VOLUME") for path in json.loads(argument)]
 
     @property
     def environment(self) -> dict[str, str]:
-        return dict(pair.split("=", 1) for one in self.all("ENV") for pair in one.split())
+        return dict(pair.split("=", 1) for argument in self.all("ENV") for pair in argument.split())
 
     @property
     def copied(self) -> list[str]:
-        return [source for one in self.all("COPY") for source in one.split()[:-1]]
+        return [source for argument in self.all("COPY") for source in argument.split()[:-1]]
 
     def faults(self, ignored: str) -> Iterator[str]:
         """What a build would stumble over, or a run in it.
@@ -248,15 +251,15 @@ class Image:
         Args:
             ignored: the text of the file that says what is not sent to the builder.
         """
-        shown = {line[1:] for line in ignored.splitlines() if line.startswith("!")}
+        admitted = {line[1:] for line in ignored.splitlines() if line.startswith("!")}
         for source in self.copied:
             if not (ROOT / source).exists():
                 yield f"COPY {source}: there is none"
-            if source.rstrip("/") not in shown:
+            if source.rstrip("/") not in admitted:
                 yield f"COPY {source}: is not sent to the builder"
-        stages = [one.split() for one in self.all("FROM")]
+        stages = [argument.split() for argument in self.all("FROM")]
         named = [words[2] for words in stages if len(words) == 3]
-        yield from (f"FROM {one}: no such stage" for one, *_ in stages[1:] if one not in named)
+        yield from (f"FROM {argument}: no such stage" for argument, *_ in stages[1:] if argument not in named)
         for run in self.all("RUN"):
             for path in re.findall(r"--constraint (\S+)", run):
                 if path not in self.copied:
@@ -274,7 +277,9 @@ class Image:
 
 def environment_placeholders(text: str) -> set[str]:
     """Environment variables that a file of deployments asks for."""
-    return {one.name.lstrip("$") for one in find_placeholders(text) if one.type is PlaceholderType.ENV_VAR}
+    return {
+        placeholder.name.lstrip("$") for placeholder in find_placeholders(text) if placeholder.type is PlaceholderType.ENV_VAR
+    }
 
 
 def read_document(name: str) -> dict[str, Any]:

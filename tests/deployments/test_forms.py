@@ -27,7 +27,7 @@ from tests.deployments.rendering import ROOT, flow_of, form_faults, read_documen
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-ENTRYPOINTS = {one["entrypoint"] for name in ("prefect.yaml", "arrival.yaml") for one in read_document(name)["deployments"]}
+ENTRYPOINTS = {entry["entrypoint"] for name in ("prefect.yaml", "arrival.yaml") for entry in read_document(name)["deployments"]}
 
 
 def form(entrypoint: str) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def test_every_field_has_a_title_and_says_what_it_is(entrypoint: str) -> None:
 def test_fault_in_a_form_is_found(change: Callable[[Any], object], fault: str) -> None:
     faulty = copy.deepcopy(form("flows/adapt.py:adapt"))
     change(faulty)
-    assert any(fault in one for one in form_faults(faulty))
+    assert any(fault in message for message in form_faults(faulty))
 
 
 def test_defaults_are_told_in_words() -> None:
@@ -134,9 +134,9 @@ def _server(folder: Path) -> Iterator[str]:
     """A Prefect server with its pages."""
     lake, port = Lake.at(folder / "lake"), _free_port()
     lake.prefect_home.mkdir(parents=True)
-    given = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    without_prefect = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     api = f"http://127.0.0.1:{port}/api"
-    environment = {**given, **engine_environment(lake, given), "PREFECT_SERVER_UI_API_URL": api}
+    environment = {**without_prefect, **engine_environment(lake, without_prefect), "PREFECT_SERVER_UI_API_URL": api}
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "server.log").open("wb") as log:
         process = psutil.Popen(command, env=environment, stdout=log, stderr=log)
@@ -149,8 +149,8 @@ def _server(folder: Path) -> Iterator[str]:
         yield api
     finally:
         running = [*process.children(recursive=True), process]
-        for one in running:
-            one.terminate()
+        for entry in running:
+            entry.terminate()
         psutil.wait_procs(running, timeout=30)
 
 

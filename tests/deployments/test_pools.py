@@ -38,7 +38,7 @@ from tests.deployments.rendering import (
 
 FILES = ("prefect.yaml", "arrival.yaml")
 ENVIRONMENT = {"PWD": "/opt/cvgl", "CVGL_LAKE": "/lake", "CVGL_SOURCE": "/data/campus", "CVGL_DATASET": "campus"}
-DEPLOYMENTS = [(file, one) for file in FILES for one in read_document(file)["deployments"]]
+DEPLOYMENTS = [(file, entry) for file in FILES for entry in read_document(file)["deployments"]]
 GPUS: dict[str, dict[str, Any]] = {
     "process": {},
     "docker": {"gpus": [{"driver": "nvidia", "count": -1, "capabilities": [["gpu"]]}]},
@@ -60,10 +60,10 @@ def test_template_is_whole_and_what_its_worker_understands(pool: str) -> None:
 
 @pytest.mark.parametrize("gpus", [False, True])
 @pytest.mark.parametrize("pool", POOLS)
-@pytest.mark.parametrize(("file", "deployment"), DEPLOYMENTS, ids=[one["name"] for _, one in DEPLOYMENTS])
+@pytest.mark.parametrize(("file", "deployment"), DEPLOYMENTS, ids=[described["name"] for _, described in DEPLOYMENTS])
 def test_each_deployment_renders_on_each_pool(file: str, deployment: dict[str, Any], pool: str, gpus: bool) -> None:
-    given = {**deployment["work_pool"]["job_variables"], **(GPUS[pool] if gpus else {})}
-    job = rendered(read_template(pool), given)
+    options_given = {**deployment["work_pool"]["job_variables"], **(GPUS[pool] if gpus else {})}
+    job = rendered(read_template(pool), options_given)
     assert placeholders(job) == set()
     assert job["env"]["PREFECT_LOGGING_EXTRA_LOGGERS"] == "cvgl"
     if pool == "docker":
@@ -104,11 +104,11 @@ def _properties(template: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_fault_in_a_template_is_found(pool: str, change: Change, fault: str) -> None:
-    assert any(fault in one for one in template_faults(changed(read_template(pool), change), pool))
+    assert any(fault in message for message in template_faults(changed(read_template(pool), change), pool))
 
 
 @pytest.mark.parametrize(
-    ("pool", "given"),
+    ("pool", "requested"),
     [
         ("process", {"gpus": 1}),
         ("docker", {"gpus": 1}),
@@ -119,9 +119,9 @@ def test_fault_in_a_template_is_found(pool: str, change: Change, fault: str) -> 
         ("kubernetes", {"tolerations": [{"effect": "Sometimes"}]}),
     ],
 )
-def test_variables_that_a_pool_does_not_take_are_refused(pool: str, given: dict[str, Any]) -> None:
+def test_variables_that_a_pool_does_not_take_are_refused(pool: str, requested: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"is no|is not|required|less than"):
-        rendered(read_template(pool), given)
+        rendered(read_template(pool), requested)
 
 
 def _pod(template: dict[str, Any]) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _pod(template: dict[str, Any]) -> dict[str, Any]:
 )
 def test_fault_in_a_manifest_is_found(change: Change, fault: str) -> None:
     job = rendered(changed(read_template("kubernetes"), change), {})
-    assert any(fault in one for one in manifest_faults(job["job_manifest"]))
+    assert any(fault in message for message in manifest_faults(job["job_manifest"]))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_fault_in_a_manifest_is_found(change: Change, fault: str) -> None:
 )
 def test_fault_in_a_container_is_found(change: Change, fault: str) -> None:
     job = rendered(changed(read_template("docker"), change), {})
-    assert any(fault in one for one in container_faults(job))
+    assert any(fault in message for message in container_faults(job))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_fault_in_a_container_is_found(change: Change, fault: str) -> None:
 )
 def test_fault_in_a_deployment_is_found(file: str, change: Change, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    assert any(fault in one for one in deployment_faults(changed(read_document(file), change), ENVIRONMENT))
+    assert any(fault in message for message in deployment_faults(changed(read_document(file), change), ENVIRONMENT))
 
 
 IGNORED = (ROOT / "deployments" / "Dockerfile.dockerignore").read_text()
@@ -188,14 +188,14 @@ IGNORED = (ROOT / "deployments" / "Dockerfile.dockerignore").read_text()
 def test_image_can_be_built_from_what_it_is_sent() -> None:
     image = Image.read()
     assert list(image.faults(IGNORED)) == []
-    extras = next(one.partition("=")[2] for one in image.all("ARG") if one.startswith("EXTRAS=")).split(",")
+    extras = next(argument.partition("=")[2] for argument in image.all("ARG") if argument.startswith("EXTRAS=")).split(",")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert set(extras) <= set(project["project"]["optional-dependencies"])
     built = {*project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"], *project["project"]["license-files"]}
     assert {*built, project["project"]["readme"], "deployments"} <= set(image.copied)
     pinned = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    wanted = [one for extra in extras for one in project["project"]["optional-dependencies"][extra]]
-    names = {re.split(r"[<>=\[ ]", one)[0] for one in [*project["project"]["dependencies"], *wanted]}
+    wanted = [argument for extra in extras for argument in project["project"]["optional-dependencies"][extra]]
+    names = {re.split(r"[<>=\[ ]", argument)[0] for argument in [*project["project"]["dependencies"], *wanted]}
     assert names <= set(pinned)
 
 
@@ -215,14 +215,16 @@ def test_image_can_be_built_from_what_it_is_sent() -> None:
 def test_fault_in_the_image_is_found(old: str, new: str, fault: str) -> None:
     text = (ROOT / "deployments" / "Dockerfile").read_text()
     assert old in text
-    assert any(fault in one for one in Image(text.replace(old, new)).faults(IGNORED))
+    assert any(fault in message for message in Image(text.replace(old, new)).faults(IGNORED))
 
 
 def test_entry_points_are_found_in_what_the_image_holds(tmp_path: Path) -> None:
     for source in Image.read().copied:
         copy_ = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
         copy_(ROOT / source, tmp_path / source)
-    modules = {one["entrypoint"].partition(":")[0].removesuffix(".py").replace("/", ".") for _, one in DEPLOYMENTS}
+    modules = {
+        deployment["entrypoint"].partition(":")[0].removesuffix(".py").replace("/", ".") for _, deployment in DEPLOYMENTS
+    }
     code = f"import {', '.join(sorted(modules))}; print(flows.__file__)"
     environment = {**os.environ, "PREFECT_HOME": str(tmp_path / "prefect"), "PYTHONPATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
@@ -239,12 +241,14 @@ def ray_faults(job: dict[str, Any]) -> list[str]:
     spec = job["spec"]
     groups = [spec["rayClusterSpec"]["headGroupSpec"], *spec["rayClusterSpec"]["workerGroupSpecs"]]
     faults = [fault for group in groups for fault in pod_faults(group["template"]["spec"])]
-    claims = {name: one["default"] for name, one in _properties(read_template("kubernetes")).items() if name.endswith("_claim")}
+    claims = {
+        name: field["default"] for name, field in _properties(read_template("kubernetes")).items() if name.endswith("_claim")
+    }
     for group in groups:
         named = {
-            one["persistentVolumeClaim"]["claimName"]
-            for one in group["template"]["spec"]["volumes"]
-            if len(one) == 2 and "persistentVolumeClaim" in one
+            field["persistentVolumeClaim"]["claimName"]
+            for field in group["template"]["spec"]["volumes"]
+            if len(field) == 2 and "persistentVolumeClaim" in field
         }
         faults += [f"{claim} is not mounted" for claim in claims.values() if claim not in named]
     gpus = sum(
@@ -289,4 +293,4 @@ def test_ray_job_runs_the_image_with_the_lake_and_a_gpu() -> None:
     ],
 )
 def test_fault_in_the_ray_job_is_found(change: Change, fault: str) -> None:
-    assert any(fault in one for one in ray_faults(changed(ray_job(), change)))
+    assert any(fault in message for message in ray_faults(changed(ray_job(), change)))

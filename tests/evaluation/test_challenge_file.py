@@ -44,7 +44,7 @@ def test_every_query_of_the_list_is_answered_in_its_order(challenge: tuple[Path,
     assert len(lines) == len(names) == 13
     uris = {row["image_id"]: Path(row["uri"]) for row in read_images(lake, "d").to_pylist()}
     best = {
-        uris[row["image_id"]].name: [uris[one].stem for one in row["top_ids"][:5]]
+        uris[row["image_id"]].name: [uris[image_id].stem for image_id in row["top_ids"][:5]]
         for row in read_parquet(lake.evaluation(run) / "queries.parquet").to_pylist()
         if row["stage"] == "adapted" and row["direction"] == "drone_to_satellite"
     }

@@ -30,8 +30,8 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def of(outcome: EvaluateOutcome, stage: Representation, direction: str, protocol: str | None = None) -> MetricSummary:
-    (found,) = [m for m in outcome.metrics if (m.stage, m.direction) == (stage, direction) and protocol in (None, m.protocol)]
-    return found
+    (summary,) = [m for m in outcome.metrics if (m.stage, m.direction) == (stage, direction) and protocol in (None, m.protocol)]
+    return summary
 
 
 def rows_of(lake: Lake, **wanted: Any) -> list[dict[str, Any]]:
@@ -308,13 +308,16 @@ def test_whatever_changes_a_figure_is_measured_again(lake: Lake) -> None:
 
 
 def test_progress_ends_at_its_total(lake: Lake) -> None:
-    seen: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
     evaluate(
-        lakes.write_town(lake, lakes.town()), EvaluateConfig(), lake, lambda done, total, message="": seen.append((done, total))
+        lakes.write_town(lake, lakes.town()),
+        EvaluateConfig(),
+        lake,
+        lambda done, total, message="": steps.append((done, total)),
     )
-    assert seen[0] == (0, 6)
-    assert seen[-1] == (6, 6)
-    assert seen == sorted(seen)
+    assert steps[0] == (0, 6)
+    assert steps[-1] == (6, 6)
+    assert steps == sorted(steps)
 
 
 def test_what_is_missing_is_named(lake: Lake) -> None:

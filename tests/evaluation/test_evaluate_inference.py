@@ -41,8 +41,8 @@ def named(outcome: EvaluateOutcome) -> list[tuple[Representation, str]]:
 
 
 def of(outcome: EvaluateOutcome, stage: Representation, direction: str = DRONE) -> MetricSummary:
-    (found,) = [summary for summary in outcome.metrics if (summary.stage, summary.direction) == (stage, direction)]
-    return found
+    (match,) = [summary for summary in outcome.metrics if (summary.stage, summary.direction) == (stage, direction)]
+    return match
 
 
 def flight(noise: float = 1.0) -> list[Shot]:
@@ -84,10 +84,10 @@ def test_corrected_answers_are_those_of_corrected_descriptors(lake: Lake, direct
     evaluate(lakes.write_town(lake, flight(), recipe="robust"), EvaluateConfig(top_k=3), lake)
     corrected = HubnessCorrected(Adaptation.load(lake.adapter(lakes.RUN)), "reference" if direction == DRONE else "query")
     for row in rows_of(lake, stage="adapted-corrected", direction=direction):
-        asked, found = read(lake, [row["image_id"]]), read(lake, row["top_ids"])
+        query_rows, answer_rows = read(lake, [row["image_id"]]), read(lake, row["top_ids"])
         sides = (corrected.transform_query, corrected.transform_reference)
         ask, answer = sides if direction == DRONE else sides[::-1]
-        np.testing.assert_allclose((ask(asked) @ answer(found).T)[0], row["top_scores"], atol=1e-5)
+        np.testing.assert_allclose((ask(query_rows) @ answer(answer_rows).T)[0], row["top_scores"], atol=1e-5)
     plain, other = ([row["top_ids"] for row in rows_of(lake, stage=s)] for s in ("adapted", "adapted-corrected"))
     assert plain != other
 
@@ -160,20 +160,20 @@ def test_another_window_is_another_measurement_and_the_same_one_is_skipped(lake:
 
 
 def test_progress_ends_where_it_says(lake: Lake) -> None:
-    seen: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
     adapter = lakes.write_town(lake, flight(), recipe="robust")
-    evaluate(adapter, EvaluateConfig(), lake, lambda done, total, message="": seen.append((done, total)))
-    assert seen == [*((done, 9) for done in range(9)), (9, 9)]
+    evaluate(adapter, EvaluateConfig(), lake, lambda done, total, message="": steps.append((done, total)))
+    assert steps == [*((done, 9) for done in range(9)), (9, 9)]
 
 
 def test_true_positions_have_no_say_in_the_moves(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows are inferred from what the images table says, not from the positions that truth lends to pictures."""
     adapter = lakes.write_town(lake, flight(), recipe="robust")
     honest = [row["top_ids"] for row in windowed(lake, flight())]
-    asked = EvaluationRows.questions
+    original = EvaluationRows.questions
 
     def shuffled(self: EvaluationRows, *arguments: Any) -> Any:
-        questions = asked(self, *arguments)
+        questions = original(self, *arguments)
         return [
             replace(q, gallery=replace(q.gallery, positions=q.gallery.positions.take(range(len(q.gallery.places))[::-1])))
             for q in questions
@@ -187,9 +187,9 @@ def test_true_positions_have_no_say_in_the_moves(lake: Lake, monkeypatch: pytest
 def test_re_ranked_answers_are_a_row_of_their_own_where_asked_for(lake: Lake) -> None:
     adapter = lakes.write_town(lake, lakes.town(places=12, views=4, noise=1.0))
     plain = evaluate(adapter, EvaluateConfig(), lake)
-    asked = evaluate(adapter, EvaluateConfig(rerank=RerankConfig(enabled=True, neighbours=4, expansion=2)), lake)
-    assert named(asked) == [*SINGLE, (Representation.ADAPTED_RERANKED, DRONE), (Representation.ADAPTED_RERANKED, SATELLITE)]
-    assert asked.metrics[:6] == plain.metrics
-    assert any("k1 = 4, k2 = 2" in note for note in of(asked, Representation.ADAPTED_RERANKED).notes)
-    assert of(asked, Representation.ADAPTED_RERANKED, SATELLITE).ap != of(asked, Representation.ADAPTED, SATELLITE).ap
+    re_ranked = evaluate(adapter, EvaluateConfig(rerank=RerankConfig(enabled=True, neighbours=4, expansion=2)), lake)
+    assert named(re_ranked) == [*SINGLE, (Representation.ADAPTED_RERANKED, DRONE), (Representation.ADAPTED_RERANKED, SATELLITE)]
+    assert re_ranked.metrics[:6] == plain.metrics
+    assert any("k1 = 4, k2 = 2" in note for note in of(re_ranked, Representation.ADAPTED_RERANKED).notes)
+    assert of(re_ranked, Representation.ADAPTED_RERANKED, SATELLITE).ap != of(re_ranked, Representation.ADAPTED, SATELLITE).ap
     assert len(rows_of(lake, stage="adapted-reranked")) == len(rows_of(lake, stage="adapted"))

@@ -22,33 +22,33 @@ def test_the_figures_are_those_of_the_evaluation_and_the_rows_those_asked(lake: 
     shots = town(places=12, views=3, noise=0.8)
     adapter = write_town(lake, shots)
     metrics = evaluate(adapter, EvaluateConfig(), lake).metrics
-    found = compare(lake, DATASET, RUN, None, QUICK)
+    comparison = compare(lake, DATASET, RUN, None, QUICK)
     for stage, rate in (
-        (Representation.ADAPTED, found.difference.challenger),
-        (Representation.FROZEN, found.difference.incumbent),
+        (Representation.ADAPTED, comparison.difference.challenger),
+        (Representation.FROZEN, comparison.difference.incumbent),
     ):
-        assert rate == pytest.approx(np.mean([one.recall["1"] for one in metrics if one.stage is stage]))
-        for one in metrics:
-            if one.stage is stage:
-                right = answers(lake, RUN, stage)[one.direction, one.protocol].right
-                assert (right.mean(), len(right)) == (pytest.approx(one.recall["1"]), one.n_queries)
-    assert (found.difference.against, found.difference.units) == ("frozen", "12 places")
-    apart = found.distance
+        assert rate == pytest.approx(np.mean([figure.recall["1"] for figure in metrics if figure.stage is stage]))
+        for figure in metrics:
+            if figure.stage is stage:
+                right = answers(lake, RUN, stage)[figure.direction, figure.protocol].right
+                assert (right.mean(), len(right)) == (pytest.approx(figure.recall["1"]), figure.n_queries)
+    assert (comparison.difference.against, comparison.difference.units) == ("frozen", "12 places")
+    apart = comparison.distance
     assert apart is not None
     assert apart.radius_m == pytest.approx(111.2, rel=0.01)  # tiles lie a thousandth of a degree of latitude apart
     queries = read_parquet(lake.evaluation(RUN) / "queries.parquet")
     rows = queries.filter(pc.equal(queries["stage"], str(Representation.ADAPTED)))
-    assert np.sort(found.rows["challenger_m"].to_numpy()) == pytest.approx(np.sort(rows["distance_m"].to_numpy()))
-    assert found.chance is not None
-    assert found.chance.recall.value == pytest.approx(found.difference.challenger)
-    assert found.chance.chance == pytest.approx(np.mean([1 / 14, 3 / 36]))
-    assert found.rows.num_rows == sum(one.n_queries for one in metrics if one.stage is Representation.ADAPTED)
+    assert np.sort(comparison.rows["challenger_m"].to_numpy()) == pytest.approx(np.sort(rows["distance_m"].to_numpy()))
+    assert comparison.chance is not None
+    assert comparison.chance.recall.value == pytest.approx(comparison.difference.challenger)
+    assert comparison.chance.chance == pytest.approx(np.mean([1 / 14, 3 / 36]))
+    assert comparison.rows.num_rows == sum(figure.n_queries for figure in metrics if figure.stage is Representation.ADAPTED)
     evaluate(write_adapter(lake, shots, OTHER, iterations=1, seed=1), EvaluateConfig(), lake)
     against = compare(lake, DATASET, OTHER, RUN, QUICK).difference
     assert (against.against, against.incumbent, against.rows) == (
         "champion",
-        found.difference.challenger,
-        found.difference.rows,
+        comparison.difference.challenger,
+        comparison.difference.rows,
     )
     assert compare(lake, DATASET, RUN, OTHER, QUICK).difference.interval.value == pytest.approx(-against.interval.value)
 

@@ -50,8 +50,8 @@ def test_a_similarity_difference_is_to_the_best_right_and_the_best_wrong_answer(
     material = load_material(lake, prepared(lake, split_town(places=12)), PROTOCOL)
     for examination in material.examinations:
         question = examination.question
-        found = similarity_differences(examination, standardise.frozen(material.d0))
-        for row, value in enumerate(found.tolist()):
+        difference = similarity_differences(examination, standardise.frozen(material.d0))
+        for row, value in enumerate(difference.tolist()):
             scores = examination.gallery @ examination.queries[row]
             right = np.array([place == question.queries.places[row] for place in question.gallery.places])
             assert value == pytest.approx(float(scores[right].max() - scores[~right].max()), abs=1e-5)

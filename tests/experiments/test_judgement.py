@@ -32,7 +32,7 @@ def test_everything_is_measured_and_written(tmp_path, monkeypatch):
     outcome = reproduce_judgement([], lake, seeds=(0,), rules=SelectConfig(candidates=(Recipe.STANDARDISED_JOINTLY,)))
     assert JudgementResult.model_validate(read_json(outcome.ref.path / "results.json")) == outcome.result
     assert outcome.figure.read_bytes().startswith(b"\x89PNG")
-    assert [one.where for one in outcome.result.choices] == ["world, tiny"]
+    assert [choice.where for choice in outcome.result.choices] == ["world, tiny"]
     assert outcome.result.world_error.count == len(outcome.result.predictions)
     assert outcome.result.real_error is None
     assert outcome.result.tested[0].expected
@@ -82,7 +82,7 @@ def test_less_to_learn_from_leaves_the_questions_as_they_are():
     assert min(len(case.train_queries) for case in made) < len(world.train_queries)
     assert min(case.queries.shape[1] for case in made) < world.queries.shape[1]
     again = list(trainings(world, 6, seed=1))
-    assert all(np.array_equal(one.train_queries, other.train_queries) for one, other in zip(made, again, strict=True))
+    assert all(np.array_equal(first.train_queries, other.train_queries) for first, other in zip(made, again, strict=True))
 
 
 def test_a_choice_is_measured_against_the_better_baseline_of_each_direction():

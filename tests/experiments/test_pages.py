@@ -51,7 +51,7 @@ def _with(source: SourceConfig, settings: ReproduceConfig) -> ReproduceConfig:
 
 def measured(plan: PagePlan, lake: Lake, shots: list[Shot]) -> list[Finished]:
     features = prepared(lake, shots)
-    return [Finished(one, reproduce(features, one.config, lake)) for one in plan.measurables]
+    return [Finished(measurable, reproduce(features, measurable.config, lake)) for measurable in plan.measurables]
 
 
 @pytest.fixture
@@ -183,9 +183,9 @@ def test_table_iii_counts_ids(tmp_path: Path) -> None:
         need: count(source, lake, 0)
         for need, source in zip((Need.UNIVERSITY, Need.CVUSA, Need.CVACT), plan.counted, strict=True)
     }
-    one = counts[Need.UNIVERSITY]
-    assert dataclasses.astuple(one) == (10, 10, 10, 4)
-    assert one.left == 6
+    counted = counts[Need.UNIVERSITY]
+    assert dataclasses.astuple(counted) == (10, 10, 10, 4)
+    assert counted.left == 6
     page = compose_counts(plan, counts)
     assert not page.whole
     rows = [dict(zip(page.grids[0].columns, row, strict=True)) for row in page.grids[0].rows]

@@ -34,8 +34,8 @@ def at_hand(tmp_path: Path) -> Resources:
     return resources(root, weights)
 
 
-def resources(root: Path, weights: Path, given: BackboneConfig | None = None) -> Resources:
-    backbone = given or BackboneConfig(name=AUTO)
+def resources(root: Path, weights: Path, requested: BackboneConfig | None = None) -> Resources:
+    backbone = requested or BackboneConfig(name=AUTO)
     choice = choose_backbones(backbone, root, weights)
     return Resources(
         lake=Lake.at(root.parent / "lake"),
@@ -43,7 +43,7 @@ def resources(root: Path, weights: Path, given: BackboneConfig | None = None) ->
         sources=find_sources(root),
         found=find_weights(root, weights),
         choice=choice,
-        given=AUTO if given is None else choice.backbones[0].name,
+        given=AUTO if requested is None else choice.backbones[0].name,
         weights=weights,
         extract=ExtractConfig(backbone=backbone),
         align=AlignConfig(enabled=False),
@@ -53,16 +53,16 @@ def resources(root: Path, weights: Path, given: BackboneConfig | None = None) ->
     )
 
 
-def again(found: Resources, *files: str) -> Resources:
+def again(available: Resources, *files: str) -> Resources:
     """The same with more files of weights."""
-    folder = found.weights_folder
+    folder = available.weights_folder
     for name in files:
         (folder / name).touch()
-    return resources(found.data_root, folder)
+    return resources(available.data_root, folder)
 
 
 def measured(plan: PagePlan) -> list[tuple[str, str, bool]]:
-    return [(one.part, one.config.backbones[0].name, one.stands_in) for one in plan.measurables]
+    return [(measurable.part, measurable.config.backbones[0].name, measurable.stands_in) for measurable in plan.measurables]
 
 
 def test_models_at_hand_take_the_place_of_the_papers_and_what_is_lacking_is_told(at_hand: Resources) -> None:
@@ -73,9 +73,11 @@ def test_models_at_hand_take_the_place_of_the_papers_and_what_is_lacking_is_told
         ("anyloc", SWIN, True),
         ("anyloc", VIT, True),
     ]
-    assert {one.config.backbones[0].pooling for one in plan.measurables if one.part == "anyloc"} == {"vlad"}
-    assert all(one.config.frozen_only == (one.part == "anyloc") for one in plan.measurables)
-    lacking = {one.part: one for one in plan.lacking}
+    assert {measurable.config.backbones[0].pooling for measurable in plan.measurables if measurable.part == "anyloc"} == {
+        "vlad"
+    }
+    assert all(measurable.config.frozen_only == (measurable.part == "anyloc") for measurable in plan.measurables)
+    lacking = {measurable.part: measurable for measurable in plan.lacking}
     assert list(lacking) == ["resnet50", "dinov2", "anyloc", "fsra", "sample4geo"]
     assert "vit_giant_patch14_dinov2.lvd142m.safetensors" in lacking["dinov2"].reason
     assert lacking["dinov2"].command.startswith("cvgl reproduce table1 --data-root ")
@@ -84,11 +86,11 @@ def test_models_at_hand_take_the_place_of_the_papers_and_what_is_lacking_is_told
 
 
 def test_the_papers_models_are_measured_where_their_weights_are(at_hand: Resources) -> None:
-    found = again(
+    available = again(
         at_hand, "vit_giant_patch14_dinov2.lvd142m.safetensors", "sample4geo_university1652.pth", "resnet50.safetensors"
     )
-    plan = make_plan("table1", found)
-    by_part = {one.part: one for one in plan.measurables}
+    plan = make_plan("table1", available)
+    by_part = {measurable.part: measurable for measurable in plan.measurables}
     assert measured(plan) == [
         ("resnet50", "resnet50.tv_in1k", False),
         ("dinov2", "vit_giant_patch14_dinov2.lvd142m", False),
@@ -98,24 +100,24 @@ def test_the_papers_models_are_measured_where_their_weights_are(at_hand: Resourc
     giant = by_part["dinov2"].config.backbones[0]
     assert (giant.layers, str(giant.facet), str(giant.pooling)) == ((31,), "value", "gem")
     assert str(giant.checkpoint).endswith("vit_giant_patch14_dinov2.lvd142m.safetensors")
-    assert [one.part for one in plan.lacking] == ["fsra"]
+    assert [measurable.part for measurable in plan.lacking] == ["fsra"]
 
 
 def test_a_model_that_is_asked_for_by_name_is_the_only_one(at_hand: Resources) -> None:
-    asked = resources(
+    requested = resources(
         at_hand.data_root, at_hand.weights_folder, BackboneConfig(name="dinov2-g-value31-gem", checkpoint="g.pth")
     )
-    plan = make_plan("table8", asked)
+    plan = make_plan("table8", requested)
     assert {(part, stands_in) for part, _, stands_in in measured(plan)} == {("dinov2", False), ("dinov2-single", False)}
-    assert all(one.config.backbones[0].checkpoint == "g.pth" for one in plan.measurables)
+    assert all(measurable.config.backbones[0].checkpoint == "g.pth" for measurable in plan.measurables)
     gist = resources(at_hand.data_root, at_hand.weights_folder, BackboneConfig(name="gist"))
     assert measured(make_plan("table1", gist)) == [("dinov2", "gist", True)]  # it has no local features to pool as AnyLoc does
 
 
 def test_settings_of_the_frozen_model_reach_the_papers_models(at_hand: Resources) -> None:
-    found = again(at_hand, "vit_giant_patch14_dinov2.lvd142m.safetensors")
-    smaller = dataclasses.replace(found, extract=ExtractConfig(backbone=BackboneConfig(name=AUTO, image_size=112)))
-    (giant,) = [one for one in make_plan("table6", smaller).measurables if not one.stands_in]
+    available = again(at_hand, "vit_giant_patch14_dinov2.lvd142m.safetensors")
+    smaller = dataclasses.replace(available, extract=ExtractConfig(backbone=BackboneConfig(name=AUTO, image_size=112)))
+    (giant,) = [entry for entry in make_plan("table6", smaller).measurables if not entry.stands_in]
     assert (giant.config.backbones[0].image_size, giant.config.backbones[0].layers) == (112, (31,))
 
 
@@ -123,10 +125,12 @@ def test_settings_of_the_frozen_model_reach_the_papers_models(at_hand: Resources
 def test_every_page_has_data_of_its_layout_or_the_world_in_it(at_hand: Resources, name: str) -> None:
     plan = make_plan(name, at_hand)
     needs = {part.key: part.need for part in plan.contents.parts}
-    for one in plan.measurables:
-        assert one.source.kind is needs[one.part].kind
-        assert one.source.drawn == (needs[one.part] is not Need.UNIVERSITY)
-    drawn = {one.source.kind for one in plan.measurables if one.source.drawn} | {s.kind for s in plan.counted if s.drawn}
+    for measurable in plan.measurables:
+        assert measurable.source.kind is needs[measurable.part].kind
+        assert measurable.source.drawn == (needs[measurable.part] is not Need.UNIVERSITY)
+    drawn = {measurable.source.kind for measurable in plan.measurables if measurable.source.drawn} | {
+        s.kind for s in plan.counted if s.drawn
+    }
     assert len(plan.notes) == len(drawn)
     assert all("built-in world" in note for note in plan.notes)
 
@@ -134,13 +138,13 @@ def test_every_page_has_data_of_its_layout_or_the_world_in_it(at_hand: Resources
 def test_pairs_with_several_drone_images_need_no_world(at_hand: Resources) -> None:
     university1652(at_hand.data_root / "pairs", train=2, test=2, views=2)
     plan = make_plan("fig2", resources(at_hand.data_root, at_hand.weights_folder))
-    assert not any(one.source.drawn for one in plan.measurables)
+    assert not any(measurable.source.drawn for measurable in plan.measurables)
 
 
 def test_seeds_are_the_experiments_own_unless_some_are_given(at_hand: Resources) -> None:
     assert make_plan("table6", at_hand).measurables[0].config.seeds == (0, 1, 2)
-    given = dataclasses.replace(at_hand, seeds=(5, 6))
-    plan = make_plan("table4", given)
+    requested = dataclasses.replace(at_hand, seeds=(5, 6))
+    plan = make_plan("table4", requested)
     assert (plan.measurables[0].config.seeds, plan.measurables[0].config.split_seed) == ((5, 6), 5)
 
 
@@ -149,9 +153,9 @@ def test_university160k_serves_university1652_too(at_hand: Resources, tmp_path: 
     folder = university1652(root / "u160k", train=2, test=2, views=2)
     (folder / "gallery_satellite_160k").mkdir()
     (folder / "gallery_satellite_160k" / "x.jpg").write_bytes(next(folder.rglob("0002.jpg")).read_bytes())
-    found = resources(root, at_hand.weights_folder)
-    assert [(one.name, one.kind) for one in found.sources] == [("u160k", Kind.UNIVERSITY160K)]
-    first, second = make_plan("table2", found).measurables[0].source, make_plan("table1", found).measurables[0].source
+    available = resources(root, at_hand.weights_folder)
+    assert [(source.name, source.kind) for source in available.sources] == [("u160k", Kind.UNIVERSITY160K)]
+    first, second = make_plan("table2", available).measurables[0].source, make_plan("table1", available).measurables[0].source
     assert (first.kind, first.drawn, second.kind, second.drawn) == (Kind.UNIVERSITY160K, False, Kind.UNIVERSITY, False)
     assert first.dataset != second.dataset
 

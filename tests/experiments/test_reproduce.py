@@ -55,16 +55,16 @@ def config(experiment: str = "table6", **changes: Any) -> ReproduceConfig:
 
 def recall(outcome: ReproduceOutcome, name: str, direction: str = "drone_to_satellite") -> float:
     row = next(row for row in outcome.result.configurations if row.name == name)
-    found = row.direction(direction)
-    assert found is not None
-    return found.recall["1"].mean
+    by_direction = row.direction(direction)
+    assert by_direction is not None
+    return by_direction.recall["1"].mean
 
 
 def test_table_vi_is_measured_in_both_directions_and_written(lake: Lake) -> None:
     outcome = reproduce(prepared(lake, split_town()), config(), lake)
     rows = {row.name: row for row in outcome.result.configurations}
     assert len(rows) == 9
-    assert {one.direction for one in rows["frozen"].directions} == {"drone_to_satellite", "satellite_to_drone"}
+    assert {direction.direction for direction in rows["frozen"].directions} == {"drone_to_satellite", "satellite_to_drone"}
     assert rows["frozen"].seeds == ()
     assert rows["frozen"].directions[0].recall["1"].deviation is None
     assert rows["EMPL + AIC"].seeds == (0, 1)
@@ -138,7 +138,7 @@ def test_other_training_labels_are_another_measurement_for_what_learns_from_them
     write_truth(lake, shots)
     outcome = reproduce(features, config(), lake)
     assert not outcome.skipped
-    changed = [one.name for one, other in zip(before, outcome.result.configurations, strict=True) if one != other]
+    changed = [first.name for first, other in zip(before, outcome.result.configurations, strict=True) if first != other]
     assert changed == ["supervised upper bound", "view-standardised, supervised"]
 
 
@@ -223,9 +223,9 @@ def test_places_of_training_images_come_in_the_order_of_the_rows(lake: Lake) -> 
     shots = split_town(places=6)
     features = prepared(lake, shots)
     training = load_material(lake, features, PROTOCOL).training
-    known = {shot.name: shot.place for shot in shots}
+    place_of = {shot.name: shot.place for shot in shots}
     places = training_places(lake, DATASET, training)
-    assert places.queries == tuple(known[image] for image in training.query_ids)
+    assert places.queries == tuple(place_of[image] for image in training.query_ids)
     query, reference = places.codes()
     assert (query[:, None] == reference).sum(axis=1).tolist() == [1] * len(query)
 

@@ -48,13 +48,13 @@ def config(kind: Kind = Kind.FLIGHTS, **changes: Any) -> ReproduceConfig:
 
 
 def row(result: BackboneResult, name: str) -> ConfigurationResult:
-    return next(one for one in result.configurations if one.name == name)
+    return next(configuration for configuration in result.configurations if configuration.name == name)
 
 
 def asked(result: BackboneResult, name: str, direction: str = D_TO_S) -> DirectionResult:
-    found = row(result, name).direction(direction)
-    assert found is not None
-    return found
+    outcome = row(result, name).direction(direction)
+    assert outcome is not None
+    return outcome
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_sequences_serve_to_learn_by_and_to_answer_by(flown: BackboneResult) -> 
     assert row(flown, "paper").seeds == (0, 1)
     window = row(flown, WINDOW)
     assert (window.window, window.corrected) == (20, False)
-    assert [one.direction for one in window.directions] == [D_TO_S]  # tiles are not taken in a row
+    assert [direction.direction for direction in window.directions] == [D_TO_S]  # tiles are not taken in a row
     assert asked(flown, WINDOW).recall["1"].mean > asked(flown, "robust").recall["1"].mean + 0.1
     assert asked(flown, "robust").recall["1"].mean > asked(flown, "frozen").recall["1"].mean + 0.1
 
@@ -107,7 +107,7 @@ def test_every_row_is_compared_with_both_baselines_query_by_query(flown: Backbon
 def test_pairs_have_no_flight_to_follow_and_no_metres(lake: Lake) -> None:
     shots = [dataclasses.replace(shot, position=None, truth=None) for shot in split_town(places=30)]
     result = reproduce(prepared(lake, shots), config(Kind.UNIVERSITY), lake).result
-    assert [one.name for one in result.configurations][-2:] == ["robust", "robust, hubness-corrected"]
+    assert [configuration.name for configuration in result.configurations][-2:] == ["robust", "robust, hubness-corrected"]
     first = asked(result, "robust")
     assert (first.protocol, first.resampled) == ("university1652-951", "15 places")  # of each, several images
     assert (first.median_m, first.within_m, set(first.judged)) == (None, {}, {RECALL})
@@ -128,9 +128,9 @@ def test_a_target_holds_for_its_set_model_alignment_and_way_of_asking(lake: Lake
     result = outcome.result
     assert result.aligned is Aligned.GIVEN
     found = {
-        (one.name, direction.direction, measure): (judged.target, judged.reached)
-        for one in result.configurations
-        for direction in one.directions
+        (configuration.name, direction.direction, measure): (judged.target, judged.reached)
+        for configuration in result.configurations
+        for direction in configuration.directions
         for measure, judged in direction.judged.items()
         if judged.target is not None
     }
@@ -141,14 +141,16 @@ def test_a_target_holds_for_its_set_model_alignment_and_way_of_asking(lake: Lake
     }
     table = pq.read_table(outcome.ref.path / "results.parquet")
     assert table.schema.equals(schema())
-    rows = [one for one in table.to_pylist() if one["configuration"] == WINDOW]
-    assert {one["metric"]: one["target"] for one in rows if one["target"]} == {NEAR: 1.0}
-    (near,) = (one for one in rows if one["metric"] == NEAR)
+    rows = [configuration for configuration in table.to_pylist() if configuration["configuration"] == WINDOW]
+    assert {configuration["metric"]: configuration["target"] for configuration in rows if configuration["target"]} == {
+        NEAR: 1.0
+    }
+    (near,) = (configuration for configuration in rows if configuration["metric"] == NEAR)
     judged = asked(result, WINDOW).judged[NEAR]
     assert (near["low"], near["high"]) == (judged.rate.low, judged.rate.high)
     assert near["gain"] == judged.gains["view-standardised"].value
     assert near["aligned"] == "given"
-    assert "median m" in {one["metric"] for one in rows}
+    assert "median m" in {configuration["metric"] for configuration in rows}
 
 
 def test_an_alignment_that_was_chosen_is_told_with_its_reason(lake: Lake) -> None:
@@ -168,9 +170,9 @@ def test_shuffled_labels_bring_chance_in_metres_too(lake: Lake, flown: BackboneR
     for shot, truth in zip(tested, [tested[i].truth for i in order], strict=True):
         shot.truth = truth
     result = reproduce(prepared(lake, shots), config(), lake).result
-    for one in result.configurations:
-        assert asked(result, one.name).recall["1"].mean < 0.15, one.name
-        assert asked(result, one.name).within_m["50"].mean < 0.15, one.name
+    for configuration in result.configurations:
+        assert asked(result, configuration.name).recall["1"].mean < 0.15, configuration.name
+        assert asked(result, configuration.name).within_m["50"].mean < 0.15, configuration.name
     assert asked(flown, "robust").recall["1"].mean > 0.4
 
 
@@ -184,7 +186,7 @@ def test_what_was_taken_in_a_row_is_part_of_what_a_measurement_is_kept_under(lak
     write_images(lake, shots)
     after = reproduce(features, config(), lake)
     assert not after.skipped
-    names = [one.name for one in after.result.configurations]
+    names = [configuration.name for configuration in after.result.configurations]
     assert WINDOW not in names
     assert "robust, without trajectories" not in names
     for name in ("frozen", "paper"):
@@ -200,7 +202,7 @@ def test_positions_that_only_the_ground_truth_has_are_not_answered_by(lake: Lake
             shot.truth, shot.position = shot.position, None
     result = reproduce(prepared(lake, shots), config(), lake).result
     assert asked(result, "frozen").median_m is not None  # they serve to judge
-    assert WINDOW not in [one.name for one in result.configurations]
+    assert WINDOW not in [configuration.name for configuration in result.configurations]
     assert not row(result, "robust").sequences
 
 
@@ -221,9 +223,9 @@ def test_another_seed_finds_what_depends_on_none(lake: Lake) -> None:
     material = load_material(lake, prepared(lake, flown_town(side=3, per_tile=3)), "flights")
     bench = Bench(lake, material, None, "flights")
     robust = Configuration("robust", Learner.ADAPTED, {"recipe": "robust"})
-    first, known = bench.measure(robust, config().training(robust.changes, 0))
+    first, was_stored = bench.measure(robust, config().training(robust.changes, 0))
     second, known_then = bench.measure(robust, config().training(robust.changes, 5))
-    assert (known, known_then, first.seed) == (False, True, None)
+    assert (was_stored, known_then, first.seed) == (False, True, None)
     assert first == second
 
 

@@ -25,8 +25,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_set_of_a_folder_is_a_source_and_every_map_of_flights_its_own(data: Path) -> None:
-    found = find_sources(data)
-    assert [(one.name, one.dataset, one.kind, one.protocol) for one in found] == [
+    sources = find_sources(data)
+    assert [(entry.name, entry.dataset, entry.kind, entry.protocol) for entry in sources] == [
         ("flights-2014-01", "flights-2014-01", Kind.FLIGHTS, "flights"),
         ("flights-2014-03", "flights-2014-03", Kind.FLIGHTS, "flights"),
         ("uni one", "uni-one", Kind.UNIVERSITY, "university1652-951"),
@@ -34,10 +34,10 @@ def test_every_set_of_a_folder_is_a_source_and_every_map_of_flights_its_own(data
 
 
 def test_a_folder_that_is_a_set_is_one_source_and_can_be_called_otherwise(data: Path) -> None:
-    (found,) = find_sources(data / "uni one", "mine")
-    assert (found.name, found.dataset, found.kind) == ("uni one", "mine", Kind.UNIVERSITY)
+    (sources,) = find_sources(data / "uni one", "mine")
+    assert (sources.name, sources.dataset, sources.kind) == ("uni one", "mine", Kind.UNIVERSITY)
     flights = find_sources(data / "flights", "mine")
-    assert [(one.name, one.dataset) for one in flights] == [
+    assert [(entry.name, entry.dataset) for entry in flights] == [
         ("flights-2014-01", "mine-2014-01"),
         ("flights-2014-03", "mine-2014-03"),
     ]
@@ -46,8 +46,8 @@ def test_a_folder_that_is_a_set_is_one_source_and_can_be_called_otherwise(data: 
 
 
 def test_what_is_no_known_set_is_left_to_ingestion(data: Path) -> None:
-    (found,) = find_sources(data / "notes")
-    assert (found.kind, found.protocol) == (Kind.OTHER, "open-set")
+    (sources,) = find_sources(data / "notes")
+    assert (sources.kind, sources.protocol) == (Kind.OTHER, "open-set")
     assert whole(data).kind is Kind.OTHER
 
 
@@ -58,7 +58,7 @@ def test_flights_are_taken_in_by_a_manifest_that_lies_in_the_lake(data: Path, tm
     assert Path(config.source).is_relative_to(tmp_path)
     listing = list_manifest(Path(config.source), data / "flights")
     assert not listing.refusals
-    assert {str(one.path.relative_to(data / "flights").parent) for one in listing.entries} == {
+    assert {str(entry.path.relative_to(data / "flights").parent) for entry in listing.entries} == {
         "uav/Flight1",
         "uav/Flight2",
         "satellite/2014-03",

@@ -12,8 +12,8 @@ from tests.stages.lakes import Shot, town
 
 
 def places_of(shots: list[Shot], ids: tuple[str, ...]) -> set[str]:
-    known = {shot.name: shot.place or "" for shot in shots}
-    return {known[image] for image in ids}
+    place_of = {shot.name: shot.place or "" for shot in shots}
+    return {place_of[image] for image in ids}
 
 
 def test_a_place_is_adapted_on_or_tested_and_never_both(lake: Lake) -> None:
@@ -60,7 +60,9 @@ def test_too_few_places_are_refused(lake: Lake) -> None:
 def test_within_one_view_each_place_gives_one_image_to_the_gallery(lake: Lake) -> None:
     shots = split_town(places=12, views=3)
     material = load_material(lake, prepared(lake, shots), PROTOCOL, single_view=True)
-    (single,) = (one for one in material.examinations if str(one.question.direction) == "drone_to_drone")
+    (single,) = (
+        examination for examination in material.examinations if str(examination.question.direction) == "drone_to_drone"
+    )
     assert len(single.question.gallery.places) == len(set(single.question.gallery.places)) == 6
     assert len(single.question.queries.image_ids) == 6 * 2
     assert not set(single.question.queries.image_ids) & set(single.question.gallery.image_ids)
@@ -78,4 +80,7 @@ def test_one_view_is_easier_than_two(lake: Lake) -> None:
 
 def test_places_with_one_image_cannot_be_asked_within_one_view(lake: Lake) -> None:
     material = load_material(lake, prepared(lake, split_town(places=12, views=1)), PROTOCOL, single_view=True)
-    assert {str(one.question.direction) for one in material.examinations} == {"drone_to_satellite", "satellite_to_drone"}
+    assert {str(examination.question.direction) for examination in material.examinations} == {
+        "drone_to_satellite",
+        "satellite_to_drone",
+    }

@@ -29,9 +29,9 @@ def pairs(
         return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
     train, test = rng.normal(size=(places, 24)), rng.normal(size=(places, 24))
-    shown = rng.permutation(np.repeat(np.arange(places), views))
-    training = TrainingSet(look(train[shown], 0), look(train, 1), tuple(map(str, range(len(shown)))), tuple("r"))
-    truth = TrainingPlaces(tuple(f"p{place}" for place in shown), tuple(f"p{place}" for place in range(places)))
+    labels = rng.permutation(np.repeat(np.arange(places), views))
+    training = TrainingSet(look(train[labels], 0), look(train, 1), tuple(map(str, range(len(labels)))), tuple("r"))
+    truth = TrainingPlaces(tuple(f"p{place}" for place in labels), tuple(f"p{place}" for place in range(places)))
     return training, truth, look(test, 0), look(test, 1)
 
 
@@ -66,8 +66,8 @@ def test_all_images_of_a_place_are_right_answers() -> None:
     )
     config = AdaptConfig(**PAPER, iterations=1)
     both = fit_bound(doubled, TrainingPlaces(truth.queries, truth.references * 2), config)
-    one = fit_bound(doubled, TrainingPlaces(truth.queries, truth.references + (None,) * 10), config)
-    assert both.losses[0] != pytest.approx(one.losses[0])
+    reference = fit_bound(doubled, TrainingPlaces(truth.queries, truth.references + (None,) * 10), config)
+    assert both.losses[0] != pytest.approx(reference.losses[0])
     assert np.isfinite(both.losses).all()
 
 

@@ -39,10 +39,10 @@ def test_the_model_is_told_by_the_files_name(file: str, model: str | None) -> No
 
 
 def test_every_file_of_the_nearest_folder_is_found(folder: Path) -> None:
-    found = find_weights(folder.parent / "data" / "pairs")
-    assert found.folder == folder
-    assert [one.name for one in found.backbones] == ["swin_tiny_patch4_window7_224", "vit_tiny_patch16_224"]
-    assert found.unknown == ("mine.pth",)
+    weights = find_weights(folder.parent / "data" / "pairs")
+    assert weights.folder == folder
+    assert [backbone.name for backbone in weights.backbones] == ["swin_tiny_patch4_window7_224", "vit_tiny_patch16_224"]
+    assert weights.unknown == ("mine.pth",)
     nearer = folder.parent / "data" / "weights"
     nearer.mkdir()
     assert find_weights(folder.parent / "data" / "pairs").folder == nearer
@@ -50,7 +50,7 @@ def test_every_file_of_the_nearest_folder_is_found(folder: Path) -> None:
 
 def test_without_a_name_every_model_found_is_meant_with_the_other_settings(folder: Path) -> None:
     choice = choose_backbones(BackboneConfig(name=AUTO, facet=Facet.TOKEN), folder.parent / "data" / "pairs")
-    assert [(one.name, one.facet) for one in choice.backbones] == [
+    assert [(backbone.name, backbone.facet) for backbone in choice.backbones] == [
         ("swin_tiny_patch4_window7_224", Facet.TOKEN),
         ("vit_tiny_patch16_224", Facet.TOKEN),
     ]
@@ -59,8 +59,8 @@ def test_without_a_name_every_model_found_is_meant_with_the_other_settings(folde
 
 def test_a_named_model_takes_its_weights_from_the_folder_when_they_are_there(folder: Path) -> None:
     root = folder.parent / "data" / "pairs"
-    found = choose_backbones(BackboneConfig(name="vit_tiny_patch16_224"), root)
-    assert found.backbones[0].checkpoint == str(folder / "vit_tiny_patch16_224.safetensors")
+    weights = choose_backbones(BackboneConfig(name="vit_tiny_patch16_224"), root)
+    assert weights.backbones[0].checkpoint == str(folder / "vit_tiny_patch16_224.safetensors")
     other = choose_backbones(BackboneConfig(name="resnet18"), root)
     assert other.backbones == (BackboneConfig(name="resnet18"),)
     assert "hub" in other.notes[0]
@@ -68,14 +68,14 @@ def test_a_named_model_takes_its_weights_from_the_folder_when_they_are_there(fol
 
 def test_without_weights_the_weight_free_model_is_used_and_the_answer_says_so(tmp_path: Path) -> None:
     choice = choose_backbones(ANY, tmp_path / "data" / "pairs")
-    assert [one.name for one in choice.backbones] == ["gist"]
+    assert [backbone.name for backbone in choice.backbones] == ["gist"]
     assert "using 'gist'" in choice.notes[0]
     assert choose_backbones(BackboneConfig(name="gist"), tmp_path).notes == ()
 
 
 def test_a_checkpoint_without_a_name_must_tell_its_model(tmp_path: Path) -> None:
-    told = BackboneConfig(name=AUTO, checkpoint="swin_tiny_stage3.safetensors")
-    assert choose_backbones(told, tmp_path).backbones[0].name == "swin_tiny_patch4_window7_224"
+    config = BackboneConfig(name=AUTO, checkpoint="swin_tiny_stage3.safetensors")
+    assert choose_backbones(config, tmp_path).backbones[0].name == "swin_tiny_patch4_window7_224"
     with pytest.raises(ConfigError, match="--backbone"):
         choose_backbones(BackboneConfig(name=AUTO, checkpoint="mine.pth"), tmp_path)
 

@@ -85,7 +85,7 @@ def test_the_page_of_a_run_answers_what_people_ask(undisturbed: tuple[Path, Lake
     _, lake = undisturbed
     batch, current = state_of(lake), read_current(lake.champion(DATASET))
     assert current is not None
-    text = next(one["data"] for one in artifacts("account-town") if batch.batch in one["data"])
+    text = next(artifact["data"] for artifact in artifacts("account-town") if batch.batch in artifact["data"])
     parts = dict(part.split("\n\n", 1) for part in text.split("\n## ")[1:])
     assert list(parts) == ["What came in", "What was refused", "What was decided, and why", "Is it better?", "Where is it?"]
     assert f"new {read_images(lake, DATASET).num_rows}" in parts["What came in"]
@@ -93,28 +93,33 @@ def test_the_page_of_a_run_answers_what_people_ask(undisturbed: tuple[Path, Lake
     assert parts["What was decided, and why"].startswith("**adapt**: no adapter serves this map yet")
     assert parts["Is it better?"].startswith("**promoted**: ")
     assert "against the frozen descriptors" in parts["Is it better?"]
-    for said in (current.serving.map, batch.run, f"cvgl localize PICTURE --dataset {DATASET}", str(lake.report(batch.run))):
-        assert said in parts["Where is it?"]
+    for expected_reason in (
+        current.serving.map,
+        batch.run,
+        f"cvgl localize PICTURE --dataset {DATASET}",
+        str(lake.report(batch.run)),
+    ):
+        assert expected_reason in parts["Where is it?"]
     assert batches.unreported(lake, DATASET) == []
     # The table of the iterations; other tests' runs of the same name are on this server as well.
     trained = read_json(lake.adapter(batch.run) / "adapter.json")["history"]
-    tables = [json.loads(one["data"]) for one in artifacts(f"iterations-{DATASET}-paper-standardised-seed0")]
-    totals = [float(f"{one['losses']['total']:.4g}") for one in trained]
+    tables = [json.loads(artifact["data"]) for artifact in artifacts(f"iterations-{DATASET}-paper-standardised-seed0")]
+    totals = [float(f"{artifact['losses']['total']:.4g}") for artifact in trained]
     assert totals in [[row["loss total"] for row in rows] for rows in tables]
 
 
 def test_where_the_images_of_a_batch_lie_on_the_map(undisturbed: tuple[Path, Lake]) -> None:
     _, lake = undisturbed
-    found = whereabouts(lake, state_of(lake))
-    assert found is not None
-    assert found.new.all()
-    assert found.left_out == 0
+    assignment = whereabouts(lake, state_of(lake))
+    assert assignment is not None
+    assert assignment.new.all()
+    assert assignment.left_out == 0
     served = open_map(lake, DATASET)
     rows = {row["image_id"]: row for row in read_images(lake, DATASET).to_pylist()}
     queries = sorted(name for name, row in rows.items() if row["view"] == "drone")
     descriptors = FeatureStore(lake.features(served.features, DATASET)).read(queries)
     similarity = served.transform.transform_query(descriptors) @ served.index.descriptors.T
-    assert found.answers.tolist() == similarity.argmax(axis=1).tolist()
+    assert assignment.answers.tolist() == similarity.argmax(axis=1).tolist()
 
 
 @pytest.mark.slow
@@ -170,13 +175,13 @@ def test_nothing_new_is_said_and_changes_nothing(undisturbed: tuple[Path, Lake])
 def second(undisturbed: tuple[Path, Lake], tmp_path: Path) -> Iterator[tuple[Path, Lake]]:
     """A copy of the finished lake, where something else may arrive. Paths of the source stay what they were."""
     source, lake = undisturbed
-    kept = tmp_path / "kept"
-    shutil.copytree(source, kept)
+    remaining = tmp_path / "kept"
+    shutil.copytree(source, remaining)
     copied = Lake.at(tmp_path / "lake")
     shutil.copytree(lake.root, copied.root, ignore=shutil.ignore_patterns("prefect", "*.lock"))
     yield source, copied
     shutil.rmtree(source)
-    shutil.copytree(kept, source)
+    shutil.copytree(remaining, source)
 
 
 @pytest.mark.slow
@@ -198,9 +203,9 @@ def test_few_new_images_are_taken_in_and_left(second: tuple[Path, Lake]) -> None
     text = artifacts("account-town")[-1]["data"]
     assert f"| {left_out['uri']} | {left_out['reason']} | {left_out['detail']} |" in text
     assert "Nothing new was learned." in text
-    found = whereabouts(lake, batch)
-    assert found is not None
-    assert (len(found.answers), int(found.new.sum())) == (2, 0)
+    assignment = whereabouts(lake, batch)
+    assert assignment is not None
+    assert (len(assignment.answers), int(assignment.new.sum())) == (2, 0)
 
 
 @pytest.mark.slow
@@ -375,7 +380,7 @@ def test_two_watchers_have_one_effect(undisturbed: tuple[Path, Lake], tmp_path: 
     outcomes: list[ArrivalOutcome] = []
     # The address of the server belongs to the context, which a new thread does not inherit.
     contexts = [contextvars.copy_context() for _ in range(2)]
-    threads = [threading.Thread(target=one.run, args=(lambda: outcomes.append(arrival(config)),)) for one in contexts]
+    threads = [threading.Thread(target=context.run, args=(lambda: outcomes.append(arrival(config)),)) for context in contexts]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -77,8 +77,8 @@ def worker(server: Server) -> Iterator[None]:
         yield
     finally:
         running = [*process.children(recursive=True), process]
-        for one in running:
-            one.kill()
+        for started_process in running:
+            started_process.kill()
         psutil.wait_procs(running, timeout=30)
 
 
@@ -140,9 +140,9 @@ CustomWebhookNotificationBlock(name="phone", url=sys.argv[1], json_data=message)
 def finished(lake: Lake, number: int, server: Server, seconds: float = 700) -> batches.Batch:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        known = batches.batches(lake, "town")
-        if len(known) >= number and not known[number - 1].is_open:
-            return known[number - 1]
+        queue = batches.batches(lake, "town")
+        if len(queue) >= number and not queue[number - 1].is_open:
+            return queue[number - 1]
         time.sleep(1)
     runs = server.prefect("flow-run", "ls", "--limit", "20")
     raise AssertionError(f"batch {number} is not finished: {batches.batches(lake, 'town')}\n{runs}")
@@ -202,9 +202,9 @@ def test_a_season_that_is_copied_becomes_the_map_that_serves_and_so_does_the_nex
 
 
 def test_people_are_told_of_each_map_that_serves(arrived: Arrived) -> None:
-    said = [message for message in arrived.told if message["subject"] == "cvgl: a new map of town serves"]
-    assert len(said) == 2
-    for message, batch in zip(said, (arrived.first, arrived.second), strict=True):
+    text = [message for message in arrived.told if message["subject"] == "cvgl: a new map of town serves"]
+    assert len(text) == 2
+    for message, batch in zip(text, (arrived.first, arrived.second), strict=True):
         assert batch.reason in message["body"]
         assert f"adapter {batch.run}." in message["body"]
         assert f"cvgl rollback --dataset town --lake {arrived.lake.root}" in message["body"]
@@ -214,7 +214,9 @@ def test_the_page_of_the_run_says_what_came_what_was_decided_and_where_it_is(
     arrived: Arrived, page: Page, tmp_path: Path
 ) -> None:
     api = arrived.server.environment["PREFECT_API_URL"]
-    run = next(one["flow_run_id"] for one in artifacts("account-town", api) if arrived.second.batch in one["data"])
+    run = next(
+        artifact["flow_run_id"] for artifact in artifacts("account-town", api) if arrived.second.batch in artifact["data"]
+    )
     pages = api.removesuffix("/api")
     page.goto(f"{pages}/runs/flow-run/{run}")
     see(page, "arrival town")

@@ -91,12 +91,12 @@ def test_the_comparison_finds_what_is_lost_counted_twice_different_or_left(taken
 def test_faults_end_as_they_began(tmp_path: Path) -> None:
     drop = tmp_path / "drop"
     (drop / "flight").mkdir(parents=True)
-    seen = set()
+    kinds = set()
     for seed in range(4):
         fault = faults.source_away(drop, random.Random(seed), expected=True)
         assert not (drop / "flight").exists()
-        seen.add(drop.is_dir())
+        kinds.add(drop.is_dir())
         fault.mend()
         assert (drop / "flight").is_dir()
-    assert seen == {False, True}  # gone, and an empty folder in its place
+    assert kinds == {False, True}  # gone, and an empty folder in its place
     assert faults.damaged_part(Lake.at(tmp_path / "lake"), random.Random(0)) is None

@@ -51,8 +51,12 @@ def started(folder: Path, *, pages: bool = False) -> Iterator[Server]:
     """A server with its database in a folder; with `pages` for a browser, too."""
     folder.mkdir(exist_ok=True)
     lake, port = Lake.at(folder), _free_port()
-    given = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment = {**given, **engine_environment(lake, given, terminal=False), "PREFECT_SERVER_UI_ENABLED": str(pages).lower()}
+    without_prefect = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment = {
+        **without_prefect,
+        **engine_environment(lake, without_prefect, terminal=False),
+        "PREFECT_SERVER_UI_ENABLED": str(pages).lower(),
+    }
     environment["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (lake.root / "server.log").open("wb") as log:
@@ -66,8 +70,8 @@ def started(folder: Path, *, pages: bool = False) -> Iterator[Server]:
         yield Server(environment)
     finally:
         running = [*process.children(recursive=True), process]
-        for one in running:
-            one.terminate()
+        for server_process in running:
+            server_process.terminate()
         psutil.wait_procs(running, timeout=30)
 
 

@@ -49,23 +49,23 @@ def everything(manifest: Path, lake: Lake, questions: Mapping[str, list[Path]]) 
     runs, metrics, answers = {}, {}, {}
     search = ("--align-passes", "400", "--align-samples", "24")
     for recipe in RECIPES:
-        where = ("--dataset", "town", "--lake", str(lake.root))
-        done = invoke("run", "--source", manifest, *where, *FEATURES, *search, "--recipe", recipe, "--json")
+        common_options = ("--dataset", "town", "--lake", str(lake.root))
+        done = invoke("run", "--source", manifest, *common_options, *FEATURES, *search, "--recipe", recipe, "--json")
         assert done.code in (0, 3), done.stderr
         runs[recipe], metrics[recipe] = done.json["run"], done.json["metrics"]
         # What labels decide is whether an adapter serves, and nothing else: here a person does.
         assert invoke("promote", runs[recipe], "--lake", lake.root, "--json").code == 0
         for name, images in questions.items():
             how = () if name == "each" else (f"--{name}",)
-            answers[f"{recipe}, {name}"] = invoke("localize", *images, *where, *how, "--json").json["placements"]
+            answers[f"{recipe}, {name}"] = invoke("localize", *images, *common_options, *how, "--json").json["placements"]
     return Done(lake, manifest, runs, metrics, answers)
 
 
 @pytest.fixture(scope="module")
 def questions(other_town: Path, town: Path) -> dict[str, list[Path]]:
     """Images outside of every source, so that they have the same names each time."""
-    asked = [*drones(town)[-6:], *drones(other_town)[:2]]
-    return {"each": asked, "together": asked[:2], "sequence": asked[:6]}
+    query_paths = [*drones(town)[-6:], *drones(other_town)[:2]]
+    return {"each": query_paths, "together": query_paths[:2], "sequence": query_paths[:6]}
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +94,8 @@ def relabelled(plain: Done, lakes: Callable[[str], Lake], questions: dict[str, l
     rng = np.random.default_rng(7)
     for row, number in zip(dealt, rng.permutation(len(dealt)), strict=True):
         row.update({name: f"other-{before[number][name]}" for name in LABELS})
-    asked = [number for number, row in enumerate(before) if row["view"] == "drone"]
-    for number, other in zip(asked, rng.permutation(asked), strict=True):
+    query_rows = [number for number, row in enumerate(before) if row["view"] == "drone"]
+    for number, other in zip(query_rows, rng.permutation(query_rows), strict=True):
         dealt[number].update({name: before[other][name] for name in TRUE_POSITION})
     write_rows(plain.manifest, dealt)
     done = everything(plain.manifest, lakes("relabelled"), questions)
@@ -126,9 +126,9 @@ def renamed(
 
 def test_every_folder_of_the_lake_is_accounted_for(plain: Done) -> None:
     """What is written in a new place has to be put into one of the three lists, and so be compared or excused."""
-    found = {path.name for path in plain.lake.root.iterdir()}
-    assert found <= {*SAME, *MAY_DIFFER, *MACHINERY}
-    assert found >= {*SAME, "ground_truth", "evaluations", "registrations", "reports"}
+    folders = {path.name for path in plain.lake.root.iterdir()}
+    assert folders <= {*SAME, *MAY_DIFFER, *MACHINERY}
+    assert folders >= {*SAME, "ground_truth", "evaluations", "registrations", "reports"}
 
 
 def test_labels_dealt_out_anew_change_no_byte_of_what_is_learned_chosen_judged_or_served(plain: Done, relabelled: Done) -> None:
@@ -147,10 +147,10 @@ def test_labels_dealt_out_anew_change_no_byte_of_what_is_learned_chosen_judged_o
     assert sum(name.endswith("/references.parquet") for name in before) == len(RECIPES)
 
 
-@pytest.mark.parametrize("asked", ["each", "together", "sequence"])
+@pytest.mark.parametrize("mode", ["each", "together", "sequence"])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_labels_dealt_out_anew_change_no_answer(plain: Done, relabelled: Done, recipe: str, asked: str) -> None:
-    ours, theirs = (json.dumps(done.answers[f"{recipe}, {asked}"]) for done in (plain, relabelled))
+def test_labels_dealt_out_anew_change_no_answer(plain: Done, relabelled: Done, recipe: str, mode: str) -> None:
+    ours, theirs = (json.dumps(done.answers[f"{recipe}, {mode}"]) for done in (plain, relabelled))
     assert ours == theirs
     assert '"top_k": [{' in ours
 
@@ -172,10 +172,10 @@ def test_an_image_under_another_name_is_the_same_image(plain: Done, renamed: Don
         assert [{**row, "uri": named[row["uri"]]} for row in ours] == theirs
 
 
-@pytest.mark.parametrize("asked", ["each", "together", "sequence"])
+@pytest.mark.parametrize("mode", ["each", "together", "sequence"])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_answers_differ_in_the_names_alone(plain: Done, renamed: Done, names: dict[str, str], recipe: str, asked: str) -> None:
-    ours, theirs = (json.dumps(done.answers[f"{recipe}, {asked}"]) for done in (plain, renamed))
+def test_answers_differ_in_the_names_alone(plain: Done, renamed: Done, names: dict[str, str], recipe: str, mode: str) -> None:
+    ours, theirs = (json.dumps(done.answers[f"{recipe}, {mode}"]) for done in (plain, renamed))
     assert ours != theirs
     for before, after in _names(plain, renamed, names):
         ours = ours.replace(json.dumps(before), json.dumps(after))
@@ -189,7 +189,7 @@ def _names(plain: Done, renamed: Done, names: dict[str, str]) -> list[tuple[str,
 def _map(done: Done, recipe: str) -> list[dict[str, Any]]:
     """The references of the map that serves with a recipe's adapter, descriptors included."""
     current = read_json(done.lake.champion("town"))
-    serving = next(one for one in (current["serving"], *current["before"]) if one["run"] == done.runs[recipe])
+    serving = next(entry for entry in (current["serving"], *current["before"]) if entry["run"] == done.runs[recipe])
     [path] = parquet_files(done.lake.map("town") / serving["map"])
-    found: list[dict[str, Any]] = read_parquet(path).to_pylist()
-    return found
+    rows_read: list[dict[str, Any]] = read_parquet(path).to_pylist()
+    return rows_read

@@ -55,11 +55,11 @@ def test_a_run_that_no_worker_takes_and_one_that_fails_are_told(server: Server, 
             failed = hears(phone, "cvgl: notice town failed")
             drone(source, 1)  # without a map: nothing that anything could be done with
             server.prefect("deployment", "run", "arrival/arrival")
-            asked = hears(phone, "cvgl: batch 0001-")
+            waiting = hears(phone, "cvgl: batch 0001-")
         assert "no folder" in failed
         assert "/runs/flow-run/" in failed
-        assert "no satellite images" in asked
-        assert "cvgl answer 0001-" in asked
-        assert f"adapt --dataset town --lake {lake.root}" in asked
+        assert "no satellite images" in waiting
+        assert "cvgl answer 0001-" in waiting
+        assert f"adapt --dataset town --lake {lake.root}" in waiting
         subjects = [message["subject"] for message in phone.messages]
         assert len(subjects) == len(set(subjects)), "one message about each thing, however often it happens"

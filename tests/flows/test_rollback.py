@@ -20,9 +20,9 @@ ANSWERS = "SELECT * FROM queries WHERE run = '{}' ORDER BY ALL"
 
 def answers(lake: Lake, images: list[Path]) -> list[dict[str, Any]]:
     """What the map that serves says to some drone pictures."""
-    said = invoke("localize", *images, "--dataset", "tiny", "--lake", lake.root, "--json")
-    assert said.code == 0, said.stderr
-    placements: list[dict[str, Any]] = said.json["placements"]
+    completed = invoke("localize", *images, "--dataset", "tiny", "--lake", lake.root, "--json")
+    assert completed.code == 0, completed.stderr
+    placements: list[dict[str, Any]] = completed.json["placements"]
     return placements
 
 
@@ -37,7 +37,7 @@ def test_a_rollback_restores_the_answers_and_figures_of_before(finished: Finishe
     images = sorted((finished.source / "test" / "query_drone").glob("*/*"))[:12]
     command = ["run", "--source", str(finished.source), "--dataset", "tiny", "--lake", str(lake.root), "--json"]
     first = finished.run.json["run"]
-    served, said = serving(lake), answers(lake, images)
+    served, answers_before = serving(lake), answers(lake, images)
     figures = contents(lake.root, f"evaluations/{first}", f"adapters/{first}")
     rows = run_query(lake, ANSWERS.format(first)).rows
     assert (served["run"], len(rows) > 0) == (first, True)
@@ -45,7 +45,7 @@ def test_a_rollback_restores_the_answers_and_figures_of_before(finished: Finishe
     second = cvgl(*command, *OTHER, "--tolerance", "1")
     assert second.code == 0, second.stderr
     assert serving(lake)["run"] == second.json["run"] != first
-    assert answers(lake, images) != said
+    assert answers(lake, images) != answers_before
 
     back = invoke("rollback", "--dataset", "tiny", "--lake", lake.root, "--json")
     assert back.code == 0, back.stderr
@@ -53,10 +53,10 @@ def test_a_rollback_restores_the_answers_and_figures_of_before(finished: Finishe
     assert {name: now[name] for name in ("run", "map", "features", "version")} == {
         name: served[name] for name in ("run", "map", "features", "version")
     }
-    assert answers(lake, images) == said
+    assert answers(lake, images) == answers_before
     again = cvgl(*command, *QUICK)
     assert again.code == 0, again.stderr
     assert (again.json["run"], again.json["metrics"]) == (first, finished.run.json["metrics"])
     assert contents(lake.root, f"evaluations/{first}", f"adapters/{first}") == figures
     assert run_query(lake, ANSWERS.format(first)).rows == rows
-    assert (serving(lake)["map"], answers(lake, images)) == (served["map"], said)
+    assert (serving(lake)["map"], answers(lake, images)) == (served["map"], answers_before)

@@ -49,12 +49,12 @@ def scheduled(client: SyncPrefectClient, deployment: DeploymentResponse) -> list
     from prefect.client.schemas.filters import FlowRunFilterStateType as StateType
     from prefect.client.schemas.objects import StateType as State
 
-    found = client.read_flow_runs(
+    sequences_of = client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
         flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=StateType(any_=[State.SCHEDULED]))),
         limit=100,
     )
-    return sorted((run for run in found if run.auto_scheduled), key=lambda run: str(run.expected_start_time))
+    return sorted((run for run in sequences_of if run.auto_scheduled), key=lambda run: str(run.expected_start_time))
 
 
 def soon(condition: Callable[[], bool], seconds: float = 120) -> bool:
@@ -93,7 +93,7 @@ def test_a_schedule_makes_runs_one_at_a_time(
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "wrong"),
+    ("name", "requested", "wrong"),
     [
         ("arrival/arrival", {"decide": {"growth": 0.3}}, {"decide": {"growth": 0}}),
         ("arrival/arrival", {"registry": {"policy": "not-worse-when-grown"}}, {"registry": {"policy": "always"}}),
@@ -102,7 +102,7 @@ def test_a_schedule_makes_runs_one_at_a_time(
     ],
 )
 def test_what_a_form_must_not_hold_is_refused_by_the_server(
-    server: Server, watched: dict[str, dict[str, Any]], name: str, given: dict[str, Any], wrong: dict[str, Any]
+    server: Server, watched: dict[str, dict[str, Any]], name: str, requested: dict[str, Any], wrong: dict[str, Any]
 ) -> None:
     from prefect.exceptions import PrefectHTTPStatusError
 
@@ -113,8 +113,8 @@ def test_what_a_form_must_not_hold_is_refused_by_the_server(
 
     with client_of(server) as client:
         deployment = client.read_deployment_by_name(name)
-        run = client.create_flow_run_from_deployment(deployment.id, parameters=filled(given))
-        assert run.parameters["config"] == filled(given)["config"]
+        run = client.create_flow_run_from_deployment(deployment.id, parameters=filled(requested))
+        assert run.parameters["config"] == filled(requested)["config"]
         assert run.state is not None
         assert run.state.is_scheduled()
         with pytest.raises(PrefectHTTPStatusError) as raised:

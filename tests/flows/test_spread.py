@@ -102,12 +102,12 @@ def meanwhile(work: Callable[[], None]) -> Iterator[None]:
 
 def children_with(words: str) -> list[psutil.Process]:
     """Processes below this one whose command line has these words."""
-    found = []
+    collected = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):  # it has just ended
             if words in " ".join(process.cmdline()):
-                found.append(process)
-    return found
+                collected.append(process)
+    return collected
 
 
 def workers_at_work(runner: Runner) -> list[psutil.Process]:

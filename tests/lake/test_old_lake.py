@@ -90,24 +90,24 @@ VIEWS = [
 def test_its_views_hold_what_they_held(old: Path, recorded: dict[str, Any], view: str) -> None:
     then = recorded["views"][view]["rows"]
     now = json.loads(to_json(run_query(Lake.at(old / "lake"), f"FROM {view}")))
-    known = sorted(then[0]) if then else []
-    assert sorted(json.dumps([row[name] for name in known]) for row in now) == sorted(
-        json.dumps([row[name] for name in known]) for row in then
+    columns = sorted(then[0]) if then else []
+    assert sorted(json.dumps([row[name] for name in columns]) for row in now) == sorted(
+        json.dumps([row[name] for name in columns]) for row in then
     )
-    assert all(value is None for row in now for name, value in row.items() if name not in known), "columns of later versions"
+    assert all(value is None for row in now for name, value in row.items() if name not in columns), "columns of later versions"
 
 
 def test_it_places_images_as_it_did(old: Path, recorded: dict[str, Any]) -> None:
     answers = recorded["answers"]["placements"]
     images = [old / "source" / answer["picture"].removeprefix(f"{WRITTEN_AT}/") for answer in answers]
     placed = localize(images, DATASET, Lake.at(old / "lake"))
-    assert [one.adapter for one in placed] == [answer["adapter"] for answer in answers]
-    assert [[match.image_id for match in one.top_k] for one in placed] == [
+    assert [placement.adapter for placement in placed] == [answer["adapter"] for answer in answers]
+    assert [[match.image_id for match in placement.top_k] for placement in placed] == [
         [match["image_id"] for match in answer["top_k"]] for answer in answers
     ]
     scores = [[match["score"] for match in answer["top_k"]] for answer in answers]
-    for one, expected in zip(placed, scores, strict=True):
-        assert [match.score for match in one.top_k] == pytest.approx(expected, abs=1e-5)
+    for placement, expected in zip(placed, scores, strict=True):
+        assert [match.score for match in placement.top_k] == pytest.approx(expected, abs=1e-5)
 
 
 def test_its_map_is_whole_and_is_built_again_under_the_same_name(moved: Path) -> None:
@@ -158,9 +158,9 @@ def test_ingestion_goes_on(moved: Path) -> None:
 def test_nothing_is_described_again(moved: Path) -> None:
     lake = Lake.at(moved / "lake")
     images = tables.images_ref(lake, DATASET)
-    found = extract(images, ExtractConfig(), lake)
-    assert found.skipped
-    assert found.ref.digest == features_of(lake).digest
+    extracted = extract(images, ExtractConfig(), lake)
+    assert extracted.skipped
+    assert extracted.ref.digest == features_of(lake).digest
 
 
 def test_training_and_evaluation_are_found_finished(moved: Path) -> None:

@@ -127,7 +127,7 @@ def _restated(version: Path, **changes: Any) -> Path:
 def test_a_manifest_that_leaves_files_out_is_refused(tmp_path: Path, adapter: Path, name: str) -> None:
     version = tmp_path / "map" / written(tmp_path / "map", adapter).version
     files = read_json(version / "manifest.json")["files"]
-    left = {one: digest for one, digest in files.items() if name and one != name}
+    left = {path: digest for path, digest in files.items() if name and path != name}
     version = _restated(version, files=left)
     (version / (name or "references.parquet")).write_bytes(b"whatever")
     assert len(problems(version)) == (3 if not name else 1)

@@ -36,9 +36,9 @@ def atlas(position: Any = grid_position) -> ReferenceIndex:
 def flight(noise: float = 0.4, per_tile: int = 4, seed: int = 1) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Along a row of tiles, up, and back: names, descriptors, tiles shown."""
     tiles = [*range(8), 15, *range(14, 7, -1)]
-    shown = np.repeat(tiles, per_tile)
-    rows = unit(atlas().descriptors[shown] + noise * np.random.default_rng(seed).normal(size=(len(shown), D)))
-    return [f"{i:03d}.jpg" for i in range(len(shown))], rows, shown
+    labels = np.repeat(tiles, per_tile)
+    rows = unit(atlas().descriptors[labels] + noise * np.random.default_rng(seed).normal(size=(len(labels), D)))
+    return [f"{i:03d}.jpg" for i in range(len(labels))], rows, labels
 
 
 def answered(placements: Any) -> np.ndarray:
@@ -46,14 +46,14 @@ def answered(placements: Any) -> np.ndarray:
 
 
 def test_a_flight_is_placed_better_than_its_images() -> None:
-    names, rows, shown = flight()
+    names, rows, labels = flight()
     alone = (rows @ atlas().descriptors.T).argmax(axis=1)
-    found = localize_sequence(names, rows, atlas(), top_k=3, adapter="run-1")
+    placements = localize_sequence(names, rows, atlas(), top_k=3, adapter="run-1")
     window = localize_sequence(names, rows, atlas(), window=20)
-    assert np.mean(answered(found) == shown) > np.mean(alone == shown) + 0.25
-    assert np.mean(answered(found) == shown) >= np.mean(answered(window) == shown) > np.mean(alone == shown) + 0.1
-    assert [(frame.picture, frame.frame) for frame in found] == list(zip(names, itertools.count(), strict=False))
-    for frame in found:
+    assert np.mean(answered(placements) == labels) > np.mean(alone == labels) + 0.25
+    assert np.mean(answered(placements) == labels) >= np.mean(answered(window) == labels) > np.mean(alone == labels) + 0.1
+    assert [(frame.picture, frame.frame) for frame in placements] == list(zip(names, itertools.count(), strict=False))
+    for frame in placements:
         assert frame.adapter == "run-1"
         assert (frame.x, frame.y) == (frame.top_k[0].x, frame.top_k[0].y)
         assert frame.probability == frame.top_k[0].probability
@@ -71,11 +71,11 @@ def test_the_whole_flight_is_the_chain_of_the_adaptation() -> None:
     similarity = (rows @ atlas().descriptors.T).astype(np.float64)
     hubness = np.sort(similarity, axis=0)[-10:].mean(axis=0)  # of the flight itself
     belief = forward_backward(similarity - hubness / 2, transition_matrix(positions))
-    found = localize_sequence(names, rows, atlas())
-    np.testing.assert_array_equal(answered(found), belief.cell)
-    np.testing.assert_allclose([frame.probability for frame in found], belief.probability, rtol=1e-4)
+    placements = localize_sequence(names, rows, atlas())
+    np.testing.assert_array_equal(answered(placements), belief.cell)
+    np.testing.assert_allclose([frame.probability for frame in placements], belief.probability, rtol=1e-4)
     expected = belief.distribution @ positions
-    np.testing.assert_allclose([(frame.mean.x, frame.mean.y) for frame in found], expected, rtol=1e-4)
+    np.testing.assert_allclose([(frame.mean.x, frame.mean.y) for frame in placements], expected, rtol=1e-4)
 
 
 def test_a_live_answer_stays_when_more_images_come() -> None:
@@ -94,11 +94,11 @@ def test_asking_twice_gives_the_same() -> None:
 
 
 def test_a_missing_image_is_placed_by_its_neighbours() -> None:
-    names, rows, shown = flight(noise=0.1)
+    names, rows, labels = flight(noise=0.1)
     rows[9] = 0
-    found = localize_sequence(names, rows, atlas())
-    assert found[9].top_k[0].image_id == f"r{shown[9]:02d}"
-    assert found[9].score == 0
+    placements = localize_sequence(names, rows, atlas())
+    assert placements[9].top_k[0].image_id == f"r{labels[9]:02d}"
+    assert placements[9].score == 0
     gone = localize_sequence(names[:3], np.zeros((3, D), np.float32), atlas())
     assert all(frame.probability == pytest.approx(1 / 64, rel=0.9) for frame in gone)
 
@@ -112,12 +112,12 @@ def test_one_image_is_answered_by_its_similarities() -> None:
 
 
 def test_a_map_without_positions_and_one_of_one_reference() -> None:
-    names, rows, shown = flight()
+    names, rows, labels = flight()
     nowhere = atlas(lambda i: {})
-    found = localize_sequence(names, rows, nowhere)
+    placements = localize_sequence(names, rows, nowhere)
     alone = (rows @ nowhere.descriptors.T).argmax(axis=1)
-    assert np.mean(answered(found) == shown) > np.mean(alone == shown)
-    assert all(frame.mean is None and frame.degrees() is None for frame in found)
+    assert np.mean(answered(placements) == labels) > np.mean(alone == labels)
+    assert all(frame.mean is None and frame.degrees() is None for frame in placements)
     single = ReferenceIndex(atlas().references[:1], atlas().descriptors[:1])
     assert [frame.probability for frame in localize_sequence(names, rows, single, window=3)] == pytest.approx([1] * len(names))
 
@@ -137,14 +137,14 @@ def test_degrees_are_moved_over_in_metres_and_cross_the_antimeridian() -> None:
     def degrees(i: int) -> dict[str, Any]:
         return {"latitude": -17 + 0.0005 * (i // SIDE), "longitude": (179.998 + 0.0005 * (i % SIDE) + 180) % 360 - 180}
 
-    names, rows, shown = flight()
-    found = localize_sequence(names, rows, atlas(degrees))
-    assert np.mean(answered(found) == shown) > 0.8
-    assert all(abs(frame.mean.longitude) > 179.99 for frame in found)
-    features = json.loads(json.dumps(to_geojson(found)))["features"]
+    names, rows, labels = flight()
+    placements = localize_sequence(names, rows, atlas(degrees))
+    assert np.mean(answered(placements) == labels) > 0.8
+    assert all(abs(frame.mean.longitude) > 179.99 for frame in placements)
+    features = json.loads(json.dumps(to_geojson(placements)))["features"]
     assert len(features) == len(names)
-    assert features[0]["geometry"]["coordinates"] == [found[0].longitude, found[0].latitude]
-    assert features[0]["properties"]["probability"] == found[0].probability
+    assert features[0]["geometry"]["coordinates"] == [placements[0].longitude, placements[0].latitude]
+    assert features[0]["properties"]["probability"] == placements[0].probability
 
 
 @pytest.mark.parametrize("window", [None, 7])
@@ -162,32 +162,32 @@ def test_a_map_a_little_too_large_is_believed_as_a_whole_when_everything_is_a_ca
 
 @pytest.mark.parametrize("window", [None, 7])
 def test_a_large_map_is_narrowed_to_what_the_images_may_show(window: int | None) -> None:
-    _, rows, shown = (part[:60] for part in flight(noise=0.2))
+    _, rows, labels = (part[:60] for part in flight(noise=0.2))
     positions = Positions("local", np.asarray([[grid_position(i)["x"], grid_position(i)["y"]] for i in range(64)]))
-    found = list(follow(rows, atlas().descriptors, positions, window, most_references=63 if window is None else 21))
-    images = np.concatenate([part.pictures for part in found])
+    posteriors = list(follow(rows, atlas().descriptors, positions, window, most_references=63 if window is None else 21))
+    images = np.concatenate([part.pictures for part in posteriors])
     np.testing.assert_array_equal(images, np.arange(len(rows)))
-    best = np.concatenate([part.references[part.posterior.argmax(axis=1)] for part in found])
-    assert np.mean(best == shown) > 0.9
-    assert all(len(part.references) <= 63 for part in found)
+    best = np.concatenate([part.references[part.posterior.argmax(axis=1)] for part in posteriors])
+    assert np.mean(best == labels) > 0.9
+    assert all(len(part.references) <= 63 for part in posteriors)
 
 
 @pytest.mark.parametrize(("window", "most"), [(None, 64), (8, 64), (8, 63)])
 def test_a_place_with_several_looks_is_answered_once_by_the_look_that_is_shown(window: int | None, most: int) -> None:
     """Frames show the second look of each tile; what the first shows is something else."""
-    names, rows, shown = (part[:40] for part in flight(noise=0.2))
+    names, rows, labels = (part[:40] for part in flight(noise=0.2))
     index = atlas()
     turned = unit(np.random.default_rng(7).normal(size=index.descriptors.shape))
     places = np.asarray([[grid_position(i)["x"], grid_position(i)["y"]] for i in range(64)])
     positions = Positions("local", np.concatenate([places, places]))
     looks = np.concatenate([turned, index.descriptors])
-    found = list(follow(rows, looks, positions, window, most_references=most))
-    best = np.concatenate([part.references[part.posterior.argmax(axis=1)] for part in found])
-    assert np.mean(best == shown + 64) > 0.85
-    for part in found:
+    posteriors = list(follow(rows, looks, positions, window, most_references=most))
+    best = np.concatenate([part.references[part.posterior.argmax(axis=1)] for part in posteriors])
+    assert np.mean(best == labels + 64) > 0.85
+    for part in posteriors:
         np.testing.assert_allclose(part.posterior.sum(axis=1), 1, rtol=1e-5)
-        told = part.references[(part.posterior > 0).nonzero()[1]] % 64
-        assert len(part.posterior) > 1 or len(set(told.tolist())) == len(told)
+        locations = part.references[(part.posterior > 0).nonzero()[1]] % 64
+        assert len(part.posterior) > 1 or len(set(locations.tolist())) == len(locations)
     references = tuple(Reference(f"r{i:03d}", f"/map/{i}.png", Position(**grid_position(i % 64))) for i in range(128))
     for placement in localize_sequence(names, rows, ReferenceIndex(references, looks), window=window):
         assert len({(answer.x, answer.y) for answer in placement.top_k}) == len(placement.top_k)

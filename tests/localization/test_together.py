@@ -30,7 +30,7 @@ def test_one_answer_whose_score_is_the_mean_similarity() -> None:
     answer = localize_together(names, photos, atlas, top_k=3, adapter="run-1")
     mean = (photos @ atlas.descriptors.T).mean(axis=0)
     order = np.argsort(-mean)
-    assert [int(one.image_id[1:]) for one in answer.top_k] == order[:3].tolist()
+    assert [int(entry.image_id[1:]) for entry in answer.top_k] == order[:3].tolist()
     assert answer.score == pytest.approx(mean[order[0]], abs=1e-6)
     assert answer.margin == pytest.approx(mean[order[0]] - mean[order[1]], abs=1e-6)
     assert (answer.picture, answer.pictures, answer.adapter) == ("0.jpg", tuple(names), "run-1")

@@ -77,8 +77,8 @@ def flight(noise: float, frames: int = 120, seed: int = 0) -> tuple[np.ndarray, 
     side = 12
     positions = np.stack(np.divmod(np.arange(side * side), side), axis=1) * 50.0
     tiles = rng.normal(size=(side * side, 32))
-    seen = [side * 4 + min(frame // 10, side - 1) for frame in range(frames)]
-    queries = tiles[seen] + noise * rng.normal(size=(frames, 32))
+    labels = [side * 4 + min(frame // 10, side - 1) for frame in range(frames)]
+    queries = tiles[labels] + noise * rng.normal(size=(frames, 32))
     return queries.astype(np.float32), tiles.astype(np.float32), FrameSequences.of(["flight"] * frames, positions)
 
 

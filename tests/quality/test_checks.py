@@ -34,8 +34,8 @@ def test_constant_images(side):
 def test_images_of_one_place():
     queries, references = pair()
     rng = np.random.default_rng(0)
-    one = (queries[:1] + 0.02 * rng.normal(size=queries.shape)).astype(np.float32)
-    assert kinds(one, references)["one place"] == "refused"
+    constant = (queries[:1] + 0.02 * rng.normal(size=queries.shape)).astype(np.float32)
+    assert kinds(constant, references)["one place"] == "refused"
 
 
 def test_duplicated_references_are_flagged_and_not_refused():

@@ -13,9 +13,9 @@ from tests.quality.views import pair, unrelated
 
 @pytest.mark.parametrize("seed", range(3))
 def test_views_of_the_same_places_are_related(seed):
-    found = relatedness(*pair(noise=1.0, seed=seed))
-    assert found.related
-    assert found.test == "pairs"
+    dependence = relatedness(*pair(noise=1.0, seed=seed))
+    assert dependence.related
+    assert dependence.test == "pairs"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -43,9 +43,9 @@ def test_the_same_descriptors_get_the_same_strength():
 
 def test_a_flight_is_related_to_its_map_and_not_to_one_with_its_tiles_dealt_out_anew():
     made = flight()
-    found = relatedness(made.frames, made.tiles, made.sequences)
-    assert found.test == "course"
-    assert found.related
+    dependence = relatedness(made.frames, made.tiles, made.sequences)
+    assert dependence.test == "course"
+    assert dependence.related
     dealt = np.random.default_rng(3).permutation(len(made.tiles))
     assert not relatedness(made.frames, made.tiles[dealt], made.sequences).related
 

@@ -94,7 +94,7 @@ def test_directions_are_averaged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "grown", "rules", "verdict", "said"),
+    ("low", "high", "grown", "rules", "verdict", "expected_reason"),
     [
         (0.01, 0.05, False, {}, "promoted", "better than the champion r0 with confidence: R@1"),
         (0.0, 0.05, False, {}, "refused", "not better with confidence than the champion r0"),
@@ -111,14 +111,14 @@ def test_directions_are_averaged() -> None:
     ],
 )
 def test_only_what_the_policy_allows_replaces_the_champion(
-    low: float, high: float, grown: bool, rules: dict[str, Any], verdict: str, said: str
+    low: float, high: float, grown: bool, rules: dict[str, Any], verdict: str, expected_reason: str
 ) -> None:
     champion = serving(0.5, 0.5, low=low, high=high, grown=grown)
-    found = decide(figures(0.6, 0.5), champion, frozen(0.2, 0.2), rules=RegisterConfig(**rules))
-    assert found.verdict == verdict
-    assert re.search(said, found.reason), found.reason
-    assert found.difference == champion.difference
-    assert [pair.against for pair in found.comparisons] == ["champion", "champion", "frozen", "frozen"]
+    decision = decide(figures(0.6, 0.5), champion, frozen(0.2, 0.2), rules=RegisterConfig(**rules))
+    assert decision.verdict == verdict
+    assert re.search(expected_reason, decision.reason), decision.reason
+    assert decision.difference == champion.difference
+    assert [pair.against for pair in decision.comparisons] == ["champion", "champion", "frozen", "frozen"]
 
 
 def test_tolerance_allows_a_little_less_than_the_frozen_descriptors_and_no_more() -> None:
@@ -228,7 +228,7 @@ def contest(difference: float, error: float = 0.02) -> Contest:
 
 
 @pytest.mark.parametrize(
-    ("found", "verdict", "said"),
+    ("comparison", "verdict", "expected_reason"),
     [
         (
             contest(0.03),
@@ -245,13 +245,13 @@ def contest(difference: float, error: float = 0.02) -> Contest:
         ),
     ],
 )
-def test_without_labels_only_what_is_better_on_unseen_images_replaces_the_champion(found, verdict, said):
-    decision = decide([], serving(contest=found), [], quality=quality(), run="r1")
+def test_without_labels_only_what_is_better_on_unseen_images_replaces_the_champion(comparison, verdict, expected_reason):
+    decision = decide([], serving(contest=comparison), [], quality=quality(), run="r1")
     assert decision.verdict == verdict
-    assert said in decision.reason
-    assert decision.contest == found
-    assert decide([], serving(contest=found), [], quality=quality("uncertain"), run="r1").verdict == "refused"
-    assert decide([], serving(contest=found), [], run="r1").verdict == "refused"
+    assert expected_reason in decision.reason
+    assert decision.contest == comparison
+    assert decide([], serving(contest=comparison), [], quality=quality("uncertain"), run="r1").verdict == "refused"
+    assert decide([], serving(contest=comparison), [], run="r1").verdict == "refused"
 
 
 def test_without_labels_what_could_not_be_asked_is_told():
@@ -262,10 +262,10 @@ def test_without_labels_what_could_not_be_asked_is_told():
 
 
 def test_unrelated_views_are_refused_where_labels_find_no_more_than_chance():
-    lost, found = figures(0.02), figures(0.5)
+    lost, better = figures(0.02), figures(0.5)
     before = frozen(0.01)
     assert decide(lost, None, before, quality=quality("refused", related=False)).verdict == "refused"
-    assert decide(found, None, before, quality=quality("refused", related=False)).verdict == "promoted"
+    assert decide(better, None, before, quality=quality("refused", related=False)).verdict == "promoted"
     assert decide(lost, None, before, quality=quality()).verdict == "promoted"
 
 
@@ -316,9 +316,9 @@ SURELY_FEWER, SURELY_MORE = (-0.1, -0.2, -0.01), (0.1, 0.01, 0.2)
 )
 def test_errors_in_metres_decide_beside_the_frozen_descriptors(recall, growth, within, verdict):
     apart = errors(growth, within)
-    found = decide(figures(recall), None, frozen(0.066), distance=apart)
-    assert (found.verdict, found.distances) == (verdict, (apart,))
-    assert ("294 m against 257 m" in found.reason) == (verdict == "refused")
+    decision = decide(figures(recall), None, frozen(0.066), distance=apart)
+    assert (decision.verdict, decision.distances) == (verdict, (apart,))
+    assert ("294 m against 257 m" in decision.reason) == (verdict == "refused")
     ignored = decide(figures(recall), None, frozen(0.066), distance=apart, rules=RegisterConfig(metres=False))
     assert ignored.verdict == "promoted"
 
@@ -344,9 +344,9 @@ def test_errors_in_metres_decide_beside_the_champion(recall, growth, within, rul
     low = 0.01 if recall > 0.5 else -0.05
     champion = serving(0.5, low=low, high=0.2)
     champion = dataclasses.replace(champion, distance=errors(growth, within, against="champion"))
-    found = decide(figures(recall), champion, frozen(0.2), distance=errors(SURELY_NEARER), rules=RegisterConfig(**rules))
-    assert found.verdict == verdict
-    assert [one.against for one in found.distances] == ["champion", "frozen"]
+    decision = decide(figures(recall), champion, frozen(0.2), distance=errors(SURELY_NEARER), rules=RegisterConfig(**rules))
+    assert decision.verdict == verdict
+    assert [entry.against for entry in decision.distances] == ["champion", "frozen"]
 
 
 def chance(low: float, level: float = 0.01) -> Chance:
@@ -357,9 +357,9 @@ def chance(low: float, level: float = 0.01) -> Chance:
 def test_what_is_no_better_than_chance_is_not_promoted_unless_the_policy_says_so():
     beaten, not_beaten = chance(0.02), chance(0.01)
     assert decide(figures(0.05), None, frozen(0.0), chance=beaten).verdict == "promoted"
-    found = decide(figures(0.05), None, frozen(0.0), chance=not_beaten)
-    assert (found.verdict, found.chance) == ("refused", not_beaten)
-    assert found.reason.startswith("no better than chance: R@1 5.0% [1.0%, 20.0%]")
+    decision = decide(figures(0.05), None, frozen(0.0), chance=not_beaten)
+    assert (decision.verdict, decision.chance) == ("refused", not_beaten)
+    assert decision.reason.startswith("no better than chance: R@1 5.0% [1.0%, 20.0%]")
     rules = RegisterConfig(above_chance=False)
     assert decide(figures(0.05), None, frozen(0.0), chance=not_beaten, rules=rules).verdict == "promoted"
 

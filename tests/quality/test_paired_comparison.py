@@ -36,8 +36,8 @@ def test_spaces_of_other_dimensions_compare() -> None:
 
 def test_an_adapter_does_not_beat_itself() -> None:
     queries, references = centred()
-    found = fight(Mapped(queries, references), Mapped(queries.copy(), references.copy())).contest
-    assert (found.difference, found.standard_error, found.is_won) == (0.0, 0.0, False)
+    comparison = fight(Mapped(queries, references), Mapped(queries.copy(), references.copy())).contest
+    assert (comparison.difference, comparison.standard_error, comparison.is_won) == (0.0, 0.0, False)
 
 
 def test_equals_seldom_win() -> None:
@@ -53,8 +53,8 @@ def test_images_in_a_row_are_compared_along_their_course() -> None:
     queries, references = centred(places=60, noise=0.5)
     positions = np.stack([np.arange(60) * 50.0, np.zeros(60)], axis=1)
     along = FrameSequences((np.arange(30), np.arange(30, 60)), positions)
-    found = fight(Mapped(queries, references), Mapped(blurred(queries, 0.4), references), along).contest
-    assert (found.measure, found.confidence, found.is_won) == ("course", 1.645, True)
+    comparison = fight(Mapped(queries, references), Mapped(blurred(queries, 0.4), references), along).contest
+    assert (comparison.measure, comparison.confidence, comparison.is_won) == ("course", 1.645, True)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(19, 19), (40, 41)])
@@ -65,7 +65,7 @@ def test_too_few_or_other_images_are_an_error(ours: int, theirs: int) -> None:
 
 
 def test_what_is_needed_is_said() -> None:
-    found = Contest(
+    comparison = Contest(
         measure="course",
         challenger=1.0,
         champion=0.5,
@@ -75,5 +75,5 @@ def test_what_is_needed_is_said() -> None:
         n_queries=30,
         n_references=20,
     )
-    assert not found.is_won
-    assert str(found).startswith("1.000 against 0.500 nats an image, +0.500 +- 0.400, needed 1.645 standard errors, on 30")
+    assert not comparison.is_won
+    assert str(comparison).startswith("1.000 against 0.500 nats an image, +0.500 +- 0.400, needed 1.645 standard errors, on 30")

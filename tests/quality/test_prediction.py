@@ -23,10 +23,10 @@ def test_the_calibration_fits_the_features():
 
 
 def test_predictions_rise_with_the_truth():
-    found = [predict(score(views_of(*centred(noise=noise, seed=3)))).value for noise in (0.3, 1.0, 4.0)]
-    assert found == sorted(found, reverse=True)
-    assert found[0] > 0.85
-    assert found[2] < 0.3
+    prediction = [predict(score(views_of(*centred(noise=noise, seed=3)))).value for noise in (0.3, 1.0, 4.0)]
+    assert prediction == sorted(prediction, reverse=True)
+    assert prediction[0] > 0.85
+    assert prediction[2] < 0.3
 
 
 def test_predictions_are_close_on_worlds_that_were_not_learned_from():
@@ -58,8 +58,8 @@ def test_near_answers_count_where_positions_are_known():
 
 def test_intervals_lie_within_the_possible_and_around_the_value():
     for noise in (0.1, 1.0, 8.0):
-        found = predict(score(views_of(*pair(noise=noise))))
-        assert 0 <= found.low <= found.value <= found.high <= 1
+        prediction = predict(score(views_of(*pair(noise=noise))))
+        assert 0 <= prediction.low <= prediction.value <= prediction.high <= 1
 
 
 def test_learning_again_gives_the_same_numbers():
@@ -69,10 +69,10 @@ def test_learning_again_gives_the_same_numbers():
 
 def test_cases_know_their_answers_and_corruptions_keep_them():
     case = synthetic(1)
-    for one in corruptions(case, 4, 0):
-        assert len(one.queries) == len(one.query_places)
-        assert len(one.references) == len(one.reference_places)
-        assert one.queries.shape[1] == one.references.shape[1] == one.train_queries.shape[1]
+    for corrupted in corruptions(case, 4, 0):
+        assert len(corrupted.queries) == len(corrupted.query_places)
+        assert len(corrupted.references) == len(corrupted.reference_places)
+        assert corrupted.queries.shape[1] == corrupted.references.shape[1] == corrupted.train_queries.shape[1]
     other = mismatched(case, synthetic(2))
     assert recall_at_1(other.queries, other.references, (other.query_places, other.reference_places)) == 0.0
     assert NOWHERE not in other.reference_places

@@ -20,9 +20,9 @@ def test_good_descriptors_score_higher_than_bad_ones():
 
 def test_noise_agrees_no_more_than_chance():
     rng = np.random.default_rng(0)
-    found = score(views_of(rng.normal(size=(200, 64)).astype(np.float32), rng.normal(size=(150, 64)).astype(np.float32)))
+    scores = score(views_of(rng.normal(size=(200, 64)).astype(np.float32), rng.normal(size=(150, 64)).astype(np.float32)))
     for name in ("stability_halves", "stability_quarters", "stability_halves_corrected", "stability_decorrelated"):
-        assert abs(getattr(found, name)) < 0.05, name
+        assert abs(getattr(scores, name)) < 0.05, name
 
 
 def test_scores_depend_on_neither_scale_nor_order():
@@ -50,8 +50,8 @@ def test_agreement_of_constant_answers_is_chance():
 
 def test_constant_descriptors_give_finite_scores():
     rows = np.ones((30, 8), np.float32)
-    found = score(views_of(rows, rows))
-    assert all(np.isfinite(value) for value in found.model_dump().values())
+    scores = score(views_of(rows, rows))
+    assert all(np.isfinite(value) for value in scores.model_dump().values())
 
 
 def test_a_single_dimension_has_no_halves():
@@ -63,8 +63,8 @@ def test_too_many_rows_are_sampled_and_positions_follow():
     positions = np.stack([np.arange(60.0), np.zeros(60)], axis=1)
     views = views_of(queries, references, positions, most=(20, 30))
     assert views.size == (20, 30)
-    kept = positions[:, 0][[int(x) for x in views.positions[:, 0]]]
-    assert np.allclose(views.references, references[kept.astype(int)], atol=1e-6)
+    remaining = positions[:, 0][[int(x) for x in views.positions[:, 0]]]
+    assert np.allclose(views.references, references[remaining.astype(int)], atol=1e-6)
 
 
 def test_two_rows_of_a_view_are_needed():

@@ -22,11 +22,11 @@ RULES = SelectConfig(candidates=(Recipe.STANDARDISED_JOINTLY, Recipe.ROBUST))
 def test_the_choice_is_not_worse_than_doing_nothing(make, seed):
     world = make(seed=seed)
     learned, selection = adapt_best(world.train_queries, world.train_references, AUTO, RULES)
-    found = recall_at_1(learned.transform_query(world.test_queries), learned.transform_reference(world.test_references))
+    recall = recall_at_1(learned.transform_query(world.test_queries), learned.transform_reference(world.test_references))
     for recipe in (Recipe.FROZEN, Recipe.STANDARDISED):
         other = adapt(world.train_queries, world.train_references, recipe=recipe)
         share = recall_at_1(other.transform_query(world.test_queries), other.transform_reference(world.test_references))
-        assert found >= share - 0.011, (selection.reason, recipe)
+        assert recall >= share - 0.011, (selection.reason, recipe)
 
 
 def test_robust_is_presumed_where_halves_agree_on_the_light_alone():
@@ -35,10 +35,12 @@ def test_robust_is_presumed_where_halves_agree_on_the_light_alone():
     learned, selection = adapt_best(world.train_queries, world.train_references, AUTO, RULES)
     assert selection.chosen is Recipe.ROBUST
     assert "presumed" in selection.reason
-    frozen, robust = (next(one for one in selection.candidates if one.recipe == wanted) for wanted in ("frozen", "robust"))
+    frozen, robust = (
+        next(candidate for candidate in selection.candidates if candidate.recipe == wanted) for wanted in ("frozen", "robust")
+    )
     assert robust.credit < frozen.credit + 0.1
-    found = recall_at_1(learned.transform_query(world.test_queries), learned.transform_reference(world.test_references))
-    assert found > 0.9
+    recall = recall_at_1(learned.transform_query(world.test_queries), learned.transform_reference(world.test_references))
+    assert recall > 0.9
     assert recall_at_1(world.test_queries, world.test_references) < 0.2
 
 
@@ -53,7 +55,7 @@ def test_what_is_presumed_gives_way_to_what_is_clearly_better(monkeypatch):
     selection = select(*pair(), AUTO, RULES)
     assert selection.chosen is not Recipe.ROBUST
     assert "better than 'robust'" in selection.reason
-    chosen = next(one for one in selection.candidates if one.recipe is selection.chosen)
+    chosen = next(candidate for candidate in selection.candidates if candidate.recipe is selection.chosen)
     assert chosen.over_start > 2.326 * chosen.standard_error
 
 
@@ -77,7 +79,7 @@ def test_of_several_that_prove_better_the_one_with_the_highest_lower_bound_is_ch
     made = flight()
     selection = select(made.frames, made.tiles, AUTO, RULES, made.sequences)
     assert selection.chosen is Recipe.ROBUST
-    gains = {one.recipe: one.over_start - 1.645 * one.standard_error for one in selection.candidates}
+    gains = {candidate.recipe: candidate.over_start - 1.645 * candidate.standard_error for candidate in selection.candidates}
     assert 0 < gains[Recipe.STANDARDISED_JOINTLY] < gains[Recipe.ROBUST]
 
 
@@ -116,7 +118,7 @@ def test_a_flight_is_judged_by_its_course():
 def test_recipes_that_cost_too_much_are_left_out_and_named():
     rules = SelectConfig(candidates=(Recipe.PAPER, Recipe.ROBUST), most_work=1e6)
     selection = select(*pair(), AUTO, rules)
-    reasons = {one.recipe: one.left_out for one in selection.candidates}
+    reasons = {candidate.recipe: candidate.left_out for candidate in selection.candidates}
     assert "multiplications" in reasons[Recipe.PAPER]
     assert reasons[Recipe.ROBUST] == ""
     assert Recipe.FROZEN in reasons
@@ -133,10 +135,10 @@ def test_a_selection_can_be_read_back():
 
 
 def test_progress_is_told_of_each_candidate():
-    told = []
-    select(*pair(), AUTO, RULES, on_candidate=lambda done, total, what: told.append((done, total, what)))
-    assert told[0] == (0, 4, "frozen")
-    assert len(told) == 4
+    messages = []
+    select(*pair(), AUTO, RULES, on_candidate=lambda done, total, subject: messages.append((done, total, subject)))
+    assert messages[0] == (0, 4, "frozen")
+    assert len(messages) == 4
 
 
 def test_the_evidence_has_no_place_for_a_label():
@@ -151,6 +153,6 @@ def test_from_views_that_may_have_nothing_in_common_no_map_is_learned(monkeypatc
     world = correlated_noise()
     selection = select(world.train_queries, world.train_references, AUTO, RULES)
     assert selection.chosen in (Recipe.FROZEN, Recipe.STANDARDISED)
-    assert [one.recipe for one in selection.candidates] == [Recipe.FROZEN, Recipe.STANDARDISED]
+    assert [candidate.recipe for candidate in selection.candidates] == [Recipe.FROZEN, Recipe.STANDARDISED]
     assert "doubtful" in selection.reason
     assert selection.refusal == ""

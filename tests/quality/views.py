@@ -22,8 +22,8 @@ def pair(places: int = 80, dimension: int = 48, noise: float = 0.6, views: int =
 def centred(places: int = 80, dimension: int = 48, noise: float = 0.6, seed: int = 0) -> tuple[Array, Array]:
     """The same as `pair`, each view by its own statistics: what descriptors are compared as."""
     queries, references = pair(places, dimension, noise, seed=seed)
-    found = fit(queries, references)
-    return found.transform_query(queries), found.transform_reference(references)
+    fitted = fit(queries, references)
+    return fitted.transform_query(queries), fitted.transform_reference(references)
 
 
 def unrelated(places: int = 80, dimension: int = 48, coarse: float = 2.0, seed: int = 0) -> tuple[Array, Array]:

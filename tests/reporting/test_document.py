@@ -78,7 +78,7 @@ class TestContent:
     def test_opens_with_the_answer(self, tmp_path: Path) -> None:
         text = Page(render(document(tmp_path))).text
         assert text.index("raises R@1") < text.index("view-standardised") < text.index("Similarity") < text.index("Quarantine")
-        assert all(said in text for said in ("18.0", "41.0", "44.0", "+26.0", "standard", "abc"))
+        assert all(phrase in text for phrase in ("18.0", "41.0", "44.0", "+26.0", "standard", "abc"))
 
     def test_tags_are_balanced_and_everything_has_a_name(self, tmp_path: Path) -> None:
         page = Page(render(document(tmp_path)))

@@ -35,8 +35,10 @@ def table(*rows: dict[str, Any]) -> pa.Table:
 
 class TestQuestions:
     def test_one_a_direction_with_its_first_protocol(self) -> None:
-        found = questions(table(row("a1", 1), row("a1", 1, protocol="other"), row("s1", 1, direction="satellite_to_drone")))
-        assert [(q.direction, q.protocol) for q in found] == [
+        by_direction = questions(
+            table(row("a1", 1), row("a1", 1, protocol="other"), row("s1", 1, direction="satellite_to_drone"))
+        )
+        assert [(q.direction, q.protocol) for q in by_direction] == [
             ("drone_to_satellite", "standard"),
             ("satellite_to_drone", "standard"),
         ]

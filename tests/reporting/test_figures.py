@@ -126,11 +126,11 @@ class TestTsne:
         assert np.isfinite(project(Cloud("x", np.ones((4, 3), np.float32), np.ones((2, 3), np.float32)))).all()
 
     def test_bad_input(self) -> None:
-        one = np.ones((1, 3), np.float32)
+        constant = np.ones((1, 3), np.float32)
         with pytest.raises(DataError, match="three points"):
-            project(Cloud("x", one, one))
+            project(Cloud("x", constant, constant))
         with pytest.raises(DataError, match="NaN"):
-            project(Cloud("x", one * np.nan, np.ones((5, 3), np.float32)))
+            project(Cloud("x", constant * np.nan, np.ones((5, 3), np.float32)))
 
 
 class TestBytes:

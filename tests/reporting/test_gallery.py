@@ -98,8 +98,8 @@ class TestRetrievalGallery:
         frames = figure.axes[0].patches
         assert len(frames) == 7
         assert [frame.get_linestyle() for frame in frames[1:3]] == ["-", (0, (3, 1.5))]
-        shown = [text.get_text() for text in figure.axes[0].texts]
-        assert {"✓ 0.0", "✗ 0.1", "0.2", "query", "frozen", "adapted"} <= set(shown)
+        labels = [text.get_text() for text in figure.axes[0].texts]
+        assert {"✓ 0.0", "✗ 0.1", "0.2", "query", "frozen", "adapted"} <= set(labels)
 
     def test_right_frame_has_the_right_colour(self, tmp_path: Path) -> None:
         from matplotlib.colors import to_hex

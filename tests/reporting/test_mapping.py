@@ -14,26 +14,26 @@ PLANAR = [Position(x=500_000.0 + east, y=5_500_000.0, crs="EPSG:32631") for east
 
 
 def test_planar_positions_are_drawn_in_metres_as_they_are() -> None:
-    found = coordinates([*PLANAR, Position()])
-    assert found is not None
-    assert (found.axes, found.aspect) == (("east, m", "north, m"), 1.0)
-    assert found.points[:3].tolist() == [[at.x, at.y] for at in PLANAR]
-    assert np.isnan(found.points[3]).all()
+    placed = coordinates([*PLANAR, Position()])
+    assert placed is not None
+    assert (placed.axes, placed.aspect) == (("east, m", "north, m"), 1.0)
+    assert placed.points[:3].tolist() == [[at.x, at.y] for at in PLANAR]
+    assert np.isnan(placed.points[3]).all()
 
 
 def test_degrees_are_drawn_so_that_a_metre_is_as_long_both_ways() -> None:
-    found = coordinates([Position(latitude=60.0, longitude=4.0), Position(latitude=60.0, longitude=5.0)])
-    assert found is not None
-    assert found.axes == ("longitude", "latitude")
-    assert found.points.tolist() == [[4.0, 60.0], [5.0, 60.0]]
-    assert found.aspect == pytest.approx(2.0)  # a degree of longitude is half as long there
+    placed = coordinates([Position(latitude=60.0, longitude=4.0), Position(latitude=60.0, longitude=5.0)])
+    assert placed is not None
+    assert placed.axes == ("longitude", "latitude")
+    assert placed.points.tolist() == [[4.0, 60.0], [5.0, 60.0]]
+    assert placed.aspect == pytest.approx(2.0)  # a degree of longitude is half as long there
 
 
 def test_planar_and_geographic_positions_share_degrees() -> None:
-    found = coordinates([*PLANAR, Position(latitude=49.6, longitude=3.1)])
-    assert found is not None
-    assert found.axes == ("longitude", "latitude")
-    assert found.points[0] == pytest.approx([3.0, 49.65], abs=0.02)
+    placed = coordinates([*PLANAR, Position(latitude=49.6, longitude=3.1)])
+    assert placed is not None
+    assert placed.axes == ("longitude", "latitude")
+    assert placed.points[0] == pytest.approx([3.0, 49.65], abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_without_positions_there_is_nothing_to_draw(positions: list[Position]) -
 
 
 def test_the_more_images_at_a_reference_the_larger_its_circle() -> None:
-    where = coordinates([*PLANAR, Position()])
-    assert where is not None
-    figure = placement_map(where, [False, True, False, False], [0, 0, 0, 2])
+    placed = coordinates([*PLANAR, Position()])
+    assert placed is not None
+    figure = placement_map(placed, [False, True, False, False], [0, 0, 0, 2])
     [axis] = figure.axes
-    known, new, circles = axis.collections
-    assert len(known.get_offsets()) == 3
+    present, new, circles = axis.collections
+    assert len(present.get_offsets()) == 3
     assert new.get_offsets().tolist() == [[PLANAR[1].x, PLANAR[1].y]]
     assert circles.get_offsets().tolist() == [[PLANAR[0].x, PLANAR[0].y], [PLANAR[2].x, PLANAR[2].y]]
     sizes = circles.get_sizes()
@@ -80,18 +80,18 @@ def test_the_more_images_at_a_reference_the_larger_its_circle() -> None:
         "new reference (1)",
         "images placed (4), at most 3 at one",
     ]
-    assert to_png(figure) == to_png(placement_map(where, [False, True, False, False], [0, 0, 0, 2]))
+    assert to_png(figure) == to_png(placement_map(placed, [False, True, False, False], [0, 0, 0, 2]))
 
 
 def test_no_image_and_no_new_reference() -> None:
-    where = coordinates(PLANAR[:1])
-    assert where is not None
-    assert len(placement_map(where, [False], []).axes[0].collections) == 1
+    placed = coordinates(PLANAR[:1])
+    assert placed is not None
+    assert len(placement_map(placed, [False], []).axes[0].collections) == 1
 
 
 @pytest.mark.parametrize(("new", "answers"), [([True], [0]), ([True] * 3, [3]), ([True] * 3, [-1])])
 def test_rows_that_are_none_are_refused(new: list[bool], answers: list[int]) -> None:
-    where = coordinates(PLANAR)
-    assert where is not None
+    placed = coordinates(PLANAR)
+    assert placed is not None
     with pytest.raises(DataError, match="do not fit"):
-        placement_map(where, new, answers)
+        placement_map(placed, new, answers)

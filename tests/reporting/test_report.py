@@ -81,8 +81,8 @@ class TestReport:
     def test_is_one_page_with_every_section(self, reported: ReportOutcome) -> None:
         page = page_of(reported)
         assert page.open == []
-        for said in ("drone → satellite", "satellite → drone", "university1652-951", "Gate: promoted.", "t-SNE", "Training"):
-            assert said in page.text
+        for phrase in ("drone → satellite", "satellite → drone", "university1652-951", "Gate: promoted.", "t-SNE", "Training"):
+            assert phrase in page.text
         assert reported.ref.path.stat().st_size < 8e6
         assert reported.skipped is False
 

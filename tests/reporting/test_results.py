@@ -64,8 +64,8 @@ class TestTables:
         assert table.rows[0][1][3].best is False
 
     def test_one_table_a_direction_and_protocol(self) -> None:
-        found = result_tables([*THREE, *(s.model_copy(update={"protocol": "other"}) for s in THREE)])
-        assert [(table.direction, table.protocol) for table in found] == [
+        tables = result_tables([*THREE, *(s.model_copy(update={"protocol": "other"}) for s in THREE)])
+        assert [(table.direction, table.protocol) for table in tables] == [
             ("drone → satellite", "standard"),
             ("drone → satellite", "other"),
         ]
@@ -90,9 +90,10 @@ class TestTables:
 
 class TestHeadlines:
     @pytest.mark.parametrize(
-        ("after", "said"), [(0.44, "raises R@1 from 18.0"), (0.1, "lowers R@1 from 18.0"), (0.1801, "leaves R@1 at 18.0")]
+        ("after", "expected_reason"),
+        [(0.44, "raises R@1 from 18.0"), (0.1, "lowers R@1 from 18.0"), (0.1801, "leaves R@1 at 18.0")],
     )
-    def test_says_what_happened(self, after: float, said: str) -> None:
+    def test_says_what_happened(self, after: float, expected_reason: str) -> None:
         [sentence] = headlines(
             [
                 summary(Representation.FROZEN, 0.18),
@@ -100,7 +101,7 @@ class TestHeadlines:
                 summary(Representation.ADAPTED, after),
             ]
         )
-        assert said in sentence
+        assert expected_reason in sentence
         assert "41.0" in sentence
 
     def test_is_about_single_images_without_what_inference_adds(self) -> None:

@@ -8,16 +8,16 @@ from cvgl.retrieval.bootstrap import BLOCK, by_blocks, by_place, interval, resam
 
 def width(values: np.ndarray, units_of: object) -> float:
     rates = resampled_rates(values[None].astype(float), units_of)[0]  # type: ignore[arg-type] # Units
-    found = interval(float(values.mean()), rates)
-    return found.high - found.low
+    bounds = interval(float(values.mean()), rates)
+    return bounds.high - bounds.low
 
 
 def test_intervals_of_independent_queries_are_those_of_a_proportion() -> None:
     hits = np.arange(400) % 4 == 0
-    found = interval(0.25, resampled_rates(hits[None].astype(float), by_place(range(400)))[0])
+    bounds = interval(0.25, resampled_rates(hits[None].astype(float), by_place(range(400)))[0])
     expected = 1.96 * np.sqrt(0.25 * 0.75 / 400)
-    assert found.value - found.low == pytest.approx(expected, rel=0.15)
-    assert found.high - found.value == pytest.approx(expected, rel=0.15)
+    assert bounds.value - bounds.low == pytest.approx(expected, rel=0.15)
+    assert bounds.high - bounds.value == pytest.approx(expected, rel=0.15)
 
 
 def test_what_is_common_to_two_configurations_cancels_in_their_difference() -> None:
@@ -60,9 +60,9 @@ def test_short_runs_have_shorter_blocks(n: int, length: int) -> None:
 def test_what_does_not_count_is_left_out_of_the_rate() -> None:
     values = np.array([[1.0, np.nan, 1.0, np.nan], [0.0, 1.0, 0.0, 1.0]])
     rates = resampled_rates(values, by_place("abcd"), resamples=200)
-    known = np.isfinite(rates[0])
-    assert 0 < (~known).sum() < 50  # only unknown queries were drawn: 1 in 16
-    assert (rates[0, known] == 1).all()
+    finite = np.isfinite(rates[0])
+    assert 0 < (~finite).sum() < 50  # only unknown queries were drawn: 1 in 16
+    assert (rates[0, finite] == 1).all()
     assert np.isfinite(rates[1]).all()
 
 
@@ -70,7 +70,7 @@ def test_draws_are_the_same_each_time_and_an_extreme_rate_lies_in_its_interval()
     values = np.ones((1, 30))
     units = by_place(range(30))
     np.testing.assert_array_equal(resampled_rates(values, units), resampled_rates(values, units))
-    found = interval(1.0, resampled_rates(values, units)[0])
-    assert (found.low, found.value, found.high) == (1, 1, 1)
+    bounds = interval(1.0, resampled_rates(values, units)[0])
+    assert (bounds.low, bounds.value, bounds.high) == (1, 1, 1)
     assert not interval(0.0, np.zeros(0)).above_zero
     assert not interval(0.0, np.full(9, -1e-17)).below_zero  # 0.6 - 0.4 - 0.2

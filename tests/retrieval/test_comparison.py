@@ -39,11 +39,11 @@ def summary(**changes: Any) -> MetricSummary:
     return MetricSummary(**(values | changes))
 
 
-@pytest.mark.parametrize(("given", "wanted"), [(TRAPEZOID, "standard"), (STANDARD, "trapezoid")])
-def test_a_converted_evaluation_is_the_one_measured_under_the_other_rule(given: str, wanted: Any) -> None:
+@pytest.mark.parametrize(("requested", "wanted"), [(TRAPEZOID, "standard"), (STANDARD, "trapezoid")])
+def test_a_converted_evaluation_is_the_one_measured_under_the_other_rule(requested: str, wanted: Any) -> None:
     """Queries 25 to 29 have no match: AP 0 of both kinds."""
     measured = asked({"standard": STANDARD, "trapezoid": TRAPEZOID}[wanted])
-    converted = convert(asked(given), wanted)
+    converted = convert(asked(requested), wanted)
     assert isinstance(converted, Evaluation)
     assert converted.ap == pytest.approx(measured.ap, abs=1e-12)
     assert (converted.protocol, converted.protocol_hash) == (measured.protocol, measured.protocol_hash)

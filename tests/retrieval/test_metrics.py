@@ -31,9 +31,9 @@ def naive(scores: Any, query: list[Any], reference: list[Any], protocol: Protoco
         right = [i for i, j in enumerate(ranked) if reference[j] == place]
         ranks.append(right[0] if right else math.inf)
         average = 0.0
-        for found, rank in enumerate(right):
-            precision = (found + 1) / (rank + 1)
-            previous = found / rank if rank else 1.0
+        for n_retrieved, rank in enumerate(right):
+            precision = (n_retrieved + 1) / (rank + 1)
+            previous = n_retrieved / rank if rank else 1.0
             average += (precision if protocol.average_precision == "standard" else (previous + precision) / 2) / len(right)
         averages.append(average)
     return {
@@ -60,10 +60,10 @@ def test_agrees_with_the_naive_transcription(data: st.DataObject, protocol: str,
     reference = data.draw(st.lists(st.sampled_from([-1, 0, 0, 1, 2]), min_size=n_gallery, max_size=n_gallery))
     query = data.draw(st.lists(st.sampled_from([0, 1, 2, 9]), min_size=n_queries, max_size=n_queries))
     rules = PROTOCOLS[protocol]
-    kept = [place for place in reference if place != -1 and (rules.gallery == "all" or place in query)]
+    remaining = [place for place in reference if place != -1 and (rules.gallery == "all" or place in query)]
     # With unit vectors as references, the inner products are the scores themselves.
     arguments = (scores.astype(np.float32), query, np.eye(n_gallery, dtype=np.float32), reference, protocol)
-    if not kept:
+    if not remaining:
         with pytest.raises(DataError, match="nothing to evaluate"):
             evaluate(*arguments)
         return
@@ -74,7 +74,7 @@ def test_agrees_with_the_naive_transcription(data: st.DataObject, protocol: str,
     assert result.recall["1%"] == pytest.approx(expected["1%"], abs=1e-12)
     assert result.ap == pytest.approx(expected["ap"], abs=1e-12)
     assert result.n_queries == expected["n"]
-    assert result.n_gallery == len(kept)
+    assert result.n_gallery == len(remaining)
 
 
 @pytest.mark.parametrize("per_place", [1, 3, 30])
@@ -119,9 +119,9 @@ def test_constant_descriptors_score_no_better_than_chance(value: float, per_plac
 def test_constant_descriptors_of_any_size_find_nothing(dimension: int, collapsed: str) -> None:
     """Ragged ends and single rows of a matrix product round differently: that must not look like a better answer."""
     rng = np.random.default_rng(dimension)
-    one = rng.standard_normal(dimension)
-    q = np.tile(one / np.linalg.norm(one), (437, 1)).astype(np.float32)
-    r = np.tile(one / np.linalg.norm(one), (951, 1)).astype(np.float32)
+    constant = rng.standard_normal(dimension)
+    q = np.tile(constant / np.linalg.norm(constant), (437, 1)).astype(np.float32)
+    r = np.tile(constant / np.linalg.norm(constant), (951, 1)).astype(np.float32)
     if collapsed == "references":
         q = (q + 0.02 * rng.standard_normal(q.shape)).astype(np.float32)
     if collapsed == "queries":

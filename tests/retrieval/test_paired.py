@@ -22,20 +22,20 @@ def side(right: Sequence[bool] | np.ndarray, views: int = 1, prefix: str = "") -
 
 
 def compared(
-    ours: Answered, theirs: Answered, runs: dict[str, list[str]] | None = None, asked: Asked = THERE, draw: Draw = DRAW
+    ours: Answered, theirs: Answered, runs: dict[str, list[str]] | None = None, requests: Asked = THERE, draw: Draw = DRAW
 ) -> Difference:
-    return difference({asked: ours}, {asked: theirs}, runs or {}, draw)
+    return difference({requests: ours}, {requests: theirs}, runs or {}, draw)
 
 
 def test_the_interval_is_that_of_mcnemars_discordant_pairs() -> None:
     ours, theirs = np.zeros(400, bool), np.zeros(400, bool)
     ours[:240], theirs[40:260] = True, True  # 40 gained, 20 lost, of 400
-    found = compared(side(ours), side(theirs))
+    comparison = compared(side(ours), side(theirs))
     expected = 1.96 * np.sqrt((60 - 20**2 / 400) / 400**2)
-    assert (found.challenger, found.incumbent, found.interval.value) == pytest.approx((0.6, 0.55, 0.05))
-    assert found.interval.value - found.interval.low == pytest.approx(expected, rel=0.1)
-    assert found.interval.high - found.interval.value == pytest.approx(expected, rel=0.1)
-    assert (found.clears(0.0), found.units, found.n_queries) == (True, "400 places", 400)
+    assert (comparison.challenger, comparison.incumbent, comparison.interval.value) == pytest.approx((0.6, 0.55, 0.05))
+    assert comparison.interval.value - comparison.interval.low == pytest.approx(expected, rel=0.1)
+    assert comparison.interval.high - comparison.interval.value == pytest.approx(expected, rel=0.1)
+    assert (comparison.clears(0.0), comparison.units, comparison.n_queries) == (True, "400 places", 400)
 
 
 def test_images_of_a_place_are_drawn_together() -> None:
@@ -50,11 +50,11 @@ def test_a_place_is_drawn_with_its_queries_of_both_directions() -> None:
     """What is won and lost in both directions at once counts once, not twice."""
     rng = np.random.default_rng(1)
     won, lost = rng.random(300) < 0.5, rng.random(300) < 0.5
-    one = compared(side(won), side(lost)).interval
+    drawn_together = compared(side(won), side(lost)).interval
     both = difference(
         {THERE: side(won), BACK: side(won, prefix="s")}, {THERE: side(lost), BACK: side(lost, prefix="s")}, {}, DRAW
     ).interval
-    assert (both.low, both.high) == pytest.approx((one.low, one.high), abs=1e-12)
+    assert (both.low, both.high) == pytest.approx((drawn_together.low, drawn_together.high), abs=1e-12)
 
 
 def test_images_taken_in_a_row_are_drawn_in_blocks() -> None:
@@ -63,7 +63,7 @@ def test_images_taken_in_a_row_are_drawn_in_blocks() -> None:
     in_a_row = compared(ours, theirs, {THERE[0]: list(ours.image_ids)})
     alone = compared(ours, theirs)
     assert in_a_row.units == "blocks of 25 consecutive images"
-    width, narrow = (one.interval.high - one.interval.low for one in (in_a_row, alone))
+    width, narrow = (comparison.interval.high - comparison.interval.low for comparison in (in_a_row, alone))
     assert width > 2.5 * narrow
     mixed = difference({THERE: ours, BACK: ours}, {THERE: theirs, BACK: theirs}, {THERE[0]: list(ours.image_ids)}, DRAW)
     assert (mixed.interval.high - mixed.interval.low) == pytest.approx((width + narrow) / 2, rel=1e-6)  # errs together
@@ -91,15 +91,15 @@ def test_a_challenger_of_equal_worth_clears_zero_as_often_as_the_level_says() ->
 
 
 @pytest.mark.parametrize(
-    ("theirs", "said"),
+    ("theirs", "expected_reason"),
     [
         (side([True] * 5), "2 queries were put to one of them only"),
         (Answered(side([True] * 7).image_ids, ("elsewhere",) * 7, np.ones(7, bool)), "asked for different places"),
         (None, "only one of them was asked drone_to_satellite under open-set"),
     ],
 )
-def test_other_questions_are_not_compared(theirs: Answered | None, said: str) -> None:
-    with pytest.raises(DataError, match=f"not comparable because .*{said}"):
+def test_other_questions_are_not_compared(theirs: Answered | None, expected_reason: str) -> None:
+    with pytest.raises(DataError, match=f"not comparable because .*{expected_reason}"):
         difference({THERE: side([True] * 7)}, {} if theirs is None else {THERE: theirs}, {}, DRAW)
     with pytest.raises(DataError, match="neither has answered"):
         difference({}, {}, {}, DRAW)

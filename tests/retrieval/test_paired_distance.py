@@ -26,39 +26,44 @@ def side(errors: np.ndarray, right: np.ndarray | None = None, n_right: int = 1, 
 
 
 def compared(ours: np.ndarray, theirs: np.ndarray, radius: float = 100.0) -> DistanceDifference:
-    found = distance_difference({ASKED: side(ours)}, {ASKED: side(theirs)}, {}, QUICK, radius)
-    assert found is not None
-    return found
+    comparison = distance_difference({ASKED: side(ours)}, {ASKED: side(theirs)}, {}, QUICK, radius)
+    assert comparison is not None
+    return comparison
 
 
 def test_the_figures_are_those_of_the_errors() -> None:
     rng = np.random.default_rng(1)
     theirs = rng.uniform(50, 600, 81)
-    found = compared(theirs * 1.5, theirs)
-    assert (found.challenger_m, found.incumbent_m) == pytest.approx((1.5 * np.median(theirs), np.median(theirs)))
-    assert found.growth.value == pytest.approx(np.log(1.5))
-    assert found.growth.low > 0
-    assert (found.challenger_within, found.incumbent_within) == pytest.approx(
+    comparison = compared(theirs * 1.5, theirs)
+    assert (comparison.challenger_m, comparison.incumbent_m) == pytest.approx((1.5 * np.median(theirs), np.median(theirs)))
+    assert comparison.growth.value == pytest.approx(np.log(1.5))
+    assert comparison.growth.low > 0
+    assert (comparison.challenger_within, comparison.incumbent_within) == pytest.approx(
         (np.mean(theirs * 1.5 <= 100), np.mean(theirs <= 100))
     )
-    assert (found.is_farther, found.is_farther_with_confidence, found.is_nearer) == (True, True, False)
+    assert (comparison.is_farther, comparison.is_farther_with_confidence, comparison.is_nearer) == (True, True, False)
     back = compared(theirs, theirs * 1.5)
     assert (back.is_farther, back.is_farther_with_confidence, back.is_nearer) == (False, False, True)
-    assert back.growth.value == pytest.approx(-found.growth.value)
+    assert back.growth.value == pytest.approx(-comparison.growth.value)
 
 
 def test_errors_below_half_the_spacing_of_the_map_are_equal() -> None:
     errors = np.linspace(1, 40, 41)
-    found = compared(errors, errors / 3)
-    assert (found.growth.value, found.within.value, found.is_farther, found.is_nearer) == (0.0, 0.0, False, False)
+    comparison = compared(errors, errors / 3)
+    assert (comparison.growth.value, comparison.within.value, comparison.is_farther, comparison.is_nearer) == (
+        0.0,
+        0.0,
+        False,
+        False,
+    )
 
 
 def test_a_few_queries_give_no_confidence() -> None:
     rng = np.random.default_rng(2)
     theirs = rng.uniform(10, 1000, 12)
-    found = compared(theirs * np.tile([0.5, 2.0], 6), theirs)
-    assert found.growth.low < 0 < found.growth.high
-    assert not found.is_farther_with_confidence
+    comparison = compared(theirs * np.tile([0.5, 2.0], 6), theirs)
+    assert comparison.growth.low < 0 < comparison.growth.high
+    assert not comparison.is_farther_with_confidence
 
 
 def test_only_queries_with_an_error_on_both_sides_count() -> None:
@@ -72,9 +77,9 @@ def test_only_queries_with_an_error_on_both_sides_count() -> None:
 def test_queries_taken_in_a_row_are_drawn_in_blocks() -> None:
     errors = np.linspace(100, 1000, 40)
     run = {ASKED[0]: [f"q{i}" for i in range(40)]}
-    found = distance_difference({ASKED: side(errors)}, {ASKED: side(errors)}, run, QUICK, 100.0)
-    assert found is not None
-    assert found.units == "blocks of 5 consecutive images"
+    comparison = distance_difference({ASKED: side(errors)}, {ASKED: side(errors)}, run, QUICK, 100.0)
+    assert comparison is not None
+    assert comparison.units == "blocks of 5 consecutive images"
 
 
 @pytest.mark.parametrize(
@@ -83,14 +88,14 @@ def test_queries_taken_in_a_row_are_drawn_in_blocks() -> None:
 )
 def test_recall_beside_chance(right: int, n_right: int, gallery: int, is_beaten: bool) -> None:
     answered = {ASKED: side(np.zeros(61), np.arange(61) < right, n_right)}
-    found = against_chance(answered, {ASKED: gallery}, {}, QUICK)
-    assert found is not None
-    assert (found.recall.value, found.chance, found.is_beaten) == (
+    comparison = against_chance(answered, {ASKED: gallery}, {}, QUICK)
+    assert comparison is not None
+    assert (comparison.recall.value, comparison.chance, comparison.is_beaten) == (
         pytest.approx(right / 61),
         pytest.approx(n_right / gallery),
         is_beaten,
     )
-    assert found.recall.low <= found.recall.value <= found.recall.high
+    assert comparison.recall.low <= comparison.recall.value <= comparison.recall.high
 
 
 def test_without_known_places_there_is_no_chance_to_beat() -> None:

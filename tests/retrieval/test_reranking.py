@@ -46,12 +46,12 @@ def naive(query: Float32Array, gallery: Float32Array, k1: int, k2: int, share: f
         return {i} | {j for j in nearest(i, k) if i in nearest(j, k)}
 
     def expanded(own: set[int]) -> set[int]:
-        found = set(own)
+        members = set(own)
         for j in own:
             close = reciprocal(j, max(1, round(k1 / 2)))
             if len(close & own) > 2 / 3 * len(close):
-                found |= close
-        return found
+                members |= close
+        return members
 
     def weights(members: set[int], similarity: np.ndarray) -> np.ndarray:
         v = np.zeros(n)
@@ -73,16 +73,16 @@ def naive(query: Float32Array, gallery: Float32Array, k1: int, k2: int, share: f
 @pytest.mark.parametrize(("k1", "k2", "share"), [(6, 3, 0.3), (4, 1, 0.0), (9, 12, 0.5), (1, 1, 0.3)])
 def test_agrees_with_the_equations(k1: int, k2: int, share: float) -> None:
     queries, gallery, *_ = town(places=6, images=4, noise=0.6)
-    found = all_scores(queries, gallery, RerankConfig(neighbours=k1, expansion=k2, original=share))
-    for query, scores in zip(queries, found, strict=True):
+    reranked = all_scores(queries, gallery, RerankConfig(neighbours=k1, expansion=k2, original=share))
+    for query, scores in zip(queries, reranked, strict=True):
         assert scores == pytest.approx(naive(query, gallery, k1, k2, share), abs=1e-5)
 
 
 def test_helps_where_a_place_has_several_images() -> None:
-    queries, gallery, names, shown = town(places=60, images=8, noise=1.3)
+    queries, gallery, names, labels = town(places=60, images=8, noise=1.3)
     settings = RerankConfig(neighbours=8, expansion=4)
-    plain = evaluate(queries, names, gallery, shown)
-    again = evaluate_scores(Reranker.of(gallery, settings).scores(queries), names, shown)
+    plain = evaluate(queries, names, gallery, labels)
+    again = evaluate_scores(Reranker.of(gallery, settings).scores(queries), names, labels)
     assert again.ap > plain.ap + 0.05
 
 
@@ -95,22 +95,22 @@ def test_no_query_has_a_say_in_another_s_answer() -> None:
 
 def test_the_original_distance_alone_keeps_the_order() -> None:
     queries, gallery, *_ = town(places=8, images=3, noise=0.8)
-    found = all_scores(queries, gallery, RerankConfig(original=1.0))
-    assert np.array_equal(np.argsort(-found, 1), np.argsort(-(queries @ gallery.T), 1))
+    scores = all_scores(queries, gallery, RerankConfig(original=1.0))
+    assert np.array_equal(np.argsort(-scores, 1), np.argsort(-(queries @ gallery.T), 1))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_small_galleries(rows: int) -> None:
-    queries, gallery, names, shown = town(places=rows, images=1, noise=0.1)
-    found = evaluate_scores(Reranker.of(gallery, RerankConfig()).scores(queries), names, shown)
-    assert found.recall[1] == 1.0
+    queries, gallery, names, labels = town(places=rows, images=1, noise=0.1)
+    scores = evaluate_scores(Reranker.of(gallery, RerankConfig()).scores(queries), names, labels)
+    assert scores.recall[1] == 1.0
 
 
 def test_constant_descriptors_score_no_better_than_chance() -> None:
     queries, gallery = unit(np.ones((5, 4))), unit(np.ones((10, 4)))
     names = [f"p{i}" for i in range(5)]
-    found = evaluate_scores(Reranker.of(gallery, RerankConfig(neighbours=3)).scores(queries), names, names * 2)
-    assert found.recall[1] <= 1 / 5
+    scores = evaluate_scores(Reranker.of(gallery, RerankConfig(neighbours=3)).scores(queries), names, names * 2)
+    assert scores.recall[1] <= 1 / 5
 
 
 def test_an_empty_gallery_is_refused() -> None:

@@ -26,11 +26,11 @@ def test_exact_is_a_full_sort(k: int, block: int, monkeypatch: pytest.MonkeyPatc
     rng = np.random.default_rng(0)
     q, r = unit(rng, 9), unit(rng, 60)
     expected = np.argsort(-(q @ r.T), axis=1, kind="stable")[:, :k]
-    found = top_k(q, r, k, "exact")
-    np.testing.assert_array_equal(found.index, expected)
-    np.testing.assert_allclose(found.score, np.take_along_axis(q @ r.T, expected, 1), atol=1e-6)
-    assert found.index.dtype == np.int64
-    assert found.score.dtype == np.float32
+    neighbours = top_k(q, r, k, "exact")
+    np.testing.assert_array_equal(neighbours.index, expected)
+    np.testing.assert_allclose(neighbours.score, np.take_along_axis(q @ r.T, expected, 1), atol=1e-6)
+    assert neighbours.index.dtype == np.int64
+    assert neighbours.score.dtype == np.float32
 
 
 def test_equal_scores_come_in_gallery_order() -> None:
@@ -54,8 +54,8 @@ def test_faiss_agrees_with_exact(k: int) -> None:
 @pytest.mark.parametrize("backend", ["exact", "faiss"])
 @pytest.mark.parametrize(("n_queries", "n_references", "shape"), [(0, 5, (0, 3)), (4, 0, (4, 0)), (0, 0, (0, 0))])
 def test_nothing_on_a_side_is_no_answer(backend: Any, n_queries: int, n_references: int, shape: tuple[int, int]) -> None:
-    found = top_k(np.zeros((n_queries, 4)), np.zeros((n_references, 4)), 3, backend)
-    assert found.index.shape == found.score.shape == shape
+    neighbours = top_k(np.zeros((n_queries, 4)), np.zeros((n_references, 4)), 3, backend)
+    assert neighbours.index.shape == neighbours.score.shape == shape
 
 
 def test_auto_takes_faiss_for_a_large_gallery(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,15 +84,15 @@ def test_streamed_and_in_blocks_is_what_it_is_in_memory(protocol: str, places: i
 def test_the_best_answers_are_merged_over_blocks(small_blocks: None) -> None:
     rng = np.random.default_rng(0)
     q, r = unit(rng, 20), np.repeat(unit(rng, 60), 3, axis=0)  # every score three times: equal ones in gallery order
-    found, expected = top_k(Stream(q), Stream(r), 100), np.argsort(-(q @ r.T).round(6), axis=1, kind="stable")[:, :100]
-    np.testing.assert_array_equal(found.index, expected)
+    neighbours, expected = top_k(Stream(q), Stream(r), 100), np.argsort(-(q @ r.T).round(6), axis=1, kind="stable")[:, :100]
+    np.testing.assert_array_equal(neighbours.index, expected)
     np.testing.assert_array_equal(top_k(q, r, 100, "exact").index, expected)
     assert top_k(Stream(q[:0]), Stream(r), 5).index.shape == (0, 5)
 
 
 def test_constant_descriptors_find_nothing_in_blocks_either(small_blocks: None) -> None:
-    one = np.full((1, 384), 384**-0.5, np.float32)
-    result = evaluate(np.tile(one, (95, 1)), np.arange(95), Stream(np.tile(one, (211, 1))), np.arange(211))
+    constant = np.full((1, 384), 384**-0.5, np.float32)
+    result = evaluate(np.tile(constant, (95, 1)), np.arange(95), Stream(np.tile(constant, (211, 1))), np.arange(211))
     assert result.per_query.rank.tolist() == [211] * 95
 
 
@@ -124,19 +124,19 @@ def test_memory_follows_neither_queries_nor_gallery(monkeypatch: pytest.MonkeyPa
 
 def test_one_place_shown_by_everything_is_held_a_few_queries_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking, "HELD_PAIRS", 1000)
-    seen: list[int] = []
+    sizes: list[int] = []
     original = ranking._Tally
 
     class Spy(original):  # type: ignore[misc, valid-type] # watches what is held
         def __init__(self, right: torch.Tensor, *rest: Any) -> None:
-            seen.append(right.numel())
+            sizes.append(right.numel())
             super().__init__(right, *rest)
 
     monkeypatch.setattr(ranking, "_Tally", Spy)
     rng = np.random.default_rng(4)
     result = evaluate(unit(rng, 100), [0] * 100, unit(rng, 300), [0] * 300)
     assert result.ap == 1
-    assert max(seen) <= 1000
+    assert max(sizes) <= 1000
 
 
 def test_a_small_streamed_gallery_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,8 +158,8 @@ def test_a_bad_row_of_a_stream_is_named() -> None:
         evaluate(Stream(rows), np.arange(50), np.eye(50), np.arange(50))
 
 
-@pytest.mark.parametrize("kept", [[0, 1, 2], [0, -1, 2]])
-def test_a_stream_that_is_not_what_it_says_is_refused(kept: list[int]) -> None:
+@pytest.mark.parametrize("remaining", [[0, 1, 2], [0, -1, 2]])
+def test_a_stream_that_is_not_what_it_says_is_refused(remaining: list[int]) -> None:
     class Short(Stream):
         def __len__(self) -> int:
             return 3
@@ -170,11 +170,11 @@ def test_a_stream_that_is_not_what_it_says_is_refused(kept: list[int]) -> None:
             yield self.rows[1:, :1]
 
     with pytest.raises(DataError, match="2 rows arrived where 3 were announced"):
-        evaluate(np.eye(2), [0, 1], Short(np.eye(2)), kept)
+        evaluate(np.eye(2), [0, 1], Short(np.eye(2)), remaining)
     with pytest.raises(DataError, match="of 3 and of 1 dimensions"):
-        evaluate(np.eye(3), [0, 1, 2], Ragged(np.eye(3)), kept)
+        evaluate(np.eye(3), [0, 1, 2], Ragged(np.eye(3)), remaining)
     with pytest.raises(DataError, match="4 dimensions and references 3"):
-        evaluate(Stream(np.eye(4)), [0, 1, 2, 3], Stream(np.eye(3)), kept)
+        evaluate(Stream(np.eye(4)), [0, 1, 2, 3], Stream(np.eye(3)), remaining)
 
 
 def test_the_device_is_checked_and_precision_is_full(monkeypatch: pytest.MonkeyPatch) -> None:

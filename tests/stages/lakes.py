@@ -40,10 +40,10 @@ def town(places: int = 8, views: int = 3, dimension: int = 12, noise: float = 0.
     for place in range(places + distractors):
         centre = rng.standard_normal(dimension)
         position = {"latitude": 50 + place / 1000, "longitude": 4.0}
-        seen = place < places
-        subsets = ["gallery", "query", "train"] if seen else ["gallery", "train"]
+        labels = place < places
+        subsets = ["gallery", "query", "train"] if labels else ["gallery", "train"]
         shots.append(Shot(f"s{place:02d}", "satellite", subsets, centre, f"{place:04d}", position))
-        for view in range(views if seen else 0):
+        for view in range(views if labels else 0):
             descriptor = centre + shift + noise * rng.standard_normal(dimension)
             shots.append(
                 Shot(f"d{place:02d}{view}", "drone", ["gallery", "query", "train"], descriptor, f"{place:04d}", truth=position)

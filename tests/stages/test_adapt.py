@@ -35,8 +35,8 @@ def contents(folder):
 
 def test_an_adapter_appears_with_its_record(lake):
     shots = town()
-    seen, done = [], []
-    outcome = adapt(prepare(lake, shots), CONFIG, lake, lambda *call: done.append(call[:2]), seen.append)
+    calls, done = [], []
+    outcome = adapt(prepare(lake, shots), CONFIG, lake, lambda *call: done.append(call[:2]), calls.append)
     assert (outcome.skipped, outcome.iterations, outcome.ref.kind, outcome.ref.name) == (False, 5, "adapter", outcome.run)
     assert outcome.run.startswith(f"{DATASET}-paper-standardised-")
     assert outcome.ref.path == lake.adapter(outcome.run)
@@ -47,7 +47,7 @@ def test_an_adapter_appears_with_its_record(lake):
     assert (record["training"]["n_queries"], record["training"]["n_references"]) == (24, 10)
     assert [entry["iteration"] for entry in record["history"]] == [1, 2, 3, 4, 5]
     assert done == [(iteration, 5) for iteration in range(1, 6)]
-    assert tuple(seen) == Adaptation.load(outcome.ref.path).history
+    assert tuple(calls) == Adaptation.load(outcome.ref.path).history
 
 
 def test_the_second_time_everything_is_there(lake):
@@ -221,15 +221,15 @@ def test_robust_is_the_default_and_says_how_it_went(lake):
 
 
 def test_images_taken_in_a_row_are_learned_from_as_such(lake):
-    shots, seen = flown(), []
+    shots, calls = flown(), []
     outcome, record = trained(lake, shots)
     assert record.check.measure == "course_gain"
     assert record.training.trajectories_digest is not None
     before = contents(outcome.ref.path)
-    again = adapt(write_features(lake, shots), ROBUST, lake, on_iteration=seen.append)
+    again = adapt(write_features(lake, shots), ROBUST, lake, on_iteration=calls.append)
     assert again.skipped
     assert again.run == outcome.run
-    assert not seen
+    assert not calls
     assert contents(again.ref.path) == before
 
 

@@ -54,8 +54,8 @@ def test_the_better_one_wins_on_images_that_neither_has_learned_from(lake: Lake,
     assert won.contest.difference > 0.2
     assert not contest(lake, DATASET, frozen, standardised).contest.is_won
     rows = won.rows.to_pylist()
-    asked = [row["image_id"] for row in rows if row["role"] == "query"]
-    assert asked == [f"d{place:03d}" for place in range(60, 100)]
+    query_rows = [row["image_id"] for row in rows if row["role"] == "query"]
+    assert query_rows == [f"d{place:03d}" for place in range(60, 100)]
     earned = np.array([[row["challenger"], row["champion"]] for row in rows if row["role"] == "query"])
     assert earned.mean(axis=0) == pytest.approx([won.contest.challenger, won.contest.champion])
     assert [row["image_id"] for row in rows if row["role"] == "reference"] == [f"s{place:03d}" for place in range(100)]
@@ -95,9 +95,9 @@ def test_adapters_of_two_frozen_models_are_asked_what_both_describe(lake: Lake, 
     assert len(FeatureStore(folder).ids()) == 180
     other = learned(lake, ArtifactRef("features", folder, "f" * 16, DATASET), Recipe.STANDARDISED)
     assert (other.d0, frozen.d0) == (24, 32)
-    found = contest(lake, DATASET, other, frozen).contest
-    assert (found.n_queries, found.n_references) == (30, 90)
-    assert found.is_won
+    comparison = contest(lake, DATASET, other, frozen).contest
+    assert (comparison.n_queries, comparison.n_references) == (30, 90)
+    assert comparison.is_won
     ground = other.model_copy(update={"query_view": "ground"})
     with pytest.raises(DataError, match="one is for ground images and the other for drone images"):
         contest(lake, DATASET, ground, frozen)

@@ -346,10 +346,10 @@ def test_queries_may_arrive_where_references_are_already(tmp_path: Path, lake: L
 
 
 def test_progress_reaches_the_end(tmp_path: Path, lake: Lake) -> None:
-    told: list[tuple[int, int]] = []
+    messages: list[tuple[int, int]] = []
     source = university1652(tmp_path / "u", 2, 1, 0, 1, 24)
-    ingest(IngestConfig(source=str(source), dataset="d"), lake, lambda done, total, message="": told.append((done, total)))
-    assert told[-1][0] == told[-1][1] == len(list(source.rglob("*.jp*g")))
+    ingest(IngestConfig(source=str(source), dataset="d"), lake, lambda done, total, message="": messages.append((done, total)))
+    assert messages[-1][0] == messages[-1][1] == len(list(source.rglob("*.jp*g")))
 
 
 _DOOMED = """
@@ -425,6 +425,6 @@ def test_flights(shared: Path, tmp_path: Path, lake: Lake) -> None:
     flown = {row["image_id"] for row in rows if row["subsets"] == ["train"]}
     assert len(flown) == 358
     assert not flown & set(truth(lake))  # the flight that is adapted on comes without any label
-    asked = [row["image_id"] for row in rows if row["view"] == "drone" and "query" in row["subsets"]]
-    assert len(asked) == 500
-    assert all(truth(lake)[image_id]["x"] is not None for image_id in asked)
+    query_rows = [row["image_id"] for row in rows if row["view"] == "drone" and "query" in row["subsets"]]
+    assert len(query_rows) == 500
+    assert all(truth(lake)[image_id]["x"] is not None for image_id in query_rows)

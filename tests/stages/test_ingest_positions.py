@@ -72,15 +72,15 @@ def test_a_line_a_view_and_what_was_passed_over(source: Path, lake: Lake, caplog
         "satellite/unused.prj",
         "README",
     }
-    told = [record.getMessage() for record in caplog.records]
-    assert sum(line.startswith("satellite: 4 of 5 ") for line in told) == 1
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum(line.startswith("satellite: 4 of 5 ") for line in messages) == 1
     caplog.clear()
     with caplog.at_level(logging.INFO, logger="cvgl"):
         again = run(source, lake)
     assert again.skipped
     assert (again.summaries, again.passed_over) == (first.summaries, first.passed_over)
     assert [record.getMessage() for record in caplog.records if "positi" in record.getMessage()] == [
-        line for line in told if "positi" in line
+        line for line in messages if "positi" in line
     ]
 
 

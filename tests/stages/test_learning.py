@@ -40,7 +40,7 @@ def test_the_choice_and_the_adapter_are_those_of_the_stage(lake: Lake, tmp_path:
     config = AdaptConfig(recipe=Recipe.AUTO, seed=seed)
     made = stage(features, config, lake, rules=QUICK)
     store = FeatureStore(features.path)
-    sides = [store.read(sorted(one.name for one in taken if one.view == view)) for view in ("drone", "satellite")]
+    sides = [store.read(sorted(entry.name for entry in taken if entry.view == view)) for view in ("drone", "satellite")]
 
     learned = cvgl.adapt(*sides, recipe="auto", seed=seed, rules=QUICK)
 

@@ -90,11 +90,11 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def test_images_are_placed_and_the_map_stays_as_it_was(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
-    asked, before = views(tmp_path), hashes(lake.root)
+    query_paths, before = views(tmp_path), hashes(lake.root)
 
-    placements = localize(asked, "town", lake, top_k=3)
+    placements = localize(query_paths, "town", lake, top_k=3)
 
-    assert [placement.picture for placement in placements] == [str(path) for path in asked]
+    assert [placement.picture for placement in placements] == [str(path) for path in query_paths]
     assert [placement.latitude for placement in placements] == [51, 52, 53, 54]
     for place, placement in enumerate(placements, start=1):
         assert placement.placed
@@ -110,14 +110,14 @@ def test_images_are_placed_and_the_map_stays_as_it_was(lake: Lake, features: Art
 def test_only_the_gallery_is_searched_and_everything_when_there_is_none(
     lake: Lake, features: ArtifactRef, built: Path, tmp_path: Path
 ) -> None:
-    asked = [save(place_image(0, 2), tmp_path / "0.png")]
-    assert 50 not in [answer.latitude for answer in localize(asked, "town", lake, top_k=100)[0].top_k]
+    query_paths = [save(place_image(0, 2), tmp_path / "0.png")]
+    assert 50 not in [answer.latitude for answer in localize(query_paths, "town", lake, top_k=100)[0].top_k]
 
     manifest = (built / "source/manifest.csv").read_text().replace("gallery;train", "train")
     changed = built / "source/changed.csv"
     changed.write_text(manifest)
     ingest(IngestConfig(source=str(changed), dataset="town"), lake)
-    (placement,) = localize(asked, "town", lake, top_k=100)
+    (placement,) = localize(query_paths, "town", lake, top_k=100)
     assert placement.latitude == 50
     assert len(placement.top_k) == PLACES
 
@@ -152,7 +152,7 @@ def test_a_folder_of_a_drone_gives_its_frames_and_nothing_else(lake: Lake, featu
     save(place_image(0, size=8), folder / "z.tif").rename(folder / "z.dng")
     placements = {Path(p.picture).name: p for p in localize([folder], "town", lake)}
     assert list(placements) == [*(frame.name for frame in frames), "z.dng"]
-    assert [name for name, one in placements.items() if not one.placed] == ["z.dng"]
+    assert [name for name, placement in placements.items() if not placement.placed] == ["z.dng"]
 
 
 def test_an_image_that_shows_nothing_has_no_answer(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
@@ -187,24 +187,24 @@ def serve(lake: Lake, run: str) -> None:
 
 def test_the_champion_answers_and_another_run_can_be_asked(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
     first, second = write_adapter(lake, features), write_adapter(lake, features, "town-paper-2")
-    asked = views(tmp_path)[:1]
-    assert localize(asked, "town", lake)[0].adapter == "frozen"
-    frozen_score = localize(asked, "town", lake)[0].score
+    query_paths = views(tmp_path)[:1]
+    assert localize(query_paths, "town", lake)[0].adapter == "frozen"
+    frozen_score = localize(query_paths, "town", lake)[0].score
     serve(lake, first)
-    assert localize(asked, "town", lake)[0].adapter == first
-    assert localize(asked, "town", lake)[0].score != frozen_score
-    assert localize(asked, "town", lake, run=second)[0].adapter == second
+    assert localize(query_paths, "town", lake)[0].adapter == first
+    assert localize(query_paths, "town", lake)[0].score != frozen_score
+    assert localize(query_paths, "town", lake, run=second)[0].adapter == second
 
 
 def test_a_run_that_cannot_answer_says_why(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
-    asked = views(tmp_path)[:1]
+    query_paths = views(tmp_path)[:1]
     with pytest.raises(LakeError, match="no-such-run"):
-        localize(asked, "town", lake, run="no-such-run")
+        localize(query_paths, "town", lake, run="no-such-run")
     with pytest.raises(ConfigError, match="belongs to the dataset 'other'"):
-        localize(asked, "town", lake, run=write_adapter(lake, features, "other-paper-1", dataset="other"))
+        localize(query_paths, "town", lake, run=write_adapter(lake, features, "other-paper-1", dataset="other"))
     write_json(lake.champion("town"), ["?"])
     with pytest.raises(LakeError, match="what serves cannot be told"):
-        localize(asked, "town", lake)
+        localize(query_paths, "town", lake)
 
 
 def test_what_is_missing_is_named(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
@@ -220,10 +220,10 @@ def test_what_is_missing_is_named(lake: Lake, features: ArtifactRef, tmp_path: P
 def test_two_frozen_models_and_no_champion_need_a_choice(lake: Lake, features: ArtifactRef, tmp_path: Path) -> None:
     images = ArtifactRef("images", lake.images("town"), "", "town")
     other = extract(images, config(crop=0.5), lake).ref
-    asked = views(tmp_path)[:1]
+    query_paths = views(tmp_path)[:1]
     with pytest.raises(ConfigError, match=features.digest):
-        localize(asked, "town", lake)
-    assert localize(asked, "town", lake, run=write_adapter(lake, other))[0].placed
+        localize(query_paths, "town", lake)
+    assert localize(query_paths, "town", lake, run=write_adapter(lake, other))[0].placed
 
 
 def test_another_model_than_the_one_that_described_the_map_is_refused(
@@ -243,10 +243,10 @@ def test_images_of_the_map_itself_get_the_descriptors_of_extraction(lake: Lake, 
     """A drone image that was extracted is its own nearest neighbour: one code path describes both."""
     drone = [row for row in read_images(lake, "town").to_pylist() if row["view"] == "drone"]
     extracted = FeatureStore(features.path).read([row["image_id"] for row in drone])
-    found = open_map(lake, "town")
-    embedder = stage._embedder(found.model.extract, Device.AUTO, found)
+    current_map = open_map(lake, "town")
+    embedder = stage._embedder(current_map.model.extract, Device.AUTO, current_map)
     described, problems = stage._describe(
-        stage._Files([Path(row["uri"]) for row in drone]), embedder, found.model.extract, View.DRONE, silent
+        stage._Files([Path(row["uri"]) for row in drone]), embedder, current_map.model.extract, View.DRONE, silent
     )
     assert problems == {}
     np.testing.assert_allclose(described, extracted, atol=1e-5)
@@ -255,12 +255,12 @@ def test_images_of_the_map_itself_get_the_descriptors_of_extraction(lake: Lake, 
 def test_answers_do_not_depend_on_how_many_are_asked_at_once(
     lake: Lake, features: ArtifactRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = views(tmp_path)
-    together = localize(asked, "town", lake)
+    query_paths = views(tmp_path)
+    together = localize(query_paths, "town", lake)
     monkeypatch.setattr(stage, "_AT_ONCE", 1)
-    for one, other in zip(together, localize(asked, "town", lake), strict=True):
-        assert one.score == pytest.approx(other.score, abs=1e-5)
-        assert one.top_k[0].image_id == other.top_k[0].image_id
+    for first, other in zip(together, localize(query_paths, "town", lake), strict=True):
+        assert first.score == pytest.approx(other.score, abs=1e-5)
+        assert first.top_k[0].image_id == other.top_k[0].image_id
 
 
 def test_the_inference_path_never_sees_the_ground_truth() -> None:
@@ -285,7 +285,7 @@ def test_the_positions_of_the_table_are_not_those_of_the_map_that_serves(
     outcome = ingest(IngestConfig(source=str(moved), dataset="town"), lake)
 
     assert outcome.updated == PLACES
-    assert [command in one for one in outcome.warnings] == [True]
+    assert [command in entry for entry in outcome.warnings] == [True]
     caplog.clear()
     with caplog.at_level("WARNING", logger="cvgl"):
         (answered,) = localize([image], "town", lake)
@@ -298,4 +298,4 @@ def test_the_positions_of_the_table_are_not_those_of_the_map_that_serves(
     serve(lake, run)
     (answered,) = localize([image], "town", lake)
     assert (answered.longitude, answered.warning) == (14.5, None)
-    assert not [one for one in ingest(IngestConfig(source=str(moved), dataset="town"), lake).warnings if command in one]
+    assert not [entry for entry in ingest(IngestConfig(source=str(moved), dataset="town"), lake).warnings if command in entry]

@@ -74,16 +74,16 @@ def flight(folder: Path) -> list[Path]:
 
 
 def test_photos_of_one_place_get_one_answer(lake: Lake, tmp_path: Path) -> None:
-    asked = photos(tmp_path / "asked", 5)
+    query_paths = photos(tmp_path / "asked", 5)
     bad = tmp_path / "asked/zz-note.jpg"
     bad.write_text("not an image")
     joint, refused = localize_together([tmp_path / "asked"], "town", lake, run=RUN, top_k=2)
     assert isinstance(joint, JointPlacement)
-    assert joint.pictures == tuple(map(str, asked))
+    assert joint.pictures == tuple(map(str, query_paths))
     assert (joint.x, joint.adapter, len(joint.top_k)) == (300, RUN, 2)
     assert refused.picture == str(bad)
     assert refused.problem
-    alone = localize(asked, "town", lake, run=RUN, top_k=100)
+    alone = localize(query_paths, "town", lake, run=RUN, top_k=100)
     scores = [{answer.image_id: answer.score for answer in placement.top_k} for placement in alone]
     best = joint.top_k[0]
     assert best.score == pytest.approx(np.mean([score[best.image_id] for score in scores]), abs=1e-5)
@@ -132,9 +132,9 @@ def test_an_unreadable_frame_is_a_gap(lake: Lake, tmp_path: Path) -> None:
 
 
 def test_hubness_is_corrected_when_asked(lake: Lake, tmp_path: Path) -> None:
-    (asked, *_) = photos(tmp_path / "asked", 5)
-    (plain,) = localize([asked], "town", lake, run=RUN, top_k=100)
-    (corrected,) = localize([asked], "town", lake, run=RUN, top_k=100, corrected=True)
+    (query_paths, *_) = photos(tmp_path / "asked", 5)
+    (plain,) = localize([query_paths], "town", lake, run=RUN, top_k=100)
+    (corrected,) = localize([query_paths], "town", lake, run=RUN, top_k=100, corrected=True)
     adaptation = Adaptation.load(lake.adapter(RUN))
     references = FeatureStore(lake.features(str(adaptation.record.feature_set_id), "town")).read(
         [a.image_id for a in plain.top_k]
@@ -148,11 +148,11 @@ def test_without_banks_flights_are_placed_and_correction_is_refused(lake: Lake, 
     (folder,) = (lake.root / "features").glob("model=*/dataset=town")
     features = ArtifactRef("features", folder, folder.parent.name.removeprefix("model="), "town")
     write_adapter(lake, features, "town-paper-1", "paper-standardised")
-    asked = photos(tmp_path / "asked", 5)
+    query_paths = photos(tmp_path / "asked", 5)
     for run in ("town-paper-1", None):  # None: frozen
-        assert all(frame.placed for frame in localize_sequence(asked, "town", lake, run=run))
+        assert all(frame.placed for frame in localize_sequence(query_paths, "town", lake, run=run))
         with pytest.raises(ConfigError, match="no statistics"):
-            localize(asked, "town", lake, run=run, corrected=True)
+            localize(query_paths, "town", lake, run=run, corrected=True)
 
 
 @pytest.mark.parametrize("geojson", [False, True])
@@ -169,14 +169,14 @@ def test_the_command_prints_a_line_a_frame(lake: Lake, tmp_path: Path, geojson: 
 
 
 def test_the_command_answers_photos_together_and_keeps_its_contract(lake: Lake, tmp_path: Path) -> None:
-    asked = photos(tmp_path / "asked", 5)
-    arguments = ("localize", *asked, "--dataset", "town", "--lake", lake.root, "--run", RUN)
+    query_paths = photos(tmp_path / "asked", 5)
+    arguments = ("localize", *query_paths, "--dataset", "town", "--lake", lake.root, "--run", RUN)
     run = invoke(*arguments, "--together", "--json")
     assert run.code == 0, run.stderr
     (placement,) = run.json["placements"]
-    assert placement["pictures"] == list(map(str, asked))
-    shown = invoke(*arguments, "--together")
-    assert "and 2 more" in " ".join(shown.stdout.split())
+    assert placement["pictures"] == list(map(str, query_paths))
+    completed = invoke(*arguments, "--together")
+    assert "and 2 more" in " ".join(completed.stdout.split())
     course = invoke(*arguments, "--sequence")
     assert "probability" in course.stdout
     assert "probability" not in invoke(*arguments).stdout
@@ -186,5 +186,5 @@ def test_the_command_answers_photos_together_and_keeps_its_contract(lake: Lake, 
     "options", [("--together", "--sequence"), ("--window", "3"), ("--sequence", "--corrected"), ("--sequence", "--window", "0")]
 )
 def test_options_that_do_not_go_together_are_wrong_usage(lake: Lake, tmp_path: Path, options: tuple[str, ...]) -> None:
-    asked = photos(tmp_path / "asked", 5, n=1)
-    assert invoke("localize", *asked, "--dataset", "town", "--lake", lake.root, *options).code == 2
+    query_paths = photos(tmp_path / "asked", 5, n=1)
+    assert invoke("localize", *query_paths, "--dataset", "town", "--lake", lake.root, *options).code == 2

@@ -24,10 +24,10 @@ def town(places=40, dimension=32, unrelated=False, test=True):
     shift, shots = 2 * rng.standard_normal(dimension), []
     for place in range(places):
         tile = rng.standard_normal(dimension)
-        seen = rng.standard_normal(dimension) if unrelated else tile
+        labels = rng.standard_normal(dimension) if unrelated else tile
         subsets = ["gallery", "query"] if test and place % 2 else ["train"]
         shots.append(Shot(f"s{place:02d}", "satellite", subsets, tile, f"{place:04d}"))
-        drone = seen + shift + 0.5 * rng.standard_normal(dimension)
+        drone = labels + shift + 0.5 * rng.standard_normal(dimension)
         shots.append(Shot(f"d{place:02d}", "drone", subsets, drone, f"{place:04d}"))
     return shots
 
@@ -81,7 +81,7 @@ def test_a_good_set_is_judged_and_found_judged(lake):
     first = judge(outcome.ref, lake)
     assert first.record.report.verdict != "refused"
     assert not first.record.report.seen
-    assert [one.direction for one in first.record.report.directions] == ["query_to_reference", "reference_to_query"]
+    assert [direction.direction for direction in first.record.report.directions] == ["query_to_reference", "reference_to_query"]
     second = judge(outcome.ref, lake)
     assert second.skipped
     assert second.record == first.record == read_quality(lake, outcome.run)
@@ -111,7 +111,7 @@ def test_a_damaged_record_is_an_error(lake):
 
 def test_shuffled_labels_change_no_byte(tmp_path):
     """Places dealt out anew among the images: choice, adapter and judgement stay what they are, to the byte."""
-    found = []
+    collected = []
     for seed in (None, 1):
         lake = Lake.at(tmp_path / f"lake{seed}")
         shots = town(80)
@@ -123,9 +123,9 @@ def test_shuffled_labels_change_no_byte(tmp_path):
         outcome = adapt(filled(lake, shots), AUTO, lake)
         judge(outcome.ref, lake)
         files = sorted(path for part in ("adapters", "quality") for path in (lake.root / part).rglob("*") if path.is_file())
-        found.append({str(path.relative_to(lake.root)): path.read_bytes() for path in files})
-    assert found[0] == found[1]
-    assert len(found[0]) == 4
+        collected.append({str(path.relative_to(lake.root)): path.read_bytes() for path in files})
+    assert collected[0] == collected[1]
+    assert len(collected[0]) == 4
 
 
 def test_several_images_of_a_small_town_do_not_crash(lake):

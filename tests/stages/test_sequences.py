@@ -93,9 +93,9 @@ def test_digits_that_are_no_numbers_are_text():
 
 def test_every_sequence_is_a_run_and_every_other_image_one_of_its_own():
     queries = [image("0", "b"), image("1", None), image("2", "a"), image("3", "b"), image("4", ""), image("5", "a")]
-    found = runs(queries)
-    assert sorted(found) == [[0, 3], [1], [2, 5], [4]]
-    assert runs(queries) == found
+    sequences_of = runs(queries)
+    assert sorted(sequences_of) == [[0, 3], [1], [2, 5], [4]]
+    assert runs(queries) == sequences_of
     frame_sequences(queries, TILES).check(6, 3)
 
 
@@ -120,8 +120,8 @@ def test_positions_are_metres_in_any_frame():
     queries = [image("0"), image("1")]
     assert np.array_equal(frame_sequences(queries, TILES).positions, [[0, 0], [60, 0], [0, 60]])
     degrees = [(50.0, 4.0), (50.001, 4.0), (50.0, 4.002)]
-    found = frame_sequences(queries, [tile(crs=None, latitude=a, longitude=b) for a, b in degrees]).positions
-    apart = np.hypot(*(found - found[0]).T)
+    sequences = frame_sequences(queries, [tile(crs=None, latitude=a, longitude=b) for a, b in degrees]).positions
+    apart = np.hypot(*(sequences - sequences[0]).T)
     assert np.allclose(apart, [haversine_m(*degrees[0], *other) for other in degrees], rtol=1e-3)
 
 
@@ -147,7 +147,7 @@ def test_a_manifest_with_sequences_and_positions_gives_trajectories(lake, tmp_pa
     ingest(IngestConfig(source=str(tmp_path / "manifest.csv"), dataset="town"), lake)
     rows = tables.read_images(lake, "town").to_pylist()
     queries = [row for row in rows if row["view"] == "drone"]
-    found = frame_sequences(queries, [row for row in rows if row["view"] == "satellite"])
-    named = [[queries[row]["uri"].rsplit("/", 1)[-1] for row in run] for run in found.rows]
+    sequences = frame_sequences(queries, [row for row in rows if row["view"] == "satellite"])
+    named = [[queries[row]["uri"].rsplit("/", 1)[-1] for row in run] for run in sequences.rows]
     assert named == [["f1.png", "f2.png", "f10.png"], ["s1.png"]]
-    assert sorted(found.positions.tolist()) == [[0, 0], [60, 0]]
+    assert sorted(sequences.positions.tolist()) == [[0, 0], [60, 0]]

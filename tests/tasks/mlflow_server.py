@@ -118,16 +118,16 @@ class Proxy:
             name = request.split(b" HTTP/", 1)[0].decode().split("?", 1)[0]
             name = re.sub(r"m-[0-9a-f]{32}", "MODEL", name)  # another one on each attempt
             self.seen[name] = self.seen.get(name, 0) + 1
-            what = self._misbehave(name, self.seen[name])
-            self.done.append(f"{what} {name}")
-            if what == "500":
+            action = self._misbehave(name, self.seen[name])
+            self.done.append(f"{action} {name}")
+            if action == "500":
                 connection.sendall(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                 return
-            if what == "late":
+            if action == "late":
                 self._late.append(threading.current_thread())
                 time.sleep(SECONDS_LATE)
             reply = self._forward(re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", request, count=1))
-            if what == "pass":
+            if action == "pass":
                 connection.sendall(reply)
 
     def _forward(self, request: bytes) -> bytes:

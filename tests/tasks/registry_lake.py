@@ -70,7 +70,7 @@ def write_evaluation(lake: Lake, run: str, figures: list[MetricSummary]) -> Arti
     """The evaluation of a run as the stage leaves it. Of each figure's queries the first ones are answered rightly."""
     folder = lake.evaluation(run)
     write_parquet(folder / "metrics.parquet", metrics_table(run, DATASET, figures), {"inputs": "x"})
-    queries = pa.Table.from_pylist([row for one in figures for row in _queries(run, one)], schema=schemas.QUERIES)
+    queries = pa.Table.from_pylist([row for figure in figures for row in _queries(run, figure)], schema=schemas.QUERIES)
     write_parquet(folder / "queries.parquet", queries, {"inputs": "x"})
     return ArtifactRef(kind="evaluation", path=folder, digest="x", name=run)
 

@@ -88,14 +88,14 @@ def rendered(markdown: str) -> str:
 def test_text_of_others_is_shown_and_never_read_as_markdown(text: str) -> None:
     import html
 
-    shown = " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", text).split())
+    visible = " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", text).split())
     assert "\n" not in prose(text)
-    assert html.unescape(rendered(prose(text))) == f"<p>{shown}</p>\n"
+    assert html.unescape(rendered(prose(text))) == f"<p>{visible}</p>\n"
     assert not re.search(r"(?<!\\)://|(?i:www)\.|(?<!\\)@[\w-]+\.", prose(text))
     row = rendered(f"| a | b |\n|---|---|\n| {prose(text)} | {code(text)} |\n")
     assert [row.count(tag) for tag in ("<td>", "<img", "<a ", "<script", "<strong", "<em")] == [2, 0, 0, 0, 0, 0]
-    assert html.unescape(row).count(shown) == 2
-    assert html.unescape(rendered(code(text).replace("\\|", "|"))) == f"<p><code>{shown}</code></p>\n"
+    assert html.unescape(row).count(visible) == 2
+    assert html.unescape(rendered(code(text).replace("\\|", "|"))) == f"<p><code>{visible}</code></p>\n"
 
 
 def test_usual_names_stay_as_they_are() -> None:

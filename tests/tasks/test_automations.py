@@ -16,12 +16,12 @@ FILE, NOTIFICATIONS = DEPLOYMENTS / "automations.yaml", DEPLOYMENTS / "notificat
 
 
 def test_the_automation_waits_for_the_event_that_is_emitted() -> None:
-    triggers = [one["trigger"] for one in read_automations(FILE)]
+    triggers = [automation["trigger"] for automation in read_automations(FILE)]
     assert triggers[0]["expect"] == [CLOSED]
 
 
 def test_notifications_wait_for_events_that_are_emitted() -> None:
-    waited = {one["name"]: one["trigger"]["expect"] for one in read_automations(NOTIFICATIONS)}
+    waited = {automation["name"]: automation["trigger"]["expect"] for automation in read_automations(NOTIFICATIONS)}
     assert waited["cvgl-asks"] == [WAITING, FAILED]
     assert waited["cvgl-promoted"] == [DONE]
 
@@ -58,13 +58,13 @@ def test_the_block_that_tells_people_has_to_be_one(tmp_path: Path) -> None:
     assert "--block TYPE/NAME" in str(raised.value)
     CustomWebhookNotificationBlock(name="x", url="http://127.0.0.1:9").save("people", overwrite=True)
     Secret(value="x").save("key", overwrite=True)
-    for given, fault in (
+    for block_name, fault in (
         ("slack-webhook/nobody", "'slack-webhook/nobody' is not on the server"),
         ("nonsense", "'nonsense' is not on the server"),
         ("secret/key", "'secret/key' cannot notify anybody"),
     ):
         with pytest.raises(ConfigError, match=fault) as raised:
-            create_automations(NOTIFICATIONS, given)
+            create_automations(NOTIFICATIONS, block_name)
         assert "custom-webhook/people" in str(raised.value)  # what there is
     names = {"cvgl-failed", "cvgl-late", "cvgl-asks", "cvgl-promoted"}
     assert create_automations(NOTIFICATIONS, "custom-webhook/people").keys() == names
@@ -77,5 +77,5 @@ def test_the_block_that_tells_people_has_to_be_one(tmp_path: Path) -> None:
         create_automations(own, "custom-webhook/people")  # an action's own goes before
     with get_client(sync_client=True) as client:
         for name in names:
-            for found in client.read_automations_by_name(name):
-                client.delete_automation(found.id)
+            for automation in client.read_automations_by_name(name):
+                client.delete_automation(automation.id)

@@ -40,9 +40,9 @@ def test_what_the_champion_lacks_is_described_with_its_own_settings(lake: Lake, 
 
     describe_for(champion, challenger, lake)
 
-    found = FeatureStore(stores[1].folder)
-    assert sorted(found.ids()) == sorted(stores[0].ids())
-    assert all(found.read([name]).tobytes() == row for name, row in before.items())
+    features = FeatureStore(stores[1].folder)
+    assert sorted(features.ids()) == sorted(stores[0].ids())
+    assert all(features.read([name]).tobytes() == row for name, row in before.items())
     assert len(held_out(lake, DATASET, *records).references) == 9
     # Nothing is to be done twice, nor for a champion of the same frozen model.
     parts = sorted(stores[1].folder.iterdir())

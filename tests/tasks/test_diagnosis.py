@@ -19,21 +19,21 @@ def checks(lake: Path, tracking_uri: str | None = None) -> dict[str, Check]:
 
 
 def test_packages_that_are_there_are_named_with_their_version(tmp_path: Path) -> None:
-    found = checks(tmp_path)
-    assert found["torch"] == Check("torch", Verdict.GOOD, importlib.metadata.version("torch"))
-    assert found["device"].verdict in (Verdict.GOOD, Verdict.NOTE)
-    assert "pytest" not in found  # what only we need to work on cvgl
+    checks_made = checks(tmp_path)
+    assert checks_made["torch"] == Check("torch", Verdict.GOOD, importlib.metadata.version("torch"))
+    assert checks_made["device"].verdict in (Verdict.GOOD, Verdict.NOTE)
+    assert "pytest" not in checks_made  # what only we need to work on cvgl
 
 
 def test_a_missing_package_is_bad_and_a_missing_extra_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     requires = ["numpy>=99", "nothing-like-this>=1", "neither-this>=2; extra == 'pipeline'", "pytest; extra == 'dev'"]
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: requires)
-    found = checks(tmp_path)
-    assert (found["numpy"].verdict, ">=99 is needed" in found["numpy"].detail) == (Verdict.BAD, True)
-    assert found["nothing-like-this"].verdict is Verdict.BAD
-    assert found["neither-this"].verdict is Verdict.NOTE
-    assert found["neither-this"].fix == "pip install 'cvgl[pipeline]'"
-    assert "pytest" not in found
+    checks_made = checks(tmp_path)
+    assert (checks_made["numpy"].verdict, ">=99 is needed" in checks_made["numpy"].detail) == (Verdict.BAD, True)
+    assert checks_made["nothing-like-this"].verdict is Verdict.BAD
+    assert checks_made["neither-this"].verdict is Verdict.NOTE
+    assert checks_made["neither-this"].fix == "pip install 'cvgl[pipeline]'"
+    assert "pytest" not in checks_made
 
 
 def test_a_lake_says_what_it_holds_or_why_it_cannot_be_made(tmp_path: Path) -> None:
@@ -63,11 +63,11 @@ def test_the_lakes_own_registry_is_not_made_by_looking(tmp_path: Path) -> None:
 
 
 def test_a_server_is_asked_for_its_health(tmp_path: Path) -> None:
-    asked: list[str] = []
+    requests: list[str] = []
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requests.append(self.path)
             self.send_response(200)
             self.end_headers()
 
@@ -76,9 +76,9 @@ def test_a_server_is_asked_for_its_health(tmp_path: Path) -> None:
     server = HTTPServer(("127.0.0.1", 0), Answer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        found = checks(tmp_path, f"http://127.0.0.1:{server.server_port}/")["registry"]
+        checks_made = checks(tmp_path, f"http://127.0.0.1:{server.server_port}/")["registry"]
     finally:
         server.shutdown()
         server.server_close()
-    assert (found.verdict, asked) == (Verdict.GOOD, ["/health"])
+    assert (checks_made.verdict, requests) == (Verdict.GOOD, ["/health"])
     assert checks(tmp_path, f"http://127.0.0.1:{server.server_port}")["registry"].verdict is Verdict.BAD

@@ -79,7 +79,7 @@ def _serving(lake: Lake) -> str:
 
 
 def _latitudes(lake: Lake) -> dict[str, float | None]:
-    return {one.image_id: one.position.latitude for one in open_map(lake, DATASET).index.references}
+    return {reference.image_id: reference.position.latitude for reference in open_map(lake, DATASET).index.references}
 
 
 def test_running_again_publishes_the_mended_positions_with_the_same_adapter(lake: Lake) -> None:
@@ -143,17 +143,17 @@ def test_new_references_alone_make_no_map_old(lake: Lake) -> None:
 def test_doctor_tells_maps_mends_and_a_rollback_goes_back(lake: Lake) -> None:
     before = _serving(lake)
     _ingest_changed(lake)
-    told = look(DATASET, lake)
-    assert len(told) == 1
+    disagreements = look(DATASET, lake)
+    assert len(disagreements) == 1
     check = next(check for check in diagnose(lake) if check.subject == f"map of {DATASET}")
     assert (check.verdict, check.fix) == (Verdict.BAD, f"cvgl maps --dataset {DATASET} --mend")
     assert mend_at_start(DATASET, lake, RegisterConfig()) == []  # the register stage does it, with a record
     assert _serving(lake) == before
 
     listed = invoke("maps", "--dataset", DATASET, "--lake", lake.root, "--json")
-    assert listed.json["warning"].startswith(told[0])
+    assert listed.json["warning"].startswith(disagreements[0])
     listed = invoke("maps", "--dataset", DATASET, "--lake", lake.root, "--mend", "--json")
-    assert (listed.json["mended"], listed.json["warning"]) == (told, None)
+    assert (listed.json["mended"], listed.json["warning"]) == (disagreements, None)
     mended = _serving(lake)
     assert (mended != before, look(DATASET, lake)) == (True, [])
 
@@ -231,6 +231,6 @@ def test_killed_while_positions_are_brought_in(lake: Lake, step: str, moment: st
     assert old_positions_that_serve(lake, DATASET) is None
     ours, theirs = read_decision(lake, RUN), read_decision(expected, RUN)
     assert ours == theirs
-    registrations = [read_json(one.registration(RUN)) for one in (lake, expected)]
+    registrations = [read_json(lake_of_run.registration(RUN)) for lake_of_run in (lake, expected)]
     assert registrations[0] == registrations[1]
     assert open_registry(lake).client.get_model_version(NAME, "1").tags[MAP] == _serving(lake)

@@ -46,9 +46,9 @@ def served(promoted: Lake, tmp_path: Path) -> Lake:
 
 
 def current(lake: Lake) -> CurrentMap:
-    found = read_current(lake.champion(DATASET))
-    assert found is not None
-    return found
+    current_map = read_current(lake.champion(DATASET))
+    assert current_map is not None
+    return current_map
 
 
 def bundle(lake: Lake) -> Path:
@@ -112,21 +112,25 @@ BREAKS: list[tuple[Callable[[Lake], object], str]] = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("broken", "said"), BREAKS, ids=[str(index) for index in range(len(BREAKS))])
+@pytest.mark.parametrize(("broken", "expected_reason"), BREAKS, ids=[str(index) for index in range(len(BREAKS))])
 def test_what_disagrees_is_told_without_a_change_and_mended(
-    served: Lake, broken: Callable[[Lake], object], said: str, caplog: pytest.LogCaptureFixture
+    served: Lake, broken: Callable[[Lake], object], expected_reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert look(DATASET, served) == []
     broken(served)
     before = everything(served)
-    found = look(DATASET, served)
-    assert any(said in one for one in found), found
+    disagreements = look(DATASET, served)
+    assert any(expected_reason in entry for entry in disagreements), disagreements
     check = doctor(served)
-    assert (check.verdict, said in check.detail, check.fix) == (Verdict.BAD, True, f"cvgl maps --dataset {DATASET} --mend")
+    assert (check.verdict, expected_reason in check.detail, check.fix) == (
+        Verdict.BAD,
+        True,
+        f"cvgl maps --dataset {DATASET} --mend",
+    )
     assert everything(served) == before
     with caplog.at_level(logging.WARNING, logger="cvgl.registry"):
-        assert mend(DATASET, served) == found
-    assert all(any(one in record.getMessage() for record in caplog.records) for one in found)
+        assert mend(DATASET, served) == disagreements
+    assert all(any(entry in record.getMessage() for record in caplog.records) for entry in disagreements)
     assert look(DATASET, served) == []
     assert doctor(served).verdict is Verdict.GOOD
     registry = open_registry(served).client
@@ -179,5 +183,5 @@ def test_the_command_mends_and_says_what(served: Lake) -> None:
     run = invoke("maps", "--dataset", DATASET, "--lake", served.root, "--mend", "--json")
     assert (run.code, "'previous' is missing" in run.json["mended"][0]) == (0, True)
     assert [row["serves"] for row in run.json["maps"]] == ["now", ""]
-    shown = invoke("maps", "--dataset", DATASET, "--lake", served.root, "--mend").stdout
-    assert "nothing had to be mended" in shown
+    completed = invoke("maps", "--dataset", DATASET, "--lake", served.root, "--mend").stdout
+    assert "nothing had to be mended" in completed

@@ -121,16 +121,16 @@ def test_first_run_becomes_champion_and_everything_about_it_is_recorded(lake: La
     version = registry.client.get_model_version(NAME, "1")
     assert version.tags["cvgl.verdict"] == "promoted"
     assert version.tags["cvgl.reason"] == outcome.reason
-    said = read_json(lake.registration(evaluation.name))
-    assert (said["verdict"], said["reason"]) == ("promoted", outcome.reason)
+    expected_reason = read_json(lake.registration(evaluation.name))
+    assert (expected_reason["verdict"], expected_reason["reason"]) == ("promoted", outcome.reason)
     assert "50.0 %" in version.description
 
 
 def _artifacts(registry: Registry, run: str, path: str = "") -> set[str]:
-    found: set[str] = set()
+    members: set[str] = set()
     for entry in registry.client.list_artifacts(run, path):
-        found |= _artifacts(registry, run, entry.path) if entry.is_dir else {entry.path}
-    return found
+        members |= _artifacts(registry, run, entry.path) if entry.is_dir else {entry.path}
+    return members
 
 
 @pytest.mark.slow
@@ -215,28 +215,36 @@ def test_better_challenger_replaces_the_champion_and_worse_is_refused(lake: Lake
 def _assert_evidence_is_kept(lake: Lake, registry: Registry, outcome: RegisterOutcome, verdict: str) -> None:
     """Figures, interval and rows: in the lake, as artifacts of the MLflow run, and in short as tags of the version."""
     folder = gate_folder(lake, outcome.run)
-    said, rows = read_json(folder / "decision.json"), read_parquet(folder / "rows.parquet")
-    found = outcome.decision.difference
-    assert found is not None
-    assert GateDecision.model_validate(said["decision"]) == read_decision(lake, outcome.run) == outcome.decision
-    assert (said["decision"]["verdict"], said["rules"]["resamples"], said["champion_version"]) == (verdict, 10_000, mock.ANY)
-    assert (said["rows"]["digest"], rows.num_rows, said["rows"]["count"]) == (found.rows, 80, 80)
+    stored, rows = read_json(folder / "decision.json"), read_parquet(folder / "rows.parquet")
+    difference = outcome.decision.difference
+    assert difference is not None
+    assert GateDecision.model_validate(stored["decision"]) == read_decision(lake, outcome.run) == outcome.decision
+    assert (stored["decision"]["verdict"], stored["rules"]["resamples"], stored["champion_version"]) == (
+        verdict,
+        10_000,
+        mock.ANY,
+    )
+    assert (stored["rows"]["digest"], rows.num_rows, stored["rows"]["count"]) == (difference.rows, 80, 80)
     rates = [float(np.mean(rows[side].to_numpy(zero_copy_only=False))) for side in ("challenger", "incumbent")]
-    assert rates == pytest.approx([found.challenger, found.incumbent])
+    assert rates == pytest.approx([difference.challenger, difference.incumbent])
     assert _artifacts(registry, outcome.mlflow_run) >= {"gate/decision.json", "gate/rows.parquet"}
     tags = registry.client.get_model_version(NAME, outcome.version).tags
-    assert tags["gate.rows"] == found.rows
+    assert tags["gate.rows"] == difference.rows
     assert tags["gate.policy"] == "better"
-    assert tags["gate.champion.difference"].startswith(f"{found.interval.value:+.4f} [{found.interval.low:+.4f}, ")
+    assert tags["gate.champion.difference"].startswith(f"{difference.interval.value:+.4f} [{difference.interval.low:+.4f}, ")
     row = _of_run(lake, "FROM verdicts")[outcome.run]
-    assert (row["verdict"], row["reason"], row["champion"]) == (outcome.verdict, outcome.reason, said["champion"])
-    assert [row[name] for name in ("measure", "challenger", "incumbent")] == ["R@1", found.challenger, found.incumbent]
-    interval = {"difference": found.interval.value, "low": found.interval.low, "high": found.interval.high}
+    assert (row["verdict"], row["reason"], row["champion"]) == (outcome.verdict, outcome.reason, stored["champion"])
+    assert [row[name] for name in ("measure", "challenger", "incumbent")] == [
+        "R@1",
+        difference.challenger,
+        difference.incumbent,
+    ]
+    interval = {"difference": difference.interval.value, "low": difference.interval.low, "high": difference.interval.high}
     assert {name: row[name] for name in interval} == interval
-    assert (row["standard_error"], row["n_rows"], row["rows_digest"]) == (None, 80, found.rows)
+    assert (row["standard_error"], row["n_rows"], row["rows_digest"]) == (None, 80, difference.rows)
     averages = _of_run(lake, "SELECT run, avg(challenger) AS ours, avg(incumbent) AS theirs FROM gate_rows GROUP BY ALL")
     row = averages[outcome.run]
-    assert [row["ours"], row["theirs"]] == pytest.approx([found.challenger, found.incumbent])
+    assert [row["ours"], row["theirs"]] == pytest.approx([difference.challenger, difference.incumbent])
 
 
 def test_a_damaged_verdict_is_named(lake: Lake) -> None:
@@ -250,8 +258,8 @@ def test_a_damaged_verdict_is_named(lake: Lake) -> None:
 
 def _of_run(lake: Lake, sql: str) -> dict[str, dict[str, Any]]:
     """Rows of a query by run."""
-    found = run_query(lake, sql)
-    rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    answer = run_query(lake, sql)
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
     assert len({row["run"] for row in rows}) == len(rows)
     return {row["run"]: row for row in rows}
 
@@ -284,9 +292,9 @@ def test_a_champion_that_cannot_be_asked_stays_until_it_can(lake: Lake) -> None:
     outcome = register(challenger, RegisterConfig(), lake, lost)
     assert outcome.verdict == "refused"
     assert f"not comparable because the checkpoint of {outcome.champion} is gone; the champion" in outcome.reason
-    said = read_json(gate_folder(lake, challenger.name) / "decision.json")
-    assert said["decision"]["obstacle"].startswith("the checkpoint")
-    assert said["rows"] is None
+    stored = read_json(gate_folder(lake, challenger.name) / "decision.json")
+    assert stored["decision"]["obstacle"].startswith("the checkpoint")
+    assert stored["rows"] is None
     assert do(lake, challenger).verdict == "promoted"  # it is asked again, and does not stay refused
 
 
@@ -298,15 +306,15 @@ def test_champion_is_measured_again_on_the_challengers_rows(lake: Lake) -> None:
     assert "not comparable because the images or their places differ" in stays.reason
     registry = open_registry(lake)
     assert aliases(registry)["champion"] == "1"
-    asked: list[str] = []
+    requests: list[str] = []
 
     def evaluate_run(run: str) -> Sequence[MetricSummary]:
-        asked.append(run)
+        requests.append(run)
         write_evaluation(lake, run, summaries(0.4, rows="rows-2"))
         return read_summaries(lake.evaluation(run))
 
     outcome = register(challenger, RegisterConfig(), lake, evaluate_run)
-    assert asked == [champion.name]
+    assert requests == [champion.name]
     assert outcome.verdict == "promoted"
     assert registry.client.get_run(outcome.mlflow_run).info.status == "FINISHED"
     assert counts(registry) == (2, 2, 2)
@@ -434,11 +442,11 @@ def test_model_that_differs_from_the_lake_is_never_promoted(lake: Lake, monkeypa
     loaded = model.load
 
     def load_untouched(registry: Registry, address: str) -> object:
-        found = loaded(registry, address)
+        model = loaded(registry, address)
 
         class Other:
             def predict(self, rows: object, params: dict[str, str]) -> object:
-                answer = found.predict(rows, params=params)
+                answer = model.predict(rows, params=params)
                 return -answer if params["side"] == "reference" else answer
 
         return Other()
@@ -629,25 +637,29 @@ def test_without_labels_the_champion_is_replaced_on_images_that_neither_has_lear
 
     assert outcome.verdict == "promoted", outcome.reason
     assert f"no labels; better than the champion {frozen.name} without them" in outcome.reason
-    found = outcome.decision.contest
-    assert found is not None
-    assert (found.n_queries, found.n_references) == (40, 100)
+    comparison = outcome.decision.contest
+    assert comparison is not None
+    assert (comparison.n_queries, comparison.n_references) == (40, 100)
     folder = gate_folder(lake, standardised.name)
-    said, rows = read_json(folder / "decision.json"), read_parquet(folder / "rows.parquet")
-    assert GateDecision.model_validate(said["decision"]).contest == found
-    assert said["rows"]["count"] == rows.num_rows == 140
+    stored, rows = read_json(folder / "decision.json"), read_parquet(folder / "rows.parquet")
+    assert GateDecision.model_validate(stored["decision"]).contest == comparison
+    assert stored["rows"]["count"] == rows.num_rows == 140
     registry = open_registry(lake)
     tags = registry.client.get_model_version(NAME, outcome.version).tags
-    assert tags["gate.rows"] == said["rows"]["digest"]
-    assert tags["gate.champion.credit"].startswith(f"{found.difference:+.4f} +- {found.standard_error:.4f}")
+    assert tags["gate.rows"] == stored["rows"]["digest"]
+    assert tags["gate.champion.credit"].startswith(f"{comparison.difference:+.4f} +- {comparison.standard_error:.4f}")
     # A reference earns nothing, so its side of the average is empty.
-    asked = "SELECT role, count(*), avg(challenger), avg(incumbent) FROM gate_rows WHERE run = (%s) GROUP BY 1 ORDER BY 1"
-    assert run_query(lake, asked % "SELECT run FROM verdicts WHERE measure = 'halves'").rows == [
-        ("query", 40, pytest.approx(found.challenger), pytest.approx(found.champion)),
+    statement = "SELECT role, count(*), avg(challenger), avg(incumbent) FROM gate_rows WHERE run = (%s) GROUP BY 1 ORDER BY 1"
+    assert run_query(lake, statement % "SELECT run FROM verdicts WHERE measure = 'halves'").rows == [
+        ("query", 40, pytest.approx(comparison.challenger), pytest.approx(comparison.champion)),
         ("reference", 100, None, None),
     ]
     row = _of_run(lake, "FROM verdicts")[standardised.name]
-    assert [row[name] for name in ("measure", "incumbent", "difference")] == [found.measure, found.champion, found.difference]
-    assert (row["low"], row["standard_error"], row["n_rows"]) == (None, found.standard_error, 140)
+    assert [row[name] for name in ("measure", "incumbent", "difference")] == [
+        comparison.measure,
+        comparison.champion,
+        comparison.difference,
+    ]
+    assert (row["low"], row["standard_error"], row["n_rows"]) == (None, comparison.standard_error, 140)
     assert _artifacts(registry, outcome.mlflow_run) >= {"gate/decision.json", "gate/rows.parquet"}
     assert serving(lake).run == standardised.name

@@ -59,7 +59,7 @@ def counts(server: MlflowServer, run: str, name: str) -> tuple[int, int, int]:
     experiment = client.get_experiment_by_name(f"cvgl-{DATASET}").experiment_id
     runs = client.search_runs([experiment], f"tags.`cvgl.run` = '{run}'")
     models = client.search_logged_models([experiment])
-    ours = [one for one in models if one.source_run_id in {each.info.run_id for each in runs}]
+    ours = [entry for entry in models if entry.source_run_id in {each.info.run_id for each in runs}]
     return len(runs), len(ours), len(client.search_model_versions(f"name = '{name}'"))
 
 
@@ -108,7 +108,7 @@ def test_a_server_that_is_killed_in_the_middle_is_waited_for_and_gets_everything
         """The server dies right before or after the first call, and is started again."""
         original = getattr(owner, name)
 
-        def call(*given: Any, **named: Any) -> Any:
+        def call(*requested: Any, **named: Any) -> Any:
             def die() -> None:
                 if name not in killed:
                     killed.append(name)
@@ -117,7 +117,7 @@ def test_a_server_that_is_killed_in_the_middle_is_waited_for_and_gets_everything
 
             if before:
                 die()
-            answer = original(*given, **named)
+            answer = original(*requested, **named)
             die()
             return answer
 

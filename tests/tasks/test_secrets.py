@@ -70,8 +70,8 @@ def test_a_secret_is_nowhere_in_the_lake_or_the_engines_database(
     monkeypatch.setenv("CVGL_TEST_SECRET", word)
     if kind == "block":
         Secret(value="kept-by-prefect").save("cvgl-test", overwrite=True)
-    given = {"plain": word, "environment": "env:CVGL_TEST_SECRET", "block": "secret:cvgl-test"}[kind]
-    options = {"endpoint_url": endpoint, "key": access if kind == "plain" else "env:CVGL_TEST_SECRET", "secret": given}
+    environment = {"plain": word, "environment": "env:CVGL_TEST_SECRET", "block": "secret:cvgl-test"}[kind]
+    options = {"endpoint_url": endpoint, "key": access if kind == "plain" else "env:CVGL_TEST_SECRET", "secret": environment}
     config = watching(address, lake, watch={"storage_options": options})
     _flow_of(config)
     bad = watching(address, lake, watch={"storage_options": {**options, "endpoint_url": f"http://me:{word}@127.0.0.1:9"}})

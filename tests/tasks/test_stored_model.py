@@ -84,16 +84,16 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "other code": lambda folder: (folder / "adapter_model.py").write_text("raise SystemExit('run')\n"),
     "more code": lambda folder: (folder / "more.py").write_text("raise SystemExit('run')\n"),
     "no code": lambda folder: (folder / "adapter_model.py").unlink(),
-    "a loader": lambda folder: describe(folder, lambda one: one["python_function"].update(loader_module="os")),
-    "a code path": lambda folder: describe(folder, lambda one: one["python_function"].update(code="code")),
+    "a loader": lambda folder: describe(folder, lambda entry: entry["python_function"].update(loader_module="os")),
+    "a code path": lambda folder: describe(folder, lambda entry: entry["python_function"].update(code="code")),
     "another file": lambda folder: describe(
-        folder, lambda one: one["python_function"].update(model_code_path="/elsewhere/x.py")
+        folder, lambda entry: entry["python_function"].update(model_code_path="/elsewhere/x.py")
     ),
-    "a flavour": lambda folder: describe(folder, lambda one: one.update(sklearn={"pickled_model": "model.pkl"})),
+    "a flavour": lambda folder: describe(folder, lambda entry: entry.update(sklearn={"pickled_model": "model.pkl"})),
     "another adapter": lambda folder: describe(
-        folder, lambda one: one["python_function"]["artifacts"]["adapter"].update(path="../../outside")
+        folder, lambda entry: entry["python_function"]["artifacts"]["adapter"].update(path="../../outside")
     ),
-    "no flavour": lambda folder: describe(folder, lambda one: one.clear()),
+    "no flavour": lambda folder: describe(folder, lambda entry: entry.clear()),
     "no description": lambda folder: (folder / "MLmodel").write_text("{ half"),
 }
 

@@ -79,5 +79,5 @@ def artifacts(key: str, address: str | None = None) -> list[dict[str, Any]]:
         temporary_settings(updates={PREFECT_API_URL: address or PREFECT_API_URL.value()}),
         get_client(sync_client=True) as client,
     ):
-        found = client.request("POST", "/artifacts/filter", json=wanted).json()
-    return sorted(found, key=lambda one: str(one["created"]))
+        response = client.request("POST", "/artifacts/filter", json=wanted).json()
+    return sorted(response, key=lambda entry: str(entry["created"]))

@@ -33,16 +33,16 @@ def test_too_few_images_are_said_and_change_nothing(finished: Finished) -> None:
 def test_the_choice_is_shown_and_its_options_lead_to_the_features_of_a_run(
     prefect_api: str, source: Path, tmp_path: Path
 ) -> None:
-    where = ("--dataset", "town", "--lake", tmp_path / "lake")
-    assert invoke("ingest", source, *where).code == 0
-    chosen = invoke("align", *where, *SMALL, "--json")
+    common_options = ("--dataset", "town", "--lake", tmp_path / "lake")
+    assert invoke("ingest", source, *common_options).code == 0
+    chosen = invoke("align", *common_options, *SMALL, "--json")
     assert chosen.code == 0, chosen.stderr
     assert chosen.json["extract"]["alignment"]["query_crop"] < 0.8
     assert 0 < chosen.json["passes"] <= 1200
-    shown = invoke("align", *where, *SMALL)
-    assert "(chosen)" in shown.stdout
-    assert "cvgl extract --dataset town" in shown.stdout
-    extracted = invoke("extract", *where, *chosen.json["options"], "--json")
+    completed = invoke("align", *common_options, *SMALL)
+    assert "(chosen)" in completed.stdout
+    assert "cvgl extract --dataset town" in completed.stdout
+    extracted = invoke("extract", *common_options, *chosen.json["options"], "--json")
     assert extracted.code == 0, extracted.stderr
     evidence = json.loads(Path(chosen.json["path"]).read_text())
     assert extracted.json["features"] == evidence["features"]

@@ -31,22 +31,22 @@ def backbone(*arguments: str) -> BackboneConfig:
 
 def test_every_preset_is_listed_with_what_it_stands_for() -> None:
     listed = invoke("backbones", "--json").json["presets"]
-    assert [one["preset"] for one in listed] == list(PRESETS)
-    for one in listed:
-        assert BackboneConfig.model_validate(one["backbone"]) == BackboneConfig(name=one["preset"])
-    shown = invoke("backbones")
-    assert shown.code == 0
-    assert all(name in shown.stdout for name in PRESETS)
+    assert [entry["preset"] for entry in listed] == list(PRESETS)
+    for entry in listed:
+        assert BackboneConfig.model_validate(entry["backbone"]) == BackboneConfig(name=entry["preset"])
+    completed = invoke("backbones")
+    assert completed.code == 0
+    assert all(name in completed.stdout for name in PRESETS)
 
 
 def test_a_part_of_a_name_narrows_the_list() -> None:
-    assert {one["preset"] for one in invoke("backbones", "value31", "--json").json["presets"]} == {
+    assert {backbone["preset"] for backbone in invoke("backbones", "value31", "--json").json["presets"]} == {
         "dinov2-g-value31-gem",
         "dinov2-g-value31-vlad",
     }
-    assert {one["preset"] for one in invoke("backbones", "ResNet", "--json").json["presets"]} == {"resnet50-imagenet"}
+    assert {backbone["preset"] for backbone in invoke("backbones", "ResNet", "--json").json["presets"]} == {"resnet50-imagenet"}
     anyloc = invoke("backbones", "AnyLoc", "--json").json
-    assert [one["preset"] for one in anyloc["presets"]] == ["dinov2-g-value31-vlad"]
+    assert [backbone["preset"] for backbone in anyloc["presets"]] == ["dinov2-g-value31-vlad"]
     assert anyloc["released"] == []
     nothing = invoke("backbones", "nothing-like-it", "--json")
     assert nothing.code == 1
@@ -62,11 +62,11 @@ def test_a_vocabulary_that_nothing_would_look_at_is_wrong_usage() -> None:
 
 def test_released_models_are_listed_with_where_their_files_are() -> None:
     listed = invoke("backbones", "--json").json["released"]
-    assert [one["backbone"] for one in listed] == list(RELEASED)
-    assert all(one["source"] == RELEASED[one["backbone"]].source for one in listed)
-    shown = invoke("backbones", "sample4geo")
-    assert "--checkpoint" in shown.stdout
-    assert "dinov2" not in shown.stdout
+    assert [entry["backbone"] for entry in listed] == list(RELEASED)
+    assert all(entry["source"] == RELEASED[entry["backbone"]].source for entry in listed)
+    completed = invoke("backbones", "sample4geo")
+    assert "--checkpoint" in completed.stdout
+    assert "dinov2" not in completed.stdout
 
 
 def test_the_option_takes_a_preset_and_other_options_go_before_it() -> None:
@@ -85,5 +85,5 @@ def test_the_option_takes_a_preset_and_other_options_go_before_it() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_options_of_a_preset_lead_back_to_it(name: str) -> None:
     config = BackboneConfig(name=name)
-    given = {"extract": {"backbone": config.model_dump(mode="json", exclude_defaults=True)}}
-    assert backbone(*as_options(FEATURES, given)) == config
+    options_given = {"extract": {"backbone": config.model_dump(mode="json", exclude_defaults=True)}}
+    assert backbone(*as_options(FEATURES, options_given)) == config

@@ -39,11 +39,11 @@ def test_what_is_wrong_is_said_with_what_to_do_and_an_exit_code(tmp_path: Path) 
         "to do: rename the folder",
     ):
         assert words in run.stdout
-    found = invoke("doctor", "data", root, "--json").json
-    assert found["right"] is False
-    assert found["layout"] == "university1652"
-    assert {problem["kind"] for problem in found["problems"]} == {"missing", "extra"}
-    part = next(part for part in found["parts"] if part["name"] == "train/drone")
+    completed = invoke("doctor", "data", root, "--json").json
+    assert completed["right"] is False
+    assert completed["layout"] == "university1652"
+    assert {problem["kind"] for problem in completed["problems"]} == {"missing", "extra"}
+    part = next(part for part in completed["parts"] if part["name"] == "train/drone")
     assert part == {
         "name": "train/drone",
         "state": "wrong",
@@ -54,17 +54,19 @@ def test_what_is_wrong_is_said_with_what_to_do_and_an_exit_code(tmp_path: Path) 
     }
 
 
-@pytest.mark.parametrize("layout", [one for one in LAYOUTS if one not in (Layout.CVUSA, Layout.UNIVERSITY1652)])
+@pytest.mark.parametrize(
+    "layout", [candidate for candidate in LAYOUTS if candidate not in (Layout.CVUSA, Layout.UNIVERSITY1652)]
+)
 def test_every_layout_is_told_by_its_name(layouts: Layouts, layout: Layout) -> None:
-    found = invoke("doctor", "data", layouts.original(layout), "--partial", "--all", "--json").json
-    assert (found["right"], found["layout"], found["opened"]) == (True, str(layout), found["pictures"])
+    completed = invoke("doctor", "data", layouts.original(layout), "--partial", "--all", "--json").json
+    assert (completed["right"], completed["layout"], completed["opened"]) == (True, str(layout), completed["pictures"])
 
 
 def test_a_layout_that_is_said_is_not_looked_for(layouts: Layouts) -> None:
     folder = layouts.original(Layout.CVACT)
-    found = invoke("doctor", "data", folder, "--layout", "cvact-test", "--partial", "--json").json
-    assert found["layout"] == "cvact-test"
-    assert {"valSetAll", "ANU_data_test/streetview"} <= {part["name"] for part in found["parts"]}
+    completed = invoke("doctor", "data", folder, "--layout", "cvact-test", "--partial", "--json").json
+    assert completed["layout"] == "cvact-test"
+    assert {"valSetAll", "ANU_data_test/streetview"} <= {part["name"] for part in completed["parts"]}
 
 
 def test_a_folder_that_is_no_data_set_is_an_error(tmp_path: Path) -> None:
@@ -88,9 +90,9 @@ def test_the_installation_is_looked_at_and_nothing_is_made(tmp_path: Path) -> No
     assert {"python", "cvgl", "torch", "duckdb", "device", "lake", "registry"} <= set(checks)
     assert checks["lake"]["verdict"] == checks["registry"]["verdict"] == "note"
     assert list(tmp_path.iterdir()) == []
-    shown = invoke("doctor", "--lake", tmp_path / "lake").stdout
-    assert "This installation" in shown
-    assert "cvgl ingest SOURCE" in shown
+    completed = invoke("doctor", "--lake", tmp_path / "lake").stdout
+    assert "This installation" in completed
+    assert "cvgl ingest SOURCE" in completed
 
 
 def test_a_registry_that_does_not_answer_is_wrong(tmp_path: Path) -> None:

@@ -21,10 +21,10 @@ from flows.cli.tables import metrics_tables, placements_table, records
 WIDTHS = (20, 40, 60, 80, 100)
 
 
-def printed(shown: RenderableType, width: int) -> str:
+def printed(renderable: RenderableType, width: int) -> str:
     """What a terminal of a width shows; what goes beyond it is cut there, as no terminal would be so kind to tell."""
     stream = io.StringIO()
-    Console(file=stream, width=width, highlight=False, color_system=None, force_terminal=False, _environ={}).print(shown)
+    Console(file=stream, width=width, highlight=False, color_system=None, force_terminal=False, _environ={}).print(renderable)
     return stream.getvalue()
 
 

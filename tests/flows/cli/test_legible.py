@@ -46,9 +46,9 @@ OBEYED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud80
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_nothing_that_a_terminal_obeys_is_left(name: str) -> None:
-    shown = legible(name)
-    assert OBEYED.search(shown) is None
-    shown.encode()  # every stream can write it
+    visible = legible(name)
+    assert OBEYED.search(visible) is None
+    visible.encode()  # every stream can write it
 
 
 def test_what_is_harmless_stays() -> None:
@@ -141,9 +141,9 @@ def test_a_stream_that_does_not_have_a_letter_is_no_crash(monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "stdout", stream)
     print_json({"name": "東京 \udcff"})
     print_answer(Text("≤ 25 m 東京"))
-    line, shown = raw.getvalue().decode("latin-1").splitlines()
+    line, text_line = raw.getvalue().decode("latin-1").splitlines()
     assert json.loads(line) == {"name": "東京 \udcff"}
-    assert shown == "\\u2264 25 m \\u6771\\u4eac"
+    assert text_line == "\\u2264 25 m \\u6771\\u4eac"
 
 
 def test_arrivals_shows_a_reason_with_square_brackets(lake: Lake, tmp_path: Path) -> None:

@@ -165,10 +165,10 @@ def test_a_mistake_is_reported_alone_and_not_with_what_follows_from_it() -> None
 
 
 def test_alignment_is_on_and_can_be_switched_off() -> None:
-    where = ("--source", "s", "--dataset", "d")
-    assert parse(*where).run().align.enabled
-    assert not parse(*where, "--no-align").run().align.enabled
-    assert parse(*where, "--align-samples", "50", "--align-passes", "900").run().align.max_passes == 900
+    common_options = ("--source", "s", "--dataset", "d")
+    assert parse(*common_options).run().align.enabled
+    assert not parse(*common_options, "--no-align").run().align.enabled
+    assert parse(*common_options, "--align-samples", "50", "--align-passes", "900").run().align.max_passes == 900
 
 
 def test_every_rule_of_the_choice_has_its_option() -> None:

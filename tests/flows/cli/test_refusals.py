@@ -36,8 +36,8 @@ class Site:
     other_town: Path
 
     def arguments(self, source: Path, dataset: str, *options: str) -> list[str]:
-        where = ["--source", str(source), "--dataset", dataset, "--lake", str(self.lake.root)]
-        return ["run", *where, *FEATURES, "--no-align", *options]
+        common_options = ["--source", str(source), "--dataset", dataset, "--lake", str(self.lake.root)]
+        return ["run", *common_options, *FEATURES, "--no-align", *options]
 
     def run(self, dataset: str, queries: Pictures, references: Pictures, *options: str) -> Run:
         source = folders(self.root / dataset, queries, references)
@@ -179,8 +179,18 @@ def test_references_twice_are_flagged_and_judged_all_the_same(site: Site) -> Non
 
 
 def test_a_choice_follows_its_options(site: Site, good: Run) -> None:
-    where = ("--dataset", "good", "--lake", str(site.lake.root), "--recipe", "auto", "--select-fewest", "1000", "--json")
-    run = invoke("adapt", *where)
+    common_options = (
+        "--dataset",
+        "good",
+        "--lake",
+        str(site.lake.root),
+        "--recipe",
+        "auto",
+        "--select-fewest",
+        "1000",
+        "--json",
+    )
+    run = invoke("adapt", *common_options)
     assert run.code == 0, run.stderr
     selection = read_json(site.lake.adapter(run.json["run"]) / "selection.json")
     assert (selection["chosen"], selection["candidates"]) == ("frozen", [])
@@ -242,6 +252,6 @@ def artifact(kind: str, run: Run) -> str:
     """The newest artifact of a run, from the server."""
     from prefect.artifacts import Artifact
 
-    found = asyncio.run(Artifact.aget(artifact_key(kind, run.json["run"])))
-    assert found is not None
-    return str(found.data)
+    response = asyncio.run(Artifact.aget(artifact_key(kind, run.json["run"])))
+    assert response is not None
+    return str(response.data)

@@ -46,11 +46,11 @@ def test_an_experiment_from_images_to_one_json_object(pairs: Path, tmp_path: Pat
     assert rows["EMPL + AIC"]["published"]["ap"] == 0.7407
     assert rows["EMPL + AIC"]["settings"]["iterations"] == 2
 
-    shown = invoke(*arguments)
-    assert shown.code == 0, shown.stderr
-    assert "(as it was)" in shown.stdout
-    assert "69.45 " in shown.stdout
-    assert "Supervised *" in shown.stdout
+    completed = invoke(*arguments)
+    assert completed.code == 0, completed.stderr
+    assert "(as it was)" in completed.stdout
+    assert "69.45 " in completed.stdout
+    assert "Supervised *" in completed.stdout
 
 
 @pytest.mark.usefixtures("prefect_api")
@@ -87,8 +87,8 @@ def test_robust_measures_every_set_in_a_folder_with_and_without_an_alignment(
     run = invoke(*arguments, *cheap, "--json")
     assert run.code == 0, run.stderr
     assert run.json["datasets"] == ["flights-2014-01", "pairs"]
-    found = [(one["dataset"], one["aligned"]) for one in run.json["backbones"]]
-    assert found == [("flights-2014-01", "none"), ("flights-2014-01", "chosen"), ("pairs", "none"), ("pairs", "chosen")]
+    measured = [(backbone["dataset"], backbone["aligned"]) for backbone in run.json["backbones"]]
+    assert measured == [("flights-2014-01", "none"), ("flights-2014-01", "chosen"), ("pairs", "none"), ("pairs", "chosen")]
     flights, pairs = run.json["backbones"][0], run.json["backbones"][3]
     rows = {row["name"]: row for row in flights["configurations"]}
     assert list(rows)[:5] == ["frozen", "view-standardised", "paper", "paper-standardised", "released trainer"]
@@ -102,13 +102,13 @@ def test_robust_measures_every_set_in_a_folder_with_and_without_an_alignment(
     assert pairs["configurations"][0]["directions"][0]["protocol"] == "university1652-951"
     assert pairs["alignment_reason"]
 
-    shown = invoke(*arguments, *cheap)
-    assert shown.code == 0, shown.stderr
-    assert shown.stdout.count("measured before") == 4
-    summary = shown.stdout[shown.stdout.index("Figures to reach, in %") :]
+    completed = invoke(*arguments, *cheap)
+    assert completed.code == 0, completed.stderr
+    assert completed.stdout.count("measured before") == 4
+    summary = completed.stdout[completed.stdout.index("Figures to reach, in %") :]
     assert summary.count("flights-2014-01") == 2 * 2 * 2  # by alignment, by direction, by tile and by metres
     for part in ("over view-standardised", "none needed", "within 50 m in %", "consecutive images", "views aligned: chosen"):
-        assert part in shown.stdout
+        assert part in completed.stdout
 
 
 @pytest.mark.usefixtures("prefect_api")
@@ -121,7 +121,7 @@ def test_an_alignment_that_is_given_or_refused_is_not_chosen(
 ) -> None:
     run = invoke("reproduce", "robust", "--data-root", several / "pairs", "--lake", tmp_path, *QUICK, *options, "--json")
     assert run.code == 0, run.stderr
-    assert [one["aligned"] for one in run.json["backbones"]] == aligned
+    assert [backbone["aligned"] for backbone in run.json["backbones"]] == aligned
     assert not (tmp_path / "alignments").exists()
 
 
@@ -194,12 +194,14 @@ def test_robust_on_real_imagery(shared: Path, tmp_path: Path) -> None:
         timeout=1700,
     )
     assert run.code == 0, run.stderr
-    tables = {one["dataset"]: {row["name"]: row for row in one["configurations"]} for one in run.json["backbones"]}
+    tables = {
+        backbone["dataset"]: {row["name"]: row for row in backbone["configurations"]} for backbone in run.json["backbones"]
+    }
     assert list(tables) == ["flights-2014-01", "flights-2014-03", "university_mini"]
 
     def judged(dataset: str, name: str, measure: str) -> dict[str, Any]:
-        found: dict[str, Any] = tables[dataset][name]["directions"][0]["judged"][measure]
-        return found
+        cell: dict[str, Any] = tables[dataset][name]["directions"][0]["judged"][measure]
+        return cell
 
     # Measured on two processors: 15 and 23 %; a query is a percent point.
     assert judged("university_mini", "frozen", "R@1")["rate"]["value"] == pytest.approx(0.15, abs=0.03)
@@ -248,7 +250,7 @@ def test_models_trained_for_the_task_are_measured_from_their_released_files(
     options: list[str | Path] = ["--weights", weights, "--seeds", "0", "--iterations", "2"]
     run = invoke("reproduce", name, "--data-root", pairs, "--lake", tmp_path / "lake", *options, "--json")
     assert run.code == 0, run.stderr
-    own = [one for one in run.json["backbones"] if not one["stands_in"]]
+    own = [backbone for backbone in run.json["backbones"] if not backbone["stands_in"]]
     assert len(own) == models
     printed = [line for table in run.json["tables"] for line in table["lines"] if not line["stands_in"] and not line["reason"]]
     assert len([line for line in printed if line["cells"][0]["published"] is not None]) == (
@@ -257,10 +259,10 @@ def test_models_trained_for_the_task_are_measured_from_their_released_files(
     assert all(line["cells"][0]["measured"] for line in printed if line["cells"][0]["published"] is not None)
     if name == "table5":
         # The paper's own T for these sets goes before --iterations.
-        assert {one["configurations"][2]["settings"]["iterations"] for one in own} == {10}
-        assert {one["configurations"][0]["directions"][0]["protocol"] for one in own} == {"cvact-val", "cvusa"}
+        assert {backbone["configurations"][2]["settings"]["iterations"] for backbone in own} == {10}
+        assert {backbone["configurations"][0]["directions"][0]["protocol"] for backbone in own} == {"cvact-val", "cvusa"}
     if name == "table4":
-        assert {one["splits"] for one in own} == {0}
+        assert {backbone["splits"] for backbone in own} == {0}
 
 
 @pytest.mark.slow
@@ -294,7 +296,7 @@ def test_all_leaves_a_page_for_every_table_and_figure_and_skips_what_the_lake_ha
         assert page["heading"].startswith("Not the paper’s data")
     again = invoke("reproduce", "table8", *arguments[2:])
     assert again.code == 0, again.stderr
-    assert all(one["skipped"] for one in again.json["backbones"])
+    assert all(backbone["skipped"] for backbone in again.json["backbones"])
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -335,7 +337,7 @@ def test_the_papers_models_are_measured_where_their_weights_are(
     options: list[str | Path] = ["--weights", tmp_path / "weights", "--seeds", "0", "--iterations", "2", "--image-size", "64"]
     run = invoke("reproduce", name, "--data-root", pairs, "--lake", tmp_path / "lake", *options, "--json")
     assert run.code == 0, run.stderr
-    assert [one["part"] for one in run.json["backbones"] if not one["stands_in"]] == parts
+    assert [backbone["part"] for backbone in run.json["backbones"] if not backbone["stands_in"]] == parts
     lines = [line for table in run.json["tables"] for line in table["lines"]]
     measured = {
         line["method"] for line in lines if not line["stands_in"] and not line["reason"] and line["cells"][0]["published"]
@@ -349,5 +351,5 @@ def test_a_page_holds_both_alignments_where_one_is_chosen(several: Path, tmp_pat
     arguments: list[str | Path] = ["reproduce", "fig11", "--data-root", several, "--lake", tmp_path, *QUICK, "--seeds", "0"]
     run = invoke(*arguments, "--align", "--align-samples", "24", "--align-passes", "250", "--json")
     assert run.code == 0, run.stderr
-    assert [one["aligned"] for one in run.json["backbones"]] == ["none", "chosen"]
+    assert [backbone["aligned"] for backbone in run.json["backbones"]] == ["none", "chosen"]
     assert [table["title"] for table in run.json["tables"]] == ["gist on pairs", "gist, alignment chosen on pairs"]

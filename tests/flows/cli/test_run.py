@@ -70,9 +70,11 @@ def test_a_run_ends_with_the_object_of_the_contract(finished: Finished) -> None:
 def test_the_page_of_a_run_answers_what_people_ask(finished: Finished, prefect_api: str) -> None:
     """On the page of the whole run, not only on those of its stages."""
     answer = finished.run.json
-    [shown] = [one for one in artifacts("account-tiny", prefect_api) if f"--lake {finished.lake}`" in one["data"]][:1]
-    assert httpx.get(f"{prefect_api}/flow_runs/{shown['flow_run_id']}").json()["name"] == "tiny/gist/seed 0"
-    text = shown["data"]
+    [page] = [
+        artifact for artifact in artifacts("account-tiny", prefect_api) if f"--lake {finished.lake}`" in artifact["data"]
+    ][:1]
+    assert httpx.get(f"{prefect_api}/flow_runs/{page['flow_run_id']}").json()["name"] == "tiny/gist/seed 0"
+    text = page["data"]
     parts = dict(part.split("\n\n", 1) for part in text.split("\n## ")[1:])
     assert list(parts) == ["What came in", "What was refused", "What was decided, and why", "Is it better?", "Where is it?"]
     assert "92 new images, 0 known; the dataset holds 92" in parts["What came in"]
@@ -144,18 +146,18 @@ def test_an_unknown_run_names_the_ones_there_are(finished: Finished) -> None:
 @pytest.mark.slow
 def test_stage_by_stage_is_the_same_as_all_at_once(finished: Finished, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
-    where = ("--lake", str(lake), "--json")
-    assert invoke("ingest", finished.source, "--dataset", "tiny", *where).json["images"]["new"] == 92
-    assert invoke("extract", "--dataset", "tiny", *FEATURES, *where).json["images"]["embedded"] == 92
-    run = invoke("adapt", "--dataset", "tiny", *ADAPTER, *where).json["run"]
+    common_options = ("--lake", str(lake), "--json")
+    assert invoke("ingest", finished.source, "--dataset", "tiny", *common_options).json["images"]["new"] == 92
+    assert invoke("extract", "--dataset", "tiny", *FEATURES, *common_options).json["images"]["embedded"] == 92
+    run = invoke("adapt", "--dataset", "tiny", *ADAPTER, *common_options).json["run"]
     assert run == finished.run.json["run"]
-    evaluation = invoke("evaluate", run, *where)
+    evaluation = invoke("evaluate", run, *common_options)
     assert evaluation.code == 0, evaluation.stderr
     assert evaluation.json["metrics"] == finished.run.json["metrics"]
     assert contents(lake, "features", "adapters") == contents(finished.lake, "features", f"adapters/{run}")
-    assert Path(invoke("report", run, *where).json["report"]).is_file()
+    assert Path(invoke("report", run, *common_options).json["report"]).is_file()
     # The dataset remembers where it came from, and everything up to the registry is finished. The gate's verdict is news.
-    everything = invoke("run", "--dataset", "tiny", *QUICK, *where)
+    everything = invoke("run", "--dataset", "tiny", *QUICK, *common_options)
     assert everything.code == 0, everything.stderr
     assert everything.json["skipped"] == ["ingest", "extract", "adapt", "evaluate"]
 

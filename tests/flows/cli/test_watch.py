@@ -31,14 +31,14 @@ def test_batches_are_listed_and_answered(lake: Lake) -> None:
     batches.advance(
         lake, batches.batches(lake, DATASET)[0], state=State.WAITING, verdict="ask", reason="is it the same camera?"
     )
-    where = ["--dataset", DATASET, "--lake", lake.root]
-    shown = invoke("arrivals", *where)
-    assert "is it the same camera?" in shown.stdout.replace("\n", " ") or "same" in shown.stdout
-    assert [batch["state"] for batch in invoke("arrivals", *where, "--json").json] == ["waiting", "queued"]
-    assert invoke("answer", "1", "skip", *where, "--json").json["outcome"] == "skipped"
-    refused = invoke("answer", second, "adapt", *where)
+    common_options = ["--dataset", DATASET, "--lake", lake.root]
+    completed = invoke("arrivals", *common_options)
+    assert "is it the same camera?" in completed.stdout.replace("\n", " ") or "same" in completed.stdout
+    assert [batch["state"] for batch in invoke("arrivals", *common_options, "--json").json] == ["waiting", "queued"]
+    assert invoke("answer", "1", "skip", *common_options, "--json").json["outcome"] == "skipped"
+    refused = invoke("answer", second, "adapt", *common_options)
     assert (refused.code, "nobody is asked" in refused.stderr) == (1, True)
-    unknown = invoke("answer", "9", "adapt", *where)
+    unknown = invoke("answer", "9", "adapt", *common_options)
     assert unknown.code == 1
     assert first in unknown.stderr
 
@@ -51,9 +51,9 @@ def test_wrong_settings_and_sources_are_named(lake: Lake, tmp_path: Path) -> Non
 
 def test_automations_need_a_server(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    found = cvgl("automate", "--lake", lake.root)
-    assert found.code == 1
-    assert "no Prefect server is known" in found.stderr
+    completed = cvgl("automate", "--lake", lake.root)
+    assert completed.code == 1
+    assert "no Prefect server is known" in completed.stderr
 
 
 @pytest.fixture

@@ -82,12 +82,12 @@ def test_the_evidence_names_every_candidate_and_why_one_won(images: ArtifactRef,
     assert record.winner is not None
     assert record.winner.alignment == outcome.config.alignment
     assert record.candidates[0].alignment == AlignmentConfig()
-    assert {one.alignment.query_crop for one in record.candidates} >= {1.0, 0.8, 0.6}
+    assert {candidate.alignment.query_crop for candidate in record.candidates} >= {1.0, 0.8, 0.6}
     assert "agreement" in record.reason
     assert f"against {record.candidates[0].agreement:.2f}" in record.reason
     assert candidate_rows(record)[0]["settings"].endswith("(chosen)")
     # what was paid: every pass once, however many candidates share it
-    crops = {one.alignment.query_crop for one in record.candidates}
+    crops = {candidate.alignment.query_crop for candidate in record.candidates}
     assert record.passes <= 40 * (4 * len(crops) + 8)
     assert alignment_of(lake, "town", record.features) == record
     assert not (lake.root / "cache" / "alignments").exists() or not list((lake.root / "cache" / "alignments").iterdir())
@@ -102,20 +102,22 @@ def test_images_are_placed_with_the_champion_s_alignment(images: ArtifactRef, la
     """Localisation takes the settings from the record of the features, and so needs no word of the alignment."""
     features = extract(images, align(images, EXTRACT, QUICK, lake).config, lake).ref
     adapter = adapt(features, AdaptConfig(iterations=2, dimension=None), lake)
-    asked = [save(drone(place, view=1), tmp_path / f"{place}.png") for place in range(8)]
-    placements = localize(asked, "town", lake, run=adapter.run)
+    query_paths = [save(drone(place, view=1), tmp_path / f"{place}.png") for place in range(8)]
+    placements = localize(query_paths, "town", lake, run=adapter.run)
     right = [placement.top_k[0].uri.endswith(f"/{place:04d}.png") for place, placement in enumerate(placements)]
     assert sum(right) >= 7
 
 
 def test_what_was_given_stays(images: ArtifactRef, lake: Lake) -> None:
-    given = ExtractConfig(backbone=GIST, alignment=AlignmentConfig(query_crop=0.8, reference_rotations=1, query_rotations=1))
-    outcome = align(images, given, QUICK, lake)
-    assert {one.alignment.query_crop for one in outcome.record.candidates} == {0.8}
-    assert {one.alignment.reference_rotations for one in outcome.record.candidates} == {1}
+    config = ExtractConfig(backbone=GIST, alignment=AlignmentConfig(query_crop=0.8, reference_rotations=1, query_rotations=1))
+    outcome = align(images, config, QUICK, lake)
+    assert {candidate.alignment.query_crop for candidate in outcome.record.candidates} == {0.8}
+    assert {candidate.alignment.reference_rotations for candidate in outcome.record.candidates} == {1}
     default = ExtractConfig(backbone=GIST, alignment=AlignmentConfig(reference_rotations=1))
     turned = align(images, default, QUICK, lake).record.candidates
-    assert {one.alignment.reference_rotations for one in turned} == {1}, "a default that was given is given all the same"
+    assert {candidate.alignment.reference_rotations for candidate in turned} == {1}, (
+        "a default that was given is given all the same"
+    )
 
 
 def test_the_budget_holds_and_what_it_left_out_is_said(images: ArtifactRef, lake: Lake) -> None:
@@ -152,12 +154,12 @@ def test_a_killed_choice_goes_on_to_the_same_bytes(
 ) -> None:
     expected = {path.name: path.read_bytes() for path in (built / "alignments").rglob("*.json")}
     shutil.rmtree(lake.root / "alignments")
-    through, seen = sample.embed_all, list[int]()
+    through, embedded = sample.embed_all, list[int]()
 
     def dies(*arguments: object) -> object:
-        if len(seen) == calls:
+        if len(embedded) == calls:
             raise Killed
-        seen.append(1)
+        embedded.append(1)
         return through(*arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patched:

@@ -32,10 +32,10 @@ def row(image_id: str) -> Row:
 
 
 def ids(parts: Sequence[Sequence[Row]]) -> list[str]:
-    return ["".join(one.image_id for one in part) for part in parts]
+    return ["".join(entry.image_id for entry in part) for part in parts]
 
 
-BATCHES = [("0001", row(one)) for one in "bdfhj"] + [("0002", row(one)) for one in "ace"]
+BATCHES = [("0001", row(letter)) for letter in "bdfhj"] + [("0002", row(letter)) for letter in "ace"]
 
 
 def test_parts_are_of_one_batch_in_order_of_ids() -> None:
@@ -85,8 +85,8 @@ def images(lake: Lake) -> ArtifactRef:
 
 
 def files(lake: Lake) -> dict[str, bytes]:
-    kept = [*lake.root.glob("features/**/*"), *lake.root.glob("quarantine/**/*")]
-    return {str(path.relative_to(lake.root)): path.read_bytes() for path in kept if path.is_file()}
+    remaining = [*lake.root.glob("features/**/*"), *lake.root.glob("quarantine/**/*")]
+    return {str(path.relative_to(lake.root)): path.read_bytes() for path in remaining if path.is_file()}
 
 
 def spread(lake: Lake, count: int, config: ExtractConfig = CONFIG) -> ExtractOutcome:
@@ -176,8 +176,8 @@ def test_shard_of_a_plan_that_is_over_is_refused(twins: tuple[Lake, Lake]) -> No
 
 def test_nothing_but_failures_is_an_error(twins: tuple[Lake, Lake]) -> None:
     lake, _ = twins
-    for one in tables.read_images(lake, "town").to_pylist():
-        Path(one["uri"]).unlink(missing_ok=True)
+    for letter in tables.read_images(lake, "town").to_pylist():
+        Path(letter["uri"]).unlink(missing_ok=True)
     with pytest.raises(DataError, match="has gone"):
         spread(lake, 3)
 
@@ -203,10 +203,10 @@ def test_planner_needs_no_gpu_and_hands_on_absolute_paths(
     lake, _ = twins
     monkeypatch.chdir(tmp_path)
     backbone = BackboneConfig(name="resnet10t", checkpoint="weights.pt")
-    asked = list[ExtractConfig]()
+    requests = list[ExtractConfig]()
 
     def opened(images: ArtifactRef, config: ExtractConfig, *_: object) -> object:
-        asked.append(config)
+        requests.append(config)
         raise Killed
 
     monkeypatch.setattr(shards, "opened", opened)
@@ -215,5 +215,5 @@ def test_planner_needs_no_gpu_and_hands_on_absolute_paths(
         planned(images(lake), ExtractConfig(backbone=backbone, device=Device.CUDA), lake, 1),
     ):
         pass
-    assert asked[0].device is Device.AUTO
-    assert shards._anywhere(asked[0]).checkpoint == str(tmp_path / "weights.pt")
+    assert requests[0].device is Device.AUTO
+    assert shards._anywhere(requests[0]).checkpoint == str(tmp_path / "weights.pt")

@@ -144,8 +144,8 @@ def test_a_killed_run_goes_on_to_the_bytes_of_an_undisturbed_one(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batches: int, broken: bool
 ) -> None:
     undisturbed, disturbed = Lake.at(tmp_path / "one"), Lake.at(tmp_path / "two")
-    for one in (undisturbed, disturbed):
-        images = ingest(IngestConfig(source=str(source), dataset="town"), one).ref
+    for lake_of_run in (undisturbed, disturbed):
+        images = ingest(IngestConfig(source=str(source), dataset="town"), lake_of_run).ref
     if broken:
         first = min(tables.read_images(disturbed, "town").to_pylist(), key=lambda row: row["image_id"])
         Path(first["uri"]).unlink()
@@ -287,13 +287,13 @@ def test_a_dataset_that_was_never_ingested_is_an_error(lake: Lake) -> None:
 
 
 def test_progress_counts_to_the_end_and_tells_speed_and_time_left(images: ArtifactRef, lake: Lake) -> None:
-    told: list[tuple[int, int, str]] = []
-    extract(images, config(), lake, lambda done, total, message="": told.append((done, total, message)))
-    assert told[0][:2] == (0, count(lake))
-    assert told[-1][:2] == (count(lake), count(lake))
-    assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
-    assert "images/s" in told[-1][2]
-    assert "left" in told[-1][2]
+    messages: list[tuple[int, int, str]] = []
+    extract(images, config(), lake, lambda done, total, message="": messages.append((done, total, message)))
+    assert messages[0][:2] == (0, count(lake))
+    assert messages[-1][:2] == (count(lake), count(lake))
+    assert [done for done, _, _ in messages] == sorted(done for done, _, _ in messages)
+    assert "images/s" in messages[-1][2]
+    assert "left" in messages[-1][2]
 
 
 def test_memory_that_runs_out_halves_the_batches_once(images: ArtifactRef, lake: Lake, fake: FakeEmbedder) -> None:

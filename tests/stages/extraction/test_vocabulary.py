@@ -92,15 +92,15 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Row]:
 @pytest.fixture
 def learned_from(monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
     """The local descriptors that were sorted into words."""
-    given: list[np.ndarray] = []
+    requested: list[np.ndarray] = []
     through = vocabulary.learn_words
 
     def learn(rows: np.ndarray, *arguments: int) -> torch.Tensor:
-        given.append(rows.copy())
+        requested.append(rows.copy())
         return through(rows, *arguments)
 
     monkeypatch.setattr(vocabulary, "learn_words", learn)
-    return given
+    return requested
 
 
 def test_extract_learns_the_words_and_describes_by_them(images: ArtifactRef, config: ExtractConfig, lake: Lake) -> None:
@@ -133,13 +133,13 @@ def _record_in(content: bytes) -> Any:
 
 
 def test_words_are_learned_from_training_images_of_both_views_alone(
-    images: ArtifactRef, config: ExtractConfig, lake: Lake, seen: list[Row]
+    images: ArtifactRef, config: ExtractConfig, lake: Lake, rows_read: list[Row]
 ) -> None:
     extract(images, config, lake)
     training = {row["image_id"] for row in rows_of(lake) if Subset.TRAIN in row["subsets"]}
     assert 0 < len(training) < len(rows_of(lake))
-    assert {row.image_id for row in seen} == training
-    assert {row.view for row in seen} == {View.DRONE, View.SATELLITE}
+    assert {row.image_id for row in rows_read} == training
+    assert {row.view for row in rows_read} == {View.DRONE, View.SATELLITE}
     (before,) = vocabularies(lake)
     for row in rows_of(lake):  # whatever happens to the others, the words stay
         if row["image_id"] not in training:
@@ -151,10 +151,10 @@ def test_words_are_learned_from_training_images_of_both_views_alone(
 
 
 def test_the_draw_is_bounded_and_balanced(
-    images: ArtifactRef, config: ExtractConfig, lake: Lake, seen: list[Row], learned_from: list[np.ndarray]
+    images: ArtifactRef, config: ExtractConfig, lake: Lake, rows_read: list[Row], learned_from: list[np.ndarray]
 ) -> None:
     extract(images, changed(config, vocabulary_pictures=6, vocabulary_rows=40), lake)
-    assert [row.view for row in seen] == ["drone"] * 3 + ["satellite"] * 3
+    assert [row.view for row in rows_read] == ["drone"] * 3 + ["satellite"] * 3
     (rows,) = learned_from
     assert len(rows) == 6 * (1 + (40 - 6) // 2 // 3)
     assert np.linalg.norm(rows, axis=1) == pytest.approx(np.ones(len(rows)), abs=1e-5)
@@ -163,11 +163,11 @@ def test_the_draw_is_bounded_and_balanced(
 
 @pytest.mark.parametrize(("pictures", "views"), [(1, (1, 0)), (7, (4, 3)), (12, (7, 5)), (99, (10, 5))])
 def test_where_one_side_is_short_the_other_gives_more(
-    images: ArtifactRef, config: ExtractConfig, lake: Lake, seen: list[Row], pictures: int, views: tuple[int, int]
+    images: ArtifactRef, config: ExtractConfig, lake: Lake, rows_read: list[Row], pictures: int, views: tuple[int, int]
 ) -> None:
     """Ten drone and five satellite images to train with."""
     extract(images, changed(config, vocabulary_pictures=pictures), lake)
-    assert tuple(sum(row.view == view for row in seen) for view in ("drone", "satellite")) == views
+    assert tuple(sum(row.view == view for row in rows_read) for view in ("drone", "satellite")) == views
 
 
 def test_fewer_rows_than_images_are_still_the_most(
@@ -247,30 +247,30 @@ def test_images_are_placed_by_the_stored_words(
     moved = Lake.at(tmp_path / "elsewhere")
     shutil.move(lake.root, moved.root)
     monkeypatch.setattr(vocabulary, "learn_words", None)  # any attempt to learn would fail
-    asked = save(place_image(5, 9), tmp_path / "asked.png")
-    (placement,) = localize([asked], "town", moved)
+    query_path = save(place_image(5, 9), tmp_path / "asked.png")
+    (placement,) = localize([query_path], "town", moved)
     assert placement.problem is None
     assert len(placement.top_k) == 4, "the gallery's tiles"
     for path in (moved.root / "vocabularies").iterdir():
         path.unlink()
     with pytest.raises(ModelError, match=r"no vocabulary(.|\n)*extract again"):
-        localize([asked], "town", moved)
+        localize([query_paths], "town", moved)
 
 
 def test_a_vocabulary_from_a_file_moves_into_the_lake(
     images: ArtifactRef, config: ExtractConfig, lake: Lake, tmp_path: Path, learned_from: list[np.ndarray]
 ) -> None:
-    given = tmp_path / "c_centers.pt"
-    torch.save(torch.randn(WORDS, SIZE, generator=torch.Generator().manual_seed(0)), given)
-    first = extract(images, changed(config, vocabulary=str(given)), lake)
+    vocabulary_file = tmp_path / "c_centers.pt"
+    torch.save(torch.randn(WORDS, SIZE, generator=torch.Generator().manual_seed(0)), vocabulary_file)
+    first = extract(images, changed(config, vocabulary=str(vocabulary_file)), lake)
     assert learned_from == []
     (name,) = vocabularies(lake)
-    given.unlink()
+    vocabulary_file.unlink()
     (placement,) = localize([save(place_image(5, 9), tmp_path / "asked.png")], "town", lake)
     assert placement.problem is None
     assert extract(images, changed(config, vocabulary=name), lake).ref == first.ref, "its name in the lake is enough"
     with pytest.raises(ModelError, match="no vocabulary"):
-        extract(images, changed(config, vocabulary=str(given)), lake)
+        extract(images, changed(config, vocabulary=str(vocabulary_file)), lake)
 
 
 def test_images_that_have_gone_teach_nothing(images: ArtifactRef, config: ExtractConfig, lake: Lake) -> None:
@@ -322,8 +322,8 @@ def test_an_alignment_is_chosen_with_the_words_that_extract_then_uses(
     images = ingest(IngestConfig(source=str(unaligned(tmp_path / "unaligned")), dataset="town"), lake).ref
     quick = AlignConfig(query_crops=(1.0, 0.6), rotations=(1,), tilts=(), samples=40)
     outcome = align(images, config, quick, lake)
-    assert {one.rings for one in outcome.record.candidates} == {1}
-    assert {one.layers for one in outcome.record.candidates} == {None}
+    assert {candidate.rings for candidate in outcome.record.candidates} == {1}
+    assert {candidate.layers for candidate in outcome.record.candidates} == {None}
     assert extract(images, outcome.config, lake).ref.digest == outcome.record.features
     assert len(learned_from) == 1
 

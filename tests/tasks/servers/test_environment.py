@@ -17,10 +17,10 @@ def test_the_engine_keeps_its_state_under_the_lake_and_reports_to_nobody(lake: L
 
 
 def test_what_the_user_has_set_stays(lake: Lake) -> None:
-    given = {"PREFECT_HOME": "/mine", "PREFECT_API_URL": "http://127.0.0.1:1/api"}
-    apply_environment(lake, given)
-    assert given["PREFECT_HOME"] == "/mine"
-    assert given["PREFECT_API_URL"] == "http://127.0.0.1:1/api"
+    options_given = {"PREFECT_HOME": "/mine", "PREFECT_API_URL": "http://127.0.0.1:1/api"}
+    apply_environment(lake, options_given)
+    assert options_given["PREFECT_HOME"] == "/mine"
+    assert options_given["PREFECT_API_URL"] == "http://127.0.0.1:1/api"
 
 
 def test_only_our_own_terminal_silences_the_engines_console(lake: Lake) -> None:

@@ -92,11 +92,11 @@ def test_the_servers_settings_allow_its_own_page_only_and_a_persons_choice_stays
     wanted = server_environment(PORT, {})
     assert wanted["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] == f"{OWN},http://localhost:4200"
     assert wanted["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"] == "true"
-    given = {
+    options_given = {
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": "https://maps.example",
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "false",
     }
-    assert server_environment(PORT, given) == {}
+    assert server_environment(PORT, options_given) == {}
 
 
 def test_another_site_gets_nothing_from_a_server_of_ours(prefect_api: str) -> None:

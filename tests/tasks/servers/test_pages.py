@@ -80,8 +80,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lake, Pag
     lake = Lake.at(tmp_path_factory.mktemp("served") / "lake")
     process = _serve(lake)
     try:
-        found = _announced(process)
-        assert found["prefect"].startswith("http://127.0.0.1:")
+        announced = _announced(process)
+        assert announced["prefect"].startswith("http://127.0.0.1:")
         running = running_pages(lake)
         assert running is not None
         evaluation = make_run(lake, adapted=0.5)
@@ -221,8 +221,8 @@ def test_second_start_says_where_the_pages_are(served: Served) -> None:
     lake, running, _, _ = served
     assert running_server(lake) == f"{running.prefect.url}/api"
     second = _serve(lake, port=45_000)
-    found = _announced(second)
-    assert (found["prefect"], found["mlflow"], found["again"]) == (running.prefect.url, running.mlflow_url, True)
+    announced = _announced(second)
+    assert (announced["prefect"], announced["mlflow"], announced["again"]) == (running.prefect.url, running.mlflow_url, True)
     assert second.wait(30) == 0
     assert running_server(lake) is not None
 
