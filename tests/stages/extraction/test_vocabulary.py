@@ -77,7 +77,7 @@ def rows_of(lake: Lake) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[Row]:
+def rows_read(monkeypatch: pytest.MonkeyPatch) -> list[Row]:
     """The images that words were looked for in."""
     rows: list[Row] = []
 
