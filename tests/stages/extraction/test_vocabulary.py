@@ -254,7 +254,7 @@ def test_images_are_placed_by_the_stored_words(
     for path in (moved.root / "vocabularies").iterdir():
         path.unlink()
     with pytest.raises(ModelError, match=r"no vocabulary(.|\n)*extract again"):
-        localize([query_paths], "town", moved)
+        localize([query_path], "town", moved)
 
 
 def test_a_vocabulary_from_a_file_moves_into_the_lake(
