@@ -1,4 +1,4 @@
-"""What a copy of a data set says about itself: places that lack a view, and places with another number of images than most.
+"""Consistency of a copy of a data set: locations that lack a view, and locations with an unusual number of images.
 
 These checks need no published numbers, so they find a lost folder in one's own images, too.
 """

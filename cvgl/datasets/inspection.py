@@ -1,4 +1,4 @@
-"""Looking at a copy of a data set before anything is done with it: `cvgl doctor data`.
+"""Inspection of a copy of a data set before it is ingested: `cvgl doctor data`.
 
 Nothing is written. What ingestion would refuse, what is published and is not there, and what cannot be read is named, with
 what to do about it.

@@ -1,4 +1,4 @@
-"""What a layout finds in a source: images to look at, and names that it refuses at once."""
+"""Entries of a source as its layout lists them, before files are opened, and the names that are refused at once."""
 
 from __future__ import annotations
 

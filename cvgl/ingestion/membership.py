@@ -1,4 +1,4 @@
-"""Which files of a folder are images to be placed: the rule of ingestion, for whoever is given a folder without a layout."""
+"""The images in a folder without a layout, selected by the rules of ingestion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From names to images: one content is one image, whatever it is called, and what contradicts itself is refused."""
+"""Merging of entries by content: one content is one image under any number of names; contradictions are refused."""
 
 from __future__ import annotations
 

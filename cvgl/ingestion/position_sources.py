@@ -22,7 +22,7 @@ _AS_DEGREES = (
 
 @dataclass(frozen=True, slots=True)
 class SourcedPosition:
-    """Where an image lies.
+    """The position of an image and its source.
 
     Attributes:
         position: of its middle; None where nothing usable says it.
@@ -36,7 +36,7 @@ class SourcedPosition:
 
 
 def position_of(entry: Entry, scan: Scan) -> SourcedPosition:
-    """Where an image lies, by what its layout, its files and its camera say.
+    """The position of an image: from its layout, else its files, else its camera.
 
     Raises:
         RefusedError: a file that somebody put beside the image to place it makes no sense.
@@ -95,7 +95,7 @@ def _by_world_file(world: WorldFile, beside: Georeference | None, crs: str | Non
 
 
 def _without_transform(entry: Entry, scan: Scan, own: Georeference | None) -> str:
-    """What could have said where an image lies, and did not."""
+    """A remark on a position source that is present and not used; empty where there is none."""
     if scan.raster is not None and scan.raster.transform is not None and own is None:
         return "it has a position in its own tags, which does not count here (docs/how-to/ingestion.md)"
     if entry.georeference is not None and entry.georeference.crs is not None:

@@ -1,4 +1,4 @@
-"""What ingestion says of positions, a line a view: how many images have one, by what, in which CRS; what it passed over."""
+"""Summary of the positions of a source, one line a view: number, sources and CRS; and of the files that were skipped."""
 
 from __future__ import annotations
 

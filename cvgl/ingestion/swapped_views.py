@@ -50,7 +50,7 @@ class SwapSuspicion:
 
 
 def find_swapped_views(entries: Sequence[Entry], scans: Mapping[Path, Scan], *, has_map: bool = False) -> SwapSuspicion | None:
-    """Whether the queries look like the tiles of a map and the references like photographs; None where they do not.
+    """Checks whether the queries look like map tiles and the references like photographs; None where they do not.
 
     Args:
         entries: of one source.

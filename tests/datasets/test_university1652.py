@@ -142,7 +142,7 @@ def test_a_kml_file_may_have_any_encoding(tmp_path: Path, encoding: str, declare
 def test_a_kml_file_with_entities_is_refused_in_every_encoding(tmp_path: Path, encoding: str, declaration: str) -> None:
     image(tmp_path / "train/satellite/0001/1.jpg")
     (tmp_path / "buildings.kml").write_bytes(KML.partition("?>")[2].join([declaration, ""]).encode(encoding))
-    with pytest.raises(DataError, match="document type or entities"):
+    with pytest.raises(DataError, match="entities"):
         list_university1652(tmp_path)
 
 

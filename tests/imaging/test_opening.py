@@ -148,3 +148,8 @@ def test_damaged_geo_keys_are_a_damaged_image_and_no_traceback(tmp_path: Path, m
     monkeypatch.setattr("cvgl.imaging.raster._bands", fail)
     with pytest.raises(imaging.DamagedImageError):
         imaging.open_rgb(path)
+
+
+def test_names_of_errors_for_programs_have_not_changed() -> None:
+    kinds = {error("x").kind for error in (DamagedImageError, NotAnImageError, TooLargeImageError, TruncatedImageError)}
+    assert kinds == {"DamagedPictureError", "NotAPictureError", "TooLargePictureError", "TruncatedPictureError"}

@@ -115,7 +115,7 @@ def test_a_manifest_that_repeats_itself_gives_its_position(tmp_path: Path) -> No
     assert listing.refusals == []
 
 
-def test_one_image_under_two_names_does_not_get_the_position_of_the_first_in_silence() -> None:
+def test_a_second_name_with_another_position_is_refused() -> None:
     scans = {Path(f"/{n}"): Scan(uri=f"/{n}", image_id="A", width=9, height=9) for n in range(3)}
     entries = [
         Entry(Path("/0"), View.SATELLITE, (Subset.GALLERY,), position=Position(latitude=1, longitude=2)),

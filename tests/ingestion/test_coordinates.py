@@ -101,7 +101,7 @@ def test_thousands_are_never_eaten_and_feet_are_no_metres(cell: str) -> None:
 
 
 def test_exchanged_columns_are_named() -> None:
-    with pytest.raises(RefusedError, match=r"latitude 113\.5 lies outside .* look exchanged"):
+    with pytest.raises(RefusedError, match="exchanged"):
         fields.position({"latitude": "113.5", "longitude": "22.2"})
     with pytest.raises(RefusedError) as caught:
         fields.position({"latitude": "113.5", "longitude": "200"})

@@ -106,7 +106,7 @@ def test_a_manifest_that_links_out_and_is_all_there_is_is_named(
     tmp_path: Path, outside: Callable[[Path, str], Path], layout: Layout
 ) -> None:
     outside(tmp_path / "source/manifest.csv", "path,view\na.jpg,satellite\n")
-    with pytest.raises(DataError, match=r"manifest\.csv is a link that leaves"):
+    with pytest.raises(DataError, match="link"):
         list_source(IngestConfig(source=str(tmp_path / "source"), dataset="d", layout=layout))
 
 
@@ -155,5 +155,5 @@ def test_a_table_that_names_all_pairs_and_links_out_is_an_error(
     tmp_path: Path, outside: Callable[[Path, str], Path], name: str, reader: Callable[[Path], Listing]
 ) -> None:
     outside(tmp_path / "source" / name, "bingmap/19/0000001.jpg,streetview/panos/0000001.jpg\n")
-    with pytest.raises(DataError, match="is a link that leaves"):
+    with pytest.raises(DataError, match="link"):
         reader(tmp_path / "source")

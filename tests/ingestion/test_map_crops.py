@@ -79,7 +79,7 @@ def test_a_crop_has_metres_of_ground_in_any_unit(source: Path) -> None:
     difference = in_feet - np.asarray(as_metres.crop(1150, 1850, 64, 0), np.float64)
     assert np.abs(difference).mean() < 2
     (source / "map.prj").write_text("EPSG:4258")
-    with pytest.raises(DataError, match="square on the ground"):
+    with pytest.raises(DataError, match="square"):
         GeoreferencedMap.open(source / "map.png").crop(4.0, 52.0, 64, 0)
 
 
@@ -164,5 +164,5 @@ def test_settings_without_a_crop_are_refused(source: Path) -> None:
     for sizes, rotations in (((), 4), ((0,), 4), ((50, 50), 4), ((50,), 0)):
         with pytest.raises(ConfigError, match="rotations"):
             write_map_crops(source / "m.csv", source / "map.png", source / "out", sizes=sizes, rotations=rotations)
-    with pytest.raises(ConfigError, match="the folder to be written"):
+    with pytest.raises(ConfigError, match="folder"):
         write_map_crops(source / "m.csv", source / "map.png", source)

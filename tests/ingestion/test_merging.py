@@ -52,7 +52,7 @@ def test_contradictions_have_reasons_of_their_own() -> None:
     assert united["A"].subsets == (QUERY,)  # what is refused adds no role
 
 
-def test_one_file_named_twice_in_a_manifest_does_not_put_itself_into_quarantine() -> None:
+def test_a_file_named_twice_does_not_refuse_itself() -> None:
     entries = [Entry(Path("/a"), View.DRONE, (TRAIN,), label=f"m.csv:{row}") for row in (2, 3)]
     united, (refusal,) = merge_entries(entries, scans_of({"/a": "A"}), {})
     assert united["A"].uri == "/a"
@@ -74,7 +74,7 @@ def test_what_another_source_brought_is_known_and_gains_roles() -> None:
         assert (elsewhere.uri, elsewhere.subsets, elsewhere.location_id, refusals) == ("/old/a", (QUERY, TRAIN), "1", [])
 
 
-def test_positions_come_from_the_layout_then_the_world_file_then_the_camera() -> None:
+def test_layout_then_world_file_then_camera_give_the_position() -> None:
     world = WorldFile(1, 0, 0, -1, 0, 0, "local")
     scan = Scan(uri="/a", size=1, mtime_ns=1, image_id="A", width=31, height=21, turned=True, latitude=1.0, longitude=2.0)
 
@@ -110,7 +110,7 @@ _ENTRIES = st.lists(
 
 
 @given(_ENTRIES)
-def test_every_name_is_accepted_merged_or_refused_and_images_do_not_contradict_themselves(
+def test_every_name_is_accepted_merged_or_refused(
     rows: list[tuple[str, View, set[Subset], str | None]],
 ) -> None:
     contents = {f"/{number}": row[0] for number, row in enumerate(rows)}

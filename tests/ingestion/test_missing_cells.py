@@ -77,7 +77,7 @@ def test_a_missing_label_in_parquet_is_no_label_and_numbers_stay_numbers(tmp_pat
 
 
 @pytest.mark.parametrize("view", ["drone", "satellite"])
-def test_an_image_without_half_of_its_position_goes_in_without_it_and_is_counted(tmp_path: Path, view: str) -> None:
+def test_an_image_with_half_a_position_is_ingested_without_it(tmp_path: Path, view: str) -> None:
     listing = listed(
         tmp_path, f"path,view,lat,lon\na.jpg,{view},47,NaN\nb.jpg,{view},,8\nc.jpg,{view},0,0\nd.jpg,{view},47,8\n"
     )

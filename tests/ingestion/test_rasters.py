@@ -184,9 +184,7 @@ def test_words_of_gdal_that_are_no_text_stay_off_the_terminal(tmp_path: Path, ca
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_gdal_says_stays_off_the_terminal_and_other_readers_still_hear_it(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_messages_of_gdal_reach_other_readers_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     import rasterio
 
     bad = tagged(

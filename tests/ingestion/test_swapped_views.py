@@ -73,7 +73,7 @@ def test_tiles_to_be_placed_on_references_without_positions_are_refused(tile: Ch
     assert suspicion is not None
     assert suspicion.certain
     assert "24 images to be placed are tiles of a map" in suspicion.reason
-    with pytest.raises(SwappedViewsError, match="give the references positions") as caught:
+    with pytest.raises(SwappedViewsError, match="positions") as caught:
         suspicion.raise_if_certain(Path("/source"))
     assert isinstance(caught.value, GateRefusal)  # exit code 3
     assert isinstance(caught.value, DataError)  # a batch that arrives with it is not usable
@@ -115,7 +115,7 @@ def test_one_side_alone_and_what_is_no_image_say_nothing() -> None:
     assert find_swapped_views(entries, scans) is None
 
 
-def test_a_flag_is_a_warning_of_the_ingestion_and_a_refusal_leaves_no_table(tmp_path: Path, lake: Lake) -> None:
+def test_a_flag_is_a_warning_and_a_refusal_leaves_no_table(tmp_path: Path, lake: Lake) -> None:
     for view in ("drone", "satellite"):
         (tmp_path / "source" / view).mkdir(parents=True)
         for number in range(4):

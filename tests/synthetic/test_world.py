@@ -121,7 +121,7 @@ def test_a_tile_is_north_up_and_to_scale() -> None:
     assert pixel == pytest.approx((70, 20), abs=1)
 
 
-def test_a_panorama_sees_north_in_the_middle_east_to_the_right_and_sky_above() -> None:
+def test_a_panorama_has_north_in_the_middle_and_east_right() -> None:
     ground = plain()
     mark(ground, 25, 0, height=8)
     camera = Camera(0, 0, 2, 0, 0, 0, 90)
