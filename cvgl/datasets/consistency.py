@@ -24,7 +24,7 @@ class Inconsistency:
 
     Attributes:
         kind: missing or extra.
-        what: one sentence.
+        text: one sentence.
         examples: places, the first few.
         count: of all of them.
         fix: what to do.
@@ -32,7 +32,7 @@ class Inconsistency:
     """
 
     kind: str
-    what: str
+    text: str
     examples: tuple[str, ...]
     count: int
     fix: str

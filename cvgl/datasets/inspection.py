@@ -136,10 +136,11 @@ def inspect(
     source = existing(folder)
     detected, reason = recognise(source) if layout is Layout.AUTO else (layout, "it was said so")
     listings = [
-        list_source(IngestConfig(source=str(source), dataset="inspected", layout=one)) for one in _layouts(detected, source)
+        list_source(IngestConfig(source=str(source), dataset="inspected", layout=layout_part))
+        for layout_part in _layouts(detected, source)
     ]
     counts = _distinct(count for listing in listings for count in count_parts(listing))
-    contradictions = [one for listing in listings for one in _contradictions(listing, counts, partial)]
+    contradictions = [contradiction for listing in listings for contradiction in _contradictions(listing, counts, partial)]
     entries = list({entry.path: entry for listing in listings for entry in listing.entries}.values())
     opened = _evenly(entries, sample)
     scans = scan_files([entry.path for entry in opened], max_pixels, progress)
@@ -150,14 +151,18 @@ def inspect(
     doubts = list(find_position_problems(detected, entries, list(images.values()), summaries))
     problems = [
         *([] if partial else _wrong_counts(counts)),
-        *(_problem_of(one) for one in contradictions if one.certain or not partial),
+        *(_problem_of(contradiction) for contradiction in contradictions if contradiction.certain or not partial),
         *_refused([refusal for listing in listings for refusal in listing.refusals] + _misplaced(refused), source),
         *_masked_twice(listings),
         *_unreadable(scans, source, len(entries)),
         *(_doubtful(doubt, root) for doubt in doubts if doubt.certain),
     ]
     lines = [note for listing in listings for note in (*listing.warnings, *listing.notes)]
-    lines += [f"{one.count} {one.what}: {', '.join(one.examples)}" for one in contradictions if partial and not one.certain]
+    lines += [
+        f"{contradiction.count} {contradiction.text}: {', '.join(contradiction.examples)}"
+        for contradiction in contradictions
+        if partial and not contradiction.certain
+    ]
     by_path = {entry.path: scan for entry, scan in zip(opened, scans, strict=True)}
     lines += camera_notes(opened, with_neighbours_zones(opened, by_path))
     notes = tuple(dict.fromkeys(lines))
@@ -173,7 +178,7 @@ def inspect(
         partial=partial,
         warnings=tuple(_doubtful(doubt, root) for doubt in doubts if not doubt.certain),
         summaries=summaries,
-        passed_over=tuple(one for listing in listings for one in skipped_remarks(listing, by_path)),
+        passed_over=tuple(remark for listing in listings for remark in skipped_remarks(listing, by_path)),
     )
 
 
@@ -228,7 +233,7 @@ def _contradictions(listing: Listing, counts: Iterable[Count], partial: bool) ->
 def _problem_of(inconsistency: Inconsistency) -> Problem:
     return Problem(
         inconsistency.kind,
-        f"{inconsistency.count} {inconsistency.what}",
+        f"{inconsistency.count} {inconsistency.text}",
         inconsistency.count,
         inconsistency.examples,
         inconsistency.fix,

@@ -8,9 +8,9 @@ from pathlib import Path
 from cvgl.config import Layout
 from cvgl.ingestion import fields
 from cvgl.ingestion.entries import Entry, Listing, PositionSource, Reason, RefusedError, with_default_subsets
+from cvgl.ingestion.georeference.sidecars import SIDECAR_SUFFIXES, Sidecars, with_side_files
 from cvgl.ingestion.labels import normalise_labels
 from cvgl.ingestion.side_tables import SideTable, Statement, read_side_table, resolve_tables
-from cvgl.ingestion.sidecars import SIDECAR_SUFFIXES, Sidecars, with_side_files
 from cvgl.ingestion.walking import IMAGE_SUFFIXES, entries_of, files_below
 from cvgl.types import View
 

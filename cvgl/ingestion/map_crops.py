@@ -28,9 +28,9 @@ from cvgl.imaging import open_rgb
 from cvgl.ingestion import fields
 from cvgl.ingestion.coordinates import read_number
 from cvgl.ingestion.entries import RefusedError, WorldFile
+from cvgl.ingestion.georeference.sidecars import Sidecars
 from cvgl.ingestion.manifest import ManifestImages, known_columns, renamed
 from cvgl.ingestion.records import Cell, read_records
-from cvgl.ingestion.sidecars import Sidecars
 from cvgl.lake import write_bytes
 from cvgl.types import Subset
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from cvgl.config import Layout
 from cvgl.imaging import is_raw_suffix, kind_of_suffix
 from cvgl.ingestion.entries import Listing
-from cvgl.ingestion.sidecars import SIDECAR_SUFFIXES
+from cvgl.ingestion.georeference.sidecars import SIDECAR_SUFFIXES
 from cvgl.ingestion.walking import IMAGE_SUFFIXES, files_below
 
 # What cameras, flight apps and mapping programs put beside images, besides world files and projections.

@@ -10,7 +10,7 @@ from pathlib import Path
 from cvgl.geo import Position
 from cvgl.ingestion.contradictions import format_position, positions_differ
 from cvgl.ingestion.entries import Entry, PositionSource, Reason, Refusal, RefusedError, printable
-from cvgl.ingestion.position_sources import position_of
+from cvgl.ingestion.georeference.position_sources import position_of
 from cvgl.ingestion.scan_cache import Scan
 from cvgl.types import Subset, View
 

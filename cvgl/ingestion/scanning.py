@@ -17,8 +17,8 @@ from cvgl.hashing import IMAGE_ID_LENGTH
 from cvgl.ingestion.attempts import Attempts, Key, key_of
 from cvgl.ingestion.entries import Reason, RefusedError, printable
 from cvgl.ingestion.exif import read_exif
+from cvgl.ingestion.georeference.rasters import read_own
 from cvgl.ingestion.isolation import scan_in_isolation
-from cvgl.ingestion.rasters import read_own
 from cvgl.ingestion.scan_cache import Scan, ScanCache
 from cvgl.types import Progress, silent
 

@@ -144,8 +144,8 @@ def _batches(lake: Lake, dataset: str) -> list[Path]:
 
 
 def _metadata(path: Path) -> dict[str, str]:
-    found = read_schema(path).metadata or {}
-    metadata = {key.decode(): value.decode() for key, value in found.items() if key in (_LAYOUT.encode(), _SOURCE.encode())}
+    raw = read_schema(path).metadata or {}
+    metadata = {key.decode(): value.decode() for key, value in raw.items() if key in (_LAYOUT.encode(), _SOURCE.encode())}
     if len(metadata) != 2:
         raise LakeError("a batch does not say where it came from", where=path, fix="restore it from a backup")
     return metadata

@@ -60,7 +60,7 @@ def without_hidden(lake: Lake, dataset: str, images: pa.Table, through: str | No
     """
     stones = read_tombstones(lake, dataset)
     if through is not None:
-        stones = stones.filter(pa.array([one <= through for one in stones["through"].to_pylist()], pa.bool_()))
+        stones = stones.filter(pa.array([last_batch <= through for last_batch in stones["through"].to_pylist()], pa.bool_()))
     if not stones.num_rows:
         return images
     hidden: dict[str, str] = {}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cvgl.ingestion.entries import Georeference, PositionSource
-from cvgl.ingestion.rasters import Header, read_aux_xml, read_own
+from cvgl.ingestion.georeference.rasters import Header, read_aux_xml, read_own
 from tests.data import rasters
 from tests.data.rasters import HEIGHT, KEYS, KEYS_UTM, KEYS_UTM_POINT, NORTH_UP, UTM, WIDTH, plain, raster, tagged
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cvgl.geo import LOCAL_CRS
 from cvgl.ingestion.entries import Entry, Georeference, PositionSource, Reason, RefusedError, WorldFile
-from cvgl.ingestion.rasters import read_aux_xml
+from cvgl.ingestion.georeference.rasters import read_aux_xml
 from cvgl.ingestion.walking import check_side_file
 
 # First and last letter of the image's ending with a w, or all of it with a w; projections; what GDAL leaves behind.

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, NamedTuple
 from cvgl.errors import DataError
 from cvgl.geo import LOCAL_CRS, canonical_crs, is_local
 from cvgl.ingestion.entries import Georeference, PositionSource, Transform
-from cvgl.ingestion.tiff_tags import RPC, problem_of_tags, read_tags
+from cvgl.ingestion.georeference.tiff_tags import RPC, problem_of_tags, read_tags
 
 # An image of one pixel: what GDAL reads an `.aux.xml` beside of. (PNM would do, but GDAL 3.10 leaves its transform unset.)
 _PIXEL = (
