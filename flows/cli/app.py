@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.commands import ask, backbones, doctor, pages, registry, reproduce, run, stages, watch
+from flows.cli.commands import ask, backbones, doctor, pages, registry, reproduce, run, settings, stages, watch
 
 app = typer.Typer(
     name="cvgl",
@@ -35,5 +35,5 @@ def main(version: Version = False) -> None:
     """Tell where an image was taken, by matching it to geo-tagged overhead imagery; learn that from unlabelled pictures."""
 
 
-for group in (run, stages, registry, ask, backbones, pages, reproduce, doctor, watch):
+for group in (run, stages, registry, ask, backbones, pages, reproduce, doctor, watch, settings):
     group.register(app)

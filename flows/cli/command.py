@@ -14,8 +14,9 @@ from rich.console import RenderableType
 
 from cvgl.errors import CvglError, GateRefusal, LakeError, UsageError
 from flows.cli.console import Screen, Verbatim, print_answer, print_json
-from flows.cli.options import CONFIG_HELP, Draft, parameters
-from flows.cli.settings import Setting
+from flows.cli.options import CONFIG_HELP, SET_HELP, Draft, parameters
+from flows.cli.renamed import CurrentNames, note
+from flows.cli.settings import EVERYDAY, Setting
 
 DONE, FAILED, USAGE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -26,6 +27,7 @@ _NOT_OUR_DEFECT = frozenset(
 _CHECK_SYSTEM = "check the rights, the disk or the limits of the process; the same command goes on where it stopped"
 
 Json = Annotated[bool, typer.Option("--json", help="End with one JSON object on the last line of stdout.")]
+Assignments = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help=SET_HELP, show_default=False)]
 Config = Annotated[Path | None, typer.Option("--config", help=CONFIG_HELP, dir_okay=False)]
 
 
@@ -47,13 +49,17 @@ class Answer:
 Body = Callable[..., Answer]
 
 
-def command(app: typer.Typer, *groups: tuple[Setting, ...], name: str | None = None) -> Callable[[Body], Body]:
+def command(
+    app: typer.Typer, *groups: tuple[Setting, ...], example: str = "", everyday: bool = False, former: str | None = None
+) -> Callable[[Body], Body]:
     """Registers a function as a command.
 
     Args:
         app: where.
         groups: the settings that become options; the function gets them as its first argument, a `Draft`.
-        name: of the command; default: the function's.
+        example: a command line that the help ends with.
+        everyday: whether its help shows the everyday options alone; the others work, and say what they are by `--set`.
+        former: an earlier name of the command, which still works.
 
     The function's other parameters are options of its own. It returns an `Answer`, which is printed here; what it raises
     becomes an exit code: 1 for a `CvglError`, 2 for a `UsageError`, 3 for a `GateRefusal`, 130 for Ctrl-C. Any other
@@ -64,26 +70,50 @@ def command(app: typer.Typer, *groups: tuple[Setting, ...], name: str | None = N
     def register(body: Body) -> Body:
         def run(**arguments: Any) -> None:
             as_json = arguments.pop("as_json")
-            config = arguments.pop("config", None)
-            draft = Draft.of([(setting, arguments.pop(setting.parameter)) for setting in settings], config, as_json=as_json)
+            config, assignments = arguments.pop("config", None), arguments.pop("assignments", None) or ()
+            values = [(setting, arguments.pop(setting.parameter)) for setting in settings]
+            if everyday:
+                _say_how_to_set(values)
+            draft = Draft.of(values, config, assignments=assignments, as_json=as_json)
             raise typer.Exit(_answer(lambda: body(draft, **arguments), as_json))
 
         run.__doc__ = body.__doc__
-        run.__signature__ = _signature(body, settings)  # type: ignore[attr-defined] # read by inspect.signature
+        run.__signature__ = _signature(body, settings, everyday=everyday)  # type: ignore[attr-defined] # read by inspect.signature
         run.__annotations__ = {}
-        app.command(name or body.__name__)(run)
+        epilog = f"Example: {example}" if example else None
+        app.command(body.__name__, cls=CurrentNames, epilog=epilog)(run)
+        if former is not None:
+            app.command(former, cls=_formerly(former, body.__name__), hidden=True)(run)
         return body
 
     return register
 
 
-def _signature(body: Body, settings: tuple[Setting, ...]) -> inspect.Signature:
+def _formerly(former: str, name: str) -> type[CurrentNames]:
+    class Former(CurrentNames):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            note(f"`cvgl {former}` is called `cvgl {name}` now")
+            return super().parse_args(ctx, args)
+
+    return Former
+
+
+def _say_how_to_set(values: list[tuple[Setting, Any]]) -> None:
+    for setting, value in values:
+        if value is not None and setting.flag not in EVERYDAY and not setting.is_argument:
+            several = value if isinstance(value, list) else [value]
+            text = ",".join(str(getattr(entry, "value", entry)) for entry in several)
+            note(f"{setting.flag} still works here; its lasting form is --set {setting.path}={text}")
+
+
+def _signature(body: Body, settings: tuple[Setting, ...], *, everyday: bool) -> inspect.Signature:
     own = list(inspect.signature(body, eval_str=True).parameters.values())[1:]
     keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     common = [inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json)]
     if len(settings) > 1:
+        common.append(inspect.Parameter("assignments", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Assignments))
         common.append(inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Config))
-    return inspect.Signature([*keyword, *parameters(settings), *common])
+    return inspect.Signature([*keyword, *parameters(settings, everyday=everyday), *common])
 
 
 def _answer(body: Callable[[], Answer], as_json: bool) -> int:

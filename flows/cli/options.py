@@ -20,30 +20,14 @@ from pydantic.fields import FieldInfo
 
 from cvgl.config import ArrivalConfig, RunConfig
 from cvgl.lake import Lake
-from flows.cli.settings import (
-    ADAPTER,
-    ALIGN,
-    ALIGN_VIEW,
-    ALIGNMENT,
-    CLUSTER,
-    DATASET,
-    EVALUATION,
-    FEATURES,
-    LAKE,
-    LAYOUT,
-    POLICY,
-    REGISTRY,
-    SELECTION,
-    SOURCE,
-    WATCH,
-    Setting,
-)
+from flows.cli.fields import assignment, field_of, leaves, read_values
+from flows.cli.settings import EVERYDAY, GROUPS, Setting
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 _PANELS = {
-    "ingest": "Pictures",
+    "ingest": "Images",
     "align": "Alignment of the views",
     "extract": "Frozen model",
     "cluster": "Past one machine",
@@ -54,7 +38,8 @@ _PANELS = {
     "watch": "What arrives",
     "decide": "What to do about it",
 }
-CONFIG_HELP = "JSON file with settings (a RunConfig, or a part of one); options go before it"
+CONFIG_HELP = "TOML, YAML or JSON file with settings (a RunConfig, or a part of one); options go before it"
+SET_HELP = "Set any field by its name, e.g. adapt.em_weight=0.5; repeatable. `cvgl settings` lists them"
 
 
 class Draft:
@@ -65,9 +50,22 @@ class Draft:
         self._values, self.as_json = dict(values), as_json
 
     @classmethod
-    def of(cls, option_values: Iterable[tuple[Setting, Any]], config: Path | None, *, as_json: bool = False) -> Draft:
-        """Values from a file, overridden by options; an option that is None was not given."""
-        values: dict[str, Any] = _read_config(config) if config is not None else {}
+    def of(
+        cls,
+        option_values: Iterable[tuple[Setting, Any]],
+        config: Path | None,
+        *,
+        assignments: Iterable[str] = (),
+        as_json: bool = False,
+    ) -> Draft:
+        """Values from a file, overridden by `--set`, overridden by options; an option that is None was not given.
+
+        Raises:
+            typer.BadParameter: the file cannot be read, or an assignment names no field.
+        """
+        values: dict[str, Any] = read_values(config) if config is not None else {}
+        for path, value in map(assignment, assignments):
+            _put(values, path.split("."), value)
         for setting, value in option_values:
             if value is not None:
                 _put(values, setting.path.split("."), value)
@@ -116,18 +114,6 @@ class Draft:
         return None if source is None else str(source)
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    import json
-
-    try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"{path} cannot be read as JSON: {error}", param_hint="--config") from error
-    if not isinstance(values, dict):
-        raise typer.BadParameter(f"{path} holds no JSON object", param_hint="--config")
-    return values
-
-
 def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
     for name in path[:-1]:
         values = values.setdefault(name, {})
@@ -151,16 +137,15 @@ def _validated(model: type[Model], values: Mapping[str, Any], prefix: str) -> Mo
 
 def _problem(prefix: str, location: tuple[int | str, ...], message: str) -> str:
     path = (prefix + ".".join(str(part) for part in location)).rstrip(".")
-    groups = (LAKE, DATASET, SOURCE, LAYOUT, ALIGN, ALIGNMENT, ALIGN_VIEW, FEATURES, ADAPTER, SELECTION, EVALUATION, REGISTRY)
-    flags = {setting.path: setting.flag for group in (*groups, CLUSTER, WATCH, POLICY) for setting in group}
+    flags = {setting.path: setting.flag for group in GROUPS for setting in group}
     return f"{flags.get(path, path)}: {message}"
 
 
-def parameters(settings: Iterable[Setting]) -> Iterator[inspect.Parameter]:
-    """The settings as parameters that Typer turns into options and arguments."""
+def parameters(settings: Iterable[Setting], *, everyday: bool = False) -> Iterator[inspect.Parameter]:
+    """The settings as parameters that Typer turns into options and arguments; with `everyday`, the others are hidden."""
     for setting in settings:
-        field = _field(setting.path)
-        kind = _option_type(field.annotation)
+        field = field_of(setting.path)
+        kind = option_type(field.annotation)
         information = (
             typer.Argument(help=field.description, show_default=False)
             if setting.is_argument
@@ -169,6 +154,7 @@ def parameters(settings: Iterable[Setting]) -> Iterator[inspect.Parameter]:
                 help=_help(field),
                 envvar=setting.environment,
                 show_default=False,
+                hidden=everyday and setting.flag not in EVERYDAY,
                 rich_help_panel=_PANELS.get(setting.path.split(".")[0]),
                 **_older_words(kind),
             )
@@ -200,26 +186,60 @@ def as_options(settings: Iterable[Setting], values: Mapping[str, Any]) -> list[s
     return options
 
 
-def _field(path: str) -> FieldInfo:
-    model: Any = ArrivalConfig  # a RunConfig, and what belongs to a watched source
-    *parents, name = path.split(".")
-    for parent in parents:
-        model = model.model_fields[parent].annotation
-    field: FieldInfo = model.model_fields[name]
-    return field
+def described(prefix: str = "") -> list[dict[str, Any]]:
+    """Every field of the settings below a prefix, in words: name, type, default, option, meaning.
+
+    Raises:
+        typer.BadParameter: no name begins so.
+    """
+    flags = {setting.path: setting.flag for group in GROUPS for setting in group}
+    rows = [
+        {
+            "name": name,
+            "type": type_name(field.annotation),
+            "default": default_text(field),
+            "option": flags.get(name, ""),
+            "meaning": field.description or "",
+        }
+        for name, field in leaves()
+        if name.startswith(prefix)
+    ]
+    if not rows:
+        field_of(prefix)
+    return rows
 
 
-def _option_type(annotation: Any) -> Any:
+def type_name(annotation: Any) -> str:
+    """A field's type in a word or two: number, whole number, text, one of several words, several of them."""
+    kind = option_type(annotation)
+    if typing.get_origin(kind) is list:
+        return f"several: {type_name(typing.get_args(kind)[0])}"
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return " | ".join(str(choice.value) for choice in kind)
+    return {int: "whole number", float: "number", bool: "true | false", str: "text", Path: "path"}.get(kind, "text")
+
+
+def default_text(field: FieldInfo) -> str:
+    """A field's default as it would be written; empty where one has to be given or follows from other fields."""
+    if field.is_required() or field.default_factory is not None:
+        return ""
+    default = field.default
+    if isinstance(default, tuple):
+        return ",".join(str(getattr(entry, "value", entry)) for entry in default)
+    return "none" if default is None else str(getattr(default, "value", default))
+
+
+def option_type(annotation: Any) -> Any:
     """The type of the value on the command line: ``int | None`` is an int, a tuple is an option that may be repeated."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
-        return _option_type(arguments[0])
+        return option_type(arguments[0])
     if origin in (typing.Union, types.UnionType):
-        return _option_type(next(argument for argument in arguments if argument is not type(None)))
+        return option_type(next(argument for argument in arguments if argument is not type(None)))
     if origin is typing.Literal:
         return type(arguments[0])
     if origin is tuple:
-        return list[_option_type(arguments[0])]  # type: ignore[misc] # at run time
+        return list[option_type(arguments[0])]  # type: ignore[misc] # at run time
     return annotation
 
 

@@ -35,7 +35,7 @@ SOURCE = (Setting("--source", "ingest.source"),)
 LAYOUT = (
     Setting("--layout", "ingest.layout"),
     Setting("--root", "ingest.root"),
-    Setting("--height", "ingest.height"),
+    Setting("--altitude", "ingest.height"),
     Setting("--max-pixels", "ingest.max_pixels"),
 )
 FEATURES = (
@@ -48,7 +48,7 @@ FEATURES = (
     Setting("--clusters", "extract.backbone.clusters"),
     Setting("--vocabulary", "extract.backbone.vocabulary"),
     Setting("--rings", "extract.backbone.rings"),
-    Setting("--cells", "extract.backbone.cells"),
+    Setting("--grid", "extract.backbone.cells"),
     Setting("--image-size", "extract.backbone.image_size"),
     Setting("--preprocessing", "extract.backbone.preprocessing"),
     Setting("--resize", "extract.backbone.resize"),
@@ -106,10 +106,10 @@ ADAPTER = (
 SELECTION = (
     Setting("--select-candidate", "select.candidates"),
     Setting("--select-confidence", "select.confidence"),
-    Setting("--select-confidence-along", "select.confidence_along"),
-    Setting("--select-most-work", "select.most_work"),
+    Setting("--select-z-sequence", "select.confidence_along"),
+    Setting("--select-max-flops", "select.most_work"),
     Setting("--select-repeats", "select.repeats"),
-    Setting("--select-fewest", "select.fewest"),
+    Setting("--select-min-images", "select.fewest"),
 )
 EVALUATION = (
     Setting("--protocol", "evaluate.protocols"),
@@ -124,27 +124,51 @@ REGISTRY = (
     Setting("--model-name", "registry.model_name"),
     Setting("--gate-policy", "registry.policy"),
     Setting("--tolerance", "registry.tolerance"),
-    Setting("--grown-tolerance", "registry.grown_tolerance"),
+    Setting("--non-inferiority-margin", "registry.grown_tolerance"),
     Setting("--gate-confidence", "registry.confidence"),
     Setting("--gate-resamples", "registry.resamples"),
     Setting("--gate-seed", "registry.seed"),
-    Setting("--patience", "registry.patience_s"),
+    Setting("--registry-timeout", "registry.patience_s"),
 )
 WATCH = (
     Setting("--quiet-seconds", "watch.quiet_seconds"),
     Setting("--marker", "watch.marker"),
     Setting("--poll-seconds", "watch.poll_seconds"),
-    Setting("--forget", "watch.forget"),
-    Setting("--largest-loss", "watch.largest_loss"),
+    Setting("--prune", "watch.forget"),
+    Setting("--max-missing-share", "watch.largest_loss"),
     Setting("--parallel-extractions", "parallel_extractions"),
 )
 POLICY = (
-    Setting("--minimum-new", "decide.minimum_new"),
+    Setting("--min-new", "decide.minimum_new"),
     Setting("--significance", "decide.significance"),
     Setting("--adapt-effect", "decide.adapt_effect"),
     Setting("--ask-effect", "decide.ask_effect"),
     Setting("--quality-drop", "decide.quality_drop"),
-    Setting("--growth", "decide.growth"),
-    Setting("--longest-hours", "decide.longest_hours"),
-    Setting("--largest-gigabytes", "decide.largest_gigabytes"),
+    Setting("--min-growth", "decide.growth"),
+    Setting("--max-hours", "decide.longest_hours"),
+    Setting("--max-memory-gb", "decide.largest_gigabytes"),
+)
+GROUPS = (
+    *(LAKE, DATASET, SOURCE, LAYOUT, ALIGN, ALIGNMENT, ALIGN_VIEW, FEATURES, CLUSTER, ADAPTER, SELECTION, EVALUATION, REGISTRY),
+    *(WATCH, POLICY),
+)
+# What `cvgl run --help` and `cvgl watch --help` show; every other field is set by `--set`, and listed by `cvgl settings`.
+EVERYDAY = frozenset(
+    [
+        *(
+            "--lake",
+            "--dataset",
+            "--source",
+            "--layout",
+            "--align",
+            "--backbone",
+            "--checkpoint",
+            "--image-size",
+            "--query-crop",
+        ),
+        *("--reference-rotations", "--device", "--batch-size", "--workers", "--runner", "--shards", "--recipe", "--seed"),
+        *("--iterations", "--query-view", "--protocol", "--rerank", "--tracking-uri", "--gate-policy"),
+        *("--registry-timeout", "--quiet-seconds", "--marker", "--poll-seconds", "--prune", "--max-missing-share"),
+        *("--min-new", "--min-growth", "--max-hours"),
+    ]
 )

@@ -33,14 +33,14 @@ Pictures = Annotated[list[Path], typer.Argument(metavar="IMG...", help="Images t
 OptionalRun = Annotated[str | None, typer.Option("--run", help="Whose adapter; default: the dataset's champion.")]
 TopK = Annotated[int, typer.Option("--top-k", min=1, max=1000, help="Answers for each picture.")]
 GeoJson = Annotated[bool, typer.Option("--geojson", help="Print a GeoJSON FeatureCollection.")]
-Together = Annotated[bool, typer.Option("--together", help="All images show one place: one answer for them.")]
+SamePlace = Annotated[bool, typer.Option("--same-place", help="All images show one place: one answer for them.")]
 Flight = Annotated[bool, typer.Option("--sequence", help="The images, in the order given, are one flight: its course.")]
 Window = Annotated[
     int | None,
     typer.Option("--window", min=1, max=1000, help="With --sequence: place each image by so many, itself the last of them."),
 ]
 Corrected = Annotated[bool, typer.Option("--corrected", help="Correct hubness, with a run of the recipe 'robust'.")]
-Lines = Annotated[bool, typer.Option("--lines", help="Print one JSON object an image, a line each (GeoJSON: a Feature).")]
+Jsonl = Annotated[bool, typer.Option("--jsonl", help="Print one JSON object an image, a line each (GeoJSON: a Feature).")]
 Sql = Annotated[str, typer.Argument(metavar="SQL", help="One SELECT over the lake's views; see docs/reference/queries.md.")]
 RowFormat = Annotated[Format, typer.Option("--format", help="How the rows are printed.")]
 _ROWS_SHOWN, _ROWS_GIVEN = 100, 1_000_000
@@ -53,8 +53,8 @@ Timeout = Annotated[float, typer.Option("--timeout", min=0.001, help="Seconds th
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    command(app, DATASET, DEVICE, LAKE)(localize)
-    command(app, LAKE)(query)
+    command(app, DATASET, DEVICE, LAKE, example="cvgl localize photo.jpg --dataset town --geojson")(localize)
+    command(app, LAKE, example="cvgl query 'SELECT * FROM images LIMIT 5'")(query)
 
 
 def localize(
@@ -62,12 +62,12 @@ def localize(
     images: Pictures,
     run: OptionalRun = None,
     top_k: TopK = 5,
-    together: Together = False,
+    same_place: SamePlace = False,
     sequence: Flight = False,
     window: Window = None,
     corrected: Corrected = False,
     geojson: GeoJson = False,
-    lines: Lines = False,
+    jsonl: Jsonl = False,
 ) -> Answer:
     """Tell where images were taken: the best matches of each, their scores and the place of the first."""
     from functools import partial
@@ -76,8 +76,8 @@ def localize(
     from cvgl.stages import localize as stage
     from flows.cli.tables import placements_table
 
-    _refuse_combinations(together=together, sequence=sequence, window=window, corrected=corrected)
-    place: Callable[..., Sequence[Placement]] = stage.localize_together if together else stage.localize
+    _refuse_combinations(same_place=same_place, sequence=sequence, window=window, corrected=corrected)
+    place: Callable[..., Sequence[Placement]] = stage.localize_together if same_place else stage.localize
     place = partial(stage.localize_sequence, window=window) if sequence else partial(place, corrected=corrected)
     device = draft.section("extract", ExtractConfig).device
     screen = Screen()
@@ -86,7 +86,7 @@ def localize(
     collection = to_geojson(placements) if geojson else None
     value = collection or {"placements": [placement.model_dump(mode="json") for placement in placements]}
     rendered: RenderableType | Verbatim = placements_table(placements)
-    if lines:
+    if jsonl:
         rows = value["features" if geojson else "placements"]
         rendered = Verbatim("\n".join(map(json_text, rows)))
     elif geojson:
@@ -94,10 +94,10 @@ def localize(
     return Answer(value, rendered, DONE if any(placement.placed for placement in placements) else FAILED)
 
 
-def _refuse_combinations(*, together: bool, sequence: bool, window: int | None, corrected: bool) -> None:
+def _refuse_combinations(*, same_place: bool, sequence: bool, window: int | None, corrected: bool) -> None:
     """Raises a typer.BadParameter for options that do not go together."""
-    if together and sequence:
-        raise typer.BadParameter("images are of one place (--together) or of one flight (--sequence)")
+    if same_place and sequence:
+        raise typer.BadParameter("images are of one place (--same-place) or of one flight (--sequence)")
     if window is not None and not sequence:
         raise typer.BadParameter("--window goes with --sequence")
     if corrected and sequence:

@@ -25,7 +25,7 @@ Part = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Adds the command; the lake does not matter to it, and every command takes one."""
-    command(app, LAKE)(backbones)
+    command(app, LAKE, example="cvgl backbones dinov2")(backbones)
 
 
 def backbones(_: Draft, part: Part = "") -> Answer:

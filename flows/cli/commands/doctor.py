@@ -42,7 +42,7 @@ Partial = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    command(app, _REGISTRY, LAKE)(doctor)
+    command(app, _REGISTRY, LAKE, example="cvgl doctor data FOLDER")(doctor)
 
 
 def doctor(

@@ -19,8 +19,8 @@ TrackingUri = Annotated[str | None, typer.Option("--tracking-uri", help="MLflow'
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    command(app, LAKE)(report)
-    command(app, LAKE)(ui)
+    command(app, LAKE, example="cvgl report RUN")(report)
+    command(app, LAKE, example="cvgl ui --prefect-port 4300")(ui)
 
 
 def report(draft: Draft, run: Run) -> Answer:

@@ -16,9 +16,9 @@ from flows.cli.settings import DATASET, LAKE, REGISTRY
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    command(app, REGISTRY, LAKE)(promote)
-    command(app, DATASET, REGISTRY, LAKE)(rollback)
-    command(app, DATASET, REGISTRY, LAKE)(maps)
+    command(app, REGISTRY, LAKE, example="cvgl promote RUN")(promote)
+    command(app, DATASET, REGISTRY, LAKE, example="cvgl rollback --dataset town")(rollback)
+    command(app, DATASET, REGISTRY, LAKE, example="cvgl maps --dataset town --repair")(maps)
 
 
 def promote(draft: Draft, run: Run) -> Answer:
@@ -47,13 +47,13 @@ def rollback(draft: Draft, to: To = None) -> Answer:
     return Answer(asdict(change), facts(asdict(change), "champion"))
 
 
-Mend = Annotated[
+Repair = Annotated[
     bool,
-    typer.Option("--mend", help="Before that, put right what does not agree with the registry, which is the truth."),
+    typer.Option("--repair", help="Before that, put right what does not agree with the registry, which is the truth."),
 ]
 
 
-def maps(draft: Draft, mend: Mend = False) -> Answer:
+def maps(draft: Draft, repair: Repair = False) -> Answer:
     """List the versions of a dataset's map that serve or have served, the newest first, and say where its positions are old."""
     from rich.console import Group
     from rich.text import Text
@@ -62,7 +62,7 @@ def maps(draft: Draft, mend: Mend = False) -> Answer:
     from cvgl.stages.map_positions import warning_of
     from flows.cli.tables import records
 
-    mended = _mended(draft) if mend else None
+    mended = _mended(draft) if repair else None
     current = read_current(draft.lake.champion(draft.dataset))
     served = [] if current is None else [current.serving, *reversed(current.before)]
     rows = [{"serves": "now" if not index else "", **entry.model_dump()} for index, entry in enumerate(served)]

@@ -60,7 +60,8 @@ Draws = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    command(app, FEATURES, ALIGN, ALIGNMENT, OVERRIDES, LAKE)(reproduce)
+    example = "cvgl reproduce table6 --data-root FOLDER"
+    command(app, FEATURES, ALIGN, ALIGNMENT, OVERRIDES, LAKE, example=example)(reproduce)
 
 
 def reproduce(

@@ -28,10 +28,10 @@ from flows.cli.settings import (
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    command(app, LAKE)(demo)
-    command(app, DATASET, SOURCE, LAYOUT, ALIGN, ALIGNMENT, FEATURES, CLUSTER, ADAPTER, SELECTION, EVALUATION, REGISTRY, LAKE)(
-        run
-    )
+    command(app, LAKE, example="cvgl demo --lake demo-lake")(demo)
+    stages = (ALIGN, ALIGNMENT, FEATURES, CLUSTER, ADAPTER, SELECTION, EVALUATION, REGISTRY)
+    example = "cvgl run --source FOLDER --dataset town"
+    command(app, DATASET, SOURCE, LAYOUT, *stages, LAKE, everyday=True, example=example)(run)
 
 
 def run(draft: Draft) -> Answer:

@@ -34,11 +34,11 @@ Fingerprint = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    command(app, POSITIONAL_SOURCE, DATASET, LAYOUT, LAKE)(ingest)
-    command(app, DATASET, FEATURES, ALIGNMENT, ALIGN_VIEW, LAKE)(align)
-    command(app, DATASET, FEATURES, CLUSTER, LAKE)(extract)
-    command(app, DATASET, ADAPTER, SELECTION, LAKE)(adapt)
-    command(app, EVALUATION, LAKE)(evaluate)
+    command(app, POSITIONAL_SOURCE, DATASET, LAYOUT, LAKE, example="cvgl ingest FOLDER --dataset town")(ingest)
+    command(app, DATASET, FEATURES, ALIGNMENT, ALIGN_VIEW, LAKE, example="cvgl align --dataset town")(align)
+    command(app, DATASET, FEATURES, CLUSTER, LAKE, example="cvgl extract --dataset town --query-crop 0.7")(extract)
+    command(app, DATASET, ADAPTER, SELECTION, LAKE, example="cvgl adapt --dataset town --recipe robust")(adapt)
+    command(app, EVALUATION, LAKE, example="cvgl evaluate RUN")(evaluate)
 
 
 def ingest(draft: Draft) -> Answer:

@@ -1,4 +1,4 @@
-"""`cvgl watch`, `arrivals`, `answer` and `automate`: new imagery, from a folder or bucket to the map that serves."""
+"""`cvgl watch`, `batches`, `decide` and `automate`: new imagery, from a folder or bucket to the map that serves."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,39 +47,43 @@ if TYPE_CHECKING:
     from flows.arrival import ArrivalOutcome
 
 Once = Annotated[bool, typer.Option("--once", help="Look once, work through what is in the queue, and end.")]
-Tell = Annotated[
-    bool, typer.Option("--tell", help="Only close batches and emit an event for each; an automation starts the deployment.")
+EventsOnly = Annotated[
+    bool,
+    typer.Option("--events-only", help="Only close batches and emit an event for each, which starts the deployment."),
 ]
 BatchName = Annotated[str, typer.Argument(metavar="BATCH", help="Id of the batch, the beginning of it, or its number.")]
 
 
 AutomationsFile = Annotated[Path, typer.Argument(metavar="FILE", help="YAML with automations.", dir_okay=False)]
+_AUTOMATIONS = Path("deployments/automations.yaml")
 Block = Annotated[
     str | None,
     typer.Option("--block", metavar="TYPE/NAME", help="Prefect's block by which people are told, e.g. slack-webhook/team."),
 ]
 
 
-class Said(StrEnum):
-    """A person's answer."""
+class BatchAction(StrEnum):
+    """What a person decides about a batch."""
 
     ADAPT = "adapt"
     SKIP = "skip"
 
 
-SaidArgument = Annotated[Said, typer.Argument(metavar="ANSWER", help="adapt or skip", show_choices=True)]
+ActionArgument = Annotated[BatchAction, typer.Argument(metavar="ACTION", help="adapt or skip", show_choices=True)]
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     run = (DATASET, LAYOUT, ALIGN, ALIGNMENT, FEATURES, ADAPTER, SELECTION, EVALUATION, REGISTRY, LAKE)
-    command(app, POSITIONAL_SOURCE, WATCH, POLICY, *run)(watch)
-    command(app, DATASET, LAKE)(arrivals)
-    command(app, DATASET, LAKE)(answer)
-    command(app, LAKE)(automate)
+    command(app, POSITIONAL_SOURCE, WATCH, POLICY, *run, everyday=True, example="cvgl watch FOLDER --dataset town --once")(
+        watch
+    )
+    command(app, DATASET, LAKE, example="cvgl batches --dataset town", former="arrivals")(batches)
+    command(app, DATASET, LAKE, example="cvgl decide 0003 adapt --dataset town", former="answer")(decide)
+    command(app, LAKE, example="cvgl automate automations.yaml")(automate)
 
 
-def automate(draft: Draft, file: AutomationsFile = Path("deployments/automations.yaml"), block: Block = None) -> Answer:
+def automate(draft: Draft, file: AutomationsFile = _AUTOMATIONS, block: Block = None) -> Answer:
     """Create or update automations on the Prefect server: what starts the deployments, or tells people that a run failed."""
     from flows.cli.tables import facts
     from tasks.servers.environment import apply_environment
@@ -97,11 +102,17 @@ def automate(draft: Draft, file: AutomationsFile = Path("deployments/automations
 
     check_api(address)
     with temporary_settings(updates={PREFECT_API_URL: address}), engine_errors(address):
-        done = create_automations(file, block)
+        done = create_automations(_shipped(file), block)
     return Answer(done, facts(done, masked(address)))
 
 
-def watch(draft: Draft, once: Once = False, tell: Tell = False) -> Answer:
+def _shipped(file: Path) -> Path:
+    """The file, or the one of that name that the package brings where there is no checkout."""
+    packaged = Path(str(files("flows"))) / file
+    return packaged if not file.exists() and packaged.exists() else file
+
+
+def watch(draft: Draft, once: Once = False, events_only: EventsOnly = False) -> Answer:
     """Watch a folder or bucket: take in what arrives, adapt where it should be, and let the gate decide what serves."""
     from cvgl.arrival.credentials import FIX
     from flows.cli.tables import facts
@@ -109,7 +120,7 @@ def watch(draft: Draft, once: Once = False, tell: Tell = False) -> Answer:
 
     config, screen = draft.arrival(), Screen()
     if holds_plain_secrets(config):
-        if tell:
+        if events_only:
             raise ConfigError(
                 "the settings hold a secret, and the event that starts the deployment must not",
                 where="watch.storage_options or ingest.source",
@@ -120,7 +131,7 @@ def watch(draft: Draft, once: Once = False, tell: Tell = False) -> Answer:
         from flows.arrival import arrival, notice
         from tasks.servers.engine_api import current_api, engine_errors
 
-        flow = notice if tell else arrival
+        flow = notice if events_only else arrival
         notice_text = ""
         while not stopped.is_set():
             try:
@@ -171,7 +182,7 @@ def _facts(outcome: ArrivalOutcome) -> dict[str, object]:
     }
 
 
-def arrivals(draft: Draft) -> Answer:
+def batches(draft: Draft) -> Answer:
     """List the batches that have arrived for a dataset: how far each is, what was decided, and why."""
     from cvgl.arrival import batches
 
@@ -200,13 +211,14 @@ def _table(queue: Sequence[Batch]) -> Table:
     return table
 
 
-def answer(draft: Draft, batch: BatchName, said: SaidArgument) -> Answer:
-    """Answer for a batch that waits for a person: adapt to it, or leave it. The next look goes on with it."""
-    from cvgl.arrival import batches, locks
+def decide(draft: Draft, batch: BatchName, action: ActionArgument) -> Answer:
+    """Decide about a batch that waits for a person: adapt to it, or leave it. The next look goes on with it."""
+    from cvgl.arrival import locks
+    from cvgl.arrival.batches import answer, find
     from flows.cli.tables import facts
 
     lake, dataset = draft.lake, draft.dataset
     with locks.working(lake, dataset):
-        decided = batches.answer(lake, batches.find(lake, dataset, batch), said.value)
+        decided = answer(lake, find(lake, dataset, batch), action.value)
     rows = {"batch": decided.batch, "state": decided.state, "reason": decided.reason}
     return Answer(decided.model_dump(mode="json"), facts(rows))
