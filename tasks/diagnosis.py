@@ -166,7 +166,7 @@ def _maps(lake: Lake, tracking_uri: str | None) -> Iterator[Check]:
             yield Check(subject, Verdict.NOTE, f"cannot be compared with the registry: {error.what}", error.fix)
             continue
         if disagreements:
-            mend = f"cvgl maps --dataset {dataset} --mend{address}"
+            mend = f"cvgl maps --dataset {dataset} --repair{address}"
             yield Check(subject, Verdict.BAD, "; ".join(disagreements), mend)
         else:
             yield Check(subject, Verdict.GOOD, "agrees with the registry")

@@ -55,7 +55,7 @@ def tell(batch: Batch, lake: Lake) -> None:
         "Where is it?": _where(batch.dataset, assignment, lake, "of this batch"),
     }
     if batch.state in batches.ANSWERABLE:
-        command = f"cvgl answer {batch.batch} adapt --dataset {batch.dataset} --lake {lake.root}"
+        command = f"cvgl decide {batch.batch} adapt --dataset {batch.dataset} --lake {lake.root}"
         parts["What you can do"] = f"{code(command)} (or `skip`); the next look goes on with it."
     _show(
         batch.dataset, f"{batch.batch}: {outcome}", f"What became of batch {batch.batch} of {batch.dataset}", parts, assignment

@@ -230,7 +230,7 @@ def answer(lake: Lake, batch: Batch, decision: Answer) -> Batch:
         raise DataError(
             f"nobody is asked about the batch {batch.batch}: it is {batch.state}",
             where=batch.dataset,
-            fix="cvgl arrivals lists those that wait",
+            fix="cvgl batches lists those that wait",
         )
     if decision == "skip":
         return advance(

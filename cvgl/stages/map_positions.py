@@ -66,7 +66,7 @@ class OldPositions:
     @property
     def command(self) -> str:
         """What brings today's positions in at once."""
-        return f"cvgl maps --dataset {self.dataset} --mend"
+        return f"cvgl maps --dataset {self.dataset} --repair"
 
     def __str__(self) -> str:
         return f"the map {self.map} is older than the table of references: {self.changes}"

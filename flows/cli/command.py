@@ -83,7 +83,7 @@ def command(
         epilog = f"Example: {example}" if example else None
         app.command(body.__name__, cls=CurrentNames, epilog=epilog)(run)
         if former is not None:
-            app.command(former, cls=_formerly(former, body.__name__), hidden=True)(run)
+            app.command(former, cls=_formerly(former, body.__name__), epilog=epilog, hidden=True)(run)
         return body
 
     return register

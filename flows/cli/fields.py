@@ -76,8 +76,11 @@ def _value(text: str, annotation: Any) -> Any:
             return json.loads(text)
         except ValueError as error:
             raise typer.BadParameter(f"'{text}' is no JSON: {error}", param_hint="--set") from error
-    if any((typing.get_origin(kind) or kind) in (tuple, list) for kind in _kinds(annotation)):
-        return [part.strip() for part in text.split(",") if part.strip()]
+    for kind in _kinds(annotation):
+        if typing.get_origin(kind) in (tuple, list):
+            return [_value(part.strip(), typing.get_args(kind)[0]) for part in text.split(",") if part.strip()]
+        if typing.get_origin(kind) is typing.Literal:  # which takes no number that is written as a word
+            return next((choice for choice in typing.get_args(kind) if str(choice) == text), text)
     return text
 
 

@@ -59,7 +59,7 @@ def test_a_run_that_no_worker_takes_and_one_that_fails_are_told(server: Server, 
         assert "no folder" in failed
         assert "/runs/flow-run/" in failed
         assert "no satellite images" in waiting
-        assert "cvgl answer 0001-" in waiting
+        assert "cvgl decide 0001-" in waiting
         assert f"adapt --dataset town --lake {lake.root}" in waiting
         subjects = [message["subject"] for message in phone.messages]
         assert len(subjects) == len(set(subjects)), "one message about each thing, however often it happens"

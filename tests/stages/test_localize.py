@@ -280,7 +280,7 @@ def test_the_positions_of_the_table_are_not_those_of_the_map_that_serves(
     rows = moved.read_text().splitlines()
     mended = [row.replace(",4.5,", ",14.5,") for row in rows]
     moved.write_text("\n".join(mended))
-    command = "cvgl maps --dataset town --mend"
+    command = "cvgl maps --dataset town --repair"
 
     outcome = ingest(IngestConfig(source=str(moved), dataset="town"), lake)
 

@@ -158,7 +158,7 @@ def test_without_banks_flights_are_placed_and_correction_is_refused(lake: Lake, 
 @pytest.mark.parametrize("geojson", [False, True])
 def test_the_command_prints_a_line_a_frame(lake: Lake, tmp_path: Path, geojson: bool) -> None:
     flight(tmp_path / "asked")
-    options = ("--sequence", "--window", "5", "--lines", *(("--geojson",) if geojson else ()))
+    options = ("--sequence", "--window", "5", "--jsonl", *(("--geojson",) if geojson else ()))
     run = invoke("localize", tmp_path / "asked", "--dataset", "town", "--lake", lake.root, "--run", RUN, *options)
     assert run.code == 0, run.stderr
     rows = [json.loads(line) for line in run.stdout.splitlines()]
@@ -171,11 +171,11 @@ def test_the_command_prints_a_line_a_frame(lake: Lake, tmp_path: Path, geojson: 
 def test_the_command_answers_photos_together_and_keeps_its_contract(lake: Lake, tmp_path: Path) -> None:
     query_paths = photos(tmp_path / "asked", 5)
     arguments = ("localize", *query_paths, "--dataset", "town", "--lake", lake.root, "--run", RUN)
-    run = invoke(*arguments, "--together", "--json")
+    run = invoke(*arguments, "--same-place", "--json")
     assert run.code == 0, run.stderr
     (placement,) = run.json["placements"]
     assert placement["pictures"] == list(map(str, query_paths))
-    completed = invoke(*arguments, "--together")
+    completed = invoke(*arguments, "--same-place")
     assert "and 2 more" in " ".join(completed.stdout.split())
     course = invoke(*arguments, "--sequence")
     assert "probability" in course.stdout
@@ -183,7 +183,8 @@ def test_the_command_answers_photos_together_and_keeps_its_contract(lake: Lake, 
 
 
 @pytest.mark.parametrize(
-    "options", [("--together", "--sequence"), ("--window", "3"), ("--sequence", "--corrected"), ("--sequence", "--window", "0")]
+    "options",
+    [("--same-place", "--sequence"), ("--window", "3"), ("--sequence", "--corrected"), ("--sequence", "--window", "0")],
 )
 def test_options_that_do_not_go_together_are_wrong_usage(lake: Lake, tmp_path: Path, options: tuple[str, ...]) -> None:
     query_paths = photos(tmp_path / "asked", 5, n=1)

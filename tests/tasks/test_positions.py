@@ -146,20 +146,20 @@ def test_doctor_tells_maps_mends_and_a_rollback_goes_back(lake: Lake) -> None:
     disagreements = look(DATASET, lake)
     assert len(disagreements) == 1
     check = next(check for check in diagnose(lake) if check.subject == f"map of {DATASET}")
-    assert (check.verdict, check.fix) == (Verdict.BAD, f"cvgl maps --dataset {DATASET} --mend")
+    assert (check.verdict, check.fix) == (Verdict.BAD, f"cvgl maps --dataset {DATASET} --repair")
     assert mend_at_start(DATASET, lake, RegisterConfig()) == []  # the register stage does it, with a record
     assert _serving(lake) == before
 
     listed = invoke("maps", "--dataset", DATASET, "--lake", lake.root, "--json")
     assert listed.json["warning"].startswith(disagreements[0])
-    listed = invoke("maps", "--dataset", DATASET, "--lake", lake.root, "--mend", "--json")
+    listed = invoke("maps", "--dataset", DATASET, "--lake", lake.root, "--repair", "--json")
     assert (listed.json["mended"], listed.json["warning"]) == (disagreements, None)
     mended = _serving(lake)
     assert (mended != before, look(DATASET, lake)) == (True, [])
 
     change = promotion.rollback(DATASET, lake, to=before)
     assert (change.map, _serving(lake)) == (before, before)
-    assert f"cvgl maps --dataset {DATASET} --mend" in change.warning
+    assert f"cvgl maps --dataset {DATASET} --repair" in change.warning
     # What a rollback went back from does not come again by itself, until somebody wants it or it changes again.
     assert _register(lake, RUN).positions == ""
     assert references.follow_positions(DATASET, lake) is None

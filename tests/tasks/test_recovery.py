@@ -125,7 +125,7 @@ def test_what_disagrees_is_told_without_a_change_and_mended(
     assert (check.verdict, expected_reason in check.detail, check.fix) == (
         Verdict.BAD,
         True,
-        f"cvgl maps --dataset {DATASET} --mend",
+        f"cvgl maps --dataset {DATASET} --repair",
     )
     assert everything(served) == before
     with caplog.at_level(logging.WARNING, logger="cvgl.registry"):
@@ -180,8 +180,8 @@ def test_a_registry_that_does_not_answer_holds_no_run_up(served: Lake, caplog: p
 @pytest.mark.slow
 def test_the_command_mends_and_says_what(served: Lake) -> None:
     lacks_previous(served)
-    run = invoke("maps", "--dataset", DATASET, "--lake", served.root, "--mend", "--json")
+    run = invoke("maps", "--dataset", DATASET, "--lake", served.root, "--repair", "--json")
     assert (run.code, "'previous' is missing" in run.json["mended"][0]) == (0, True)
     assert [row["serves"] for row in run.json["maps"]] == ["now", ""]
-    completed = invoke("maps", "--dataset", DATASET, "--lake", served.root, "--mend").stdout
+    completed = invoke("maps", "--dataset", DATASET, "--lake", served.root, "--repair").stdout
     assert "nothing had to be mended" in completed

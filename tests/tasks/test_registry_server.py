@@ -181,7 +181,7 @@ def test_a_server_that_never_comes_up_is_an_error_in_time_and_the_command_says_w
     assert 2 <= time.monotonic() - started < 10
     assert (caught.value.where, "do the same again" in caught.value.fix) == (address, True)
     assert lake.evaluation(evaluation.name).is_dir()
-    run = invoke("promote", evaluation.name, "--lake", lake.root, "--tracking-uri", address, "--patience", "0.5")
+    run = invoke("promote", evaluation.name, "--lake", lake.root, "--tracking-uri", address, "--registry-timeout", "0.5")
     assert run.code == 1
     assert "cannot be reached" in run.stderr
     assert "Traceback" not in run.stderr

@@ -150,13 +150,13 @@ def test_arrivals_shows_a_reason_with_square_brackets(lake: Lake, tmp_path: Path
     batches.close(lake, DATASET, str(tmp_path), Contents(files={"a.png": "0" * 64}), 10)
     reason = "[/] none of the names [red]can be used \x1b[2J\u202e"
     batches.advance(lake, batches.batches(lake, DATASET)[0], state=State.FAILED, outcome="not usable", reason=reason)
-    printed = invoke("arrivals", "--dataset", DATASET, "--lake", lake.root)
+    printed = invoke("batches", "--dataset", DATASET, "--lake", lake.root)
     assert printed.code == 0
     squeezed = "".join(printed.stdout.split())
     assert "[/]" in squeezed
     assert OBEYED.search(printed.stdout) is None
-    listed = invoke("arrivals", "--dataset", DATASET, "--lake", lake.root, "--json")
+    listed = invoke("batches", "--dataset", DATASET, "--lake", lake.root, "--json")
     assert listed.json[0]["reason"] == reason  # type: ignore[index,comparison-overlap] # a list
     assert OBEYED.search(listed.stdout) is None
-    answered = invoke("answer", "1", "skip", "--dataset", DATASET, "--lake", lake.root)
+    answered = invoke("decide", "1", "skip", "--dataset", DATASET, "--lake", lake.root)
     assert (answered.code, OBEYED.search(answered.stdout)) == (0, None)

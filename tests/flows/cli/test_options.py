@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from cvgl.config import AdaptConfig, EvaluateConfig, ExtractConfig, Facet, GatePolicy, Recipe, RunConfig, SelectConfig
 from flows.cli import options
 from flows.cli.command import Answer, command
+from flows.cli.fields import field_of
 from flows.cli.options import Draft, as_options
 from flows.cli.settings import (
     ADAPTER,
@@ -68,7 +69,7 @@ def test_each_option_fills_its_field() -> None:
             "--half-storage",
         ),
         *("--protocol", "university1652-951", "--protocol", "university1652-701", "--tolerance", "0.01"),
-        *("--gate-policy", "not-worse-when-grown", "--grown-tolerance", "0.03", "--gate-confidence", "0.9"),
+        *("--gate-policy", "not-worse-when-grown", "--non-inferiority-margin", "0.03", "--gate-confidence", "0.9"),
         *("--gate-resamples", "500", "--gate-seed", "7"),
     ).run()
     assert config.lake == "l"
@@ -87,7 +88,7 @@ def test_each_option_fills_its_field() -> None:
 
 @pytest.mark.parametrize("setting", EVERY_SETTING, ids=lambda setting: setting.flag)
 def test_every_option_names_a_field_that_exists(setting: Setting) -> None:
-    assert options._field(setting.path) is not None
+    assert field_of(setting.path) is not None
     assert len([other for other in EVERY_SETTING if other.flag == setting.flag]) == 1
 
 
@@ -145,8 +146,8 @@ def test_a_default_fills_what_was_not_given_and_nothing_else() -> None:
 
 
 def test_a_default_that_the_recipe_decides_says_so() -> None:
-    assert options._help(options._field("adapt.iterations")).endswith("(default: the recipe's)")
-    assert options._help(options._field("adapt.threshold")).endswith("(default: 0.1)")
+    assert options._help(field_of("adapt.iterations")).endswith("(default: the recipe's)")
+    assert options._help(field_of("adapt.threshold")).endswith("(default: 0.1)")
 
 
 def test_a_recipe_brings_its_defaults_and_what_is_given_stays() -> None:
@@ -180,10 +181,10 @@ def test_every_rule_of_the_choice_has_its_option() -> None:
         "standardised-jointly",
         "--select-confidence",
         "2",
-        "--select-confidence-along",
+        "--select-z-sequence",
         "3",
     )
-    more = ("--select-most-work", "1e6", "--select-repeats", "3", "--select-fewest", "30")
+    more = ("--select-max-flops", "1e6", "--select-repeats", "3", "--select-min-images", "30")
     assert parse("--source", "s", "--dataset", "d", *line, *more).run().select == SelectConfig(
         candidates=(Recipe.ROBUST, Recipe.STANDARDISED_JOINTLY),
         confidence=2,
@@ -192,7 +193,7 @@ def test_every_rule_of_the_choice_has_its_option() -> None:
         repeats=3,
         fewest=30,
     )
-    with pytest.raises(typer.BadParameter, match="--select-fewest"):
+    with pytest.raises(typer.BadParameter, match="--select-min-images"):
         Draft({"select": {"fewest": 1}}).section("select", SelectConfig)
 
 

@@ -186,7 +186,7 @@ def test_a_choice_follows_its_options(site: Site, good: Run) -> None:
         str(site.lake.root),
         "--recipe",
         "auto",
-        "--select-fewest",
+        "--select-min-images",
         "1000",
         "--json",
     )

@@ -32,13 +32,13 @@ def test_batches_are_listed_and_answered(lake: Lake) -> None:
         lake, batches.batches(lake, DATASET)[0], state=State.WAITING, verdict="ask", reason="is it the same camera?"
     )
     common_options = ["--dataset", DATASET, "--lake", lake.root]
-    completed = invoke("arrivals", *common_options)
+    completed = invoke("batches", *common_options)
     assert "is it the same camera?" in completed.stdout.replace("\n", " ") or "same" in completed.stdout
-    assert [batch["state"] for batch in invoke("arrivals", *common_options, "--json").json] == ["waiting", "queued"]
-    assert invoke("answer", "1", "skip", *common_options, "--json").json["outcome"] == "skipped"
-    refused = invoke("answer", second, "adapt", *common_options)
+    assert [batch["state"] for batch in invoke("batches", *common_options, "--json").json] == ["waiting", "queued"]
+    assert invoke("decide", "1", "skip", *common_options, "--json").json["outcome"] == "skipped"
+    refused = invoke("decide", second, "adapt", *common_options)
     assert (refused.code, "nobody is asked" in refused.stderr) == (1, True)
-    unknown = invoke("answer", "9", "adapt", *common_options)
+    unknown = invoke("decide", "9", "adapt", *common_options)
     assert unknown.code == 1
     assert first in unknown.stderr
 

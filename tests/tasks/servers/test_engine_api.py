@@ -24,7 +24,7 @@ COMMANDS = (
     ("run", "--source", "."),
     ("demo",),
     ("watch", ".", "--once"),
-    ("watch", ".", "--once", "--tell"),
+    ("watch", ".", "--once", "--events-only"),
     ("automate",),
 )
 WITHOUT_DATASET = ("evaluate", "demo", "automate")
