@@ -21,8 +21,10 @@ def register(
     evaluation: EvaluateConfig = EVALUATE,
     lake: str = DEFAULT_LAKE,
 ) -> RegisterOutcome:
-    """Stores an evaluated run in the registry; it becomes the champion if it is better than the one there is with confidence,
-    by labels where there are some, or without them on images that neither has learned from.
+    """Stores an evaluated run in the registry, and promotes it if the gate agrees.
+
+    It has to be better than the champion with confidence: by labels if there are some, else on images that neither has
+    learned from.
 
     Args:
         run: name of the run.

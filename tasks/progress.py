@@ -54,6 +54,7 @@ class ProgressArtifact:
         self._create_or_update = _artifact_writer(key)
 
     def __call__(self, done: int, total: int, message: str = "") -> None:
+        """Report progress: done of total."""
         percent = 100.0 * done / total if total > 0 else 0.0
         if self._clock() - self._updated >= SECONDS_BETWEEN_UPDATES and percent != self._percent:
             self._write(percent, message)

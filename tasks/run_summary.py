@@ -1,5 +1,6 @@
-"""What a run came to, on its own page, in the words of people who ask: what came in, what was refused, what was decided and
-why, whether it is better, and where it is. Of a batch of arrivals an event tells it, too, which a notification can wait for.
+"""The summary of a run on its own page: images taken in and refused, the decision and its reason, the outcome, the address.
+
+For a batch, an event carries it too, which a notification can wait for.
 """
 
 from __future__ import annotations

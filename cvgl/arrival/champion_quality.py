@@ -30,7 +30,9 @@ class Quality:
 class QualityMeasure(Protocol):
     """Any label-free measure of adapted queries against adapted references, both with unit rows."""
 
-    def __call__(self, queries: Float32Array, references: Float32Array) -> Quality: ...
+    def __call__(self, queries: Float32Array, references: Float32Array) -> Quality:
+        """Quality of these queries over these references."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,9 +114,11 @@ class LocalSource:
 
     @property
     def location(self) -> str:
+        """Folder or address of the source."""
         return str(self.root)
 
     def contents(self) -> Contents:
+        """List the files of the source, with what is refused."""
         before = _check_folder(self.root)
         listing = Listing(Layout.FOLDER, self.root)
         files: dict[str, Found] = {}
@@ -235,9 +237,11 @@ class RemoteSource:
 
     @property
     def location(self) -> str:
+        """Folder or address of the source."""
         return self.address
 
     def contents(self) -> Contents:
+        """List the files of the source, with what is refused."""
         with reaching(self.address, self.secrets):
             self.filesystem.invalidate_cache()
             try:

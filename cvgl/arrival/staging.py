@@ -37,10 +37,12 @@ class Spool:
 
     @classmethod
     def of(cls, lake: Lake, dataset: str, location: str) -> Spool:
+        """Staging area of a source, below the lake."""
         return cls(lake.root / "spool" / f"dataset={dataset}" / source_digest(location))
 
     @property
     def tree(self) -> Path:
+        """Folder in which copies lie under the paths of their originals."""
         return self.root / "tree"
 
     def holds(self, sha256: str) -> bool:

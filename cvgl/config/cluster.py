@@ -11,6 +11,8 @@ from cvgl.config.settings import Settings
 
 
 class Runner(StrEnum):
+    """Task runner of an extraction in shards."""
+
     THREADS = "threads"
     RAY = "ray"
     DASK = "dask"

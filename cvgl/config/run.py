@@ -45,4 +45,5 @@ class RunConfig(Settings):
 
     @property
     def dataset(self) -> str:
+        """Name of the data set."""
         return self.ingest.dataset

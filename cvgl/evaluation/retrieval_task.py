@@ -44,6 +44,7 @@ class Side:
     positions: Positions
 
     def lines(self) -> Iterable[str]:
+        """One line of JSON for each row, for a digest."""
         for image, place, position in zip(self.image_ids, self.places, self.positions.coordinates.tolist(), strict=True):
             yield json.dumps([image, place, position])
 

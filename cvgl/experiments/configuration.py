@@ -52,6 +52,7 @@ class Learner(StrEnum):
 
     @property
     def needs_ground_truth(self) -> bool:
+        """Whether the learner reads labels."""
         return self in (Learner.BALANCED, Learner.SUPERVISED)
 
     @property

@@ -86,6 +86,7 @@ class Shown:
         )
 
     def evaluation(self, name: str, examination: Examination, top_k: int = 1) -> Evaluation:
+        """Evaluate one of the transforms on the split."""
         queries, gallery = examination.mapped(self.transforms[name])
         question = examination.question
         return evaluate(queries, question.queries.places, gallery, question.gallery.places, self.protocol, top_k=top_k)

@@ -139,8 +139,9 @@ def _model_deviation(share: NDArray[np.float64], truth: NDArray[np.float64], mat
 
 
 def _fit(material: _Material) -> Calibration:
-    """Iteratively reweighted least squares on fractions, as in logistic regression; small cases, whose shares are coarse, count
-    for less.
+    """Iteratively reweighted least squares on fractions, as in logistic regression.
+
+    Small cases, whose shares are coarse, count for less.
     """
     centre, scale = material.features.mean(axis=0), np.maximum(material.features.std(axis=0), 1e-3)
     names = feature_names()

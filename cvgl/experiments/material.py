@@ -51,6 +51,7 @@ class TrainingSet:
 
     @property
     def digest(self) -> str:
+        """Digest over the rows of both sides."""
         return digest_lines([*self.query_ids, "references", *self.reference_ids])
 
     def with_references(self, count: int, seed: int) -> TrainingSet:
@@ -109,6 +110,7 @@ class Material:
 
     @property
     def d0(self) -> int:
+        """Number of dimensions of a frozen descriptor."""
         return int(self.training.queries.shape[1])
 
 
@@ -205,6 +207,7 @@ class TrainingPlaces:
 
     @property
     def digest(self) -> str:
+        """Digest over the rows of both sides."""
         return digest_lines(str(place) for place in (*self.queries, "references", *self.references))
 
     def codes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -108,10 +108,12 @@ def caption_of(table: PageTable) -> str:
 
 
 def published_text(cell: Cell) -> str:
+    """Published value in percent; empty if there is none."""
     return "" if cell.published is None else f"{100 * cell.published:.2f}"
 
 
 def measured_text(cell: Cell) -> str:
+    """Measured value in percent; empty if there is none."""
     if cell.measured is None:
         return ""
     deviation = cell.measured.deviation
@@ -119,6 +121,7 @@ def measured_text(cell: Cell) -> str:
 
 
 def delta_text(cell: Cell) -> str:
+    """Measured less published value in percentage points; empty if one is missing."""
     return "" if cell.delta is None else f"{100 * cell.delta:+.2f}"
 
 
@@ -129,10 +132,12 @@ def model_text(line: Line) -> str:
 
 
 def method_text(line: Line) -> str:
+    """Name of the method, starred if it reads ground truth."""
     return line.method + (" *" if line.uses_ground_truth else "")
 
 
 def has_published(table: PageTable) -> bool:
+    """Whether any cell has a published value."""
     return any(cell.published is not None for line in table.lines for cell in line.cells)
 
 

@@ -30,7 +30,7 @@ class PaperModel:
 
     @property
     def timm_name(self) -> str:
-        """timm's name with the tag of the weights; empty for models trained for the task."""
+        """Name in timm with the tag of the weights; empty for models trained for the task."""
         return PRESETS[self.preset].model if self.preset else ""
 
     @property

@@ -125,6 +125,7 @@ def fig8_batch_sizes(n_queries: int, n_references: int) -> list[int]:
 
 
 def fig8(situation: Situation) -> tuple[Configuration, ...]:
+    """Configurations of Fig. 8: the query batch size M."""
     sizes = fig8_batch_sizes(situation.n_queries, situation.n_references)
     untrained = (Configuration(FROZEN, Learner.FROZEN), Configuration(STANDARDISED_ONLY, Learner.STANDARDISED))
     return untrained + tuple(

@@ -39,6 +39,7 @@ class Measurable(Settings):
 
     @property
     def source(self) -> SourceConfig:
+        """First of the sources."""
         return self.config.sources[0]
 
     def aligned(self, how: str) -> Measurable:
@@ -78,6 +79,7 @@ class PagePlan(Settings):
 
     @property
     def contents(self) -> Contents:
+        """Page specification of the experiment."""
         return CONTENTS[self.name]
 
     def replaced(self) -> tuple[str, ...]:
@@ -128,6 +130,7 @@ class Resources:
 
     @property
     def weights_folder(self) -> Path:
+        """Folder that weights are looked for in."""
         return self.found.folder or self.weights or self.data_root.parent / "weights"
 
 

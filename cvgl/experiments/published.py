@@ -31,6 +31,7 @@ class Value:
 
     @property
     def fraction(self) -> float:
+        """The value as a fraction."""
         return round(self.percent / 100, 6)
 
 

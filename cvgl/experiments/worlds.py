@@ -43,6 +43,7 @@ class Size:
     panoramas: int = 0
 
     def world(self) -> WorldConfig:
+        """Settings of the built-in world."""
         from cvgl.synthetic import WorldConfig
 
         return WorldConfig(

@@ -72,18 +72,23 @@ class Lake:
         return cls(root)
 
     def images(self, dataset: str) -> Path:
+        """Folder of the tables of images."""
         return self._of_dataset("images", dataset)
 
     def ground_truth(self, dataset: str) -> Path:
+        """Folder of the tables of labels and true positions."""
         return self._of_dataset("ground_truth", dataset)
 
     def quarantine(self, dataset: str) -> Path:
+        """Folder of the tables of refused files."""
         return self._of_dataset("quarantine", dataset)
 
     def tombstones(self, dataset: str) -> Path:
+        """Folder of the tables of deleted and replaced references."""
         return self._of_dataset("tombstones", dataset)
 
     def decisions(self, dataset: str) -> Path:
+        """Folder of the tables of decisions about batches."""
         return self._of_dataset("decisions", dataset)
 
     def arrivals(self, dataset: str) -> Path:
@@ -91,9 +96,11 @@ class Lake:
         return self._of_dataset("arrivals", dataset)
 
     def costs(self, dataset: str) -> Path:
+        """Folder of the measured costs of steps."""
         return self._of_dataset("costs", dataset)
 
     def alignments(self, dataset: str) -> Path:
+        """Folder of the alignment records."""
         return self._of_dataset("alignments", dataset)
 
     def scans(self, dataset: str) -> Path:
@@ -105,6 +112,7 @@ class Lake:
         return self.root / "sources" / checked_name(dataset, "dataset", suffix=".json")
 
     def features(self, fingerprint: str, dataset: str) -> Path:
+        """Folder of the descriptors of a data set by one frozen model."""
         model = checked_name(fingerprint, "frozen model", prefix="model=")
         return self.root / "features" / model / checked_name(dataset, "dataset", prefix="dataset=")
 
@@ -115,15 +123,19 @@ class Lake:
         return {folder.parent.name.removeprefix("model="): folder for folder in folders}
 
     def vocabulary(self, digest: str) -> Path:
+        """File of the visual words."""
         return self.root / "vocabularies" / checked_name(digest, "vocabulary", suffix=".safetensors")
 
     def adapter(self, run: str) -> Path:
+        """Folder of an adapter."""
         return self.root / "adapters" / checked_name(run, "run")
 
     def evaluation(self, run: str) -> Path:
+        """Folder of the figures of a run."""
         return self.root / "evaluations" / checked_name(run, "run")
 
     def report(self, run: str) -> Path:
+        """Folder of the report of a run."""
         return self.root / "reports" / checked_name(run, "run")
 
     def quality(self, run: str) -> Path:
@@ -160,14 +172,17 @@ class Lake:
 
     @property
     def prefect_home(self) -> Path:
+        """Folder of Prefect's database and logs."""
         return self.root / "prefect"
 
     @property
     def mlflow_database(self) -> Path:
+        """File of MLflow's database."""
         return self.root / "mlflow" / "mlflow.db"
 
     @property
     def mlflow_artifacts(self) -> Path:
+        """Folder of MLflow's artifacts."""
         return self.root / "mlflow" / "artifacts"
 
     def datasets(self) -> list[str]:

@@ -66,6 +66,7 @@ class MapManifest(Settings):
 
     @property
     def version(self) -> str:
+        """Name of the version: a digest of its content."""
         return digest_json(self.model_dump(mode="json"))[:12]
 
 

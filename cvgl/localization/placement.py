@@ -50,6 +50,7 @@ class Placement(Position):
 
     @property
     def placed(self) -> bool:
+        """Whether the image has an answer."""
         return self.problem is None
 
 

@@ -27,6 +27,7 @@ class Comparison(BaseModel):
 
     @property
     def difference(self) -> float:
+        """Figure of the challenger less that of the incumbent."""
         return self.challenger - self.incumbent
 
 

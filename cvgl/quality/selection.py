@@ -189,6 +189,7 @@ class Trial:
 
     @property
     def measure(self) -> str:
+        """Kind of credit: agreement of halves, or gain along sequences."""
         return "halves" if self.sequences is None else "course"
 
     @property

@@ -55,7 +55,7 @@ class Answers:
 
     @property
     def mutual(self) -> NDArray[np.bool_]:
-        """bool (M,): the query's answer prefers the query, too."""
+        """Boolean (M,): the query's answer prefers the query, too."""
         return np.asarray(self.of_references[self.of_queries] == np.arange(len(self.of_queries)))
 
 

@@ -62,7 +62,7 @@ DARK = Theme(
 
 @contextmanager
 def drawing(theme: Theme) -> Iterator[Any]:
-    """matplotlib with the theme's settings, for the time of drawing one figure. Yields matplotlib's `figure` module.
+    """Matplotlib with the theme's settings, for the time of drawing one figure. Yields matplotlib's `figure` module.
 
     Figures are made without pyplot: no global state, no window, safe in threads of a server.
 

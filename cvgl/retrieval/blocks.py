@@ -64,6 +64,7 @@ class Side:
 
     @property
     def streamed(self) -> bool:
+        """Whether the rows are read in blocks from elsewhere."""
         return self._stream is not None
 
     def blocks(self, size: int, selected: NDArray[np.int64] | None = None) -> Iterator[Float32Array]:

@@ -39,10 +39,12 @@ class Interval(Settings):
 
     @property
     def above_zero(self) -> bool:
+        """Whether the whole interval lies above zero."""
         return self.low > _ROUNDING
 
     @property
     def below_zero(self) -> bool:
+        """Whether the whole interval lies below zero."""
         return self.high < -_ROUNDING
 
 

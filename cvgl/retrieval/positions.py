@@ -36,10 +36,12 @@ class Positions:
     coordinates: Float64Array
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Positions:
+        """Positions of the given rows."""
         return Positions(self.frame, self.coordinates[np.asarray(rows, np.int64)])
 
     @property
     def known(self) -> NDArray[np.bool_]:
+        """Boolean (N,): which rows have a position."""
         return np.asarray(np.isfinite(self.coordinates).all(1))
 
     def distance_m(self, other: Positions) -> Float64Array:

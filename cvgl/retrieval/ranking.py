@@ -50,14 +50,17 @@ class Gallery:
 
     @property
     def size(self) -> int:
+        """Number of columns."""
         return self.side.rows if self.columns is None else len(self.columns)
 
     @property
     def block_rows(self) -> int:
+        """Number of columns of a block."""
         fits = not self.side.streamed or self.size * self.side.dimension * 4 <= ONE_BLOCK_BYTES
         return self.size if self.size <= ONE_BLOCK_ROWS and fits else GALLERY_ROWS
 
     def blocks(self) -> Iterator[Columns]:
+        """Yield the first column and the rows of each block."""
         first = 0
         for block in self.side.blocks(self.block_rows, self.columns):
             yield first, scoring.to_device(block, self.device)

@@ -43,9 +43,11 @@ class Terminal(Console):
             self.file.reconfigure(errors="backslashreplace")
 
     def render_str(self, text: str, **settings: Any) -> Text:
+        """Render text after control codes were made visible."""
         return super().render_str(legible(text), **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render segments with control codes made visible."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(legible(segment.text), segment.style)
 

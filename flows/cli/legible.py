@@ -1,7 +1,7 @@
-"""Text of others on a terminal: file names, reasons and errors are shown, and never obeyed.
+r"""Text of others on a terminal: file names, reasons and errors are shown, and never obeyed.
 
 A name may hold the codes by which a terminal is driven (colours, titles, links, the clipboard), letters that turn the direction
-of writing round, or bytes that are no text at all. Here they become visible escapes such as ``\\x1b``.
+of writing round, or bytes that are no text at all. Here they become visible escapes such as ``\x1b``.
 """
 
 from __future__ import annotations

@@ -99,10 +99,12 @@ class Draft:
 
     @property
     def lake(self) -> Lake:
+        """The lake that the options name."""
         return Lake.at(self._values.get("lake") or RunConfig.model_fields["lake"].default)
 
     @property
     def dataset(self) -> str:
+        """Name of the data set."""
         name = self._values.get("ingest", {}).get("dataset")
         if not name:
             raise typer.BadParameter("say which dataset, for example --dataset campus", param_hint="--dataset")
@@ -110,6 +112,7 @@ class Draft:
 
     @property
     def source(self) -> str | None:
+        """Source that the options name; None if they name none."""
         source = self._values.get("ingest", {}).get("source")
         return None if source is None else str(source)
 

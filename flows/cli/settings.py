@@ -21,10 +21,12 @@ class Setting:
 
     @property
     def parameter(self) -> str:
+        """Name of the parameter of the command function."""
         return self.flag.strip("-").replace("-", "_").lower()
 
     @property
     def is_argument(self) -> bool:
+        """Whether it is an argument and no option."""
         return not self.flag.startswith("-")
 
 

@@ -54,6 +54,7 @@ class Version:
 
     @property
     def address(self) -> str:
+        """Address of the version in MLflow's notation."""
         return f"models:/{self.model}/{self.number}"
 
 

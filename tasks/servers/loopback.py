@@ -46,6 +46,7 @@ class Guard:
         self._hosts = LOOPBACK_NAMES | {name for origin in self._origins if (name := urlsplit(origin).hostname)}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Refuse a request, or pass it on."""
         reason = self.refusal(scope)
         if reason is None:
             await self._application(scope, receive, send)

@@ -83,6 +83,7 @@ class Pages:
         return f"{self.prefect.url}/api"
 
     def servers(self) -> list[Server]:
+        """The servers that were started."""
         return [server for server in (self.prefect, self.mlflow) if server is not None]
 
 

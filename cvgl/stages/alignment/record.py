@@ -75,6 +75,7 @@ class AlignmentRecord(Settings):
 
     @property
     def winner(self) -> TriedCandidate | None:
+        """The chosen candidate; None if nothing was chosen."""
         return None if self.chosen is None else self.candidates[self.chosen]
 
     def applied_to(self, extract: ExtractConfig) -> ExtractConfig:

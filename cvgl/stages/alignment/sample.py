@@ -37,6 +37,7 @@ class Unit:
     forward_pass: Pass
 
     def name(self) -> str:
+        """Digest of everything that changes the pass."""
         values = [
             str(self.view),
             self.shared.model_dump(mode="json"),

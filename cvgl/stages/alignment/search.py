@@ -32,6 +32,7 @@ class Candidate:
     variant: int
 
     def changed(self, **values: Any) -> Candidate:
+        """The candidate with other values of its alignment."""
         return Candidate(self.alignment.model_copy(update=values), self.variant)
 
 

@@ -260,8 +260,10 @@ def _as_rows(rows: Iterable[Mapping[str, Any]]) -> tuple[Row, ...]:
 
 
 def _tiles(config: AlignConfig) -> int:
-    """Tiles that a flight is judged over: what half of the budget covers at every turn, since a course over a map with holes
-    says little of the descriptors."""
+    """Tiles that a flight is judged over: what half of the budget covers at every turn.
+
+    A sequence over a map with holes says little of the descriptors.
+    """
     return max(2 * min(config.samples, _affordable(config)), config.max_passes // 2 // max(config.rotations))
 
 

@@ -1,0 +1,1 @@
+"""The commands of cvgl, a module for each group."""
