@@ -37,7 +37,7 @@ def _evaluation(n_queries: int, n_gallery: int, dimension: int = DIMENSION) -> R
     left, right = torch.from_numpy(queries), torch.from_numpy(gallery)
 
     def floor() -> None:
-        for block in left.split(4096):
+        for block in left.split(4096):  # type: ignore[no-untyped-call] # torch's
             block @ right.T
 
     return compare(
@@ -63,7 +63,7 @@ def large_gallery_time() -> Ratio:
             f"evaluate {TIMED_QUERIES:,} x {LARGE_GALLERY:,} x {DIMENSION}, streamed from Parquet",
             "the matrix product of the scores, all in memory",
             lambda: evaluate(queries, places, gallery, np.arange(LARGE_GALLERY), "university160k-local"),
-            lambda: [left @ block.T for block in right.split(16_384)],
+            lambda: [left @ block.T for block in right.split(16_384)],  # type: ignore[no-untyped-call] # torch's
             rounds=2,
         )
 
@@ -108,4 +108,5 @@ def _ids(side: str, n: int) -> list[str]:
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: np.ndarray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit

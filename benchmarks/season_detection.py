@@ -59,7 +59,7 @@ def described(seed: int) -> Town:
     drone: dict[Season, list[NDArray[np.float32]]] = {season: [] for season in SEASONS}
     places: dict[Season, list[int]] = {season: [] for season in SEASONS}
     for number, place in enumerate(world.locations):
-        for picture, image in world.render(list(world.pictures(place))):
+        for picture, image in world.render(list(world.images(place))):
             row = model.embed(model.prepare(image)[None])[0]
             if picture.view is View.SATELLITE:
                 tiles.append(row)

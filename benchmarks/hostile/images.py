@@ -119,11 +119,12 @@ def _rasters() -> Iterator[bytes]:
     from rasterio.transform import from_origin
 
     rng = np.random.default_rng(4)
-    for kind, bands, options in (
+    kinds: tuple[tuple[str, int, dict[str, object]], ...] = (
         ("uint8", 3, {"compress": "deflate"}),
         ("uint16", 4, {"compress": "lzw"}),
         ("float32", 1, {"tiled": True}),
-    ):
+    )
+    for kind, bands, options in kinds:
         values = rng.uniform(0, 255, (bands, 32, 32)).astype(kind)
         with MemoryFile() as memory:
             shape = {"width": 32, "height": 32, "count": bands, "dtype": kind}

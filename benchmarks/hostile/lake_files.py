@@ -105,7 +105,7 @@ def _build(root: Path) -> Path:
 def _image(place: int, view: int, path: Path) -> Path:
     pattern = np.random.default_rng(place).uniform(0, 255, (6, 6, 3)).astype(np.uint8)
     values = np.asarray(Image.fromarray(pattern).resize((40, 40), Image.Resampling.BICUBIC), np.float32)
-    values = values + np.random.default_rng([place, view]).normal(0, 6 * (view > 0), values.shape)
+    values = (values + np.random.default_rng([place, view]).normal(0, 6 * (view > 0), values.shape)).astype(np.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(values.clip(0, 255).astype(np.uint8)).save(path)
     return path

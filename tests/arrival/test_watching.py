@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -297,7 +298,7 @@ def test_a_clock_that_was_ahead_does_not_put_off_the_longest_wait(source: Path, 
     growing = source / "drone" / "2.png"
     for moment in (10, 160, 311):
         growing.write_bytes(b"more" * moment)
-        outcome = look(config, lake, clock=lambda moment=moment: now + moment)
+        outcome = look(config, lake, clock=partial(float, now + moment))
     assert brought(lake, outcome) == {"satellite/1.png", "drone/1-1.png"}
 
 

@@ -204,7 +204,7 @@ def test_a_descriptor_is_the_vlad_of_the_models_places(weights: Path, tmp_path: 
     batch = images(3)
     plain = backbones.load(config(weights, pooling="gem"), Device.CPU)
     with torch.inference_mode():
-        rows = plain.network.local(torch.from_numpy(batch))[0].rows  # type: ignore[attr-defined]
+        rows = plain.network.local(torch.from_numpy(batch))[0].rows
     expected = np.stack([naive(image_rows.numpy().astype(np.float64), words.numpy().astype(np.float64)) for image_rows in rows])
     descriptors = embedder.embed(batch)
     assert descriptors == pytest.approx(expected, abs=2e-5)

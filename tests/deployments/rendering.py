@@ -171,7 +171,7 @@ def deployment_faults(document: Mapping[str, Any], environment: Mapping[str, str
 def _faults_of(deployment: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[str]:
     yield from (f"has no {key}" for key in ("description", "tags", "work_pool") if not deployment.get(key))
     if isinstance(limit := deployment.get("concurrency_limit"), dict):
-        strategies = [strategy.value for strategy in ConcurrencyOptions.model_fields["collision_strategy"].annotation]  # type: ignore[union-attr]
+        strategies = [strategy.value for strategy in ConcurrencyOptions.model_fields["collision_strategy"].annotation]
         if limit.get("limit", 0) < 1 or limit.get("collision_strategy") not in strategies:
             yield "its concurrency limit is none"
     file, _, function = deployment["entrypoint"].partition(":")
@@ -183,10 +183,10 @@ def _faults_of(deployment: Mapping[str, Any], environment: Mapping[str, str]) ->
     except Exception as error:  # noqa: BLE001 # whatever its import raises is the fault
         yield f"{deployment['entrypoint']} cannot be loaded: {error}"
         return
-    parameters = apply_values(dict(deployment.get("parameters", {})), environment)
+    parameters = apply_values(dict(deployment.get("parameters", {})), dict(environment))
     schema = parameter_schema(flow).model_dump_for_openapi()
-    for error in validate(parameters, schema, ignore_required=not parameters):
-        yield f"parameters.{'.'.join(map(str, error.path))}: {error.message}"
+    for problem in validate(parameters, schema, ignore_required=not parameters):
+        yield f"parameters.{'.'.join(map(str, problem.path))}: {problem.message}"
 
 
 def form_faults(schema: Mapping[str, Any]) -> Iterator[str]:

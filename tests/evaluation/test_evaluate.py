@@ -165,7 +165,7 @@ def test_average_precision_of_figures_in_the_lake_converts_where_it_is_exact(lak
     assert comparable(trapezoid, standard, "AP").verdict == "convertible"
     assert convert(trapezoid, "standard").ap == pytest.approx(standard.ap)
     back = [stored[Representation.ADAPTED, SATELLITE, name] for name in wanted]
-    assert "up to 3 right answers" in comparable(*back, "AP").reason
+    assert "up to 3 right answers" in comparable(back[0], back[1], "AP").reason
     with pytest.raises(DataError, match="not comparable"):
         convert(back[0], "standard")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,7 @@ TINY = WorldConfig(
 )
 
 
-def test_everything_is_measured_and_written(tmp_path, monkeypatch):
+def test_everything_is_measured_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judgement, "TESTED", {"tiny": TINY})
     lake = Lake.at(tmp_path)
     outcome = reproduce_judgement([], lake, seeds=(0,), rules=SelectConfig(candidates=(Recipe.STANDARDISED_JOINTLY,)))
@@ -38,7 +40,7 @@ def test_everything_is_measured_and_written(tmp_path, monkeypatch):
     assert outcome.result.tested[0].expected
 
 
-def test_a_world_is_described_once(tmp_path):
+def test_a_world_is_described_once(tmp_path: Path) -> None:
     lake = Lake.at(tmp_path)
     first = describe("tiny", TINY, lake)
     files = list((lake.root / "reproductions" / "worlds").iterdir())
@@ -51,7 +53,7 @@ def test_a_world_is_described_once(tmp_path):
     assert not set(first.query_places.tolist()) & set(range(TINY.train_places))
 
 
-def test_the_worst_is_taken_over_directions_and_baselines():
+def test_the_worst_is_taken_over_directions_and_baselines() -> None:
     choice = Choice(
         where="x",
         seed=0,
@@ -65,12 +67,12 @@ def test_the_worst_is_taken_over_directions_and_baselines():
     assert choice.worst == pytest.approx(-0.02)
 
 
-def test_worlds_that_are_tested_had_no_part_in_the_calibration():
+def test_worlds_that_are_tested_had_no_part_in_the_calibration() -> None:
     assert len(TESTED) == 8
     assert not {config.seed for config in TESTED.values()} & {config.seed for config in CALIBRATION.values()}
 
 
-def test_less_to_learn_from_leaves_the_questions_as_they_are():
+def test_less_to_learn_from_leaves_the_questions_as_they_are() -> None:
     world = synthetic(3)
     made = list(trainings(world, 6, seed=1))
     assert [case.name for case in made] == ["as it is", *(f"training {number}" for number in range(1, 6))]
@@ -85,7 +87,7 @@ def test_less_to_learn_from_leaves_the_questions_as_they_are():
     assert all(np.array_equal(first.train_queries, other.train_queries) for first, other in zip(made, again, strict=True))
 
 
-def test_a_choice_is_measured_against_the_better_baseline_of_each_direction():
+def test_a_choice_is_measured_against_the_better_baseline_of_each_direction() -> None:
     recalls = {Recipe.FROZEN: (0.2, 0.5), Recipe.STANDARDISED: (0.3, 0.4), Recipe.ROBUST: (0.25, 0.75)}
     row = Chosen(source="x", name="y", strength=5.0, chosen=Recipe.STANDARDISED, reason="", recalls=recalls)
     assert row.gain() == pytest.approx((0.0, -10.0))

@@ -54,7 +54,7 @@ def test_true_pairs_help_on_places_never_seen_and_false_ones_do_not() -> None:
     at_start = recall_at_1(before.transform_query(queries), before.transform_reference(references))
     reached = recall_at_1(bound.transform_query(queries), bound.transform_reference(references))
     assert reached > at_start + 0.2
-    shuffled = TrainingPlaces(tuple(np.random.default_rng(1).permutation(truth.queries)), truth.references)
+    shuffled = TrainingPlaces(tuple(np.random.default_rng(1).permutation(np.array(truth.queries, object))), truth.references)
     misled = fit_bound(training, shuffled, config)
     assert recall_at_1(misled.transform_query(queries), misled.transform_reference(references)) < reached - 0.2
 

@@ -102,7 +102,7 @@ def test_what_no_version_has_written_is_damaged(lake: Lake, change: str) -> None
 
 def test_features_of_a_newer_cvgl_are_neither_read_nor_set_aside(lake: Lake) -> None:
     store = FeatureStore(lake.features("m", "a"))
-    part = store.add(["a"], np.ones((1, 4), np.float32) / 2, {})
+    part = store.add(["a"], np.full((1, 4), 0.5, np.float32), {})
     assert read_schema(part).metadata[formats.PARQUET_FORMAT] == b"1"
     rewritten(part, read_parquet(part), 2)
     for read in (store.ids, store.remove_damaged, store.damaged, lambda: store.read(["a"])):
@@ -114,7 +114,7 @@ def test_features_of_a_newer_cvgl_are_neither_read_nor_set_aside(lake: Lake) -> 
 def test_a_version_does_not_change_the_name_of_a_batch_or_a_part(lake: Lake) -> None:
     """As 13db401 named them."""
     assert add(lake, 1).stem == "0001-cb8d38f08aa3a3f1"
-    part = FeatureStore(lake.features("m", "a")).add(["a"], np.ones((1, 4), np.float32) / 2, {})
+    part = FeatureStore(lake.features("m", "a")).add(["a"], np.full((1, 4), 0.5, np.float32), {})
     assert part.name == "part-257ab84e2df6401d.parquet"
 
 

@@ -101,7 +101,7 @@ def test_what_the_system_refuses_is_told_and_changes_nothing(
     import pyarrow.parquet as pq
 
     store = FeatureStore(tmp_path)
-    part = store.add(["a"], np.ones((1, 4), np.float32) / 2, {})
+    part = store.add(["a"], np.full((1, 4), 0.5, np.float32), {})
     record = tmp_path / "a.json"
     write_json(record, {"a": 1})
 
@@ -127,7 +127,7 @@ def test_a_passing_error_of_a_page_is_not_taken_for_damage(tmp_path: Path, monke
     import pyarrow.parquet as pq
 
     store = FeatureStore(tmp_path)
-    part = store.add(["a"], np.ones((1, 4), np.float32) / 2, {})
+    part = store.add(["a"], np.full((1, 4), 0.5, np.float32), {})
     genuine = pq.ParquetFile
 
     def once(source: object, **options: object) -> object:

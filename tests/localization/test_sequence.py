@@ -41,6 +41,17 @@ def flight(noise: float = 0.4, per_tile: int = 4, seed: int = 1) -> tuple[list[s
     return [f"{i:03d}.jpg" for i in range(len(labels))], rows, labels
 
 
+def first_frames(count: int) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """The beginning of a flight with little noise."""
+    names, rows, labels = flight(noise=0.2)
+    return names[:count], rows[:count], labels[:count]
+
+
+def assert_close(actual: Any, expected: Any, rtol: float) -> None:
+    """Numbers that may be absent, which none is here."""
+    np.testing.assert_allclose(np.asarray(actual, float), expected, rtol=rtol)
+
+
 def answered(placements: Any) -> np.ndarray:
     return np.asarray([int(placement.top_k[0].image_id[1:]) for placement in placements])
 
@@ -73,9 +84,9 @@ def test_the_whole_flight_is_the_chain_of_the_adaptation() -> None:
     belief = forward_backward(similarity - hubness / 2, transition_matrix(positions))
     placements = localize_sequence(names, rows, atlas())
     np.testing.assert_array_equal(answered(placements), belief.cell)
-    np.testing.assert_allclose([frame.probability for frame in placements], belief.probability, rtol=1e-4)
+    assert_close([frame.probability for frame in placements], belief.probability, rtol=1e-4)
     expected = belief.distribution @ positions
-    np.testing.assert_allclose([(frame.mean.x, frame.mean.y) for frame in placements], expected, rtol=1e-4)
+    assert_close([(frame.mean.x, frame.mean.y) for frame in placements], expected, rtol=1e-4)
 
 
 def test_a_live_answer_stays_when_more_images_come() -> None:
@@ -83,7 +94,7 @@ def test_a_live_answer_stays_when_more_images_come() -> None:
     whole = localize_sequence(names, rows, atlas(), window=6)
     so_far = localize_sequence(names[:20], rows[:20], atlas(), window=6)
     assert [frame.top_k[0].image_id for frame in so_far] == [frame.top_k[0].image_id for frame in whole[:20]]
-    np.testing.assert_allclose([f.probability for f in so_far], [f.probability for f in whole[:20]], rtol=1e-5)
+    assert_close([f.probability for f in so_far], [f.probability for f in whole[:20]], rtol=1e-5)
     centred = localize_sequence(names, rows, atlas(), window=6, centred=True)
     assert [frame.probability for frame in centred] != [frame.probability for frame in whole]
 
@@ -140,7 +151,7 @@ def test_degrees_are_moved_over_in_metres_and_cross_the_antimeridian() -> None:
     names, rows, labels = flight()
     placements = localize_sequence(names, rows, atlas(degrees))
     assert np.mean(answered(placements) == labels) > 0.8
-    assert all(abs(frame.mean.longitude) > 179.99 for frame in placements)
+    assert all(frame.mean is not None and abs(frame.mean.longitude or 0) > 179.99 for frame in placements)
     features = json.loads(json.dumps(to_geojson(placements)))["features"]
     assert len(features) == len(names)
     assert features[0]["geometry"]["coordinates"] == [placements[0].longitude, placements[0].latitude]
@@ -162,7 +173,7 @@ def test_a_map_a_little_too_large_is_believed_as_a_whole_when_everything_is_a_ca
 
 @pytest.mark.parametrize("window", [None, 7])
 def test_a_large_map_is_narrowed_to_what_the_images_may_show(window: int | None) -> None:
-    _, rows, labels = (part[:60] for part in flight(noise=0.2))
+    _, rows, labels = first_frames(60)
     positions = Positions("local", np.asarray([[grid_position(i)["x"], grid_position(i)["y"]] for i in range(64)]))
     posteriors = list(follow(rows, atlas().descriptors, positions, window, most_references=63 if window is None else 21))
     images = np.concatenate([part.pictures for part in posteriors])
@@ -175,7 +186,7 @@ def test_a_large_map_is_narrowed_to_what_the_images_may_show(window: int | None)
 @pytest.mark.parametrize(("window", "most"), [(None, 64), (8, 64), (8, 63)])
 def test_a_place_with_several_looks_is_answered_once_by_the_look_that_is_shown(window: int | None, most: int) -> None:
     """Frames show the second look of each tile; what the first shows is something else."""
-    names, rows, labels = (part[:40] for part in flight(noise=0.2))
+    names, rows, labels = first_frames(40)
     index = atlas()
     turned = unit(np.random.default_rng(7).normal(size=index.descriptors.shape))
     places = np.asarray([[grid_position(i)["x"], grid_position(i)["y"]] for i in range(64)])

@@ -23,6 +23,8 @@ from cvgl.summary import MetricSummary
 from cvgl.types import Representation
 from tests.quality.views import pair
 
+Bounds = tuple[float, float, float]  # value, low, high
+
 
 def figures(*recalls: float, stage: Representation = Representation.ADAPTED, **changes: Any) -> list[MetricSummary]:
     """One summary a direction."""
@@ -174,7 +176,7 @@ def test_a_missing_figure_is_an_error_and_not_a_verdict(
         decide(challenger, champion, baseline)
 
 
-def quality(verdict="accepted", related=True):
+def quality(verdict: str = "accepted", related: Any = True) -> Any:
     strength = 9.0 if related else 0.4
     prediction = Prediction(value=0.6, low=0.5, high=0.7, level=0.9)
     scores = score(views_of(*pair(places=20)))
@@ -198,7 +200,7 @@ def quality(verdict="accepted", related=True):
     )
 
 
-def test_without_labels_what_is_better_with_confidence_takes_an_empty_place():
+def test_without_labels_what_is_better_with_confidence_takes_an_empty_place() -> None:
     decision = decide([], None, [], quality=quality(), run="r1")
     assert decision.verdict == "promoted"
     assert "without them: because" in decision.reason
@@ -207,7 +209,7 @@ def test_without_labels_what_is_better_with_confidence_takes_an_empty_place():
 
 
 @pytest.mark.parametrize("verdict", ["uncertain", "refused"])
-def test_without_labels_and_without_confidence_the_frozen_model_stays(verdict):
+def test_without_labels_and_without_confidence_the_frozen_model_stays(verdict: str) -> None:
     decision = decide([], None, [], quality=quality(verdict), run="r1")
     assert decision.verdict == "refused"
     assert "because" in decision.reason
@@ -245,7 +247,9 @@ def contest(difference: float, error: float = 0.02) -> Contest:
         ),
     ],
 )
-def test_without_labels_only_what_is_better_on_unseen_images_replaces_the_champion(comparison, verdict, expected_reason):
+def test_without_labels_only_what_is_better_on_unseen_images_replaces_the_champion(
+    comparison: Any, verdict: str, expected_reason: str
+) -> None:
     decision = decide([], serving(contest=comparison), [], quality=quality(), run="r1")
     assert decision.verdict == verdict
     assert expected_reason in decision.reason
@@ -254,14 +258,14 @@ def test_without_labels_only_what_is_better_on_unseen_images_replaces_the_champi
     assert decide([], serving(contest=comparison), [], run="r1").verdict == "refused"
 
 
-def test_without_labels_what_could_not_be_asked_is_told():
+def test_without_labels_what_could_not_be_asked_is_told() -> None:
     champion = Champion("r0", obstacle="not comparable because 3 images are left")
     decision = decide([], champion, [], quality=quality(), run="r1")
     assert decision.reason.startswith("no labels; not comparable because 3 images are left; the champion r0 stays")
     assert decision.obstacle == champion.obstacle
 
 
-def test_unrelated_views_are_refused_where_labels_find_no_more_than_chance():
+def test_unrelated_views_are_refused_where_labels_find_no_more_than_chance() -> None:
     lost, better = figures(0.02), figures(0.5)
     before = frozen(0.01)
     assert decide(lost, None, before, quality=quality("refused", related=False)).verdict == "refused"
@@ -314,7 +318,9 @@ SURELY_FEWER, SURELY_MORE = (-0.1, -0.2, -0.01), (0.1, 0.01, 0.2)
         (0.1, SURELY_NEARER, SURELY_FEWER, "promoted"),
     ],
 )
-def test_errors_in_metres_decide_beside_the_frozen_descriptors(recall, growth, within, verdict):
+def test_errors_in_metres_decide_beside_the_frozen_descriptors(
+    recall: float, growth: Bounds, within: Bounds, verdict: str
+) -> None:
     apart = errors(growth, within)
     decision = decide(figures(recall), None, frozen(0.066), distance=apart)
     assert (decision.verdict, decision.distances) == (verdict, (apart,))
@@ -323,7 +329,7 @@ def test_errors_in_metres_decide_beside_the_frozen_descriptors(recall, growth, w
     assert ignored.verdict == "promoted"
 
 
-def test_a_tolerance_in_recall_needs_no_gain_in_metres_but_no_loss_either():
+def test_a_tolerance_in_recall_needs_no_gain_in_metres_but_no_loss_either() -> None:
     rules = RegisterConfig(tolerance=0.02)
     assert decide(figures(0.49), None, frozen(0.5), distance=errors(), rules=rules).verdict == "promoted"
     assert decide(figures(0.49), None, frozen(0.5), distance=errors(FARTHER), rules=rules).verdict == "refused"
@@ -340,7 +346,9 @@ def test_a_tolerance_in_recall_needs_no_gain_in_metres_but_no_loss_either():
         (0.5, EQUAL, EQUAL, {"tolerance": 0.1}, "promoted"),
     ],
 )
-def test_errors_in_metres_decide_beside_the_champion(recall, growth, within, rules, verdict):
+def test_errors_in_metres_decide_beside_the_champion(
+    recall: float, growth: Bounds, within: Bounds, rules: Any, verdict: str
+) -> None:
     low = 0.01 if recall > 0.5 else -0.05
     champion = serving(0.5, low=low, high=0.2)
     champion = dataclasses.replace(champion, distance=errors(growth, within, against="champion"))
@@ -354,7 +362,7 @@ def chance(low: float, level: float = 0.01) -> Chance:
     return Chance(recall=recall, chance=level, level=0.95, resamples=10_000, seed=0, units="61 places", n_queries=61)
 
 
-def test_what_is_no_better_than_chance_is_not_promoted_unless_the_policy_says_so():
+def test_what_is_no_better_than_chance_is_not_promoted_unless_the_policy_says_so() -> None:
     beaten, not_beaten = chance(0.02), chance(0.01)
     assert decide(figures(0.05), None, frozen(0.0), chance=beaten).verdict == "promoted"
     decision = decide(figures(0.05), None, frozen(0.0), chance=not_beaten)
@@ -364,7 +372,7 @@ def test_what_is_no_better_than_chance_is_not_promoted_unless_the_policy_says_so
     assert decide(figures(0.05), None, frozen(0.0), chance=not_beaten, rules=rules).verdict == "promoted"
 
 
-def test_a_decision_that_was_stored_before_there_were_metres_is_read():
+def test_a_decision_that_was_stored_before_there_were_metres_is_read() -> None:
     stored = decide(figures(0.4), None, frozen(0.2)).model_dump(mode="json")
     for name in ("distances", "chance", "positions"):
         del stored[name]

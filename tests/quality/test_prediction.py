@@ -13,7 +13,7 @@ from cvgl.quality.similarity import views_of
 from tests.quality.views import centred, pair
 
 
-def test_the_calibration_fits_the_features():
+def test_the_calibration_fits_the_features() -> None:
     learned = calibration()
     assert learned.features == feature_names()
     assert len(features_of(score(views_of(*pair())))) == len(learned.features)
@@ -22,28 +22,28 @@ def test_the_calibration_fits_the_features():
     assert learned.level == 0.9
 
 
-def test_predictions_rise_with_the_truth():
+def test_predictions_rise_with_the_truth() -> None:
     prediction = [predict(score(views_of(*centred(noise=noise, seed=3)))).value for noise in (0.3, 1.0, 4.0)]
     assert prediction == sorted(prediction, reverse=True)
     assert prediction[0] > 0.85
     assert prediction[2] < 0.3
 
 
-def test_predictions_are_close_on_worlds_that_were_not_learned_from():
+def test_predictions_are_close_on_worlds_that_were_not_learned_from() -> None:
     rows = [row for seed in range(5000, 5010) for row in rows_of(synthetic(seed), "synthetic")]
     error = error_of(calibration(), rows)
     assert error.mean_error < 0.09
     assert error.coverage > 0.8
 
 
-def test_a_larger_gallery_makes_it_harder():
+def test_a_larger_gallery_makes_it_harder() -> None:
     queries, references = centred(places=300, noise=1.0)
     few = predict(score(views_of(queries[:60], references[:60]))).value
     many = predict(score(views_of(queries[:60], references))).value
     assert many < few
 
 
-def test_near_answers_count_where_positions_are_known():
+def test_near_answers_count_where_positions_are_known() -> None:
     queries, references = pair(noise=1.2)
     positions = np.stack([np.arange(80.0) * 100, np.zeros(80)], axis=1)
     views = views_of(queries, references, positions)
@@ -56,18 +56,18 @@ def test_near_answers_count_where_positions_are_known():
     assert predict_within(scores, views_of(queries, references), 10.0) is None
 
 
-def test_intervals_lie_within_the_possible_and_around_the_value():
+def test_intervals_lie_within_the_possible_and_around_the_value() -> None:
     for noise in (0.1, 1.0, 8.0):
         prediction = predict(score(views_of(*pair(noise=noise))))
         assert 0 <= prediction.low <= prediction.value <= prediction.high <= 1
 
 
-def test_learning_again_gives_the_same_numbers():
+def test_learning_again_gives_the_same_numbers() -> None:
     rows = [row for seed in range(6) for row in rows_of(synthetic(seed), "synthetic")]
     assert learn(rows, folds=3) == learn(rows, folds=3)
 
 
-def test_cases_know_their_answers_and_corruptions_keep_them():
+def test_cases_know_their_answers_and_corruptions_keep_them() -> None:
     case = synthetic(1)
     for corrupted in corruptions(case, 4, 0):
         assert len(corrupted.queries) == len(corrupted.query_places)

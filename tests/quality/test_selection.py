@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ RULES = SelectConfig(candidates=(Recipe.STANDARDISED_JOINTLY, Recipe.ROBUST))
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("make", [correlated_noise, cross_view], ids=["noise", "styles"])
-def test_the_choice_is_not_worse_than_doing_nothing(make, seed):
+def test_the_choice_is_not_worse_than_doing_nothing(make: Any, seed: int) -> None:
     world = make(seed=seed)
     learned, selection = adapt_best(world.train_queries, world.train_references, AUTO, RULES)
     recall = recall_at_1(learned.transform_query(world.test_queries), learned.transform_reference(world.test_references))
@@ -29,7 +31,7 @@ def test_the_choice_is_not_worse_than_doing_nothing(make, seed):
         assert recall >= share - 0.011, (selection.reason, recipe)
 
 
-def test_robust_is_presumed_where_halves_agree_on_the_light_alone():
+def test_robust_is_presumed_where_halves_agree_on_the_light_alone() -> None:
     """Agreement on the light is lost, agreement on the place is won: the credit says little, and the places are found."""
     world = lit()
     learned, selection = adapt_best(world.train_queries, world.train_references, AUTO, RULES)
@@ -44,12 +46,13 @@ def test_robust_is_presumed_where_halves_agree_on_the_light_alone():
     assert recall_at_1(world.test_queries, world.test_references) < 0.2
 
 
-def test_what_is_presumed_gives_way_to_what_is_clearly_better(monkeypatch):
-    def blunted(queries, references, config, sequences=None):
+def test_what_is_presumed_gives_way_to_what_is_clearly_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    def blunted(queries: Any, references: Any, config: Any, sequences: Any = None) -> Any:
         """Learns as it should, but for `robust`, whose map keeps two dimensions."""
         if config.recipe is not Recipe.ROBUST:
             return adapt(queries, references, config=config, sequences=sequences)
-        return adapt(*(rows * np.eye(rows.shape[1])[:2].sum(axis=0) for rows in (queries, references)), recipe="frozen")
+        first_two = np.eye(queries.shape[1])[:2].sum(axis=0)
+        return adapt(queries * first_two, references * first_two, recipe="frozen")
 
     monkeypatch.setattr("cvgl.quality.selection.learn", blunted)
     selection = select(*pair(), AUTO, RULES)
@@ -59,7 +62,7 @@ def test_what_is_presumed_gives_way_to_what_is_clearly_better(monkeypatch):
     assert chosen.over_start > 2.326 * chosen.standard_error
 
 
-def test_along_a_course_nothing_is_presumed_but_what_learns_no_map():
+def test_along_a_course_nothing_is_presumed_but_what_learns_no_map() -> None:
     made = flight()
     strict = RULES.model_copy(update={"confidence_along": 1e6})
     selection = select(made.frames, made.tiles, AUTO, strict, made.sequences)
@@ -67,10 +70,10 @@ def test_along_a_course_nothing_is_presumed_but_what_learns_no_map():
     assert select(*pair(), AUTO, strict.model_copy(update={"confidence": 1e6})).chosen is Recipe.ROBUST
 
 
-def test_of_several_that_prove_better_the_one_with_the_highest_lower_bound_is_chosen(monkeypatch):
+def test_of_several_that_prove_better_the_one_with_the_highest_lower_bound_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first that proves better must not stand in the way of a better one, which need not prove better than that, too."""
 
-    def credit(self, recipe):
+    def credit(self: Any, recipe: Any) -> Any:
         block = np.arange(len(self.queries)) // 26
         earned = {Recipe.STANDARDISED_JOINTLY: 0.31 + 0.2 * (-1.0) ** block, Recipe.ROBUST: np.full(len(block), 0.36)}
         return earned.get(recipe, np.full(len(block), 0.2))
@@ -83,12 +86,12 @@ def test_of_several_that_prove_better_the_one_with_the_highest_lower_bound_is_ch
     assert 0 < gains[Recipe.STANDARDISED_JOINTLY] < gains[Recipe.ROBUST]
 
 
-def test_a_candidate_that_was_left_out_is_not_presumed():
+def test_a_candidate_that_was_left_out_is_not_presumed() -> None:
     selection = select(*pair(), AUTO, SelectConfig(candidates=()))
     assert selection.chosen is Recipe.STANDARDISED
 
 
-def test_nothing_is_learned_from_unrelated_views():
+def test_nothing_is_learned_from_unrelated_views() -> None:
     selection = select(*unrelated(), AUTO, RULES)
     assert selection.chosen is Recipe.STANDARDISED
     assert selection.relatedness is not None
@@ -97,25 +100,25 @@ def test_nothing_is_learned_from_unrelated_views():
     assert selection.candidates == ()
 
 
-def test_nothing_is_learned_from_five_images():
+def test_nothing_is_learned_from_five_images() -> None:
     selection = select(*pair(places=5), AUTO, RULES)
     assert selection.chosen is Recipe.FROZEN
     assert "too few" in selection.refusal
 
 
-def test_the_same_rows_lead_to_the_same_choice():
+def test_the_same_rows_lead_to_the_same_choice() -> None:
     views = pair()
     assert select(*views, AUTO, RULES) == select(*views, AUTO, RULES)
 
 
-def test_a_flight_is_judged_by_its_course():
+def test_a_flight_is_judged_by_its_course() -> None:
     made = flight()
     selection = select(made.frames, made.tiles, AUTO, RULES, made.sequences)
     assert selection.measure == "course"
     assert selection.refusal == ""
 
 
-def test_recipes_that_cost_too_much_are_left_out_and_named():
+def test_recipes_that_cost_too_much_are_left_out_and_named() -> None:
     rules = SelectConfig(candidates=(Recipe.PAPER, Recipe.ROBUST), most_work=1e6)
     selection = select(*pair(), AUTO, rules)
     reasons = {candidate.recipe: candidate.left_out for candidate in selection.candidates}
@@ -124,30 +127,30 @@ def test_recipes_that_cost_too_much_are_left_out_and_named():
     assert Recipe.FROZEN in reasons
 
 
-def test_what_was_chosen_takes_the_seed_along():
+def test_what_was_chosen_takes_the_seed_along() -> None:
     selection = select(*pair(), AdaptConfig(recipe=Recipe.AUTO, seed=4), RULES)
     assert chosen_settings(AdaptConfig(recipe=Recipe.AUTO, seed=4), selection).seed == 4
 
 
-def test_a_selection_can_be_read_back():
+def test_a_selection_can_be_read_back() -> None:
     selection = select(*pair(), AUTO, RULES)
     assert Selection.model_validate(selection.model_dump(mode="json")) == selection
 
 
-def test_progress_is_told_of_each_candidate():
+def test_progress_is_told_of_each_candidate() -> None:
     messages = []
     select(*pair(), AUTO, RULES, on_candidate=lambda done, total, subject: messages.append((done, total, subject)))
     assert messages[0] == (0, 4, "frozen")
     assert len(messages) == 4
 
 
-def test_the_evidence_has_no_place_for_a_label():
+def test_the_evidence_has_no_place_for_a_label() -> None:
     words = str(Selection.model_json_schema()).lower()
     assert not any(word in words for word in ("location_id", "image_id", "ground_truth"))
     assert np.isfinite(select(*pair(), AUTO, RULES).candidates[0].credit)
 
 
-def test_from_views_that_may_have_nothing_in_common_no_map_is_learned(monkeypatch):
+def test_from_views_that_may_have_nothing_in_common_no_map_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     doubtful = Relatedness(test="pairs", strength=2.0, threshold=1.0, related=True)
     monkeypatch.setattr("cvgl.quality.selection.relatedness", lambda *arguments: doubtful)
     world = correlated_noise()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from cvgl import schemas
@@ -51,8 +52,8 @@ class TestSimilarities:
     def test_split_by_the_first_answer(self) -> None:
         [question] = questions(table(row("a1", 1), row("b1", 2, top_scores=[0.5, 0.1]), row("c1", None, top_scores=[0.125, 0])))
         [panel] = similarities(question)
-        assert list(panel.matched) == [0.75]
-        assert sorted(panel.unmatched) == [0.125, 0.5]
+        assert np.asarray(panel.matched).tolist() == [0.75]
+        assert np.sort(np.asarray(panel.unmatched)).tolist() == [0.125, 0.5]
 
     def test_scores_that_are_no_cosines_are_left_out(self) -> None:
         rows = [row("a1", 1, stage) for stage in ("frozen", "adapted", "adapted-corrected", "adapted-window")]
@@ -61,7 +62,7 @@ class TestSimilarities:
         assert len(question.stages) == 4
 
     def test_unknown_places_and_empty_answers_are_left_out(self) -> None:
-        empty = {"top_ids": [], "top_scores": [], "top_correct": []}
+        empty: dict[str, Any] = {"top_ids": [], "top_scores": [], "top_correct": []}
         [question] = questions(table(row("a1", None, location_id=None), row("b1", None, **empty)))
         assert similarities(question) == []
         assert questions(table(row("a1", None, location_id=None)))[0].labelled is False

@@ -68,7 +68,7 @@ def test_the_more_images_at_a_reference_the_larger_its_circle() -> None:
     figure = placement_map(placed, [False, True, False, False], [0, 0, 0, 2])
     [axis] = figure.axes
     present, new, circles = axis.collections
-    assert len(present.get_offsets()) == 3
+    assert len(np.asarray(present.get_offsets())) == 3
     assert new.get_offsets().tolist() == [[PLANAR[1].x, PLANAR[1].y]]
     assert circles.get_offsets().tolist() == [[PLANAR[0].x, PLANAR[0].y], [PLANAR[2].x, PLANAR[2].y]]
     sizes = circles.get_sizes()

@@ -21,8 +21,8 @@ def differences(shared: Path, case: str) -> Iterator[str]:
     """Every field of a golden case that our figures do not reproduce."""
     arrays = np.load(shared / "golden" / "evaluation.npz")
     expected = json.loads((shared / "golden" / "evaluation.json").read_text())[case]
-    inputs = [arrays[f"{case}/{name}"] for name in ("q", "ql", "g", "gl")]
-    result, released = evaluate(*inputs, "university1652-951"), evaluate(*inputs, "released")
+    q, ql, g, gl = (arrays[f"{case}/{name}"] for name in ("q", "ql", "g", "gl"))
+    result, released = (evaluate(q, ql, g, gl, protocol=name) for name in ("university1652-951", "released"))
     ours = {
         "R1": result.recall[1],
         "R5": result.recall[5],
@@ -36,7 +36,7 @@ def differences(shared: Path, case: str) -> Iterator[str]:
     average = np.nan_to_num(result.per_query.average_precision, nan=-1)
     if not np.allclose(average, arrays[f"{case}/ap"], rtol=0, atol=TOLERANCE):
         yield "ap"
-    if (result.n_queries, result.n_gallery) != (len(inputs[0]), int((inputs[3] != -1).sum())):
+    if (result.n_queries, result.n_gallery) != (len(q), int((gl != -1).sum())):
         yield "counts"
 
 

@@ -186,7 +186,12 @@ def test_the_device_is_checked_and_precision_is_full(monkeypatch: pytest.MonkeyP
             evaluate(eye, [0, 1], eye, [0, 1], device="cuda")
     during: list[str] = []
     original = scoring.products
-    monkeypatch.setattr(scoring, "products", lambda *a: (during.append(torch.get_float32_matmul_precision()), original(*a))[1])
+
+    def watched(*arguments: Any) -> Any:
+        during.append(torch.get_float32_matmul_precision())
+        return original(*arguments)
+
+    monkeypatch.setattr(scoring, "products", watched)
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:

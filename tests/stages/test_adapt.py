@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,18 +25,19 @@ from tests.stages.lakes import DATASET, FINGERPRINT, Shot, town, write_features,
 CONFIG = AdaptConfig(recipe="paper-standardised", dimension=16, iterations=5, query_samples=10, checkpoint_every=2)
 
 
-def prepare(lake, shots):
+def prepare(lake: Lake, shots: Any) -> Any:
     write_images(lake, shots)
     return write_features(lake, shots)
 
 
-def contents(folder):
+def contents(folder: Path) -> Any:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_an_adapter_appears_with_its_record(lake):
+def test_an_adapter_appears_with_its_record(lake: Lake) -> None:
     shots = town()
-    calls, done = [], []
+    calls: list[Any] = []
+    done: list[Any] = []
     outcome = adapt(prepare(lake, shots), CONFIG, lake, lambda *call: done.append(call[:2]), calls.append)
     assert (outcome.skipped, outcome.iterations, outcome.ref.kind, outcome.ref.name) == (False, 5, "adapter", outcome.run)
     assert outcome.run.startswith(f"{DATASET}-paper-standardised-")
@@ -50,10 +52,11 @@ def test_an_adapter_appears_with_its_record(lake):
     assert tuple(calls) == Adaptation.load(outcome.ref.path).history
 
 
-def test_the_second_time_everything_is_there(lake):
+def test_the_second_time_everything_is_there(lake: Lake) -> None:
     features = prepare(lake, town())
     first = adapt(features, CONFIG, lake)
-    before, calls = contents(first.ref.path), []
+    before = contents(first.ref.path)
+    calls: list[Any] = []
     second = adapt(features, CONFIG, lake, on_iteration=calls.append)
     assert second.skipped
     assert (second.ref, second.run, second.iterations) == (first.ref, first.run, first.iterations)
@@ -62,7 +65,7 @@ def test_the_second_time_everything_is_there(lake):
 
 
 @pytest.mark.parametrize("truth", ["none", "right", "shuffled"])
-def test_ground_truth_changes_no_byte(tmp_path, truth):
+def test_ground_truth_changes_no_byte(tmp_path: Path, truth: Any) -> None:
     shots = town()
     reference = Lake.at(tmp_path / "without")
     expected = contents(adapt(prepare(reference, shots), CONFIG, reference).ref.path)
@@ -71,12 +74,12 @@ def test_ground_truth_changes_no_byte(tmp_path, truth):
     if truth != "none":
         places = [shot.place for shot in shots]
         if truth == "shuffled":
-            places = list(np.random.default_rng(0).permutation(places))
+            places = list(np.random.default_rng(0).permutation(np.array(places, object)))
         write_truth(lake, [Shot(**{**vars(shot), "place": str(place)}) for shot, place in zip(shots, places, strict=True)])
     assert contents(adapt(features, CONFIG, lake).ref.path) == expected
 
 
-def test_the_order_in_which_images_came_changes_no_byte(tmp_path):
+def test_the_order_in_which_images_came_changes_no_byte(tmp_path: Path) -> None:
     shots = town()
     results = []
     for name, order in (("forward", shots), ("backward", shots[::-1])):
@@ -85,7 +88,7 @@ def test_the_order_in_which_images_came_changes_no_byte(tmp_path):
     assert results[0] == results[1]
 
 
-def test_only_training_rows_are_learned_from(tmp_path):
+def test_only_training_rows_are_learned_from(tmp_path: Path) -> None:
     shots = town()
     results = []
     others = [Shot("x1", "drone", ["query"], np.ones(12)), Shot("x2", "satellite", ["gallery"], np.ones(12))]
@@ -95,14 +98,14 @@ def test_only_training_rows_are_learned_from(tmp_path):
     assert results[0] == results[1]
 
 
-def test_images_without_features_are_left_out(lake):
+def test_images_without_features_are_left_out(lake: Lake) -> None:
     shots = town()
     write_images(lake, [*shots, Shot("undecodable", "drone", ["query", "train"], None)])
     outcome = adapt(write_features(lake, shots), CONFIG, lake)
     assert Adaptation.load(outcome.ref.path).record.training.n_queries == 24
 
 
-def test_runs_are_named_by_what_they_depend_on(tmp_path):
+def test_runs_are_named_by_what_they_depend_on(tmp_path: Path) -> None:
     shots = town()
     lake = Lake.at(tmp_path / "lake")
     features = prepare(lake, shots)
@@ -115,7 +118,7 @@ def test_runs_are_named_by_what_they_depend_on(tmp_path):
     assert adapt(prepare(other, shots[:-1]), CONFIG, other).run != base
 
 
-def test_several_query_views_need_a_choice(lake):
+def test_several_query_views_need_a_choice(lake: Lake) -> None:
     shots = [
         *town(),
         *(Shot(f"g{i}", "ground", ["query", "train"], np.random.default_rng(i).normal(size=12)) for i in range(5)),
@@ -129,13 +132,13 @@ def test_several_query_views_need_a_choice(lake):
 
 
 @pytest.mark.parametrize(("view", "message"), [("drone", "no satellite"), ("satellite", "no drone or ground")])
-def test_a_side_without_training_images_is_an_error(lake, view, message):
+def test_a_side_without_training_images_is_an_error(lake: Lake, view: View, message: str) -> None:
     features = prepare(lake, [shot for shot in town() if shot.view == view])
     with pytest.raises(DataError, match=message):
         adapt(features, CONFIG, lake)
 
 
-def test_impossible_views_are_refused(lake):
+def test_impossible_views_are_refused(lake: Lake) -> None:
     features = prepare(lake, town())
     with pytest.raises(ConfigError, match="reference side"):
         adapt(features, CONFIG.model_copy(update={"query_view": View.SATELLITE}), lake)
@@ -143,7 +146,7 @@ def test_impossible_views_are_refused(lake):
         adapt(features, CONFIG.model_copy(update={"query_view": View.GROUND}), lake)
 
 
-def test_a_damaged_adapter_is_noticed(lake):
+def test_a_damaged_adapter_is_noticed(lake: Lake) -> None:
     features = prepare(lake, town())
     outcome = adapt(features, CONFIG, lake)
     (outcome.ref.path / "adapter.safetensors").write_bytes(b"broken")
@@ -152,7 +155,7 @@ def test_a_damaged_adapter_is_noticed(lake):
 
 
 @pytest.mark.parametrize("leftover", ["adapter.safetensors", ".tmp-abc.safetensors"])
-def test_what_a_killed_process_left_is_replaced(lake, tmp_path, leftover):
+def test_what_a_killed_process_left_is_replaced(lake: Lake, tmp_path: Path, leftover: Any) -> None:
     shots = town()
     clean = Lake.at(tmp_path / "clean")
     expected = adapt(prepare(clean, shots), CONFIG, clean)
@@ -181,7 +184,7 @@ adapt(ArtifactRef("features", Path(path), digest, name), config, Lake.at(root), 
 
 
 @pytest.mark.slow
-def test_killed_and_run_again_ends_in_the_same_bytes(lake, tmp_path):
+def test_killed_and_run_again_ends_in_the_same_bytes(lake: Lake, tmp_path: Path) -> None:
     shots = town()
     clean = Lake.at(tmp_path / "clean")
     expected = adapt(prepare(clean, shots), CONFIG, clean)
@@ -197,7 +200,7 @@ def test_killed_and_run_again_ends_in_the_same_bytes(lake, tmp_path):
 ROBUST = AdaptConfig(recipe="robust")
 
 
-def flown(order=None, **changes):
+def flown(order: Any = None, **changes: Any) -> Any:
     """The town, whose drone images are one flight over it."""
     shots = town()
     flight = [shot for shot in shots if shot.view == "drone"]
@@ -207,12 +210,12 @@ def flown(order=None, **changes):
     return shots
 
 
-def trained(lake, shots, config=ROBUST):
+def trained(lake: Lake, shots: Any, config: Any = ROBUST) -> Any:
     outcome = adapt(prepare(lake, shots), config, lake)
     return outcome, Adaptation.load(outcome.ref.path).record
 
 
-def test_robust_is_the_default_and_says_how_it_went(lake):
+def test_robust_is_the_default_and_says_how_it_went(lake: Lake) -> None:
     outcome, record = trained(lake, town(), AdaptConfig())
     assert outcome.run.startswith(f"{DATASET}-robust-")
     assert (record.d, outcome.iterations) == (12, 5)
@@ -220,8 +223,9 @@ def test_robust_is_the_default_and_says_how_it_went(lake):
     assert record.training.trajectories_digest is None
 
 
-def test_images_taken_in_a_row_are_learned_from_as_such(lake):
-    shots, calls = flown(), []
+def test_images_taken_in_a_row_are_learned_from_as_such(lake: Lake) -> None:
+    shots = flown()
+    calls: list[Any] = []
     outcome, record = trained(lake, shots)
     assert record.check.measure == "course_gain"
     assert record.training.trajectories_digest is not None
@@ -233,8 +237,8 @@ def test_images_taken_in_a_row_are_learned_from_as_such(lake):
     assert contents(again.ref.path) == before
 
 
-def test_names_of_runs_follow_the_order_of_images_and_the_map(tmp_path):
-    def run(name, shots, config=ROBUST):
+def test_names_of_runs_follow_the_order_of_images_and_the_map(tmp_path: Path) -> None:
+    def run(name: str, shots: Any, config: Any = ROBUST) -> Any:
         return trained(Lake.at(tmp_path / name), shots, config)[0].run
 
     moved, unknown = flown(), flown()
@@ -247,7 +251,7 @@ def test_names_of_runs_follow_the_order_of_images_and_the_map(tmp_path):
     assert run("paper", flown(), CONFIG) == run("paper alone", town(), CONFIG)
 
 
-def test_flights_are_learned_from_in_the_same_bytes_whatever_order_images_came_in(tmp_path):
+def test_flights_are_learned_from_in_the_same_bytes_whatever_order_images_came_in(tmp_path: Path) -> None:
     results = []
     for name, order in (("forward", 1), ("backward", -1)):
         outcome, _ = trained(Lake.at(tmp_path / name), flown()[::order])
@@ -256,7 +260,7 @@ def test_flights_are_learned_from_in_the_same_bytes_whatever_order_images_came_i
 
 
 @pytest.mark.parametrize("truth", ["right", "shuffled"])
-def test_ground_truth_changes_no_byte_of_a_flight(tmp_path, truth):
+def test_ground_truth_changes_no_byte_of_a_flight(tmp_path: Path, truth: Any) -> None:
     shots = flown()
     expected = contents(trained(Lake.at(tmp_path / "without"), shots)[0].ref.path)
     lake = Lake.at(tmp_path / "with")
@@ -272,6 +276,6 @@ def test_ground_truth_changes_no_byte_of_a_flight(tmp_path, truth):
     assert contents(adapt(features, ROBUST, lake).ref.path) == expected
 
 
-def test_layout_is_of_no_concern(lake):
+def test_layout_is_of_no_concern(lake: Lake) -> None:
     write_images(lake, town(), Layout.UNIVERSITY1652)
     assert adapt(write_features(lake, town()), CONFIG, lake).iterations == 5

@@ -42,7 +42,7 @@ def test_the_choice_and_the_adapter_are_those_of_the_stage(lake: Lake, tmp_path:
     store = FeatureStore(features.path)
     sides = [store.read(sorted(entry.name for entry in taken if entry.view == view)) for view in ("drone", "satellite")]
 
-    learned = cvgl.adapt(*sides, recipe="auto", seed=seed, rules=QUICK)
+    learned = cvgl.adapt(sides[0], sides[1], recipe="auto", seed=seed, rules=QUICK)
 
     assert isinstance(learned.choice, Selection)
     assert learned.choice == read_selection(made.ref.path)
@@ -55,27 +55,27 @@ def test_the_choice_and_the_adapter_are_those_of_the_stage(lake: Lake, tmp_path:
 
 def test_by_configuration_it_is_the_same_and_a_named_recipe_has_no_choice() -> None:
     sides = [np.asarray(side, np.float32) for side in pair(places=40)]
-    by_name = cvgl.adapt(*sides, recipe="auto", rules=QUICK)
-    by_configuration = cvgl.adapt(*sides, config=AdaptConfig(recipe=Recipe.AUTO), rules=QUICK)
+    by_name = cvgl.adapt(sides[0], sides[1], recipe="auto", rules=QUICK)
+    by_configuration = cvgl.adapt(sides[0], sides[1], config=AdaptConfig(recipe=Recipe.AUTO), rules=QUICK)
     assert by_name.choice == by_configuration.choice
     assert by_name.tensor_bytes() == by_configuration.tensor_bytes()
-    assert cvgl.adapt(*sides, recipe="standardised").choice is None
+    assert cvgl.adapt(sides[0], sides[1], recipe="standardised").choice is None
 
 
 def test_views_that_have_nothing_to_do_with_one_another_are_refused() -> None:
     rng = np.random.default_rng(0)
     unrelated = [rng.standard_normal((60, 48)).astype(np.float32) for _ in range(2)]
     with pytest.raises(GateRefusal, match="nothing to do with one another"):
-        cvgl.adapt(*unrelated, recipe="auto")
-    assert cvgl.adapt(*unrelated, recipe="standardised").record.config.recipe is Recipe.STANDARDISED
+        cvgl.adapt(unrelated[0], unrelated[1], recipe="auto")
+    assert cvgl.adapt(unrelated[0], unrelated[1], recipe="standardised").record.config.recipe is Recipe.STANDARDISED
     with pytest.raises(GateRefusal, match="5 "):
-        cvgl.adapt(*(side[:5] for side in unrelated), recipe="auto")
+        cvgl.adapt(unrelated[0][:5], unrelated[1][:5], recipe="auto")
 
 
 def test_nonsense_is_refused_as_ever() -> None:
     sides = [np.asarray(side, np.float32) for side in pair(places=20)]
     with pytest.raises(ConfigError):
-        cvgl.adapt(*sides, recipe="automatic")
+        cvgl.adapt(sides[0], sides[1], recipe="automatic")
     with pytest.raises(DataError):
         cvgl.adapt(sides[0], sides[1][:, :3], recipe="auto")
 
@@ -102,7 +102,7 @@ def test_the_name_is_cheap() -> None:
 
 def test_what_is_saved_says_why(tmp_path: Path) -> None:
     sides = [np.asarray(side, np.float32) for side in pair(places=40)]
-    cvgl.adapt(*sides, recipe="auto", rules=QUICK).save(tmp_path)
+    cvgl.adapt(sides[0], sides[1], recipe="auto", rules=QUICK).save(tmp_path)
     stored = read_json(tmp_path / SELECTION_FILE)
     assert stored["chosen"] in set(Recipe)
     assert stored["reason"]

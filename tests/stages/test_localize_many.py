@@ -170,7 +170,7 @@ def test_the_command_prints_a_line_a_frame(lake: Lake, tmp_path: Path, geojson: 
 
 def test_the_command_answers_photos_together_and_keeps_its_contract(lake: Lake, tmp_path: Path) -> None:
     query_paths = photos(tmp_path / "asked", 5)
-    arguments = ("localize", *query_paths, "--dataset", "town", "--lake", lake.root, "--run", RUN)
+    arguments: tuple[str | Path, ...] = ("localize", *query_paths, "--dataset", "town", "--lake", lake.root, "--run", RUN)
     run = invoke(*arguments, "--same-place", "--json")
     assert run.code == 0, run.stderr
     (placement,) = run.json["placements"]

@@ -92,6 +92,11 @@ def alias_moved_alone(lake: Lake) -> None:
     open_registry(lake).client.set_registered_model_alias(NAME, CHAMPION, "1")
 
 
+def remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder)
+
+
 BREAKS: list[tuple[Callable[[Lake], object], str]] = [
     (points_to_the_one_before, "current.json says that version 1"),
     (says_another_map, "current.json says that the map"),
@@ -107,7 +112,7 @@ BREAKS: list[tuple[Callable[[Lake], object], str]] = [
     (lambda lake: (bundle(lake) / "references.parquet").write_bytes(b"half"), "references.parquet is damaged"),
     (lambda lake: (bundle(lake) / "manifest.json").unlink(), "is damaged"),
     # The adapter is gone as well: the registry's copy brings it back.
-    (lambda lake: (shutil.rmtree(bundle(lake)), shutil.rmtree(lake.adapter(current(lake).serving.run))), "is missing"),
+    (lambda lake: remove(lake.adapter(current(lake).serving.run), bundle(lake)), "is missing"),
 ]
 
 

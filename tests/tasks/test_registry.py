@@ -250,7 +250,8 @@ def _assert_evidence_is_kept(lake: Lake, registry: Registry, outcome: RegisterOu
 def test_a_damaged_verdict_is_named(lake: Lake) -> None:
     assert read_decision(lake, "") is None
     assert read_decision(lake, "nobody") is None
-    for damaged in ({}, [], {"decision": {"verdict": "perhaps"}}):
+    contents: tuple[Any, ...] = ({}, [], {"decision": {"verdict": "perhaps"}})
+    for damaged in contents:
         write_json(gate_folder(lake, "run") / "decision.json", damaged)
         with pytest.raises(LakeError, match="what the gate said is damaged"):
             read_decision(lake, "run")
@@ -445,7 +446,7 @@ def test_model_that_differs_from_the_lake_is_never_promoted(lake: Lake, monkeypa
         model = loaded(registry, address)
 
         class Other:
-            def predict(self, rows: object, params: dict[str, str]) -> object:
+            def predict(self, rows: Any, params: dict[str, str]) -> Any:
                 answer = model.predict(rows, params=params)
                 return -answer if params["side"] == "reference" else answer
 

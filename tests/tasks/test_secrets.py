@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -50,7 +51,7 @@ def _holding(root: Path, *words: str) -> list[str]:
     ]
 
 
-def _flow_of(config: object) -> object:
+def _flow_of(config: Any) -> object:
     """A flow whose parameter is the settings and whose task looks at the source, as `arrival` and `notice` do."""
     from flows.arrival import notice
 

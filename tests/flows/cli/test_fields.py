@@ -115,7 +115,7 @@ def test_defaults_that_are_listed_can_be_set() -> None:
 
 
 def test_the_command_lists_a_section_for_people_and_programs() -> None:
-    rows = invoke("settings", "decide", "--json").json
+    rows: Any = invoke("settings", "decide", "--json").json
     assert [row["name"] for row in rows][:2] == ["decide.minimum_new", "decide.significance"]
     assert rows[0]["option"] == "--min-new"
     assert "decide.minimum_new" in invoke("settings", "decide").stdout

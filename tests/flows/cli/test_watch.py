@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -31,10 +32,11 @@ def test_batches_are_listed_and_answered(lake: Lake) -> None:
     batches.advance(
         lake, batches.batches(lake, DATASET)[0], state=State.WAITING, verdict="ask", reason="is it the same camera?"
     )
-    common_options = ["--dataset", DATASET, "--lake", lake.root]
+    common_options: list[str | Path] = ["--dataset", DATASET, "--lake", lake.root]
     completed = invoke("batches", *common_options)
     assert "is it the same camera?" in completed.stdout.replace("\n", " ") or "same" in completed.stdout
-    assert [batch["state"] for batch in invoke("batches", *common_options, "--json").json] == ["waiting", "queued"]
+    listed: Any = invoke("batches", *common_options, "--json").json
+    assert [batch["state"] for batch in listed] == ["waiting", "queued"]
     assert invoke("decide", "1", "skip", *common_options, "--json").json["outcome"] == "skipped"
     refused = invoke("decide", second, "adapt", *common_options)
     assert (refused.code, "nobody is asked" in refused.stderr) == (1, True)

@@ -118,7 +118,7 @@ def test_killed_shard_goes_on_and_so_does_a_killed_plan(
 ) -> None:
     alone, apart = twins
     expected = extract(images(alone), CONFIG, alone)
-    through: Any = extract_module.embed_prepared  # type: ignore[attr-defined]
+    through: Any = extract_module.embed_prepared
     calls = list[int]()
 
     def dies(*arguments: object) -> object:

@@ -119,7 +119,7 @@ def test_extract_learns_the_words_and_describes_by_them(images: ArtifactRef, con
     row = rows_of(lake)[3]
     prepared = read_and_prepare(Row(**{key: row[key] for key in Row.COLUMNS}), embedder, AlignmentConfig())
     assert FeatureStore(outcome.ref.path).read([row["image_id"]]) == pytest.approx(
-        embedder.embed(prepared.values),  # type: ignore[union-attr]
+        embedder.embed(prepared.values),
         abs=1e-6,
     )
     assert content == words.to_bytes(_record_in(content))

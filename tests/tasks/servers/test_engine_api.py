@@ -108,7 +108,7 @@ def test_another_server_and_wrong_keys_are_told(
     other_server: ThreadingHTTPServer, status: int, body: bytes, kind: str, reason: str
 ) -> None:
     handler = other_server.RequestHandlerClass
-    handler.status, handler.body, handler.kind = status, body, kind  # type: ignore[attr-defined] # ours
+    handler.status, handler.body, handler.kind = status, body, kind
     with pytest.raises(EngineError) as raised:
         check_api(f"http://127.0.0.1:{other_server.server_port}/api")
     assert reason in raised.value.what

@@ -23,7 +23,7 @@ async def _reached(scope: Any, receive: Any, send: Any) -> None:
 
 def _status(method: str, headers: dict[str, str], origins: tuple[str, ...] = (OWN,)) -> int:
     async def ask() -> int:
-        transport = httpx.ASGITransport(app=Guard(_reached, origins))  # type: ignore[arg-type] # ASGI
+        transport = httpx.ASGITransport(app=Guard(_reached, origins))
         async with httpx.AsyncClient(transport=transport, base_url=OWN) as client:
             return (await client.request(method, "/api/flows", headers=headers)).status_code
 
