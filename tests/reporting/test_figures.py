@@ -83,10 +83,6 @@ class TestTrainingCurves:
         line = figure.axes[0].get_lines()[1]
         x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
         assert (line.get_label(), x[0], y[-1]) == ("total", 1, pytest.approx(100 / 60))
-            "total",
-            1,
-            pytest.approx(100 / 60),
-        )
 
     def test_losses_of_different_size_are_both_seen(self) -> None:
         assert training_curves(self.HISTORY).axes[0].get_yscale() == "log"
