@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cvgl.catalog.sources import parquet_sources, record_sources
 from cvgl.catalog.verified import Verified
-from cvgl.catalog.views import VIEWS, list_of_views
+from cvgl.catalog.views import FORMER, VIEWS, list_of_views
 from cvgl.errors import ConfigError, DataError, LakeError, require
 from cvgl.lake import Lake
 
@@ -78,6 +78,8 @@ def _connect(lake: Lake, verified: Verified, memory_limit: str = "2GB", threads:
         connection.register(f"_{name}", source)
     for view in VIEWS:
         connection.execute(f'CREATE VIEW "{view.name}" AS {view.sql}')
+    for former, name in FORMER.items():
+        connection.execute(f'CREATE VIEW "{former}" AS FROM "{name}"')
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection

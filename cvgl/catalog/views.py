@@ -66,8 +66,8 @@ VIEWS: tuple[View, ...] = (
         "SELECT * FROM _decisions ORDER BY dataset, arrival",
     ),
     View(
-        "scenes",
-        "one row per place: images per view and position; without ground truth every satellite image is a place",
+        "locations",
+        "one row per location: images per view and position; without ground truth every satellite image is a location",
         """
         SELECT
             i.dataset,
@@ -123,13 +123,13 @@ VIEWS: tuple[View, ...] = (
         """,
     ),
     View(
-        "verdicts",
-        "the gate's last word on each run: promoted or refused, why, against which champion, by how much, from which rows",
+        "gate_decisions",
+        "the gate's last decision on each run: promoted or refused, why, against which champion, by how much, from which rows",
         "SELECT * FROM _verdicts",
     ),
     View(
-        "gate_rows",
-        "the rows of those verdicts: each query, what challenger and incumbent came to on it, and how many metres off",
+        "gate_evidence",
+        "the rows of those decisions: each query, the scores of challenger and champion on it, and their errors in metres",
         """
         SELECT
             run, direction, protocol, image_id, location_id,
@@ -140,8 +140,8 @@ VIEWS: tuple[View, ...] = (
         """,
     ),
     View(
-        "hardest_scenes",
-        "places by how badly their queries do (worst first), and which place they are taken for",
+        "hardest_locations",
+        "locations by how badly their queries do (worst first), and which location they are mistaken for",
         """
         WITH answers AS (
             SELECT q.*, coalesce(g.location_id, q.top_ids[1]) AS answered
@@ -163,7 +163,7 @@ VIEWS: tuple[View, ...] = (
         """,
     ),
     View(
-        "hub_references",
+        "hubs",
         "references that come first for many queries (most wrong answers first): hubs of the descriptor space",
         """
         WITH counts AS (
@@ -182,6 +182,15 @@ VIEWS: tuple[View, ...] = (
         """,
     ),
 )
+
+# Earlier names of views, which queries written for version 0.1 use; they are not listed.
+FORMER = {
+    "scenes": "locations",
+    "hardest_scenes": "hardest_locations",
+    "hub_references": "hubs",
+    "verdicts": "gate_decisions",
+    "gate_rows": "gate_evidence",
+}
 
 
 def list_of_views() -> str:

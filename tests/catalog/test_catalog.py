@@ -16,6 +16,7 @@ from rich.console import Console
 
 from cvgl import schemas
 from cvgl.catalog import VIEWS, Readable, Result, connect, run_query, to_csv, to_json, to_table
+from cvgl.catalog.views import FORMER
 from cvgl.config import EvaluateConfig, Layout
 from cvgl.errors import ConfigError, DataError, LakeError
 from cvgl.evaluation.evaluate import evaluate
@@ -109,7 +110,7 @@ class TestViews:
 
     def test_scenes_count_views_and_carry_the_satellite_position(self, measured: Lake) -> None:
         table_rows = rows(
-            measured, "SELECT location_id, n_drone, n_satellite, latitude, labelled FROM scenes ORDER BY location_id"
+            measured, "SELECT location_id, n_drone, n_satellite, latitude, labelled FROM locations ORDER BY location_id"
         )
         assert table_rows[0] == ("0000", 3, 1, 50.0, True)
         assert len(table_rows) == 10
@@ -119,7 +120,7 @@ class TestViews:
         from tests.stages.lakes import write_images
 
         write_images(lake, town(places=2, distractors=0))
-        assert rows(lake, "SELECT location_id, n_images, labelled FROM scenes ORDER BY 1") == [
+        assert rows(lake, "SELECT location_id, n_images, labelled FROM locations ORDER BY 1") == [
             ("s00", 1, False),
             ("s01", 1, False),
         ]
@@ -221,7 +222,7 @@ class TestReadyViews:
         blank = dict.fromkeys(("latitude", "longitude", "x", "y", "crs"))
         truth = [{**blank, "image_id": f"s{place}", "location_id": place} for place in "AB"]
         tables.add_batch(lake.ground_truth("a"), truth, schemas.GROUND_TRUTH, Layout.FOLDER, "/")
-        table_rows = rows(lake, "SELECT location_id, n_queries, recall_at_1, median_rank, mistaken_for FROM hardest_scenes")
+        table_rows = rows(lake, "SELECT location_id, n_queries, recall_at_1, median_rank, mistaken_for FROM hardest_locations")
         assert table_rows == [("C", 1, 0.0, None, "B"), ("B", 2, 0.0, 3.0, "A"), ("A", 1, 1.0, 1.0, None)]
 
     def test_hub_references_are_first_for_several_queries(self, lake: Lake) -> None:
@@ -232,14 +233,14 @@ class TestReadyViews:
             ("q3", "C", 3, ["sA", "sB"], [False, False]),
             ("q4", "D", 1, ["sD", "sA"], [True, False]),
         )
-        table_rows = rows(lake, "SELECT reference_id, n_top1, n_wrong, n_listed, share_top1 FROM hub_references")
+        table_rows = rows(lake, "SELECT reference_id, n_top1, n_wrong, n_listed, share_top1 FROM hubs")
         assert table_rows == [("sA", 3, 2, 4, 0.75)]
 
     def test_without_a_known_place_an_answer_is_neither_right_nor_wrong(self, lake: Lake) -> None:
         write_queries(lake, ("q1", None, None, ["sA"], [False]), ("q2", None, None, ["sA"], [False]))
         assert rows(lake, "SELECT DISTINCT correct FROM predictions") == [(None,)]
-        assert rows(lake, "SELECT n_top1, n_wrong FROM hub_references") == [(2, 0)]
-        assert rows(lake, "FROM hardest_scenes") == []
+        assert rows(lake, "SELECT n_top1, n_wrong FROM hubs") == [(2, 0)]
+        assert rows(lake, "FROM hardest_locations") == []
 
 
 class TestOnlyReading:
@@ -282,7 +283,7 @@ class TestOnlyReading:
 class TestErrors:
     @pytest.mark.parametrize("statement", ["SELCT 1", "SELECT * FROM scans", "SELECT nothing FROM images", "SELECT 1 / 'a'"])
     def test_bad_sql_says_why_and_lists_the_views(self, measured: Lake, statement: str) -> None:
-        with pytest.raises(DataError, match="hardest_scenes") as raised:
+        with pytest.raises(DataError, match="hardest_locations") as raised:
             run_query(measured, statement)
         assert "Error" in raised.value.what  # DuckDB's own words
         assert statement in raised.value.where
@@ -325,6 +326,14 @@ HARD = """
 SELECT 'a,"b"\n[red]c[/red]' AS text, NULL AS nothing, [1, NULL] AS list, 'NaN'::DOUBLE AS nan, DATE '2024-02-29' AS day,
     1.5::DECIMAL(4, 2) AS amount, {'k': 'v'} AS struct, '\\xAB'::BLOB AS blob, true AS yes, 0.1 + 0.2 AS sum
 """
+
+
+class TestFormerNames:
+    @pytest.mark.parametrize(("former", "name"), FORMER.items())
+    def test_a_view_answers_under_its_earlier_name(self, measured: Lake, former: str, name: str) -> None:
+        rows_of = [sorted(run_query(measured, f"FROM {view}").rows, key=repr) for view in (former, name)]
+        assert rows_of[0] == rows_of[1]
+        assert former not in [view.name for view in VIEWS]
 
 
 class TestFormats:

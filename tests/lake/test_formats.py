@@ -156,7 +156,10 @@ def test_newer_records_of_a_lake_are_refused_by_their_readers(tmp_path: Path) ->
             lambda: run_query(lake, "FROM runs"),
         ],
         lake.champion(DATASET): [lambda: read_current(lake.champion(DATASET)), lambda: open_map(lake, DATASET)],
-        gate_folder(lake, run) / "decision.json": [lambda: read_decision(lake, run), lambda: run_query(lake, "FROM verdicts")],
+        gate_folder(lake, run) / "decision.json": [
+            lambda: read_decision(lake, run),
+            lambda: run_query(lake, "FROM gate_decisions"),
+        ],
         quality_path(lake, run): [lambda: read_quality(lake, run)],
         model: [lambda: run_query(lake, "FROM models"), lambda: open_map(lake, DATASET, run)],
         next(batches.folder(lake, DATASET).glob("0001-*.json")): [lambda: batches.batches(lake, DATASET)],

@@ -103,7 +103,7 @@ def test_running_again_publishes_the_mended_positions_with_the_same_adapter(lake
     assert (decision.positions.map_before, decision.positions.map, decision.positions.moved) == (before, served, 12)
     assert decision.comparisons  # measured anew
     assert read_json(lake.registration(RUN))["reason"] == decision.reason
-    assert run_query(lake, "SELECT verdict, reason FROM verdicts").rows == [("promoted", decision.reason)]
+    assert run_query(lake, "SELECT verdict, reason FROM gate_decisions").rows == [("promoted", decision.reason)]
     assert old_positions_that_serve(lake, DATASET) is None
     again = _register(lake, RUN)
     assert (again.verdict, again.positions, _serving(lake)) == ("unchanged", "", served)

@@ -232,7 +232,7 @@ def _assert_evidence_is_kept(lake: Lake, registry: Registry, outcome: RegisterOu
     assert tags["gate.rows"] == difference.rows
     assert tags["gate.policy"] == "better"
     assert tags["gate.champion.difference"].startswith(f"{difference.interval.value:+.4f} [{difference.interval.low:+.4f}, ")
-    row = _of_run(lake, "FROM verdicts")[outcome.run]
+    row = _of_run(lake, "FROM gate_decisions")[outcome.run]
     assert (row["verdict"], row["reason"], row["champion"]) == (outcome.verdict, outcome.reason, stored["champion"])
     assert [row[name] for name in ("measure", "challenger", "incumbent")] == [
         "R@1",
@@ -242,7 +242,7 @@ def _assert_evidence_is_kept(lake: Lake, registry: Registry, outcome: RegisterOu
     interval = {"difference": difference.interval.value, "low": difference.interval.low, "high": difference.interval.high}
     assert {name: row[name] for name in interval} == interval
     assert (row["standard_error"], row["n_rows"], row["rows_digest"]) == (None, 80, difference.rows)
-    averages = _of_run(lake, "SELECT run, avg(challenger) AS ours, avg(incumbent) AS theirs FROM gate_rows GROUP BY ALL")
+    averages = _of_run(lake, "SELECT run, avg(challenger) AS ours, avg(incumbent) AS theirs FROM gate_evidence GROUP BY ALL")
     row = averages[outcome.run]
     assert [row["ours"], row["theirs"]] == pytest.approx([difference.challenger, difference.incumbent])
 
@@ -650,12 +650,14 @@ def test_without_labels_the_champion_is_replaced_on_images_that_neither_has_lear
     assert tags["gate.rows"] == stored["rows"]["digest"]
     assert tags["gate.champion.credit"].startswith(f"{comparison.difference:+.4f} +- {comparison.standard_error:.4f}")
     # A reference earns nothing, so its side of the average is empty.
-    statement = "SELECT role, count(*), avg(challenger), avg(incumbent) FROM gate_rows WHERE run = (%s) GROUP BY 1 ORDER BY 1"
-    assert run_query(lake, statement % "SELECT run FROM verdicts WHERE measure = 'halves'").rows == [
+    statement = (
+        "SELECT role, count(*), avg(challenger), avg(incumbent) FROM gate_evidence WHERE run = (%s) GROUP BY 1 ORDER BY 1"
+    )
+    assert run_query(lake, statement % "SELECT run FROM gate_decisions WHERE measure = 'halves'").rows == [
         ("query", 40, pytest.approx(comparison.challenger), pytest.approx(comparison.champion)),
         ("reference", 100, None, None),
     ]
-    row = _of_run(lake, "FROM verdicts")[standardised.name]
+    row = _of_run(lake, "FROM gate_decisions")[standardised.name]
     assert [row[name] for name in ("measure", "incumbent", "difference")] == [
         comparison.measure,
         comparison.champion,

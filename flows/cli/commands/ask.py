@@ -105,7 +105,7 @@ def _refuse_combinations(*, same_place: bool, sequence: bool, window: int | None
 
 
 def query(draft: Draft, sql: Sql, row_format: RowFormat = Format.TABLE, limit: Limit = None, timeout: Timeout = 60.0) -> Answer:
-    """Ask the lake in SQL: images, scenes, features, runs, metrics, queries and a few ready views."""
+    """Ask the lake in SQL: images, locations, features, runs, metrics, queries and a few ready views."""
     import json
 
     from cvgl.catalog import Readable, run_query, to_csv, to_json
