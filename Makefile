@@ -25,6 +25,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## the whole pipeline on the built-in world, offline, in minutes
 	@echo "==> running the whole pipeline on the built-in world (lake: $(LAKE))"
 	@$(BIN)/cvgl demo --lake $(LAKE)
+	@echo "==> to use the command yourself: source $(BIN)/activate; then: cvgl --help"
 
 test: $(READY) ## the quick tests; SUITE=all adds the slow ones
 	@echo "==> running the $(SUITE) tests"
