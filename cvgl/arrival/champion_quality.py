@@ -10,7 +10,7 @@ import numpy as np
 from cvgl.quality.agreement import agreement
 from cvgl.quality.prediction import predict
 from cvgl.quality.scores import score
-from cvgl.quality.similarity import Views
+from cvgl.quality.similarity import DescriptorPair
 
 if TYPE_CHECKING:
     from cvgl.types import Float32Array
@@ -70,7 +70,7 @@ def predicted_recall(queries: Float32Array, references: Float32Array) -> Quality
     It tells a season more often than halves do, at the same rate of false alarms (`benchmarks/season_detection.py`). On
     images that the champion has learned from it is too high, so a loss counts from a larger share on.
     """
-    prediction = predict(score(Views(queries, references)))
+    prediction = predict(score(DescriptorPair(queries, references)))
     return Quality(prediction.value, (prediction.high - prediction.low) / 2 / _DEVIATIONS)
 
 

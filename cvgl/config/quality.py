@@ -7,7 +7,7 @@ from pydantic import Field
 from cvgl.config.recipes import Recipe
 from cvgl.config.settings import Settings
 
-SAFE = (Recipe.FROZEN, Recipe.STANDARDISED)
+BASELINES = (Recipe.FROZEN, Recipe.STANDARDISED)
 """What learns no map, and what every choice is compared with. They are always candidates."""
 
 

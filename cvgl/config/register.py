@@ -13,7 +13,7 @@ class GatePolicy(StrEnum):
     """When a challenger takes the champion's place, where the places of some queries are known."""
 
     BETTER = "better"
-    NOT_WORSE_WHEN_GROWN = "not-worse-when-grown"
+    NON_INFERIORITY = "not-worse-when-grown"
 
 
 class RegisterConfig(Settings):

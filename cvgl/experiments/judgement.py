@@ -21,11 +21,11 @@ from cvgl.experiments.judgement_worlds import TESTED, describe
 from cvgl.experiments.material import Examination, Material, load_material
 from cvgl.hashing import digest_json
 from cvgl.lake import Lake, write_bytes, write_json
-from cvgl.quality.dependence import relatedness
+from cvgl.quality.dependence import dependence_test
 from cvgl.quality.prediction import Calibration, calibration, features_of
 from cvgl.quality.scores import score
 from cvgl.quality.selection import chosen_settings, select
-from cvgl.quality.similarity import views_of
+from cvgl.quality.similarity import descriptor_pair
 from cvgl.types import ArtifactRef, Progress, silent
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def _real_rows(name: str, material: Material) -> Iterator[Row]:
                 recipe=recipe,
                 reverse=examination.question.queries.view.is_reference,
                 truth=_recall(examination, queries, gallery),
-                scores=score(views_of(queries, gallery)),
+                scores=score(descriptor_pair(queries, gallery)),
             )
 
 
@@ -311,7 +311,7 @@ def _unlike(name: str, other: str) -> bool:
 def _test(
     where: str, queries: Float32Array, references: Float32Array, sequences: FrameSequences | None, *, expected: bool
 ) -> Tested:
-    dependence = relatedness(queries, references, sequences)
+    dependence = dependence_test(queries, references, sequences)
     return Tested(
         where=where, expected=expected, related=dependence.related, strength=dependence.strength, test=dependence.test
     )

@@ -14,7 +14,7 @@ from cvgl.config import Recipe, Settings
 from cvgl.experiments.judgement_cases import Case, recall_at_1
 from cvgl.quality.prediction import MULTIPLIED, Calibration, deviation, feature_names, features_of
 from cvgl.quality.scores import Scores, score
-from cvgl.quality.similarity import views_of
+from cvgl.quality.similarity import descriptor_pair
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +65,7 @@ def rows_of(case: Case, source: str) -> Iterator[Row]:
                 recipe=recipe,
                 reverse=bool(number),
                 truth=recall_at_1(asking, ranked, (own, theirs)),
-                scores=score(views_of(asking, ranked)),
+                scores=score(descriptor_pair(asking, ranked)),
             )
 
 

@@ -28,7 +28,7 @@ from pydantic import Field
 from cvgl.adaptation.descriptors import unit_rows
 from cvgl.adaptation.standardise import fit
 from cvgl.config import Settings
-from cvgl.quality.similarity import Views, corrected, decorrelated, similarities, views_of
+from cvgl.quality.similarity import DescriptorPair, corrected, decorrelated, descriptor_pair, similarities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,13 +44,13 @@ the null distribution is one of shuffles and centred, there is no doubtful zone.
 
 COMPONENTS = (32, 64)
 SPLITS, FLIPS, DEALS = 6, 24, 24
-STANDS_OUT = 1.5
+OUTLIER_STD = 1.5
 MOST_QUERIES, MOST_REFERENCES = 512, 1024
 
 Parts = list[tuple["NDArray[np.int64]", "NDArray[np.int64]"]]
 
 
-class Relatedness(Settings):
+class Dependence(Settings):
     """What the test came to."""
 
     test: Literal["pairs", "course"]
@@ -64,7 +64,7 @@ class Relatedness(Settings):
         return self.strength >= CERTAIN
 
 
-def relatedness(query_features: Any, reference_features: Any, sequences: FrameSequences | None = None) -> Relatedness:
+def dependence_test(query_features: Any, reference_features: Any, sequences: FrameSequences | None = None) -> Dependence:
     """Tests two views of frozen descriptors.
 
     Args:
@@ -73,17 +73,17 @@ def relatedness(query_features: Any, reference_features: Any, sequences: FrameSe
         sequences: which queries were taken in a row; decides the test when it is usable.
 
     Raises:
-        DataError: see `similarity.views_of`.
+        DataError: see `similarity.descriptor_pair`.
     """
     if sequences is not None and sequences.usable:
         strength = _course_strength(query_features, reference_features, sequences)
-        return Relatedness(test="course", strength=strength, threshold=CERTAIN, related=strength >= CERTAIN)
-    views = views_of(query_features, reference_features, most=(MOST_QUERIES, MOST_REFERENCES))
+        return Dependence(test="course", strength=strength, threshold=CERTAIN, related=strength >= CERTAIN)
+    views = descriptor_pair(query_features, reference_features, most=(MOST_QUERIES, MOST_REFERENCES))
     strength = float(np.mean([_pair_strength(views, count) for count in COMPONENTS]))
-    return Relatedness(test="pairs", strength=strength, threshold=THRESHOLD, related=strength >= THRESHOLD)
+    return Dependence(test="pairs", strength=strength, threshold=THRESHOLD, related=strength >= THRESHOLD)
 
 
-def _pair_strength(views: Views, components: int) -> float:
+def _pair_strength(views: DescriptorPair, components: int) -> float:
     mapped = decorrelated(views, components)
     generator = np.random.default_rng(0)
     dimension = mapped.queries.shape[1]
@@ -110,7 +110,7 @@ def _outstanding(cosines: Float32Array) -> Float32Array:
     scores = corrected(cosines)
     deviation = scores.std(axis=1, keepdims=True)
     standard = (scores - scores.mean(axis=1, keepdims=True)) / np.where(deviation > 0, deviation, 1)
-    return np.asarray(np.square(np.maximum(standard - STANDS_OUT, 0)))
+    return np.asarray(np.square(np.maximum(standard - OUTLIER_STD, 0)))
 
 
 def _course_strength(query_features: Any, reference_features: Any, sequences: FrameSequences) -> float:

@@ -35,8 +35,8 @@ class Champion:
         difference: challenger minus champion, query by query; none where it could not be made.
         distance: how far off both are; none where no true position is known.
         contest: the same without labels.
-        grown: the challenger has learned from more images.
-        obstacle: why it could not be asked; empty where it could.
+        has_more_data: the challenger has learned from more images.
+        incompatibility: why it could not be compared with the challenger; empty where it could.
     """
 
     run: str
@@ -44,8 +44,8 @@ class Champion:
     difference: Difference | None = None
     distance: DistanceDifference | None = None
     contest: Contest | None = None
-    grown: bool = False
-    obstacle: str = ""
+    has_more_data: bool = False
+    incompatibility: str = ""
 
 
 def decide(
@@ -90,14 +90,14 @@ def decide(
     label_free_figures = {} if quality is None else quality_figures(quality)
     if not challenger and not frozen and not (champion and champion.figures):
         return _without_labels(quality, run, champion).model_copy(update={"quality": label_free_figures})
-    if quality is not None and quality.is_hopeless and not any(map(_above_chance, challenger)):
+    if quality is not None and quality.is_unrelated and not any(map(_above_chance, challenger)):
         return GateDecision(verdict="refused", reason=quality.reason, quality=label_free_figures)
     base = _compare(challenger, frozen)
     comparisons: list[Comparison] = []
     obstacle = ""
     if champion is not None:
-        differs = _obstacle(challenger, champion.figures)
-        obstacle = (differs or champion.obstacle) if champion.figures else (champion.obstacle or differs)
+        differs = _incompatibility(challenger, champion.figures)
+        obstacle = (differs or champion.incompatibility) if champion.figures else (champion.incompatibility or differs)
         comparisons = [] if obstacle else _pairs(challenger, champion.figures, "champion")
         difference = champion.difference
     distances = [] if champion is None or obstacle or champion.distance is None else [champion.distance]
@@ -145,7 +145,7 @@ def _farther(distance: DistanceDifference, lead: float, rules: RegisterConfig) -
 
 def margin(champion: Champion, rules: RegisterConfig) -> float:
     """R@1 by which the interval of the difference may reach below zero; 0: the challenger has to be better."""
-    if rules.policy is GatePolicy.NOT_WORSE_WHEN_GROWN and champion.grown:
+    if rules.policy is GatePolicy.NON_INFERIORITY and champion.has_more_data:
         return max(rules.tolerance, rules.grown_tolerance)
     return rules.tolerance
 
@@ -162,7 +162,7 @@ def _refusals(champion: Champion | None, obstacle: str, rules: RegisterConfig, r
             fix="evaluate the run again: cvgl evaluate RUN",
         )
     allowed = margin(champion, rules)
-    if champion.difference.clears(allowed):
+    if champion.difference.passes_margin(allowed):
         return []
     worse = "worse than" if champion.difference.interval.below_zero else "not better with confidence than"
     least = f", needed above {-allowed:.1%}" if allowed else ""
@@ -173,8 +173,8 @@ def _promotion(champion: Champion, rules: RegisterConfig) -> str:
     allowed, lead = margin(champion, rules), champion.difference
     if lead is None or lead.interval.above_zero:
         return f"better than the champion {champion.run} with confidence: {lead}"
-    grown = "has learned from more images and is " if champion.grown else ""
-    return f"{grown}not worse than the champion {champion.run} by more than {allowed:.1%} with confidence: {lead}"
+    more_data = "has learned from more images and is " if champion.has_more_data else ""
+    return f"{more_data}not worse than the champion {champion.run} by more than {allowed:.1%} with confidence: {lead}"
 
 
 def _not_comparable(champion: Champion, obstacle: str, run: str) -> str:
@@ -193,7 +193,7 @@ def _without_labels(quality: QualityReport | None, run: str, champion: Champion 
         return GateDecision(verdict="promoted", reason=f"no labels, and judged without them: {quality.reason}")
     contest = champion.contest
     if contest is None:
-        obstacle = champion.obstacle or "no images were found that neither has learned from"
+        obstacle = champion.incompatibility or "no images were found that neither has learned from"
         reason = f"no labels; {_not_comparable(champion, obstacle, run)}"
         return GateDecision(verdict="refused", reason=reason, obstacle=obstacle)
     if contest.is_won:
@@ -232,7 +232,7 @@ def _above_chance(summary: MetricSummary) -> bool:
 
 def _compare(challenger: Sequence[MetricSummary], frozen: Sequence[MetricSummary]) -> list[Comparison]:
     """Pairs the figures of both stages of one run; both must answer the same questions."""
-    obstacle = _obstacle(challenger, frozen)
+    obstacle = _incompatibility(challenger, frozen)
     if obstacle:
         raise DataError(
             f"challenger and frozen were not measured alike: {obstacle}",
@@ -242,7 +242,7 @@ def _compare(challenger: Sequence[MetricSummary], frozen: Sequence[MetricSummary
     return _pairs(challenger, frozen, "frozen")
 
 
-def _obstacle(challenger: Sequence[MetricSummary], incumbent: Sequence[MetricSummary]) -> str:
+def _incompatibility(challenger: Sequence[MetricSummary], incumbent: Sequence[MetricSummary]) -> str:
     """Why two sides did not answer the same questions; empty where they did."""
     ours, theirs = _by_question(challenger), _by_question(incumbent)
     if not ours or set(ours) != set(theirs):

@@ -15,7 +15,7 @@ from pydantic import Field
 from cvgl.config import Settings
 from cvgl.errors import DataError
 from cvgl.quality.report import CONFIDENCE, credit_of, paired
-from cvgl.quality.similarity import Views
+from cvgl.quality.similarity import DescriptorPair
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,7 +100,7 @@ def fight(challenger: Mapped, champion: Mapped, sequences: FrameSequences | None
             fix="compare them on more images",
         )
     along = sequences if sequences is not None and sequences.usable else None
-    earned = [credit_of(Views(side.queries, side.references), along) for side in (challenger, champion)]
+    earned = [credit_of(DescriptorPair(side.queries, side.references), along) for side in (challenger, champion)]
     difference, error = paired(earned[0] - earned[1], along)
     contest = Contest(
         measure="halves" if along is None else "course",

@@ -19,7 +19,7 @@ from pydantic import Field
 from cvgl.config import Settings
 from cvgl.lake import read_json
 from cvgl.quality.scores import Halves, Scores
-from cvgl.quality.similarity import Views
+from cvgl.quality.similarity import DescriptorPair
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -154,7 +154,7 @@ def predict(scores: Scores) -> Prediction:
     return _prediction(scores, 0.0)
 
 
-def predict_within(scores: Scores, views: Views, radius_m: float) -> Prediction | None:
+def predict_within(scores: Scores, views: DescriptorPair, radius_m: float) -> Prediction | None:
     """The share of queries placed within a radius, to be expected; none where positions of references are not known.
 
     An answer can be near without being right. How often shows in the halves of the descriptor: they agree to within the

@@ -13,10 +13,10 @@ from cvgl.adaptation.sequences import SequenceModel
 from cvgl.adaptation.standardise import frozen
 from cvgl.config import Settings
 from cvgl.quality.checks import Finding, check_views, refused
-from cvgl.quality.dependence import CERTAIN, Relatedness, relatedness
+from cvgl.quality.dependence import CERTAIN, Dependence, dependence_test
 from cvgl.quality.prediction import Prediction, predict, predict_within
 from cvgl.quality.scores import Halves, Scores, score
-from cvgl.quality.similarity import Views, answers, corrected, similarities, views_of
+from cvgl.quality.similarity import DescriptorPair, answers, corrected, descriptor_pair, similarities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,13 +87,13 @@ class QualityReport(Settings):
     verdict: Literal["accepted", "uncertain", "refused"]
     reason: str
     seen: bool
-    relatedness: Relatedness | None
+    relatedness: Dependence | None
     findings: tuple[Finding, ...]
     gain: Gain | None
     directions: tuple[DirectionQuality, ...]
 
     @property
-    def is_hopeless(self) -> bool:
+    def is_unrelated(self) -> bool:
         """Whether the views have nothing in common, as far as that can be told."""
         return self.relatedness is not None and not self.relatedness.related
 
@@ -111,7 +111,7 @@ def judge(adaptation: DescriptorTransform, images: Pictures) -> QualityReport:
     findings = check_views(images.queries, images.references, FEWEST)
     if problem := refused(findings):
         return _report("refused", problem, images, None, findings, None, ())
-    related = relatedness(images.queries, images.references, images.sequences)
+    related = dependence_test(images.queries, images.references, images.sequences)
     before = _mapped(frozen(images.queries.shape[1]), images)
     after = _mapped(adaptation, images)
     directions = tuple(_direction(before, after, reverse=reverse) for reverse in (False, True))
@@ -124,7 +124,7 @@ def _report(
     verdict: Literal["accepted", "uncertain", "refused"],
     reason: str,
     images: Pictures,
-    related: Relatedness | None,
+    related: Dependence | None,
     findings: tuple[Finding, ...],
     gain: Gain | None,
     directions: tuple[DirectionQuality, ...],
@@ -140,7 +140,7 @@ def _report(
     )
 
 
-def unrelated_reason(related: Relatedness) -> str:
+def unrelated_reason(related: Dependence) -> str:
     """What a person is told when two views have nothing in common."""
     return (
         "queries and references have nothing to do with one another: what they have in common is no more than chance gives "
@@ -149,7 +149,7 @@ def unrelated_reason(related: Relatedness) -> str:
     )
 
 
-def doubt(related: Relatedness) -> str:
+def uncertainty_reason(related: Dependence) -> str:
     """What a person is told when two views may have nothing in common."""
     return (
         "it is doubtful whether queries and references have to do with one another (strength "
@@ -157,11 +157,11 @@ def doubt(related: Relatedness) -> str:
     )
 
 
-def _verdict(related: Relatedness, gain: Gain) -> tuple[Literal["accepted", "uncertain", "refused"], str]:
+def _verdict(related: Dependence, gain: Gain) -> tuple[Literal["accepted", "uncertain", "refused"], str]:
     if not related.related:
         return "refused", unrelated_reason(related)
     if not related.is_certain:
-        return "uncertain", doubt(related)
+        return "uncertain", uncertainty_reason(related)
     unit = "" if gain.measure == "halves" else " nats an image"
     figures = f"{gain.adapted:.3f} against {gain.frozen:.3f}{unit}, {gain.difference:+.3f} +- {gain.standard_error:.3f}"
     if gain.is_certain:
@@ -169,15 +169,15 @@ def _verdict(related: Relatedness, gain: Gain) -> tuple[Literal["accepted", "unc
     return "uncertain", f"not better than the frozen model with confidence: {figures}"
 
 
-def _mapped(transform: DescriptorTransform, images: Pictures) -> Views:
+def _mapped(transform: DescriptorTransform, images: Pictures) -> DescriptorPair:
     queries, references = transform.transform_query(images.queries), transform.transform_reference(images.references)
     if images.sequences is not None and images.sequences.usable:
-        return Views(queries, references, images.positions)  # a sample would tear sequences apart
-    return views_of(queries, references, images.positions)
+        return DescriptorPair(queries, references, images.positions)  # a sample would tear sequences apart
+    return descriptor_pair(queries, references, images.positions)
 
 
-def _direction(before: Views, after: Views, *, reverse: bool) -> DirectionQuality:
-    sides = [views if not reverse else Views(views.references, views.queries) for views in (before, after)]
+def _direction(before: DescriptorPair, after: DescriptorPair, *, reverse: bool) -> DirectionQuality:
+    sides = [views if not reverse else DescriptorPair(views.references, views.queries) for views in (before, after)]
     scores = [score(side) for side in sides]
     within = {} if reverse else _within(scores[1], after)
     return DirectionQuality(
@@ -190,12 +190,12 @@ def _direction(before: Views, after: Views, *, reverse: bool) -> DirectionQualit
     )
 
 
-def _within(scores: Scores, views: Views) -> dict[str, Prediction]:
+def _within(scores: Scores, views: DescriptorPair) -> dict[str, Prediction]:
     predictions = {f"{radius:g}": predict_within(scores, views, radius) for radius in RADII_M}
     return {radius: prediction for radius, prediction in predictions.items() if prediction is not None}
 
 
-def _gain(before: Views, after: Views, sequences: FrameSequences | None) -> Gain:
+def _gain(before: DescriptorPair, after: DescriptorPair, sequences: FrameSequences | None) -> Gain:
     along = sequences if sequences is not None and sequences.usable else None
     earned = [credit_of(views, along) for views in (before, after)]
     difference, error = paired(earned[1] - earned[0], along)
@@ -208,7 +208,7 @@ def _gain(before: Views, after: Views, sequences: FrameSequences | None) -> Gain
     )
 
 
-def credit_of(views: Views, sequences: FrameSequences | None) -> NDArray[np.float64]:
+def credit_of(views: DescriptorPair, sequences: FrameSequences | None) -> NDArray[np.float64]:
     """float64 (M,): what speaks for each query's answer without labels, see `cvgl.quality.selection`.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from cvgl.config import Settings
-from cvgl.quality.similarity import NEIGHBOURS, Answers, Views, answers, corrected, decorrelated, similarities
+from cvgl.quality.similarity import NEIGHBOURS, Answers, DescriptorPair, answers, corrected, decorrelated, similarities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,7 +54,7 @@ class Scores(Settings):
     standout: float = Field(description="first similarity, in deviations above the mean of the query's similarities; mean")
 
 
-def score(views: Views) -> Scores:
+def score(views: DescriptorPair) -> Scores:
     """Scores two views as they are compared. Deterministic: the splits are drawn from a fixed seed."""
     cosines = similarities(views.queries, views.references)
     scaled_cosines = corrected(cosines)
@@ -96,7 +96,7 @@ class Halves:
         parts: into how many the dimensions are split; the first two are used.
     """
 
-    def __init__(self, views: Views, parts: int) -> None:
+    def __init__(self, views: DescriptorPair, parts: int) -> None:
         generator = np.random.default_rng(0)  # a score must not depend on anything but the descriptors
         self._count = views.size[1]
         self._plain: list[tuple[Answers, Answers]] = []
@@ -144,7 +144,7 @@ def _among_best(scores: Float32Array, answers: Answers, count: int) -> float:
     return float((scores[np.arange(len(first)), first] >= best[first]).mean())
 
 
-def _cycles(views: Views, scaled: Answers) -> float:
+def _cycles(views: DescriptorPair, scaled: Answers) -> float:
     """From a query to its answer, and to that answer's query: does the way end near where it began?"""
     back = scaled.of_references[scaled.of_queries]
     own = views.queries @ views.queries.T
@@ -155,7 +155,7 @@ def _cycles(views: Views, scaled: Answers) -> float:
     return float(((back == rows) | (own[rows, back] >= least)).mean())
 
 
-def _stability_dropped(views: Views, plain: Answers) -> float:
+def _stability_dropped(views: DescriptorPair, plain: Answers) -> float:
     """The cheap stand-in for images augmented: what remains when some of the descriptor is missing."""
     generator = np.random.default_rng(1)
     dimension = views.queries.shape[1]
@@ -168,7 +168,7 @@ def _stability_dropped(views: Views, plain: Answers) -> float:
     return float(np.mean(same))
 
 
-def _neighbour_agreement(views: Views, plain: Answers) -> float:
+def _neighbour_agreement(views: DescriptorPair, plain: Answers) -> float:
     """Clusters of the query view should choose one reference: here a cluster is a query and its nearest."""
     own = views.queries @ views.queries.T
     np.fill_diagonal(own, -np.inf)

@@ -28,12 +28,12 @@ from cvgl.adaptation.descriptors import checked
 from cvgl.adaptation.halves import Half, halves
 from cvgl.adaptation.sequences import FrameSequences
 from cvgl.config import UNTRAINED, AdaptConfig, Recipe, SelectConfig, Settings
-from cvgl.config.quality import SAFE
+from cvgl.config.quality import BASELINES
 from cvgl.errors import CvglError
 from cvgl.quality.checks import Finding, check_views, refused
-from cvgl.quality.dependence import Relatedness, relatedness
-from cvgl.quality.report import credit_of, doubt, paired, unrelated_reason
-from cvgl.quality.similarity import Views
+from cvgl.quality.dependence import Dependence, dependence_test
+from cvgl.quality.report import credit_of, paired, uncertainty_reason, unrelated_reason
+from cvgl.quality.similarity import DescriptorPair
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +62,7 @@ class Selection(Settings):
     chosen: Recipe
     measure: str = Field(description="'halves': agreement and reciprocity, 0 to 1; 'course': nats an image; '': not judged")
     reason: str
-    relatedness: Relatedness | None = Field(description="none: too few images to tell")
+    relatedness: Dependence | None = Field(description="none: too few images to tell")
     findings: tuple[Finding, ...] = ()
     candidates: tuple[Judged, ...] = ()
 
@@ -104,7 +104,7 @@ def select(
     findings = check_views(queries, references, rules.fewest)
     if problem := refused(findings):
         return Selection(chosen=Recipe.FROZEN, measure="", reason=problem, relatedness=None, findings=findings)
-    related = relatedness(queries, references, sequences)
+    related = dependence_test(queries, references, sequences)
     if not related.related:
         # It is refused. Where the test is wrong, each view by its own statistics loses least; where it is right, nothing does.
         return Selection(
@@ -117,12 +117,12 @@ def select(
 def _choose(
     trial: Trial,
     rules: SelectConfig,
-    related: Relatedness,
+    related: Dependence,
     findings: tuple[Finding, ...],
     on_candidate: OnCandidate | None,
 ) -> Selection:
     # From views that may have nothing to do with one another no map is learned.
-    wanted = list(dict.fromkeys([*SAFE, *(rules.candidates if related.is_certain else ())]))
+    wanted = list(dict.fromkeys([*BASELINES, *(rules.candidates if related.is_certain else ())]))
     earned: dict[Recipe, NDArray[np.float64]] = {}
     left_out: dict[Recipe, str] = {}
     for done, recipe in enumerate(wanted):
@@ -144,7 +144,9 @@ def _choose(
     return Selection(
         chosen=chosen,
         measure=trial.measure,
-        reason=_reason(chosen, start, judged, trial.confidence) if related.is_certain else f"'{chosen}': {doubt(related)}",
+        reason=_reason(chosen, start, judged, trial.confidence)
+        if related.is_certain
+        else f"'{chosen}': {uncertainty_reason(related)}",
         relatedness=related,
         findings=findings,
         candidates=judged,
@@ -200,7 +202,7 @@ class Trial:
     def presumed(self, earned: Mapping[Recipe, NDArray[np.float64]]) -> Recipe:
         """The recipe that stands unless another one proves better; `robust` has no credit where relatedness is in doubt."""
         if self.sequences is not None:
-            return max(SAFE, key=lambda recipe: float(earned[recipe].mean()))
+            return max(BASELINES, key=lambda recipe: float(earned[recipe].mean()))
         return Recipe.ROBUST if Recipe.ROBUST in earned else Recipe.STANDARDISED
 
     def settings(self, recipe: Recipe) -> AdaptConfig:
@@ -236,7 +238,7 @@ class Trial:
         learned = learn(self.queries[learned_on.rows], self.references, config=settings, sequences=learned_on.sequences)
         queries = learned.transform_query(self.queries[held_out.rows])
         references = learned.transform_reference(self.references)
-        return credit_of(Views(queries, references), held_out.sequences)
+        return credit_of(DescriptorPair(queries, references), held_out.sequences)
 
     def _divisions(self) -> Iterator[tuple[Half, Half]]:
         """Two halves of the queries: of each run, or at random, several times."""

@@ -22,7 +22,7 @@ MOST_QUERIES, MOST_REFERENCES = 1024, 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Views:
+class DescriptorPair:
     """Descriptors of two views in the space in which they are compared. There is no place for a label.
 
     Attributes:
@@ -59,13 +59,13 @@ class Answers:
         return np.asarray(self.of_references[self.of_queries] == np.arange(len(self.of_queries)))
 
 
-def views_of(
+def descriptor_pair(
     queries: Any,
     references: Any,
     positions: NDArray[np.float64] | None = None,
     seed: int = 0,
     most: tuple[int, int] = (MOST_QUERIES, MOST_REFERENCES),
-) -> Views:
+) -> DescriptorPair:
     """Checks descriptors, brings them to unit length, and takes a seeded sample of too many.
 
     Args:
@@ -88,7 +88,7 @@ def views_of(
         )
     chosen = _sample(len(query_rows), most[0], seed), _sample(len(reference_rows), most[1], seed + 1)
     places = None if positions is None else np.asarray(positions, np.float64)[chosen[1]]
-    return Views(unit_rows(query_rows[chosen[0]]), unit_rows(reference_rows[chosen[1]]), places)
+    return DescriptorPair(unit_rows(query_rows[chosen[0]]), unit_rows(reference_rows[chosen[1]]), places)
 
 
 def _sample(count: int, most: int, seed: int) -> NDArray[np.int64]:
@@ -119,7 +119,7 @@ def answers(scores: Float32Array) -> Answers:
     return Answers(scores.argmax(axis=1), scores.argmax(axis=0))
 
 
-def decorrelated(views: Views, components: int) -> Views:
+def decorrelated(views: DescriptorPair, components: int) -> DescriptorPair:
     """Both views standardised, in the principal components of the two together, each with the same variance.
 
     Both views weigh alike, whatever their number of rows. Halves of these dimensions are uncorrelated within a view, so that
@@ -138,4 +138,4 @@ def decorrelated(views: Views, components: int) -> Views:
     lengths, directions = np.linalg.svd(weighed, full_matrices=False)[1:]
     whitening = directions[:n_components].T / np.maximum(lengths[:n_components], 1e-6)
     mapped = [np.asarray(rows @ whitening, np.float32) for rows in (queries, references)]
-    return Views(unit_rows(mapped[0]), unit_rows(mapped[1]), views.positions)
+    return DescriptorPair(unit_rows(mapped[0]), unit_rows(mapped[1]), views.positions)

@@ -60,7 +60,7 @@ class Difference(Settings):
     n_queries: int
     rows: str = Field(description="hash over directions, protocols, queries and their places")
 
-    def clears(self, margin: float) -> bool:
+    def passes_margin(self, margin: float) -> bool:
         """Whether the challenger is better with confidence or, with a margin, not worse by more than that with confidence."""
         return self.interval.above_zero if margin == 0 else self.interval.low >= -margin - 1e-12
 

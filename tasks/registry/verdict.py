@@ -189,7 +189,7 @@ def _gather(
         return _of_frozen(to_frozen)
     promotion.ensure_adapter(registry, champion)
     theirs = read_record(lake.adapter(champion.run))
-    serving = Champion(champion.run, grown=_has_grown(record, theirs))
+    serving = Champion(champion.run, has_more_data=_has_more_data(record, theirs))
     try:
         figures = _of_stage(evaluate_run(champion.run), Representation.ADAPTED)
         if ours or figures:
@@ -201,11 +201,11 @@ def _gather(
     except RegistryError:
         raise
     except CvglError as error:
-        return Evidence(replace(serving, obstacle=str(error.what)), frozen=to_frozen)
+        return Evidence(replace(serving, incompatibility=str(error.what)), frozen=to_frozen)
     return Evidence(replace(serving, contest=held.contest), held.rows, held.digest, to_frozen)
 
 
-def _has_grown(record: AdapterRecord, champion: AdapterRecord) -> bool:
+def _has_more_data(record: AdapterRecord, champion: AdapterRecord) -> bool:
     """Whether the challenger has learned from more images, and of neither view from fewer."""
     ours, theirs = record.training, champion.training
     more = (ours.n_queries - theirs.n_queries, ours.n_references - theirs.n_references)
@@ -241,7 +241,7 @@ def keep_decision(
         "version": version.number,
         "champion": champion.run if champion else None,
         "champion_version": champion.number if champion else None,
-        "grown": evidence.champion.grown if evidence.champion else None,
+        "grown": evidence.champion.has_more_data if evidence.champion else None,
         "gate": GATE_VERSION,
         "rules": config.model_dump(mode="json", include=_RULES),
         "rows": {"digest": evidence.digest, "count": evidence.rows.num_rows} if evidence.rows is not None else None,

@@ -9,13 +9,13 @@ import pytest
 from cvgl.config import RegisterConfig
 from cvgl.errors import DataError
 from cvgl.quality.checks import Finding
-from cvgl.quality.dependence import Relatedness
+from cvgl.quality.dependence import Dependence
 from cvgl.quality.gate import Champion, GateDecision, decide
 from cvgl.quality.paired_comparison import Contest
 from cvgl.quality.prediction import Prediction
 from cvgl.quality.report import DirectionQuality, Gain, QualityReport
 from cvgl.quality.scores import score
-from cvgl.quality.similarity import views_of
+from cvgl.quality.similarity import descriptor_pair
 from cvgl.retrieval.bootstrap import Interval
 from cvgl.retrieval.paired import Difference
 from cvgl.retrieval.paired_distance import Chance, DistanceDifference
@@ -63,7 +63,12 @@ def test_the_first_adapter_that_hurts_is_refused() -> None:
 
 
 def serving(
-    *recalls: float, low: float = 0.0, high: float = 0.0, grown: bool = False, contest: Contest | None = None, **changes: Any
+    *recalls: float,
+    low: float = 0.0,
+    high: float = 0.0,
+    has_more_data: bool = False,
+    contest: Contest | None = None,
+    **changes: Any,
 ) -> Champion:
     """A champion with its figures, and an interval of the challenger's lead over it."""
     value = (low + high) / 2
@@ -72,7 +77,7 @@ def serving(
         figures=figures(*recalls, **changes),
         difference=difference(value, low, high) if recalls else None,
         contest=contest,
-        grown=grown,
+        has_more_data=has_more_data,
     )
 
 
@@ -96,7 +101,7 @@ def test_directions_are_averaged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "grown", "rules", "verdict", "expected_reason"),
+    ("low", "high", "has_more_data", "rules", "verdict", "expected_reason"),
     [
         (0.01, 0.05, False, {}, "promoted", "better than the champion r0 with confidence: R@1"),
         (0.0, 0.05, False, {}, "refused", "not better with confidence than the champion r0"),
@@ -113,9 +118,9 @@ def test_directions_are_averaged() -> None:
     ],
 )
 def test_only_what_the_policy_allows_replaces_the_champion(
-    low: float, high: float, grown: bool, rules: dict[str, Any], verdict: str, expected_reason: str
+    low: float, high: float, has_more_data: bool, rules: dict[str, Any], verdict: str, expected_reason: str
 ) -> None:
-    champion = serving(0.5, 0.5, low=low, high=high, grown=grown)
+    champion = serving(0.5, 0.5, low=low, high=high, has_more_data=has_more_data)
     decision = decide(figures(0.6, 0.5), champion, frozen(0.2, 0.2), rules=RegisterConfig(**rules))
     assert decision.verdict == verdict
     assert re.search(expected_reason, decision.reason), decision.reason
@@ -179,12 +184,12 @@ def test_a_missing_figure_is_an_error_and_not_a_verdict(
 def quality(verdict: str = "accepted", related: Any = True) -> Any:
     strength = 9.0 if related else 0.4
     prediction = Prediction(value=0.6, low=0.5, high=0.7, level=0.9)
-    scores = score(views_of(*pair(places=20)))
+    scores = score(descriptor_pair(*pair(places=20)))
     return QualityReport(
         verdict=verdict,
         reason="because",
         seen=False,
-        relatedness=Relatedness(test="pairs", strength=strength, threshold=3.5, related=related),
+        relatedness=Dependence(test="pairs", strength=strength, threshold=3.5, related=related),
         findings=(Finding(kind="duplicates", severity="flagged", reason="copies"),),
         gain=Gain(measure="halves", frozen=0.3, adapted=0.5, difference=0.2, standard_error=0.01),
         directions=(
@@ -259,10 +264,10 @@ def test_without_labels_only_what_is_better_on_unseen_images_replaces_the_champi
 
 
 def test_without_labels_what_could_not_be_asked_is_told() -> None:
-    champion = Champion("r0", obstacle="not comparable because 3 images are left")
+    champion = Champion("r0", incompatibility="not comparable because 3 images are left")
     decision = decide([], champion, [], quality=quality(), run="r1")
     assert decision.reason.startswith("no labels; not comparable because 3 images are left; the champion r0 stays")
-    assert decision.obstacle == champion.obstacle
+    assert decision.obstacle == champion.incompatibility
 
 
 def test_unrelated_views_are_refused_where_labels_find_no_more_than_chance() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from cvgl import adapt
 from cvgl.config import AdaptConfig, Recipe, SelectConfig
-from cvgl.quality.dependence import Relatedness
+from cvgl.quality.dependence import Dependence
 from cvgl.quality.selection import Selection, adapt_best, chosen_settings, select
 from tests.adaptation.synthetic import cross_view, recall_at_1
 from tests.adaptation.synthetic_noise import correlated_noise, flight
@@ -151,8 +151,8 @@ def test_the_evidence_has_no_place_for_a_label() -> None:
 
 
 def test_from_views_that_may_have_nothing_in_common_no_map_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    doubtful = Relatedness(test="pairs", strength=2.0, threshold=1.0, related=True)
-    monkeypatch.setattr("cvgl.quality.selection.relatedness", lambda *arguments: doubtful)
+    doubtful = Dependence(test="pairs", strength=2.0, threshold=1.0, related=True)
+    monkeypatch.setattr("cvgl.quality.selection.dependence_test", lambda *arguments: doubtful)
     world = correlated_noise()
     selection = select(world.train_queries, world.train_references, AUTO, RULES)
     assert selection.chosen in (Recipe.FROZEN, Recipe.STANDARDISED)

@@ -35,7 +35,7 @@ def test_the_interval_is_that_of_mcnemars_discordant_pairs() -> None:
     assert (comparison.challenger, comparison.incumbent, comparison.interval.value) == pytest.approx((0.6, 0.55, 0.05))
     assert comparison.interval.value - comparison.interval.low == pytest.approx(expected, rel=0.1)
     assert comparison.interval.high - comparison.interval.value == pytest.approx(expected, rel=0.1)
-    assert (comparison.clears(0.0), comparison.units, comparison.n_queries) == (True, "400 places", 400)
+    assert (comparison.passes_margin(0.0), comparison.units, comparison.n_queries) == (True, "400 places", 400)
 
 
 def test_images_of_a_place_are_drawn_together() -> None:
@@ -74,7 +74,7 @@ def test_the_same_answers_give_no_interval_and_the_same_call_the_same_figures() 
     ours = side(rng.random(100) < 0.5)
     same = compared(ours, ours)
     assert same.interval == Interval(value=0.0, low=0.0, high=0.0)
-    assert (same.clears(0.0), same.clears(0.01)) == (False, True)
+    assert (same.passes_margin(0.0), same.passes_margin(0.01)) == (False, True)
     other = side(rng.random(100) < 0.5)
     assert compared(ours, other) == compared(ours, other)
     assert compared(ours, other) != compared(ours, other, draw=Draw(2000, 1, 0.95))
@@ -86,7 +86,7 @@ def test_a_challenger_of_equal_worth_clears_zero_as_often_as_the_level_says() ->
     rng, cleared = np.random.default_rng(4), 0
     for _ in range(120):
         ours, theirs = (side(rng.random(100) < 0.5) for _ in range(2))
-        cleared += compared(ours, theirs, draw=Draw(200, 0, 0.95)).clears(0.0)
+        cleared += compared(ours, theirs, draw=Draw(200, 0, 0.95)).passes_margin(0.0)
     assert 1 <= cleared <= 9  # 2.5 % of 120 are 3
 
 

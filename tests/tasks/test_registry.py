@@ -274,7 +274,7 @@ def test_a_lead_that_chance_explains_does_not_replace_the_champion(lake: Lake) -
     assert outcome.decision.difference is not None
     assert outcome.decision.difference.interval.low == 0.0
     # The policy is another question; the imagery has not grown, so the answer is the same.
-    grown = RegisterConfig(policy=GatePolicy.NOT_WORSE_WHEN_GROWN)
+    grown = RegisterConfig(policy=GatePolicy.NON_INFERIORITY)
     assert (do(lake, challenger, grown).verdict, do(lake, challenger, grown).skipped) == ("refused", True)
     again = make_run(lake, adapted=0.5, seed=2, n_queries=60)
     assert do(lake, again).verdict == "refused"

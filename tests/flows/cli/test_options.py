@@ -82,7 +82,7 @@ def test_each_option_fills_its_field() -> None:
     assert (config.adapt.seed, config.adapt.dimension) == (3, 64)
     assert config.evaluate.protocols == ("university1652-951", "university1652-701")
     rules = config.registry
-    assert (rules.tolerance, rules.policy, rules.grown_tolerance) == (0.01, GatePolicy.NOT_WORSE_WHEN_GROWN, 0.03)
+    assert (rules.tolerance, rules.policy, rules.grown_tolerance) == (0.01, GatePolicy.NON_INFERIORITY, 0.03)
     assert (rules.confidence, rules.resamples, rules.seed) == (0.9, 500, 7)
 
 
