@@ -9,7 +9,7 @@ from cvgl.experiments.material import load_material
 from cvgl.experiments.reproduce import ReproduceOutcome, reproduce
 from cvgl.lake import Lake, read_json
 from cvgl.reporting.theme import LIGHT, to_png
-from tests.experiments.test_reproduce import PROTOCOL, config, prepared, split_town
+from tests.experiments.towns import PROTOCOL, config, prepared, split_town
 
 
 def drawn(lake: Lake, name: str, **options: int) -> ReproduceOutcome:

@@ -23,7 +23,7 @@ from cvgl.experiments.reproduce import reproduce
 from cvgl.experiments.settings import ReproduceConfig
 from cvgl.experiments.sources import SourceConfig
 from cvgl.lake import Lake
-from tests.experiments.test_reproduce import config, prepared, split_town
+from tests.experiments.towns import config, prepared, split_town
 from tests.stages.lakes import DATASET, Shot, write_images, write_truth
 
 SOURCE = SourceConfig(name="my town", dataset=DATASET, folder="/pictures", kind=Kind.UNIVERSITY)

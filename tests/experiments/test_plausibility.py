@@ -9,7 +9,7 @@ import pytest
 from cvgl.errors import GateRefusal
 from cvgl.experiments.reproduce import reproduce
 from cvgl.lake import Lake
-from tests.experiments.test_reproduce import config, prepared, split_town
+from tests.experiments.towns import config, prepared, split_town
 from tests.stages.lakes import Shot
 
 PLACES = 60  # half of them for the test: more than can be all right by luck

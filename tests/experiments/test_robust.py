@@ -26,7 +26,7 @@ from cvgl.lake import Lake, write_json
 from cvgl.stages.alignment.record import AlignmentRecord
 from cvgl.types import ArtifactRef
 from tests.experiments.flights import flown_town
-from tests.experiments.test_reproduce import split_town
+from tests.experiments.towns import split_town
 from tests.stages.lakes import DATASET, FINGERPRINT, Shot, write_features, write_images, write_truth
 
 WINDOW = "robust, a window of 20 images"

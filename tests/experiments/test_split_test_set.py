@@ -7,7 +7,7 @@ from cvgl.experiments.material import load_material
 from cvgl.experiments.reproduce import reproduce
 from cvgl.experiments.split_test_set import adaptation_places
 from cvgl.lake import Lake
-from tests.experiments.test_reproduce import PROTOCOL, config, prepared, split_town
+from tests.experiments.towns import PROTOCOL, config, prepared, split_town
 from tests.stages.lakes import Shot, town
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from cvgl.lake import Lake
 from tests.arrival.sources import drone
-from tests.flows.test_arrival_deployed import Phone, deployments, ringing, tell_me, worker
-from tests.flows.test_deployments import Server, server
+from tests.flows.deployed import Phone, deployments, ringing, tell_me, worker
+from tests.flows.servers import Server, server
 
 __all__ = ["server"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

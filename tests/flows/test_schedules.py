@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.flows.test_deployments import Server, server
+from tests.flows.servers import Server, server
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

@@ -20,7 +20,7 @@ from cvgl.features import FeatureStore
 from cvgl.ingestion import tables
 from cvgl.lake import Lake, formats, read_parquet, read_schema, read_versioned, write_parquet, write_versioned
 from cvgl.localization.bundle import read_current
-from tests.lake.test_old_lake import DATASET, runs, unpacked
+from tests.lake.archive import DATASET, runs, unpacked
 
 
 def image(number: int) -> dict[str, Any]:

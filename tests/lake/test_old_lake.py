@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +30,7 @@ from cvgl.stages.localize import localize
 from cvgl.stages.maps import build_map
 from cvgl.stages.quality import judge
 from cvgl.types import ArtifactRef
-
-ARCHIVE = Path(__file__).parents[1] / "data" / "lake-13db401.tar.xz"
-WRITTEN_BY = 25  # the pyarrow that wrote it: Parquet's bytes, and so the name of a map, follow the version of their writer
-same_writer = pytest.mark.skipif(int(pa.__version__.split(".")[0]) != WRITTEN_BY, reason="another pyarrow writes other bytes")
-WRITTEN_AT = "/tmp/town/source"  # noqa: S108 # a string in the tables
-DATASET = "town"
-
-
-def unpacked(folder: Path) -> Path:
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
-    return folder
+from tests.lake.archive import DATASET, WRITTEN_AT, runs, same_writer, unpacked
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +57,6 @@ def moved(old: Path, tmp_path: Path) -> Path:
         metadata = {**table.schema.metadata, b"source": str(folder / "source").encode()}
         pq.write_table(table.replace_schema_metadata(metadata), path, compression="none", write_page_checksum=True)
     return folder
-
-
-def runs(lake: Lake) -> list[str]:
-    return sorted(path.name for path in (lake.root / "adapters").iterdir())
 
 
 def features_of(lake: Lake) -> ArtifactRef:

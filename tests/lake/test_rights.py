@@ -19,7 +19,7 @@ from cvgl.features import FeatureStore
 from cvgl.lake import Lake, read_json, read_parquet, require_writable, write_json
 from cvgl.localization.bundle import problems
 from cvgl.stages.maps import build_map
-from tests.lake.test_old_lake import DATASET, same_writer, unpacked
+from tests.lake.archive import DATASET, same_writer, unpacked
 
 _DROP_FROM_BOUNDING_SET, _OVERRIDE, _CANNOT_DROP = 24, (1, 2), 77  # PR_CAPBSET_DROP; CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 ROOT = Path(__file__).parents[2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from cvgl.reporting.document import Gallery, Grid, Picture, Refused
 from cvgl.reporting.results import headlines, result_tables
 from cvgl.types import Representation
 from tests.data.images import place_image, save
-from tests.reporting.test_results import summary
+from tests.reporting.pages import Page
+from tests.reporting.summaries import summary
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>&\"'"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
@@ -23,32 +23,6 @@ SUMMARIES = [
     summary(Representation.STANDARDISED, 0.41),
     summary(Representation.ADAPTED, 0.44),
 ]
-
-
-class Page(HTMLParser):
-    """What a browser would see: tags with attributes, and text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "link", "img", "source", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag, f"</{tag}> closes another tag"
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
-            self.text += data + (" " if self.open[-1] in ("td", "th") else "")
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def document(tmp_path: Path, **changes: Any) -> Document:

@@ -22,7 +22,7 @@ from cvgl.stages.adapt import adapt
 from cvgl.stages.ingest import ingest
 from cvgl.types import ArtifactRef
 from tests.data.images import place_image, save, university1652
-from tests.reporting.test_document import Page
+from tests.reporting.pages import Page
 from tests.stages.lakes import town, write_town
 
 FINGERPRINT = "cafe" * 4

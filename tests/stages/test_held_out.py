@@ -16,22 +16,8 @@ from cvgl.lake import Lake, write_json
 from cvgl.stages.adapt import adapt
 from cvgl.stages.held_out import contest, held_out
 from cvgl.types import ArtifactRef
-from tests.stages.lakes import DATASET, FINGERPRINT, Shot, write_features, write_images
-
-SHIFT = 2 * np.random.default_rng(0).standard_normal((40, 32))
-
-
-def images(places: range, subset: str, dimension: int = 32) -> list[Shot]:
-    """A tile and a drone image of each place; the drone's descriptors lie off by a common shift."""
-    shots = []
-    for place in places:
-        rng = np.random.default_rng(place)
-        tile = rng.standard_normal(dimension)
-        drone = tile + SHIFT[0, :dimension] + 0.5 * rng.standard_normal(dimension)
-        subsets = ["gallery", "query"] if subset == "query" else ["gallery", "train"]
-        shots.append(Shot(f"s{place:03d}", "satellite", subsets, tile))
-        shots.append(Shot(f"d{place:03d}", "drone", [subset], drone))
-    return shots
+from tests.stages.lakes import DATASET, FINGERPRINT, write_features, write_images
+from tests.stages.shifted import images
 
 
 def learned(lake: Lake, features: ArtifactRef, recipe: Recipe, seed: int = 0) -> AdapterRecord:

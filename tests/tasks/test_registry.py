@@ -31,7 +31,7 @@ from tasks.registry.registration import RegisterOutcome, publish_report, registe
 from tasks.registry.store import Registry, local_uri, open_registry
 from tasks.registry.verdict import gate_folder, read_decision
 from tests.stages.lakes import write_features, write_images
-from tests.stages.test_held_out import images
+from tests.stages.shifted import images
 from tests.tasks.registry_lake import D0, DATASET, D, add_reference, descriptors, make_run, summaries, write_evaluation
 
 NAME = f"cvgl-{DATASET}"
