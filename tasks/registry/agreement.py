@@ -16,11 +16,7 @@ from typing import Any
 from cvgl.errors import LakeError, NewerFormatError, UnreadableError
 from cvgl.lake import Lake
 from cvgl.localization.bundle import CurrentMap, problems, read_current, read_manifest
-
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-ROLLED_BACK, MAP, REPLACED, RUN = "cvgl.rolled_back", "cvgl.map", "cvgl.replaced", "cvgl.run"
-TENSORS = "cvgl.tensors_sha256"
-SET_ASIDE = "cvgl.positions_set_aside"  # hash of positions that a rollback went back from
+from tasks.registry.tags import CHALLENGER, CHAMPION, MAP, PREVIOUS, REPLACED, ROLLED_BACK, RUN
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from cvgl.adaptation.record import AdapterRecord
 from cvgl.adaptation.transforms import Adaptation
 from cvgl.errors import LakeError, ModelError, RegistryError
 from cvgl.hashing import sha256_bytes, sha256_file
-from tasks.registry.agreement import TENSORS
 from tasks.registry.store import Registry, load_mlflow, process_address
+from tasks.registry.tags import MODEL_ID, RUN, TENSORS
 
 if TYPE_CHECKING:
     from cvgl.types import Float32Array
@@ -72,7 +72,7 @@ def _log_adapter(registry: Registry, mlflow_run: str, record: AdapterRecord, ada
                 input_example=(golden, {"side": "query"}),
                 pip_requirements=_requirements(),
                 model_type="cvgl.adapter",
-                tags={TENSORS: record.tensors_sha256, "cvgl.run": str(record.run)},
+                tags={TENSORS: record.tensors_sha256, RUN: str(record.run)},
                 params={"d0": record.d0, "d": record.d, "features": record.feature_set_id or ""},
             )
     return str(info.model_id)
@@ -217,7 +217,7 @@ def adapter_files(registry: Registry, address: str, tensors_sha256: str = "") ->
 
 def recorded_hash(registry: Registry, tags: Mapping[str, str]) -> str:
     """SHA-256 of a version's adapter.safetensors, from its tags or, of older ones, the logged model's; empty: not recorded."""
-    model_id = tags.get("cvgl.model_id")
+    model_id = tags.get(MODEL_ID)
     if TENSORS in tags or not model_id:
         return tags.get(TENSORS, "")
     return str(registry.client.get_logged_model(model_id).tags.get(TENSORS, ""))

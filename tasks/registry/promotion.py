@@ -20,19 +20,23 @@ from cvgl.localization.bundle import CurrentMap, Serving, problems, read_current
 from cvgl.stages.map_positions import old_positions
 from cvgl.stages.maps import build_map
 from tasks.registry import model
-from tasks.registry.agreement import (
-    CHALLENGER,
-    CHAMPION,
-    MAP,
-    PREVIOUS,
-    REPLACED,
-    ROLLED_BACK,
-    SET_ASIDE,
-    disagreements,
-    standing_in,
-)
+from tasks.registry.agreement import disagreements, standing_in
 from tasks.registry.golden import golden_descriptors
 from tasks.registry.store import Registry, load_mlflow, registration
+from tasks.registry.tags import (
+    CHALLENGER,
+    CHAMPION,
+    FEATURES,
+    MAP,
+    MODEL_ID,
+    PREVIOUS,
+    REASON,
+    REPLACED,
+    ROLLED_BACK,
+    RUN,
+    SET_ASIDE,
+    VERDICT,
+)
 
 logger = logging.getLogger("cvgl.registry")
 
@@ -50,7 +54,7 @@ class Version:
     @property
     def run(self) -> str:
         """The run of ours that it holds the adapter of."""
-        return self.tags.get("cvgl.run", "")
+        return self.tags.get(RUN, "")
 
     @property
     def address(self) -> str:
@@ -108,7 +112,7 @@ def versions_of_run(registry: Registry, name: str, run: str) -> list[Version]:
     """
     matches = registry.client.search_model_versions(f"name = '{name}' AND tags.`cvgl.run` = '{run}'")
     versions = sorted((_version(entity) for entity in matches), key=lambda version: int(version.number))
-    return [version for version in versions if version.tags.get("cvgl.model_id") == versions[-1].tags.get("cvgl.model_id")]
+    return [version for version in versions if version.tags.get(MODEL_ID) == versions[-1].tags.get(MODEL_ID)]
 
 
 def _version(entity: Any) -> Version:
@@ -224,7 +228,7 @@ def _serve(registry: Registry, champion: Version, dataset: str) -> None:
     serving = Serving(
         map=bundle,
         run=champion.run,
-        features=champion.tags.get("cvgl.features", ""),
+        features=champion.tags.get(FEATURES, ""),
         model=champion.model,
         version=champion.number,
     )
@@ -286,7 +290,7 @@ def promote(run: str, lake: Lake, config: RegisterConfig | None = None) -> Chang
             )
         model.rescore(registry, version.address, lake.adapter(run), golden_descriptors(lake, record))
         make_champion(registry, version, dataset)
-        tag(registry, version, {"cvgl.verdict": "promoted", "cvgl.reason": "promoted by hand"})
+        tag(registry, version, {VERDICT: "promoted", REASON: "promoted by hand"})
         served = version_by_alias(registry, name, CHAMPION)
     return Change(name, version.number, run, before.run if before else "", served.tags[MAP] if served else "")
 

@@ -16,9 +16,9 @@ from cvgl.localization.bundle import read_current
 from cvgl.quality.gate import GateDecision, Mended
 from cvgl.stages.map_positions import OldPositions, old_positions, old_positions_that_serve
 from tasks.registry import promotion, tracking, verdict
-from tasks.registry.agreement import CHAMPION, MAP, SET_ASIDE
 from tasks.registry.promotion import Change, Version, by_hand, model_name, recover
 from tasks.registry.store import Registry
+from tasks.registry.tags import CHAMPION, MAP, REASON, SET_ASIDE
 
 logger = logging.getLogger("cvgl.registry")
 
@@ -142,7 +142,7 @@ def _record(
     evidence = judged.evidence if judged is not None else verdict.Evidence(None)
     folder = verdict.keep_decision(registry.lake, champion, decision, evidence, config)
     tracking.log_gate(registry, tracking.find_or_create_run(registry, old.dataset, champion.run), folder)
-    promotion.tag(registry, champion, {"cvgl.reason": reason})
+    promotion.tag(registry, champion, {REASON: reason})
     logger.info("%s", reason)
     return decision
 

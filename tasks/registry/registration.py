@@ -19,11 +19,11 @@ from cvgl.quality.gate import GateDecision
 from cvgl.summary import read_summaries
 from cvgl.types import ArtifactRef, Progress, silent
 from tasks.registry import model, promotion, references, tracking, verdict
-from tasks.registry.agreement import ROLLED_BACK, TENSORS
 from tasks.registry.golden import golden_descriptors
 from tasks.registry.patience import RegistryUnreachableError
 from tasks.registry.promotion import Version
 from tasks.registry.store import Registry, model_page, registration, run_page
+from tasks.registry.tags import DATASET, FEATURES, MODEL_ID, REASON, ROLLED_BACK, RUN, TENSORS, VERDICT
 from tasks.registry.verdict import EvaluateRun
 
 logger = logging.getLogger("cvgl.registry")
@@ -155,7 +155,7 @@ def _register(
         promotion.make_champion(registry, version, str(record.dataset))
     if judged:
         # Last, so that a verdict is only ever found when it has taken effect.
-        promotion.tag(registry, version, {"cvgl.verdict": decision.verdict})
+        promotion.tag(registry, version, {VERDICT: decision.verdict})
     champion = promotion.reconcile(registry, version.model, str(record.dataset))
 
     def figures(serving: str) -> verdict.Judged | None:
@@ -190,8 +190,8 @@ def _record_decision(registry: Registry, version: Version, decision: GateDecisio
         "run": version.run,
         "model": version.model,
         "version": version.number,
-        "verdict": lasting.verdict if lasting else version.tags.get("cvgl.verdict", decision.verdict),
-        "reason": lasting.reason if lasting else version.tags.get("cvgl.reason", decision.reason),
+        "verdict": lasting.verdict if lasting else version.tags.get(VERDICT, decision.verdict),
+        "reason": lasting.reason if lasting else version.tags.get(REASON, decision.reason),
     }
     path = registry.lake.registration(version.run)
     before = read_versioned(path, "registration") if path.is_file() else {}
@@ -212,7 +212,7 @@ def _find_or_create_version(
 ) -> Version:
     source = f"models:/{model_id}"
     versions = promotion.versions_of_run(registry, name, str(record.run))
-    if versions and versions[0].tags.get("cvgl.model_id") == model_id:
+    if versions and versions[0].tags.get(MODEL_ID) == model_id:
         for second in versions[1:]:
             registry.client.delete_model_version(name, second.number)
             logger.warning(
@@ -222,15 +222,15 @@ def _find_or_create_version(
     if not registry.client.search_registered_models(f"name = '{name}'"):
         registry.client.create_registered_model(
             name,
-            tags={"cvgl.dataset": str(record.dataset)},
+            tags={DATASET: str(record.dataset)},
             description=f"Maps frozen descriptors of {record.dataset} to adapted ones. "
             "Load it with `models:/" + name + '@champion`; `params={"side": "reference"}` is for satellite tiles.',
         )
     tags = {
-        "cvgl.run": str(record.run),
-        "cvgl.dataset": str(record.dataset),
-        "cvgl.features": str(record.feature_set_id),
-        "cvgl.model_id": model_id,
+        RUN: str(record.run),
+        DATASET: str(record.dataset),
+        FEATURES: str(record.feature_set_id),
+        MODEL_ID: model_id,
         TENSORS: record.tensors_sha256,
     }
     # A server takes such a source only with the model's id beside it.

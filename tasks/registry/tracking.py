@@ -19,6 +19,7 @@ from cvgl.lake import TEMPORARY_PREFIX, Lake, read_versioned
 from cvgl.summary import MetricSummary
 from cvgl.types import Representation
 from tasks.registry.store import Registry, experiment_id, run_page
+from tasks.registry.tags import CONTENTS, DATASET, FIGURES, REPORT, RUN
 
 logger = logging.getLogger("cvgl.registry")
 
@@ -62,7 +63,7 @@ def _find_or_create_run(registry: Registry, dataset: str, run: str) -> TrackedRu
     experiment = experiment_id(registry, f"cvgl-{dataset}")
     runs = registry.client.search_runs([experiment], f"tags.`cvgl.run` = '{run}'", order_by=["start_time ASC"])
     runs = sorted(runs, key=_is_empty)  # one that was asked for first may be made last
-    tags = {"cvgl.run": run, "cvgl.dataset": dataset}
+    tags = {RUN: run, DATASET: dataset}
     entity = runs[0] if runs else registry.client.create_run(experiment, run_name=run, tags=tags)
     for second in filter(_is_empty, runs[1:]):
         registry.client.delete_run(second.info.run_id)
@@ -72,7 +73,7 @@ def _find_or_create_run(registry: Registry, dataset: str, run: str) -> TrackedRu
         id=str(entity.info.run_id),
         experiment=experiment,
         started=int(entity.info.start_time),
-        contents=entity.data.tags.get("cvgl.contents", "") if finished else "",
+        contents=entity.data.tags.get(CONTENTS, "") if finished else "",
     )
 
 
@@ -124,9 +125,9 @@ def log_figures(
     MLflow shows the figure with the latest time, so those of a later evaluation are written one millisecond later. Which
     evaluation is being written is noted first: after a kill the same rows are written again, not others.
     """
-    generation, _, noted = registry.client.get_run(tracked.id).data.tags.get("cvgl.figures", "-1:").partition(":")
+    generation, _, noted = registry.client.get_run(tracked.id).data.tags.get(FIGURES, "-1:").partition(":")
     moment = int(generation) + (noted != contents)
-    registry.client.set_tag(tracked.id, "cvgl.figures", f"{moment}:{contents}")
+    registry.client.set_tag(tracked.id, FIGURES, f"{moment}:{contents}")
     for summary in summaries:
         rows = [(figure_name(summary, name), 0, value) for name, value in summary.measures().items()]
         owner = model_id if summary.stage is Representation.ADAPTED else None
@@ -135,7 +136,7 @@ def log_figures(
 
 def finish_run(registry: Registry, tracked: TrackedRun, contents: str) -> None:
     """Marks a run as completely logged; the mark is set last."""
-    registry.client.set_tag(tracked.id, "cvgl.contents", contents)
+    registry.client.set_tag(tracked.id, CONTENTS, contents)
     registry.client.set_terminated(tracked.id, "FINISHED")
 
 
@@ -231,10 +232,10 @@ def log_report(registry: Registry, tracked: TrackedRun, run: str) -> bool:
     """Logs the page and figures of a run, unless the same ones are there; gives whether there was something to do."""
     folder = registry.lake.report(run)
     digest = digest_json(_hashes(registry.lake, folder))
-    if registry.client.get_run(tracked.id).data.tags.get("cvgl.report") == digest:
+    if registry.client.get_run(tracked.id).data.tags.get(REPORT) == digest:
         return False
     _log_files(registry, tracked, "report", folder)
-    registry.client.set_tag(tracked.id, "cvgl.report", digest)  # last: where it stands, all files do
+    registry.client.set_tag(tracked.id, REPORT, digest)  # last: where it stands, all files do
     return True
 
 

@@ -28,9 +28,9 @@ from cvgl.stages.quality import quality_path, read_quality
 from cvgl.summary import MetricSummary
 from cvgl.types import Representation
 from tasks.registry import promotion, tracking
-from tasks.registry.agreement import CHALLENGER, CHAMPION, ROLLED_BACK
 from tasks.registry.promotion import Version
 from tasks.registry.store import Registry
+from tasks.registry.tags import CHALLENGER, CHAMPION, EVIDENCE, JUDGED_AGAINST, REASON, ROLLED_BACK, RULES, VERDICT
 
 logger = logging.getLogger("cvgl.registry")
 
@@ -112,18 +112,18 @@ def judge(
     parts = [summary.model_dump(mode="json") for summary in summaries]
     rules = config.model_dump(mode="json", include=_RULES)
     circumstances = {
-        "cvgl.evidence": digest_json([*parts, *([] if quality is None else [quality.model_dump(mode="json")])]),
-        "cvgl.judged_against": champion.number if champion else "",
-        "cvgl.rules": digest_json([GATE_VERSION, rules]),
+        EVIDENCE: digest_json([*parts, *([] if quality is None else [quality.model_dump(mode="json")])]),
+        JUDGED_AGAINST: champion.number if champion else "",
+        RULES: digest_json([GATE_VERSION, rules]),
     }
     standing_decision = _standing_decision(version, champion, circumstances)
     if standing_decision is not None:
         return standing_decision, False
     if champion is not None and champion.number == version.number:
         # The alias had moved when the process died: finish what that decision had begun.
-        return GateDecision(verdict="promoted", reason=version.tags["cvgl.reason"]), True
-    if "cvgl.verdict" in version.tags:  # of an earlier evaluation; the new one is set when it has taken effect
-        registry.client.delete_model_version_tag(version.model, version.number, "cvgl.verdict")
+        return GateDecision(verdict="promoted", reason=version.tags[REASON]), True
+    if VERDICT in version.tags:  # of an earlier evaluation; the new one is set when it has taken effect
+        registry.client.delete_model_version_tag(version.model, version.number, VERDICT)
     promotion.set_alias(registry, version, CHALLENGER)
     ours = _of_stage(summaries, Representation.ADAPTED)
     evidence = _gather(registry, champion, record, config, ours, evaluate_run)
@@ -132,7 +132,7 @@ def judge(
     folder = keep_decision(registry.lake, version, decision, evidence, config, champion)
     tracking.log_gate(registry, tracked, folder)
     # What is not comparable today may be tomorrow (a disk is back, a checkpoint found), so such a refusal does not stand.
-    standing = {**circumstances, "cvgl.evidence": ""} if decision.obstacle else circumstances
+    standing = {**circumstances, EVIDENCE: ""} if decision.obstacle else circumstances
     _tag(registry, version, {**standing, **_decision_tags(decision, evidence, config)})
     registry.client.update_model_version(version.model, version.number, _description(decision, summaries))
     return decision, True
@@ -269,11 +269,11 @@ def _standing_decision(version: Version, champion: Version | None, circumstances
     if ROLLED_BACK in version.tags:
         reason = f"version {version.number} was rolled back by hand; bring it back with: cvgl promote {version.run}"
         return GateDecision(verdict="refused", reason=reason)
-    verdict = version.tags.get("cvgl.verdict")
+    verdict = version.tags.get(VERDICT)
     if champion is not None and champion.number == version.number:
         reason = f"{version.run} is the champion already (version {version.number})"
-        return GateDecision(verdict="unchanged", reason=reason) if verdict or "cvgl.reason" not in version.tags else None
-    if verdict is None or version.tags.get("cvgl.evidence") != circumstances["cvgl.evidence"]:
+        return GateDecision(verdict="unchanged", reason=reason) if verdict or REASON not in version.tags else None
+    if verdict is None or version.tags.get(EVIDENCE) != circumstances[EVIDENCE]:
         return None
     if verdict == "promoted" and champion is not None:
         return GateDecision(
@@ -282,7 +282,7 @@ def _standing_decision(version: Version, champion: Version | None, circumstances
         )
     same = all(version.tags.get(key) == value for key, value in circumstances.items())
     if verdict == "refused" and same:
-        return GateDecision(verdict="refused", reason=version.tags["cvgl.reason"])
+        return GateDecision(verdict="refused", reason=version.tags[REASON])
     return None
 
 
@@ -307,7 +307,7 @@ def _decision_tags(decision: GateDecision, evidence: Evidence, config: RegisterC
     if evidence.digest:
         figures["gate.rows"] = evidence.digest
     figures |= {f"quality.{name}": figure for name, figure in decision.quality.items()}
-    return {"cvgl.reason": decision.reason, "gate.policy": str(config.policy), **figures}
+    return {REASON: decision.reason, "gate.policy": str(config.policy), **figures}
 
 
 def _description(decision: GateDecision, summaries: Sequence[MetricSummary]) -> str:

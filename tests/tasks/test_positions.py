@@ -22,10 +22,10 @@ from cvgl.summary import MetricSummary, read_summaries
 from cvgl.types import ArtifactRef
 from tasks.diagnosis import Verdict, diagnose
 from tasks.registry import promotion, references
-from tasks.registry.agreement import MAP
 from tasks.registry.recovery import look, mend, mend_at_start
 from tasks.registry.registration import RegisterOutcome, register
 from tasks.registry.store import open_registry
+from tasks.registry.tags import MAP
 from tasks.registry.verdict import read_decision
 from tests.flows.cli.commands import invoke
 from tests.tasks.registry_lake import DATASET, add_reference, make_run

@@ -16,10 +16,10 @@ from cvgl.localization.bundle import CurrentMap, Serving, open_bundle, read_curr
 from cvgl.stages.maps import build_map
 from cvgl.summary import read_summaries
 from tasks.diagnosis import Check, Verdict, diagnose
-from tasks.registry.agreement import CHALLENGER, CHAMPION, MAP, PREVIOUS, ROLLED_BACK
 from tasks.registry.recovery import look, mend, mend_at_start
 from tasks.registry.registration import register
 from tasks.registry.store import open_registry
+from tasks.registry.tags import CHALLENGER, CHAMPION, MAP, PREVIOUS, ROLLED_BACK
 from tests.flows.cli.commands import invoke
 from tests.tasks.registry_lake import DATASET, add_reference, make_run
 

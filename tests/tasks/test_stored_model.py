@@ -18,9 +18,9 @@ from cvgl.hashing import sha256_file
 from cvgl.lake import Lake
 from cvgl.summary import read_summaries
 from tasks.registry import model, promotion
-from tasks.registry.agreement import TENSORS
 from tasks.registry.registration import register
 from tasks.registry.store import open_registry
+from tasks.registry.tags import TENSORS
 from tests.tasks.registry_lake import DATASET, D, descriptors, make_run
 
 NAME = f"cvgl-{DATASET}"
