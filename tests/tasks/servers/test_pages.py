@@ -134,14 +134,14 @@ def _run_flow(lake: Lake, run: str) -> None:
         os.environ["PREFECT_API_URL"] = running_server(lake)
         from prefect import flow
         from prefect.artifacts import create_image_artifact, create_table_artifact
-        from tasks.artifacts import inline_picture, metrics_rows
+        from tasks.artifacts import inline_image, metrics_rows
         from tasks.register import publish_report, register
 
         @flow(name="registration", flow_run_name="register {run}")
         def registration():
             evaluation = ArtifactRef("evaluation", lake.evaluation("{run}"), "x", "{run}")
             create_table_artifact(metrics_rows(read_summaries(evaluation.path)), key="metrics")
-            create_image_artifact(inline_picture(lake.report("{run}") / "figures" / "similarity.png"), key="figure")
+            create_image_artifact(inline_image(lake.report("{run}") / "figures" / "similarity.png"), key="figure")
             register(evaluation, RegisterConfig(), lake, lambda run: read_summaries(lake.evaluation(run)))
             publish_report("{run}", RegisterConfig(), lake)
 
