@@ -149,7 +149,7 @@ class LocalSource:
 
 
 _BAD_NAME = "bad_name: the name is not valid UTF-8; rename the file"
-_NOT_A_FILE = "not_a_file: the name is an picture's, but this is a pipe, socket or device"
+_NOT_A_FILE = "not_a_file: the name is an image's, but this is a pipe, socket or device"
 _FOLDERS_NAME = "bad_name: the name ends with '/', as a folder's does; rename the object"
 _FIX = "check the path, its rights, and whether its disk is mounted"
 

@@ -150,7 +150,7 @@ class EvaluationRows:
         return own, reference_places
 
     def lines(self) -> Iterable[str]:
-        """Everything that figures depend on, one line an picture."""
+        """Everything that figures depend on, one line an image."""
         at = self.positions
         if at.frame != GEOGRAPHIC and not is_true_to_scale(at.frame, at.coordinates):
             yield json.dumps(["ground metres", at.frame])  # what was measured in another unit is measured again

@@ -41,7 +41,7 @@ def localize_sequence(
         index: the map, in the same space. Where it knows positions, a flight moves between references near by.
         top_k: answers an image; all references when there are fewer.
         window: each image is placed by so many, its own included; None: by the whole flight.
-        centred: the window lies around the image. Otherwise it ends with it, so that an picture's answer can be given when
+        centred: the window lies around the image. Otherwise it ends with it, so that an image's answer can be given when
             it is taken, and later images do not change it.
         adapter: what the descriptors went through, for the record.
 

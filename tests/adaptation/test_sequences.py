@@ -166,7 +166,7 @@ def test_a_long_sequence_over_many_cells_does_not_underflow() -> None:
 
 
 def test_the_likelihood_gain_is_that_of_an_enumeration() -> None:
-    """The chain rule: an picture's gain is what its scores add to the probability of all scores so far, over chance."""
+    """The chain rule: an image's gain is what its scores add to the probability of all scores so far, over chance."""
     rng = np.random.default_rng(1)
     similarities, moves = rng.normal(size=(5, 4)), transition_matrix(rng.uniform(0, 300, (4, 2)))
     scores, transitions = emission_likelihood(similarities), transitions_of(moves, INITIAL_P_MOVE)

@@ -230,7 +230,7 @@ def _query_view(views: Iterable[View], wanted: View | None, dataset: str) -> Vie
 
 
 def _drawn(rows: Iterable[Mapping[str, Any]], config: AlignConfig, count: int | None = None) -> tuple[Row, ...]:
-    """A seeded draw that an picture's arrival or departure changes by one image at most; sorted by id.
+    """A seeded draw that an image's arrival or departure changes by one image at most; sorted by id.
 
     Args:
         rows: of the images table.

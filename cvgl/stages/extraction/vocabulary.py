@@ -180,7 +180,7 @@ def _learned(
 def _drawn(lake: Lake, dataset: str, backbone: BackboneConfig) -> list[tuple[Row, ...]]:
     """Training images of both sides, queries and references: as many of one as of the other, where there are.
 
-    A seeded draw by id, so that an picture's arrival changes it by one image at most.
+    A seeded draw by id, so that an image's arrival changes it by one image at most.
     """
     rows = [row for row in tables.read_images(lake, dataset).to_pylist() if Subset.TRAIN in row["subsets"]]
     if not rows:
