@@ -155,7 +155,7 @@ VIEWS: tuple[View, ...] = (
             avg(average_precision) AS average_precision,
             median("rank") AS median_rank,
             median(distance_m) AS median_m,
-            mode(answered) FILTER (answered <> location_id) AS mistaken_for
+            mode(answered ORDER BY answered) FILTER (answered <> location_id) AS mistaken_for  -- the first of equals
         FROM answers
         WHERE location_id IS NOT NULL
         GROUP BY ALL
