@@ -164,7 +164,7 @@ class _Asked:
     Attributes:
         query: int64 (Q,), codes of the queries' places.
         reference: int64 (K,), codes of the places of the references that are ranked.
-        kept: int64 (K,), which references those are, rising.
+        ranked_columns: int64 (K,), which references those are, rising.
         n_references: N, of which K are ranked.
         rules: the protocol.
     """

@@ -39,7 +39,6 @@ from tasks.registry.tags import (
 )
 
 logger = logging.getLogger("cvgl.registry")
-
 SECONDS_TO_WAIT = 60.0  # a person waits for a registration that is under way
 
 
