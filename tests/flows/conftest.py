@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.data.images import university1652
 from tests.flows.cli.commands import QUICK, Run, cvgl
+from tests.flows.servers import Server, started
 from tests.flows.towns import draw
 
 
@@ -38,3 +40,10 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def other_town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The manifest of another one."""
     return draw(tmp_path_factory.mktemp("other"), seed=2)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Prefect server of this module's own."""
+    with started(tmp_path_factory.mktemp("server")) as server:
+        yield server

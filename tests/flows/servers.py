@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import pytest
 
 from cvgl.lake import Lake
 from tasks.servers.environment import engine_environment
@@ -68,9 +67,3 @@ def started(folder: Path, *, pages: bool = False) -> Iterator[Server]:
         for server_process in running:
             server_process.terminate()
         psutil.wait_procs(running, timeout=30)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with started(tmp_path_factory.mktemp("server")) as server:
-        yield server

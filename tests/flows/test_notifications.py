@@ -13,9 +13,8 @@ import pytest
 from cvgl.lake import Lake
 from tests.arrival.sources import drone
 from tests.flows.deployed import Phone, deployments, ringing, tell_me, worker
-from tests.flows.servers import Server, server
+from tests.flows.servers import Server
 
-__all__ = ["server"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 

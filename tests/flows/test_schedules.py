@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.flows.servers import Server, server
+from tests.flows.servers import Server
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun
     from prefect.client.schemas.responses import DeploymentResponse
 
-__all__ = ["server"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 

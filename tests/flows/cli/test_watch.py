@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,21 +104,23 @@ def test_a_watcher_outlives_its_source_and_ends_with_ctrl_c(prefect_api: str, dr
     lake = Lake.at(tmp_path / "lake")
     away = drop.rename(tmp_path / "away")
     drop.mkdir()
-    process = subprocess.Popen(
-        [*COMMAND, "watch", str(drop), *WATCHED, "--lake", str(lake.root)],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    time.sleep(20)
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = psutil.Popen([*COMMAND, "watch", str(drop), *WATCHED, "--lake", str(lake.root)], stderr=output, stdout=output)
+
+    def seen(has_come: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 400
+        while not has_come():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+
+    seen(lambda: "nothing new" in log.read_text())
     drop.rmdir()
-    time.sleep(3)
+    seen(lambda: "trying again every 0.5 s" in log.read_text())
     away.rename(drop)
-    deadline = time.monotonic() + 400
-    while not [batch for batch in batches.batches(lake, DATASET) if not batch.is_open] and time.monotonic() < deadline:
-        time.sleep(0.5)
+    seen(lambda: [batch for batch in batches.batches(lake, DATASET) if not batch.is_open])
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130, errors
-    assert "trying again every 0.5 s" in errors
+    errors = log.read_text()
+    assert process.wait(timeout=120) == 130, errors
     assert [batch.outcome for batch in batches.batches(lake, DATASET)] == ["promoted"], errors
